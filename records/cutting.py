@@ -1,0 +1,80 @@
+"""Cutting: one case becomes its tiles, encoded. Imports no tensorflow, so that worker processes stay small."""
+
+import dataclasses
+import zlib
+
+import numpy as np
+
+from configs import DataConfig
+from records.field_of_view import field_of_view
+from records.grid import tile_origins
+from records.imaging import encode_png, read_photograph, shrink_photograph
+from records.sources import Case
+from records.survey import read_masks, shrink_masks
+
+# An empty tile is worth showing where at least this share of it is retina.
+LEAST_RETINA = 0.25
+
+
+@dataclasses.dataclass(frozen=True)
+class Tile:
+    """One image and mask of the records.
+
+    Attributes:
+      image: PNG of uint8 RGB `[T, T, 3]`.
+      mask: PNG of uint8 `[T, T]`; bit c is class c.
+      case: name of the case.
+      y: first row, in the scaled photograph.
+      x: first column, in the scaled photograph.
+    """
+
+    image: bytes
+    mask: bytes
+    case: str
+    y: int
+    x: int
+
+
+def cut_case(case: Case, data: DataConfig) -> list[Tile]:
+    """Cuts a case into the tiles that hold a lesion, and as many empty ones as `data.empty_per_nonempty` asks for.
+
+    Returns:
+      The tiles row by row; what reaches past the photograph is zero.
+
+    Raises:
+      InputError: a file that cannot be read, or a mask of another size than its photograph.
+    """
+    full = read_photograph(case.photograph, max_pixels=data.max_pixels)
+    masks = shrink_masks(read_masks(case, full.shape[:2], data), data.scale)
+    photograph = shrink_photograph(full, data.scale)
+    bits = np.packbits(masks, axis=-1, bitorder="little")[..., 0]  # [h, w] uint8
+    tiles = []
+    for y, x in _chosen_origins(case, photograph, bits, data):
+        image = _cut(photograph, y, x, data.tile)
+        tiles.append(Tile(encode_png(image), encode_png(_cut(bits, y, x, data.tile)), case.name, y, x))
+    return tiles
+
+
+def _chosen_origins(case: Case, photograph: np.ndarray, bits: np.ndarray, data: DataConfig) -> list[tuple[int, int]]:
+    origins = tile_origins(bits.shape[0], bits.shape[1], data.tile, data.stride)
+    nonempty = [(y, x) for y, x in origins if bits[y : y + data.tile, x : x + data.tile].any()]
+    wanted = round(data.empty_per_nonempty * max(len(nonempty), 1))
+    if wanted == 0:
+        return nonempty
+    retina = field_of_view(photograph)
+    area = data.tile**2
+    candidates = [
+        (y, x)
+        for y, x in sorted(set(origins) - set(nonempty))
+        if np.count_nonzero(retina[y : y + data.tile, x : x + data.tile]) >= LEAST_RETINA * area
+    ]
+    # The draw depends on the seed and the case's own name, so that no other case can change it.
+    draw = np.random.default_rng((data.seed, zlib.crc32(case.name.encode())))
+    chosen = draw.permutation(len(candidates))[:wanted]
+    return sorted(nonempty + [candidates[index] for index in chosen])
+
+
+def _cut(image: np.ndarray, y: int, x: int, tile: int) -> np.ndarray:
+    part = image[y : y + tile, x : x + tile]
+    missing = [(0, tile - part.shape[0]), (0, tile - part.shape[1])] + [(0, 0)] * (image.ndim - 2)
+    return np.pad(part, missing)

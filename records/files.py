@@ -1,0 +1,53 @@
+"""Files that appear under their final name only when they are complete."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from configs import InputError
+
+
+@contextlib.contextmanager
+def complete_file(path: Path) -> Iterator[Path]:
+    """Lends a temporary name beside `path`; what was written there is flushed and renamed when the block ends well.
+
+    The temporary name keeps the suffix, by which writers choose a format. A block that raises leaves nothing behind,
+    and a file that was there before as it was.
+    """
+    temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
+    try:
+        yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes a whole file, or nothing."""
+    with complete_file(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(path: Path, content: str) -> None:
+    """Writes a whole UTF-8 file, or nothing."""
+    write_bytes(path, content.encode())
+
+
+def make_folder(path: Path, *, flag: str) -> Path:
+    """Makes a folder for output, or takes the one that is there.
+
+    Raises:
+      InputError: a file is in the way, or the folder cannot be made or written to.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise InputError(f"{flag}={path}: a file is in the way; name another folder or move it away.") from error
+    except OSError as error:
+        raise InputError(f"{flag}={path}: the folder cannot be made ({error.strerror}).") from error
+    if not os.access(path, os.W_OK):
+        raise InputError(f"{flag}={path}: the folder cannot be written to; change its permissions or name another.")
+    return path

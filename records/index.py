@@ -1,0 +1,207 @@
+"""The index of a set of records: what was sharded, how, and into which files.
+
+`index.json` is written last, so that a folder with an index is complete. `features.json` and `dataset_info.json`
+beside it let TensorFlow Datasets open the folder as it is (`tfds.builder_from_directory`).
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from configs import Config, DataConfig, InputError
+from configs.schema import from_dict
+from records.files import write_text
+
+INDEX = "index.json"
+SCHEMA_VERSION = 1
+DATASET = "fundus_tiles"
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """One TFRecord file: its name, number of records, size in bytes and sha256 (hexadecimal)."""
+
+    name: str
+    records: int
+    bytes: int
+    sha256: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """The cases of a split and the shards that hold their tiles."""
+
+    cases: list[str]
+    shards: list[Shard]
+
+    @property
+    def records(self) -> int:
+        return sum(shard.records for shard in self.shards)
+
+
+@dataclasses.dataclass(frozen=True)
+class CaseEntry:
+    """One case: its split and patient, its photograph's size, its tiles in the records, lesion pixels at full size."""
+
+    split: str
+    patient: str | None
+    height: int
+    width: int
+    tiles: int
+    nonempty_tiles: int
+    lesion_pixels: dict[str, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Index:
+    """A whole set: the data config it was made with, its splits and its cases by name."""
+
+    source: str
+    data: DataConfig
+    splits: dict[str, Split]
+    cases: dict[str, CaseEntry]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.data.classes
+
+    @property
+    def fingerprint(self) -> str:
+        return Config(data=self.data).fingerprint("data")
+
+
+def shard_name(split: str, number: int, shards: int) -> str:
+    """Returns "fundus_tiles-SPLIT.tfrecord-00000-of-0000N"."""
+    return f"{DATASET}-{split}.tfrecord-{number:05d}-of-{shards:05d}"
+
+
+def write_index(folder: Path, index: Index) -> None:
+    """Writes the two files for TensorFlow Datasets, then `index.json`, each whole or not at all."""
+    write_text(folder / "features.json", _json(_tfds_features(index.data.tile)))
+    write_text(folder / "dataset_info.json", _json(_tfds_info(index)))
+    content = {
+        "schema_version": SCHEMA_VERSION,
+        "fingerprint": index.fingerprint,
+        "classes": list(index.classes),
+        **dataclasses.asdict(index),
+    }
+    write_text(folder / INDEX, _json(content))
+
+
+def read_index(folder: Path) -> Index:
+    """Reads the index of a set of records.
+
+    Raises:
+      InputError: no such folder, no index in it, or an index that is damaged or of another schema version.
+    """
+    path = folder / INDEX
+    if not path.is_file():
+        raise InputError(f"--records={folder}: no {INDEX} there; make the records with python -m scripts.shard.")
+    try:
+        content = json.loads(path.read_text())
+        version = content["schema_version"]
+        if version != SCHEMA_VERSION:
+            raise InputError(
+                f"{path}: schema version {version}, but this software reads {SCHEMA_VERSION}; shard again."
+            )
+        splits = {
+            name: Split(split["cases"], [Shard(**shard) for shard in split["shards"]])
+            for name, split in content["splits"].items()
+        }
+        cases = {name: CaseEntry(**case) for name, case in content["cases"].items()}
+        return Index(content["source"], from_dict(content["data"], DataConfig, "data."), splits, cases)
+    except InputError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: damaged ({type(error).__name__}: {error}); shard the photographs again.") from error
+
+
+def check_config(index: Index, config: Config, folder: Path) -> None:
+    """Holds the records against the config that is to train on them.
+
+    Raises:
+      InputError: the fields of `data` that differ, with both values.
+    """
+    differing = [
+        f"data.{field.name} is {getattr(index.data, field.name)!r} in the records and "
+        f"{getattr(config.data, field.name)!r} in the config"
+        for field in dataclasses.fields(DataConfig)
+        if getattr(index.data, field.name) != getattr(config.data, field.name)
+    ]
+    if differing:
+        raise InputError(
+            f"--records={folder}: made with another config: {'; '.join(differing)}. "
+            "Give the same --config to both commands, or shard again."
+        )
+
+
+def check_shards(index: Index, split: str, folder: Path) -> list[Path]:
+    """Returns the shard files of a split after a look at their sizes.
+
+    Raises:
+      InputError: a file that is missing or of another size than the index says.
+    """
+    paths = []
+    for shard in index.splits[split].shards:
+        path = folder / shard.name
+        if not path.is_file():
+            raise InputError(f"{path}: missing, but the index lists it; shard the photographs again.")
+        if path.stat().st_size != shard.bytes:
+            raise InputError(
+                f"{path}: {path.stat().st_size} bytes, but the index says {shard.bytes}; shard the photographs again."
+            )
+        paths.append(path)
+    return paths
+
+
+def _tfds_features(tile: int) -> dict[str, Any]:
+    features = "tensorflow_datasets.core.features"
+
+    def image(channels: int) -> dict[str, Any]:
+        shape = {"dimensions": [str(tile), str(tile), str(channels)]}
+        return {
+            "pythonClassName": f"{features}.image_feature.Image",
+            "image": {"shape": shape, "dtype": "uint8", "encodingFormat": "png"},
+        }
+
+    def scalar() -> dict[str, Any]:
+        return {
+            "pythonClassName": f"{features}.scalar.Scalar",
+            "tensor": {"shape": {}, "dtype": "int64", "encoding": "none"},
+        }
+
+    return {
+        "pythonClassName": f"{features}.features_dict.FeaturesDict",
+        "featuresDict": {
+            "features": {
+                "image": image(3),
+                "mask": image(1),
+                "case": {"pythonClassName": f"{features}.text_feature.Text", "text": {}},
+                "y": scalar(),
+                "x": scalar(),
+            }
+        },
+    }
+
+
+def _tfds_info(index: Index) -> dict[str, Any]:
+    return {
+        "name": DATASET,
+        "version": f"{SCHEMA_VERSION}.0.0",
+        "description": f"Tiles of {index.data.tile} pixels, masks of {', '.join(index.classes)} (bit c is class c).",
+        "fileFormat": "tfrecord",
+        "splits": [
+            {
+                "name": name,
+                "filepathTemplate": "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
+                "shardLengths": [str(shard.records) for shard in split.shards],
+                "numBytes": str(sum(shard.bytes for shard in split.shards)),
+            }
+            for name, split in index.splits.items()
+        ],
+    }
+
+
+def _json(content: object) -> str:
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"

@@ -1,0 +1,57 @@
+"""One tile as one tf.train.Example, and back."""
+
+import tensorflow as tf
+
+from records.cutting import Tile
+
+FEATURES = {
+    "image": tf.io.FixedLenFeature([], tf.string),
+    "mask": tf.io.FixedLenFeature([], tf.string),
+    "case": tf.io.FixedLenFeature([], tf.string),
+    "y": tf.io.FixedLenFeature([], tf.int64),
+    "x": tf.io.FixedLenFeature([], tf.int64),
+}
+
+
+def encode_record(tile: Tile) -> bytes:
+    """Serialises a tile, the same bytes for the same tile (protobuf's map order is otherwise free)."""
+    features = {
+        "image": _bytes(tile.image),
+        "mask": _bytes(tile.mask),
+        "case": _bytes(tile.case.encode()),
+        "y": _int64(tile.y),
+        "x": _int64(tile.x),
+    }
+    example = tf.train.Example(features=tf.train.Features(feature=features))
+    return example.SerializeToString(deterministic=True)
+
+
+def parse_record(record: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Parses a serialised tile without decoding its images: string scalars "image", "mask", "case"; int64 "y", "x"."""
+    return tf.io.parse_single_example(record, FEATURES)
+
+
+def decode_tile(example: dict[str, tf.Tensor], *, tile: int, classes: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Decodes a parsed tile.
+
+    Args:
+      example: as `parse_record` returns it.
+      tile: side T, pixels.
+      classes: number of classes C.
+
+    Returns:
+      image uint8 `[T, T, 3]` and mask uint8 0/1 `[T, T, C]`.
+    """
+    image = tf.ensure_shape(tf.io.decode_png(example["image"], channels=3), [tile, tile, 3])
+    bits = tf.ensure_shape(tf.io.decode_png(example["mask"], channels=1), [tile, tile, 1])
+    class_bits = tf.constant([1 << index for index in range(classes)], tf.uint8)
+    mask = tf.cast(tf.bitwise.bitwise_and(bits, class_bits) != 0, tf.uint8)
+    return image, mask  # [T, T, 3], [T, T, C]
+
+
+def _bytes(value: bytes) -> tf.train.Feature:
+    return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+
+
+def _int64(value: int) -> tf.train.Feature:
+    return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))

@@ -1,0 +1,149 @@
+"""Sources: which photographs and masks a folder holds, as cases. Nothing is decoded here."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from configs import InputError
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
+SPLITS = ("train", "validation", "test")
+
+# IDRiD, "A. Segmentation" (Porwal et al. 2018, doi:10.21227/H25W98): folders of its parts and classes.
+IDRID_PARTS = {"train": "a. Training Set", "test": "b. Testing Set"}
+IDRID_CLASSES = {
+    "MA": "1. Microaneurysms",
+    "HE": "2. Haemorrhages",
+    "EX": "3. Hard Exudates",
+    "SE": "4. Soft Exudates",
+    "OD": "5. Optic Disc",
+}
+# Folders above images/ and masks/ that name a split.
+PAIRED_PARTS = {"train": "train", "valid": "validation", "validation": "validation", "test": "test"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One photograph with its masks.
+
+    Attributes:
+      name: stem of the photograph's file, unique in a set.
+      photograph: its file.
+      masks: for every class its mask file, or None where the photograph shows none of it.
+      split: "train", "validation" or "test".
+      patient: whose photograph it is, or None where that is not known.
+    """
+
+    name: str
+    photograph: Path
+    masks: Mapping[str, Path | None]
+    split: str
+    patient: str | None = None
+
+
+def find_cases(source: Path, classes: tuple[str, ...]) -> tuple[str, list[Case]]:
+    """Finds the cases of a folder in IDRiD's layout, or of paired folders images/ and masks/.
+
+    Args:
+      source: the folder that holds "1. Original Images" or its parent; or the folder that holds images/ and masks/,
+        or train/, valid(ation)/ and test/ with images/ and masks/ in each.
+      classes: the classes whose masks are wanted.
+
+    Returns:
+      The layout's name, "idrid" or "paired_folders", and the cases sorted by name.
+
+    Raises:
+      InputError: no such folder, a layout that is neither, a class it does not have, no photographs, two photographs
+        of one name, or a mask that is missing where the layout says that there must be one.
+    """
+    if not source.is_dir():
+        raise InputError(f"--source={source}: no such folder.")
+    for root in (source, source / "A. Segmentation"):
+        if (root / "1. Original Images").is_dir():
+            layout, cases = "idrid", _idrid_cases(root, classes)
+            break
+    else:
+        layout, cases = "paired_folders", _paired_cases(source, classes)
+    if not cases:
+        raise InputError(f"--source={source}: no photographs; expected files of {', '.join(IMAGE_SUFFIXES)}.")
+    return layout, _unique(cases)
+
+
+def image_files(folder: Path) -> dict[str, Path]:
+    """Returns the image files of a folder by their stems, sorted; hidden files are left out.
+
+    Raises:
+      InputError: two files of one stem.
+    """
+    files: dict[str, Path] = {}
+    for file in sorted(folder.iterdir()):
+        if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith("."):
+            if file.stem in files:
+                raise InputError(f"{file}: {files[file.stem].name} has the same name; rename or remove one.")
+            files[file.stem] = file
+    return files
+
+
+def _idrid_cases(root: Path, classes: tuple[str, ...]) -> list[Case]:
+    for name in classes:
+        if name not in IDRID_CLASSES:
+            raise InputError(f"data.classes: IDRiD has no class {name!r}; it has {', '.join(IDRID_CLASSES)}.")
+    cases = []
+    for split, part in IDRID_PARTS.items():
+        photographs = root / "1. Original Images" / part
+        if not photographs.is_dir():
+            continue
+        masks: dict[str, dict[str, Path]] = {}
+        for name in classes:
+            folder = root / "2. All Segmentation Groundtruths" / part / IDRID_CLASSES[name]
+            if not folder.is_dir():
+                raise InputError(f"{folder}: no such folder; the masks of class {name} of {part!r} are expected there.")
+            masks[name] = image_files(folder)
+        cases += [
+            Case(stem, file, {name: masks[name].get(f"{stem}_{name}") for name in classes}, split)
+            for stem, file in image_files(photographs).items()
+        ]
+    return cases
+
+
+def _paired_cases(source: Path, classes: tuple[str, ...]) -> list[Case]:
+    parts = {source / name: split for name, split in PAIRED_PARTS.items() if (source / name / "images").is_dir()}
+    parts = parts or {source: "train"}
+    cases = []
+    for part, split in parts.items():
+        for folder in (part / "images", part / "masks"):
+            if not folder.is_dir():
+                raise InputError(
+                    f"{folder}: no such folder; --source takes IDRiD's layout, or folders images/ and masks/."
+                )
+        masks = {name: _paired_masks(part / "masks", name, classes) for name in classes}
+        for stem, file in image_files(part / "images").items():
+            for name in classes:
+                if stem not in masks[name]:
+                    raise InputError(
+                        f"{file}: no mask of class {name}; expected masks/{name}/{stem}.png or masks/{stem}_{name}.png"
+                        " (an all-black one where there is no lesion)."
+                    )
+            cases.append(Case(stem, file, {name: masks[name][stem] for name in classes}, split))
+    return cases
+
+
+def _paired_masks(folder: Path, name: str, classes: tuple[str, ...]) -> dict[str, Path]:
+    """Returns one class's masks by their photograph's stem: from a subfolder, by suffix, or, of a single class, all."""
+    if (folder / name).is_dir():
+        return image_files(folder / name)
+    files = image_files(folder)
+    suffix = f"_{name}"
+    by_suffix = {stem.removesuffix(suffix): file for stem, file in files.items() if stem.endswith(suffix)}
+    return by_suffix if by_suffix or len(classes) > 1 else files
+
+
+def _unique(cases: Iterable[Case]) -> list[Case]:
+    by_name: dict[str, Case] = {}
+    for case in cases:
+        if case.name in by_name:
+            raise InputError(
+                f"{case.photograph}: {by_name[case.name].photograph} has the same name; names are unique in a set."
+            )
+        by_name[case.name] = case
+    return [by_name[name] for name in sorted(by_name)]

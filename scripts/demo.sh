@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# The whole way on synthetic photographs: write, shard, train, evaluate, predict, export, and hold the export against
+# predict. Takes a few minutes on two cores. DEMO (default runs/demo) is where everything is written; it is made anew.
+set -euo pipefail
+source "$(dirname "$0")/environment.sh"
+
+demo=${DEMO:-runs/demo}
+python=.venv/bin/python
+config=configs/demo.py
+if [[ -e $demo ]]; then
+  if [[ ! -f $demo/.demo ]]; then
+    echo "error: $demo is there and was not made by the demo; set DEMO to another folder." >&2
+    exit 2
+  fi
+  rm -r "$demo"
+fi
+mkdir -p "$demo"
+touch "$demo/.demo"
+
+step() { echo; echo "== $*"; }
+
+step "Synthetic photographs"
+"$python" -m scripts.synthesize --output="$demo/source"
+step "Shard"
+"$python" -m scripts.shard --config=$config --source="$demo/source" --records="$demo/records"
+step "Train"
+"$python" -m scripts.train --config=$config --records="$demo/records" --workdir="$demo/run"
+step "Evaluate on the test photographs"
+"$python" -m scripts.eval --model="$demo/run/model" --source="$demo/source" --split=test --records="$demo/records" \
+  --output="$demo/run" --baseline
+step "Predict"
+"$python" -m scripts.predict --model="$demo/run/model" --output="$demo/predictions" --probabilities \
+  "$demo/source/A. Segmentation/1. Original Images/b. Testing Set"
+step "Export"
+"$python" -m scripts.export --model="$demo/run/model" --output="$demo/export"
+step "Reload the export in a process that imports only tensorflow"
+"$python" -I scripts/compare_export.py "$demo/export/1" \
+  "$demo/source/A. Segmentation/1. Original Images/b. Testing Set" "$demo/predictions/probabilities"
+
+step "Done in $((SECONDS / 60)) min $((SECONDS % 60)) s. Open:"
+echo "  $demo/predictions/overlays/   found lesions, outlined"
+echo "  $demo/run/curves.png          how training went"
+echo "  $demo/run/previews/           validation tiles: truth green, prediction magenta"
+echo "  $demo/run/scores.json         scores of whole test photographs"

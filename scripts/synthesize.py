@@ -1,0 +1,33 @@
+"""Writes a small synthetic set of photographs and masks in IDRiD's layout, to try everything on.
+
+python -m scripts.synthesize --output=OUT
+"""
+
+from pathlib import Path
+
+from absl import flags
+
+from configs import InputError
+from records import make_folder
+from records.synthetic import write_synthetic_set
+from scripts import command
+
+_OUTPUT = flags.DEFINE_string("output", None, "Folder to write to.", required=True)
+_TRAINING = flags.DEFINE_integer("training", 16, "Photographs of the training part.", lower_bound=1)
+_TEST = flags.DEFINE_integer("test", 6, "Photographs of the test part.", lower_bound=0)
+_SEED = flags.DEFINE_integer("seed", 0, "Seed; the same one writes the same bytes.", lower_bound=0)
+
+
+def main(_: list[str]) -> int:
+    output = Path(_OUTPUT.value)
+    if (output / "A. Segmentation").exists():
+        raise InputError(f"--output={output}: holds a set already; name another folder.")
+    make_folder(output, flag="--output")
+    print(f"{_TRAINING.value} training and {_TEST.value} test photographs → {output}", flush=True)
+    cases = write_synthetic_set(output, training=_TRAINING.value, test=_TEST.value, seed=_SEED.value)
+    print(f"wrote {len(cases)} photographs    look: {output / 'A. Segmentation' / '1. Original Images'}")
+    return command.DONE
+
+
+if __name__ == "__main__":
+    command.run(main)
