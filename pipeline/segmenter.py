@@ -123,10 +123,14 @@ def check_tile(network: Network, tile: int, field: str) -> None:
 
 
 def save_model(folder: Path, network: Network, spec: SegmenterSpec) -> None:
-    """Writes the model folder: the network without optimizer, and `segmenter.json` last."""
+    """Writes the model folder: the network without its optimizer, and `segmenter.json` last."""
     make_folder(folder, flag="model")
+    # A .keras file holds the optimizer's state too, two more numbers a weight, whatever `include_optimizer` says (seen
+    # in Keras 3.15.1); a copy that was never compiled has none.
+    bare = network.from_config(network.get_config())
+    bare.set_weights(network.get_weights())
     with complete_file(folder / NETWORK_FILE) as temporary:
-        network.save(temporary, include_optimizer=False)
+        bare.save(temporary)
     content = {"schema_version": SCHEMA_VERSION, **dataclasses.asdict(spec)}
     write_text(folder / SEGMENTER_FILE, json.dumps(content, indent=2) + "\n")
 

@@ -23,10 +23,11 @@ MASK_PALETTE = (0, 0, 0, 255, 0, 0)  # index 0 black, index 1 red
 
 # Equivalent diameters of the 1,365 lesions (8-connected, 4 pixels or more) measured on IDRiD's 53 masks, in pixels:
 #   1 %: 14, 5 %: 20, 10 %: 23, 25 %: 31, 50 %: 44, 75 %: 68, 90 %: 106, 95 %: 132, 99 %: 214, largest 1265;
-# their natural logarithm spreads by 0.60. IDRiD is cut into tiles of 512 pixels, this set of 256: half of all that.
+# their natural logarithm spreads by 0.60. IDRiD is cut into tiles of 512 pixels, this set of 256: half of that, and
+# spread less, because a network cannot learn rare giants from a demo's few photographs.
 MEDIAN_DIAMETER = 22.0
-LOG_DIAMETER_SPREAD = 0.6
-DIAMETER_RANGE = (7.0, 100.0)
+LOG_DIAMETER_SPREAD = 0.5
+DIAMETER_RANGE = (7.0, 70.0)
 LESIONS_RANGE = (5, 40)  # a photograph; even on a logarithmic scale, 17 on average
 
 # how strongly red, green and blue light is absorbed, per unit of density
@@ -92,10 +93,8 @@ def synthetic_photograph(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draws a fundus photograph of 400 pixels or more each way, with or without haemorrhages.
 
-    What lies before the retina weakens its light by exp(-density * absorption): layers darken each other.
-
-    Returns:
-      The photograph, uint8 RGB `[height, width, 3]`, and the mask of its haemorrhages, bool `[height, width]`.
+    What lies before the retina weakens its light by exp(-density * absorption): layers darken each other. Returns the
+    photograph, uint8 RGB `[height, width, 3]`, and the mask of its haemorrhages, bool `[height, width]`.
     """
     eye = _place_eye(rng, height, width)
     ys, xs = np.mgrid[:height, :width].astype(np.float32)
@@ -111,9 +110,9 @@ def synthetic_photograph(
     light *= np.exp(-density[..., None] * SPILT_BLOOD)
 
     x, y = (xs - eye.center[0]) / eye.radius, (ys - eye.center[1]) / eye.radius
-    tilt = rng.uniform(-0.12, 0.12) * x + rng.uniform(-0.12, 0.12) * y
-    falloff = rng.uniform(0.1, 0.35) * ((x - rng.uniform(-0.3, 0.3)) ** 2 + (y - rng.uniform(-0.3, 0.3)) ** 2)
-    light *= np.clip(1.05 + tilt - falloff, 0.4, 1.2)[..., None]
+    tilt = rng.uniform(-0.17, 0.17) * x + rng.uniform(-0.17, 0.17) * y
+    falloff = rng.uniform(0.15, 0.45) * ((x - rng.uniform(-0.3, 0.3)) ** 2 + (y - rng.uniform(-0.3, 0.3)) ** 2)
+    light *= np.clip(1.1 + tilt - falloff, 0.4, 1.2)[..., None]
     inside = np.clip(eye.radius - from_center, 0, 1)[..., None]
     picture = (inside * light + (1 - inside) * rng.uniform(0.5, 3, 3)).astype(np.float32)
     picture = cv2.GaussianBlur(picture, (0, 0), 0.6)  # of the lens
@@ -131,7 +130,7 @@ def _save(image: Image.Image, path: Path, **options: Any) -> None:
 
 
 def _place_eye(rng: np.random.Generator, height: int, width: int) -> _Eye:
-    """Proportions as in IDRiD: the retina is a fifth wider than the frame is high, and left of the frame's middle."""
+    """As in IDRiD, the retina is a fifth wider than the frame is high, and left of the frame's middle."""
     radius = height * rng.uniform(0.59, 0.605)
     center = (width * rng.uniform(0.45, 0.48), height / 2)
     side = rng.choice((-1, 1))  # of the optic disc: left or right
@@ -144,7 +143,7 @@ def _retina_light(
     rng: np.random.Generator, eye: _Eye, xs: np.ndarray, ys: np.ndarray, from_disc: np.ndarray
 ) -> np.ndarray:
     """Returns float32 `[H, W, 3]`, about 0..255: choroid, macula and optic disc, evenly lit."""
-    color = rng.uniform(150, 225) * np.array([1, rng.uniform(0.40, 0.55), 0.03 + 0.5 * rng.beta(1.2, 5)])
+    color = rng.uniform(140, 220) * np.array([1, rng.uniform(0.40, 0.55), 0.03 + 0.5 * rng.beta(1.2, 5)])
     noises = [_smooth_noise(rng, xs.shape, cell) for cell in (110, 28, 40)]
     choroid = np.exp(-((3 * noises[2]) ** 2))  # where smooth noise is near 0: winding bands, as of deep vessels
     texture = 0.06 * noises[0] + 0.025 * noises[1] + rng.uniform(0.01, 0.05) * choroid
@@ -167,7 +166,7 @@ def _vessel_density(rng: np.random.Generator, eye: _Eye, height: int, width: int
     """Returns float32 `[H, W]`, 0 or more: arteries, veins, dark spots on them, and stray pieces of vessel."""
     away = math.pi if eye.fovea[0] < eye.disc[0] else 0.0  # from the disc to the macula
     densities = []
-    for calibre, low, high in ((0.017, 0.22, 0.34), (0.024, 0.38, 0.55)):  # arteries, veins
+    for calibre, low, high in ((0.017, 0.22, 0.34), (0.023, 0.36, 0.5)):  # arteries, veins
         segments = []
         for start, end, share in ((1.4, 0.1, 1.0), (0.7, 0.2, 0.4), (2.2, 2.0, 0.6)):  # arcades, macular, nasal
             for side in (-1, 1):
@@ -236,7 +235,7 @@ def _haemorrhages(rng: np.random.Generator, eye: _Eye, free: np.ndarray) -> tupl
                 mask[window] |= shape
                 depth = 0.6 + 0.5 * cv2.GaussianBlur(shape.astype(np.float32), (0, 0), 0.15 * diameter)
                 depth += 0.1 * _smooth_noise(rng, shape.shape, 10)
-                density[window][shape] = rng.uniform(0.26, 0.85) * depth[shape]
+                density[window][shape] = rng.uniform(0.32, 0.95) * depth[shape]
                 break
     return mask, cv2.GaussianBlur(density, (0, 0), 0.7)
 
@@ -264,7 +263,7 @@ def _pigment_density(rng: np.random.Generator, height: int, width: int) -> np.nd
     for _ in range(rng.integers(2, 7)):
         spread = rng.uniform(20, 60)
         down, across = (np.exp(-(((np.arange(n) - rng.uniform(0, n)) / spread) ** 2)) for n in (height, width))
-        density += rng.uniform(0.1, 0.35) * np.outer(down, across)
+        density += rng.uniform(0.15, 0.45) * np.outer(down, across)
     return density
 
 
@@ -296,6 +295,5 @@ def _window(center_yx: np.ndarray, side: int, frame: tuple[int, int]) -> tuple[s
 
 def _smooth_noise(rng: np.random.Generator, shape: tuple[int, ...], cell: float) -> np.ndarray:
     """Returns float32 `[H, W]` of that shape: noise of mean 0, spread about 0.7 and features `cell` pixels wide."""
-    height, width = shape
-    coarse = rng.standard_normal((math.ceil(height / cell) + 1, math.ceil(width / cell) + 1), np.float32)
-    return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    coarse = rng.standard_normal([math.ceil(side / cell) + 1 for side in shape], np.float32)
+    return cv2.resize(coarse, shape[::-1], interpolation=cv2.INTER_CUBIC)

@@ -33,6 +33,13 @@ def file_bytes(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+def opened(path: Path) -> Image.Image:
+    """Returns an image of whichever mode the file has, decoded, with its file closed."""
+    with Image.open(path) as image:
+        image.load()
+        return image
+
+
 def retina(photograph: np.ndarray) -> np.ndarray:
     """Returns bool `[H, W]`: the convex hull of all that is red enough, for the black surround is not."""
     hull = cv2.convexHull(np.argwhere(photograph[..., 0] > 40)[:, ::-1].astype(np.int32))
@@ -56,19 +63,19 @@ def test_files_lie_where_idrid_has_them_and_the_photograph_without_lesions_has_n
 
 
 def test_two_sizes_alternate(folder):
-    sizes = [Image.open(path).size for path in sorted(folder.rglob("*.jpg"))]
+    sizes = [opened(path).size for path in sorted(folder.rglob("*.jpg"))]
     assert sizes == [(1280, 848), (1072, 712), (1280, 848), (1072, 712)]
 
 
 def test_masks_are_palette_images_of_their_photographs_size(folder):
     photographs = {path.stem: path for path in folder.rglob("*.jpg")}
     for path in folder.rglob("*.tif"):
-        mask = Image.open(path)
+        mask = opened(path)
         assert mask.mode == "P"
         assert mask.info["compression"] == "tiff_lzw"
         assert mask.getpalette()[:6] == [0, 0, 0, 255, 0, 0]
         assert set(np.unique(np.asarray(mask))) == {0, 1}
-        assert mask.size == Image.open(photographs[path.stem.removesuffix("_HE")]).size
+        assert mask.size == opened(photographs[path.stem.removesuffix("_HE")]).size
 
 
 def test_a_photograph_depends_on_seed_and_number_only(folder, tmp_path):

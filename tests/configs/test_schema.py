@@ -1,0 +1,117 @@
+"""The schema: what it refuses, how it is written and read back, and what its fingerprint depends on."""
+
+import dataclasses
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from configs import (
+    AugmentConfig,
+    Config,
+    DataConfig,
+    EvaluateConfig,
+    InputError,
+    SegmentConfig,
+    TrainConfig,
+    UNetConfig,
+)
+from configs.schema import field_names, from_dict
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "message"),
+    [
+        (DataConfig, {"classes": ()}, "data.classes must be 1 to 8 different names; received ()"),
+        (DataConfig, {"classes": ("HE", "HE")}, "data.classes must be 1 to 8 different names"),
+        (DataConfig, {"classes": tuple("ABCDEFGHI")}, "data.classes must be 1 to 8 different names"),
+        (DataConfig, {"classes": ("a/b",)}, "data.classes must be names without spaces or slashes; received 'a/b'"),
+        (DataConfig, {"scale": 0.0}, "data.scale must be above 0 and at most 1; received 0.0"),
+        (DataConfig, {"scale": 1.5}, "data.scale must be above 0 and at most 1; received 1.5"),
+        (DataConfig, {"tile": 8}, "data.tile must be at least 16; received 8"),
+        (DataConfig, {"stride": 600}, r"data.stride must be 1 to data.tile (512); received 600"),
+        (DataConfig, {"validation_fraction": 1.0}, "data.validation_fraction must be at least 0 and below 1"),
+        (UNetConfig, {"width": 0}, "model.unet.width must be at least 1; received 0"),
+        (UNetConfig, {"levels": 1}, "model.unet.levels must be 2 to 10; received 1"),
+        (UNetConfig, {"kernel": 4}, "model.unet.kernel must be an odd number of at least 3; received 4"),
+        (UNetConfig, {"normalization": "layer"}, "must be one of batch, group, none; received 'layer'"),
+        (UNetConfig, {"dropout": 0.3, "levels": 5}, "model.unet.dropout must be at least 0, and below 1"),
+        (UNetConfig, {"normalization": "group", "width": 12}, "model.unet.width must be a multiple of 8"),
+        (AugmentConfig, {"vertical_flip": 1.1}, "augment.vertical_flip must be a probability, 0 to 1; received 1.1"),
+        (AugmentConfig, {"color": -0.1}, "augment.color must be at least 0 and below 1; received -0.1"),
+        (TrainConfig, {"epochs": 0}, "train.epochs must be at least 1; received 0"),
+        (TrainConfig, {"steps_per_epoch": 0}, "train.steps_per_epoch must be at least 1, or none; received 0"),
+        (TrainConfig, {"optimizer": "sgdd"}, "train.optimizer must be one of adam, adamw; received 'sgdd'"),
+        (TrainConfig, {"learning_rate": 0.0}, "train.learning_rate must be above 0; received 0.0"),
+        (TrainConfig, {"reduce_lr_patience": 2}, "train.reduce_lr_patience must be 0 with train.schedule 'cosine'"),
+        (SegmentConfig, {"overlap": 1.0}, "segment.overlap must be at least 0 and below 1; received 1.0"),
+        (SegmentConfig, {"window": "hanning"}, "segment.window must be one of uniform, hann, gaussian"),
+        (EvaluateConfig, {"threshold": 1.0}, "evaluate.threshold must be above 0 and below 1; received 1.0"),
+    ],
+)
+def test_a_value_out_of_range_is_named_with_what_is_allowed(section, values, message):
+    with pytest.raises(InputError) as error:
+        section(**values)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_sections_cannot_be_changed_in_place():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Config().train.epochs = 3  # type: ignore[misc]
+
+
+@given(
+    scale=st.floats(0.01, 1),
+    tile=st.integers(16, 4096),
+    steps=st.none() | st.integers(1, 10**6),
+    classes=st.lists(st.sampled_from("ABCDEFGH"), min_size=1, max_size=8, unique=True),
+)
+def test_a_config_is_read_back_from_its_json_as_it_was(scale, tile, steps, classes):
+    config = Config(
+        data=DataConfig(classes=tuple(classes), scale=scale, tile=tile, stride=16),
+        train=TrainConfig(steps_per_epoch=steps),
+    )
+    assert from_dict(json.loads(config.to_json())) == config
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"trian": {}}, "unknown field trian; known here are data, model, augment, train, segment, evaluate"),
+        ({"train": {"epoch": 1}}, "unknown field train.epoch; known here are epochs"),
+        ({"train": {"epochs": "many"}}, "train.epochs must be of type int; received 'many'"),
+        ({"train": {"epochs": True}}, "train.epochs must be of type int; received True"),
+        ({"train": 3}, "train must be a section with fields; received 3"),
+        ({"data": {"classes": [1, 2]}}, "data.classes must be of type"),
+        ({"data": {"scale": float("nan")}}, "data.scale must be of type float; received nan"),
+    ],
+)
+def test_a_wrong_field_or_type_is_named(values, message):
+    with pytest.raises(InputError) as error:
+        from_dict(values)
+    assert message in str(error.value)
+
+
+def test_the_fingerprint_depends_on_the_named_sections_alone():
+    config = Config()
+    other = dataclasses.replace(config, train=TrainConfig(epochs=7))
+    assert config.fingerprint("data") == other.fingerprint("data")
+    assert config.fingerprint("train") != other.fingerprint("train")
+    assert config.fingerprint() != other.fingerprint()
+    assert len(config.fingerprint()) == 16
+
+
+def test_the_fingerprint_is_the_same_on_every_machine_and_run():
+    assert Config().fingerprint("evaluate") == "50f7b7087980fac2"
+
+
+def test_an_int_for_a_float_is_the_same_setting():
+    assert from_dict({"data": {"scale": 1}}).fingerprint() == from_dict({"data": {"scale": 1.0}}).fingerprint()
+
+
+def test_field_names_are_dotted_and_complete():
+    names = field_names()
+    assert {"data.classes", "train.steps_per_epoch", "model.network", "model.unet.levels", "segment.tile"} <= set(names)
+    assert "model.unet" not in names

@@ -1,0 +1,71 @@
+"""Runs commands as a user does, and one whole way from synthetic photographs to an export, once a session."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+# As small as it can be and still be the real thing: the demo's preset with a narrow network and few steps.
+TINY = ("--config=configs/demo.py", "--config.model.unet.width=8", "--config.data.photographs_per_shard=3")
+SHORT = ("--config.train.epochs=2", "--config.train.steps_per_epoch=4", "--config.train.batch_size=4")
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+class Way(NamedTuple):
+    """The folders that one run of all commands left, and what each command printed."""
+
+    source: Path
+    records: Path
+    workdir: Path
+    predictions: Path
+    export: Path
+    printed: dict[str, str]
+
+
+@pytest.fixture(scope="session")
+def run() -> Run:
+    """Runs `python -m scripts.NAME ARGUMENT…` from the workspace root."""
+
+    def command(name: str, *arguments: object, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]":
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error:::scripts"}
+        words = [sys.executable, "-m", f"scripts.{name}", *map(str, arguments)]
+        return subprocess.run(words, cwd=cwd, env=environment, capture_output=True, text=True, timeout=600, check=False)
+
+    return command
+
+
+@pytest.fixture(scope="session")
+def way(run, tmp_path_factory) -> Way:
+    """Synthesize, shard, train, evaluate, predict and export, each of which must exit with 0."""
+    base = tmp_path_factory.mktemp("way")
+    source, records, workdir = base / "source", base / "records", base / "run"
+    predictions, export = base / "predictions", base / "export"
+    photographs = source / "A. Segmentation" / "1. Original Images" / "b. Testing Set"
+    model = f"--model={workdir / 'model'}"
+    commands = {
+        "synthesize": (f"--output={source}", "--training=5", "--test=2"),
+        "shard": (*TINY, f"--source={source}", f"--records={records}"),
+        "train": (*TINY, *SHORT, f"--records={records}", f"--workdir={workdir}"),
+        "eval": (
+            model,
+            f"--source={source}",
+            "--split=test",
+            f"--records={records}",
+            f"--output={workdir}",
+            "--baseline",
+        ),
+        "predict": (model, f"--output={predictions}", "--probabilities", photographs),
+        "export": (model, f"--output={export}"),
+    }
+    printed = {}
+    for name, arguments in commands.items():
+        done = run(name, *arguments)
+        assert done.returncode == 0, f"{name}: {done.stdout}{done.stderr}"
+        printed[name] = done.stdout
+    return Way(source, records, workdir, predictions, export, printed)

@@ -1,0 +1,171 @@
+"""A user's mistake ends in one line that names the thing, an exit code that is not 0, and nothing left behind."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+DEMO = "--config=configs/demo.py"
+
+
+@pytest.fixture
+def fails(run, tmp_path):
+    """Runs a command that must fail as a user's mistake does, and returns its line."""
+
+    def failing(name: str, *arguments: object) -> str:
+        before = sorted(tmp_path.rglob("*"))
+        done = run(name, *arguments)
+        assert done.returncode == 2, done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+        errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+        assert len(errors) == 1, done.stderr
+        assert sorted(tmp_path.rglob("*")) == before, "something was left behind"
+        return errors[0]
+
+    return failing
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((DEMO, "--config.train.epoch=1"), "--config.train.epoch: no such field; the nearest are train.epochs"),
+        ((DEMO, "--config.zzz=1"), "no such field; the sections are data, model, augment, train, segment, evaluate"),
+        ((DEMO, "--config.train.epochs=many"), "flag --config.train.epochs=many"),
+        ((DEMO, "--config.train.epochs=0"), "train.epochs must be at least 1; received 0"),
+        ((DEMO, "--config.data.classes=3"), "data.classes must be of type tuple[str, ...]; received (3,)"),
+        ((DEMO, "--config.model.network=unett"), "no such folder"),
+        (("--config=configs/none.py",), "--config=configs/none.py: no such file; the presets are"),
+        ((), "--config is required"),
+        ((DEMO, "--surce=x"), "Unknown command line flag 'surce'"),
+        ((DEMO, "stray"), "unexpected argument 'stray'"),
+        ((DEMO, "--source=/no/such"), "--source=/no/such: no such folder"),
+    ],
+)
+def test_shard_refuses_a_wrong_command_line(fails, tmp_path, arguments, message):
+    defaults = (f"--source={tmp_path / 'none'}", f"--records={tmp_path / 'records'}")
+    assert message in fails("shard", *defaults, *arguments)
+
+
+def test_shard_refuses_a_folder_without_photographs(fails, tmp_path):
+    source = tmp_path / "source"
+    (source / "images").mkdir(parents=True)
+    (source / "masks").mkdir()
+    line = fails("shard", DEMO, f"--source={source}", f"--records={tmp_path / 'records'}")
+    assert "no photographs; expected files of .jpg" in line
+
+
+def test_shard_refuses_masks_without_any_lesion(fails, way, tmp_path):
+    (source := tmp_path / "source").mkdir()
+    photograph = next(way.source.glob("A*/1*/b*/*.jpg"))
+    for folder in ("images", "masks"):
+        (source / folder).mkdir()
+    shutil.copy(photograph, source / "images" / "a.jpg")
+    import cv2
+
+    cv2.imwrite(str(source / "masks" / "a.png"), cv2.imread(str(photograph), cv2.IMREAD_GRAYSCALE) * 0)
+    line = fails("shard", DEMO, f"--source={source}", f"--records={tmp_path / 'records'}")
+    assert "no mask shows any of HE; nothing to shard" in line
+
+
+def test_shard_refuses_a_mask_that_is_no_image_when_nothing_is_left(fails, way, tmp_path):
+    source = tmp_path / "source"
+    for folder in ("images", "masks"):
+        (source / folder).mkdir(parents=True)
+    shutil.copy(next(way.source.glob("A*/1*/b*/*.jpg")), source / "images" / "a.jpg")
+    (source / "masks" / "a.png").write_text("no image")
+    line = fails("shard", DEMO, f"--source={source}", f"--records={tmp_path / 'records'}")
+    assert "none of the 1 cases can be read" in line
+    assert "a.png: not an image that can be read" in line
+
+
+def test_shard_refuses_a_set_that_is_there_and_a_file_in_the_way(fails, way, tmp_path):
+    line = fails("shard", DEMO, f"--source={way.source}", f"--records={way.records}")
+    assert "holds a set of records already; name another folder or add --overwrite" in line
+    (tmp_path / "file").write_text("x")
+    assert "a file is in the way" in fails("shard", DEMO, f"--source={way.source}", f"--records={tmp_path / 'file'}")
+
+
+def test_shard_refuses_a_class_that_the_source_has_not(fails, way, tmp_path):
+    line = fails(
+        "shard", DEMO, "--config.data.classes=('XX',)", f"--source={way.source}", f"--records={tmp_path / 'r'}"
+    )
+    assert "IDRiD has no class 'XX'; it has MA, HE, EX, SE, OD" in line
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (("--config.data.tile=512",), "data.tile is 256 in the records and 512 in the config"),
+        (("--config.data.classes=('MA','HE')",), "data.classes is ('HE',) in the records and ('MA', 'HE')"),
+        (("--config.train.batch_size=5000",), "train.batch_size is 5000, but"),
+        (
+            ("--config.model.network=unett",),
+            "model.network must be one of unet; received 'unett'. Did you mean 'unet'?",
+        ),
+        (("--config.train.loss=bce_dise",), "train.loss must be one of bce_dice; received 'bce_dise'"),
+        (("--config.model.unet.levels=10",), "data.tile must be a multiple of the network's stride 512; received 256"),
+        (("--config.model.unet.activation=rellu",), "model.unet.activation must be one that Keras knows"),
+        (("--config.segment.tile=100",), "segment.tile must be a multiple of the network's stride 8; received 100"),
+    ],
+)
+def test_train_refuses_what_does_not_fit(fails, way, tmp_path, overrides, message):
+    small = ("--config.data.photographs_per_shard=3", f"--workdir={tmp_path / 'run'}")
+    assert message in fails("train", DEMO, f"--records={way.records}", *small, *overrides)
+
+
+def test_train_refuses_records_that_are_none_and_a_workdir_in_use(fails, way, tmp_path):
+    assert "no index.json there" in fails("train", DEMO, f"--records={tmp_path}", f"--workdir={tmp_path / 'run'}")
+    line = fails("train", DEMO, f"--records={way.records}", f"--workdir={way.workdir}")
+    assert "holds a run already; name another folder or add --overwrite" in line
+
+
+def test_train_refuses_a_shard_that_is_missing_or_shorter(fails, way, tmp_path):
+    records = shutil.copytree(way.records, tmp_path / "records")
+    shard = next(records.glob("*train*"))
+    shard.write_bytes(shard.read_bytes()[:-1])
+    arguments = (DEMO, "--config.data.photographs_per_shard=3", f"--records={records}", f"--workdir={tmp_path / 'run'}")
+    assert f"{shard.name}: {shard.stat().st_size} bytes, but the index says" in fails("train", *arguments)
+    shard.unlink()
+    assert f"{shard.name}: missing, but the index lists it" in fails("train", *arguments)
+
+
+@pytest.mark.parametrize("name", ["eval", "predict", "export"])
+def test_a_folder_that_is_no_model_is_refused(fails, way, tmp_path, name):
+    (tmp_path / "empty").mkdir()
+    source = (f"--source={way.source}",) if name == "eval" else ()
+    photograph = (next(way.source.glob("A*/1*/b*/*.jpg")),) if name == "predict" else ()
+    line = fails(name, f"--model={tmp_path / 'empty'}", f"--output={tmp_path / 'out'}", *source, *photograph)
+    assert "no network.keras there; expected a model folder" in line
+
+
+def test_a_damaged_network_is_refused(fails, way, tmp_path):
+    model = shutil.copytree(way.workdir / "model", tmp_path / "model")
+    (model / "network.keras").write_bytes((model / "network.keras").read_bytes()[:5000])
+    assert "network.keras: damaged" in fails("export", f"--model={model}", f"--output={tmp_path / 'out'}")
+
+
+def test_predict_refuses_nothing_to_do(fails, way, tmp_path):
+    arguments = (f"--model={way.workdir / 'model'}", f"--output={tmp_path / 'out'}")
+    assert "photographs or folders of photographs expected after the flags" in fails("predict", *arguments)
+    assert "no such file or folder" in fails("predict", *arguments, "/no/such.jpg")
+    (tmp_path / "empty").mkdir()
+    assert "no photographs in this folder" in fails("predict", *arguments, tmp_path / "empty")
+
+
+def test_eval_refuses_a_split_without_cases(fails, way, tmp_path):
+    other = tmp_path / "source"
+    for folder in ("images", "masks"):
+        (other / folder).mkdir(parents=True)
+        suffix = "jpg" if folder == "images" else "tif"
+        origin = next(way.source.glob("A*/1*/b*/*.jpg" if folder == "images" else "A*/2*/b*/*/*.tif"))
+        shutil.copy(origin, other / folder / f"other.{suffix}")
+    line = fails("eval", f"--model={way.workdir / 'model'}", f"--source={other}", f"--output={tmp_path / 'out'}")
+    assert "--split=validation:" in line
+    assert "holds none of its cases" in line
+
+
+def test_export_refuses_to_overwrite(fails, way):
+    before = {file: file.read_bytes() for file in Path(way.export).rglob("*") if file.is_file()}
+    line = fails("export", f"--model={way.workdir / 'model'}", f"--output={way.export}")
+    assert "there already; give another --version, or --overwrite" in line
+    assert {file: file.read_bytes() for file in Path(way.export).rglob("*") if file.is_file()} == before

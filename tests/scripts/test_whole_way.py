@@ -1,0 +1,148 @@
+"""All commands one after the other on synthetic photographs: what they print and leave behind."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from configs import loading
+from records import read_index
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[2]
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_command_prints_its_plan_first_and_where_to_look_last(way):
+    for name, printed in way.printed.items():
+        lines = printed.strip().splitlines()
+        assert "→" in "".join(lines[:8]), f"{name} does not say where its result will be"
+        assert "look:" in lines[-1], f"{name} does not say where to look"
+
+
+def test_shard_left_an_index_that_agrees_with_its_files(way):
+    index = read_index(way.records)
+    assert {name: len(split.cases) for name, split in index.splits.items()} == {"train": 4, "validation": 1, "test": 2}
+    for split in index.splits.values():
+        for shard in split.shards:
+            assert (way.records / shard.name).stat().st_size == shard.bytes
+    assert loading.load_config(str(way.records / "config.json")).data == index.data
+    assert not list(way.records.glob(".tmp*"))
+
+
+def test_no_case_of_the_test_part_is_in_training(way):
+    index = read_index(way.records)
+    test = {file.stem for file in way.source.glob("A*/1*/b*/*.jpg")}
+    assert set(index.splits["test"].cases) == test
+    assert not test & set(index.splits["train"].cases + index.splits["validation"].cases)
+
+
+def test_train_left_a_workdir_as_designed(way):
+    names = {path.name for path in way.workdir.iterdir()}
+    assert {"config.json", "environment.json", "history.csv", "curves.png", "checkpoints", "tensorboard"} <= names
+    assert {"previews", "model"} <= names
+    history = rows(way.workdir / "history.csv")
+    assert [row["epoch"] for row in history] == ["1", "2"]
+    assert all(np.isfinite(float(row["loss"])) and np.isfinite(float(row["val_loss"])) for row in history)
+    assert cv2.imread(str(way.workdir / "previews" / "epoch_002.png")) is not None
+    environment = json.loads((way.workdir / "environment.json").read_text())
+    assert environment["config_fingerprint"] == loading.load_config(str(way.workdir / "config.json")).fingerprint()
+
+
+def test_the_model_folder_says_all_that_inference_needs(way):
+    spec = json.loads((way.workdir / "model" / "segmenter.json").read_text())
+    wanted = {"schema_version", "classes", "scale", "tile", "overlap", "window", "thresholds"}
+    assert wanted <= set(spec)
+    assert spec["classes"] == ["HE"]
+    assert spec["records_fingerprint"] == json.loads((way.records / "index.json").read_text())["fingerprint"]
+
+
+def test_eval_wrote_scores_of_every_photograph_and_of_tiles(way):
+    scores = json.loads((way.workdir / "scores.json").read_text())
+    assert scores["photographs"] == 2
+    assert 0 <= scores["scores"]["frame"]["HE"]["aupr"] <= 1
+    photographs = rows(way.workdir / "photographs.csv")
+    assert {row["case"] for row in photographs} == set(read_index(way.records).splits["test"].cases)
+    assert {row["name"] for row in rows(way.workdir / "evaluation.csv")} == {"bce_dice", "dice_coef"}
+    assert "colour threshold" in way.printed["eval"]
+
+
+def test_predict_wrote_mask_overlay_map_and_rows_of_every_photograph(way):
+    photographs = sorted(way.source.glob("A*/1*/b*/*.jpg"))
+    assert [row["case"] for row in rows(way.predictions / "predictions.csv")] == [file.stem for file in photographs]
+    for file in photographs:
+        size = cv2.imread(str(file)).shape[:2]
+        mask = cv2.imread(str(way.predictions / "masks" / f"{file.stem}_HE.png"), cv2.IMREAD_UNCHANGED)
+        assert mask.shape == size
+        assert set(np.unique(mask)) <= {0, 255}
+        assert cv2.imread(str(way.predictions / "overlays" / f"{file.stem}.jpg")).shape[:2] == size
+        kept = np.load(way.predictions / "probabilities" / f"{file.stem}.npz")
+        assert kept["probabilities"].dtype == np.float16
+        assert kept["probabilities"].shape == (*size, 1)
+        assert list(kept["classes"]) == ["HE"]
+        near = np.abs(kept["probabilities"][..., 0].astype(float) - 0.5) < 1e-3  # float16 may round across
+        assert np.array_equal((mask > 0)[~near], (kept["probabilities"][..., 0] >= 0.5)[~near])
+
+
+def test_the_export_gives_predicts_maps_in_a_process_that_knows_only_tensorflow(way):
+    photographs = way.source / "A. Segmentation" / "1. Original Images" / "b. Testing Set"
+    words = [sys.executable, "-I", ROOT / "scripts" / "compare_export.py", way.export / "1", photographs]
+    done = subprocess.run(
+        [*words, way.predictions / "probabilities"], cwd="/", capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 maps agree" in done.stdout
+    assert (way.export / "1" / "segmenter.json").is_file()
+
+
+def test_a_run_can_be_repeated_from_its_own_config_json(way, run, tmp_path):
+    done = run(
+        "train",
+        f"--config={way.workdir / 'config.json'}",
+        f"--records={way.records}",
+        f"--workdir={tmp_path / 'again'}",
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "again" / "config.json").read_text() == (way.workdir / "config.json").read_text()
+
+
+def test_predict_names_bad_photographs_and_does_the_others(way, run, tmp_path):
+    good = sorted(way.source.glob("A*/1*/b*/*.jpg"))[0]
+    folder = tmp_path / "photographs with ümlaut"
+    folder.mkdir()
+    (folder / good.name).write_bytes(good.read_bytes())
+    (folder / "cut.jpg").write_bytes(good.read_bytes()[:20_000])
+    done = run("predict", f"--model={way.workdir / 'model'}", f"--output={tmp_path / 'out'}", folder)
+    assert done.returncode == 1
+    assert f"left out: {folder / 'cut.jpg'}: damaged or cut short" in done.stderr
+    assert [row["case"] for row in rows(tmp_path / "out" / "predictions.csv")] == [good.stem]
+    assert not list((tmp_path / "out").rglob("*cut*"))
+    assert "Traceback" not in done.stderr
+
+
+def test_shard_names_bad_cases_and_does_the_others(way, run, tmp_path):
+    for folder in ("images", "masks"):
+        (tmp_path / "pairs" / folder).mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for name in ("a", "b", "c"):
+        cv2.imwrite(str(tmp_path / "pairs" / "images" / f"{name}.png"), rng.integers(50, 200, (300, 300, 3)))
+        cv2.imwrite(
+            str(tmp_path / "pairs" / "masks" / f"{name}.png"), np.full((300, 300 - (name == "b")), 255, np.uint8)
+        )
+    source, records = f"--source={tmp_path / 'pairs'}", f"--records={tmp_path / 'records'}"
+    done = run("shard", *("--config=configs/demo.py",), source, records)
+    assert done.returncode == 1
+    assert "b.png: 299x300 pixels, but its photograph b.png has 300x300" in done.stderr
+    assert set(read_index(tmp_path / "records").cases) == {"a", "c"}
+    strict = run("shard", "--config=configs/demo.py", source, f"--records={tmp_path / 'strict'}", "--strict")
+    assert strict.returncode == 2
+    assert not (tmp_path / "strict").exists()
