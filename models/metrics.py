@@ -20,6 +20,7 @@ def dice_coefficient(y_true, y_pred):
     Returns:
       `[B]`, in (0, 1].
     """
+    y_true, y_pred = ops.cast(y_true, "float32"), ops.cast(y_pred, "float32")  # MeanMetricWrapper does not cast
     both = ops.sum(y_true * y_pred, axis=(1, 2))
     total = ops.sum(y_true, axis=(1, 2)) + ops.sum(y_pred, axis=(1, 2))
     return ops.mean((2 * both + SMOOTH) / (total + SMOOTH), axis=-1)

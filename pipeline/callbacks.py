@@ -10,8 +10,7 @@ import matplotlib.figure
 import numpy as np
 import tensorflow as tf
 
-from pipeline.drawing import contact_sheet, write_png
-from records import complete_file, draw_contours, write_text
+from records import complete_file, contact_sheet, draw_contours, write_png, write_text
 
 TRUTH, PREDICTION = (80, 255, 80), (255, 80, 255)  # contour colours: green, magenta
 

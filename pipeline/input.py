@@ -94,5 +94,6 @@ def tiles_of_split(folder: Path, index: Index, split: str) -> tf.data.Dataset:
 
 
 def _decode(record: tf.Tensor, index: Index) -> tuple[tf.Tensor, tf.Tensor]:
-    image, mask = decode_tile(parse_record(record), tile=index.data.tile, classes=len(index.classes))
+    data = index.data
+    image, mask = decode_tile(parse_record(record), tile=data.tile, classes=len(data.classes), codec=data.codec)
     return tf.cast(image, tf.float32), tf.cast(mask, tf.float32)

@@ -10,20 +10,17 @@ import cv2
 import numpy as np
 
 from configs import InputError
-from pipeline.drawing import write_jpeg, write_png
 from pipeline.segmenter import SegmenterSpec, TiledSegmenter
-from records import complete_file, draw_contours, field_of_view, image_files, read_photograph, write_text
-
-# One colour a class, far apart on a retina: green, cyan, blue, white, magenta, yellow, black, grey.
-CLASS_COLORS = (
-    (60, 255, 60),
-    (0, 255, 255),
-    (40, 90, 255),
-    (255, 255, 255),
-    (255, 60, 255),
-    (255, 255, 0),
-    (0, 0, 0),
-    (160, 160, 160),
+from records import (
+    CLASS_COLORS,
+    complete_file,
+    draw_contours,
+    field_of_view,
+    image_files,
+    read_photograph,
+    write_jpeg,
+    write_png,
+    write_text,
 )
 
 

@@ -4,35 +4,45 @@ Re-exported here is what other rooms use and what needs no tensorflow. `records.
 do, are imported by their own names, so that a process that only decodes and cuts never loads it.
 """
 
+from records.cutting import estimate_bytes
+from records.drawing import CLASS_COLORS, contact_sheet, draw_contours, write_jpeg, write_png
+from records.duplicates import refuse_equal_files
 from records.field_of_view import field_of_view
 from records.files import complete_file, make_folder, write_bytes, write_text
 from records.grid import scaled_size, stride_of_overlap, tile_origins, tile_starts, window
-from records.imaging import draw_contours, photograph_size, read_mask, read_photograph, shrink_mask, shrink_photograph
+from records.imaging import photograph_size, read_mask, read_photograph, shrink_mask, shrink_photograph
 from records.index import Index, check_config, check_shards, read_index, write_index
-from records.sources import IMAGE_SUFFIXES, SPLITS, Case, find_cases, image_files
-from records.splits import assign_validation
-from records.survey import Survey, read_masks, survey_case
+from records.sources import IMAGE_SUFFIXES, SPLITS, Case, find_cases, image_files, read_patients
+from records.splits import assign_folds, assign_validation
+from records.survey import Survey, mask_values, read_masks, survey_case
 
 __all__ = [
+    "CLASS_COLORS",
     "IMAGE_SUFFIXES",
     "SPLITS",
     "Case",
     "Index",
     "Survey",
+    "assign_folds",
     "assign_validation",
     "check_config",
     "check_shards",
     "complete_file",
+    "contact_sheet",
     "draw_contours",
+    "estimate_bytes",
     "field_of_view",
     "find_cases",
     "image_files",
     "make_folder",
+    "mask_values",
     "photograph_size",
     "read_index",
     "read_mask",
     "read_masks",
+    "read_patients",
     "read_photograph",
+    "refuse_equal_files",
     "scaled_size",
     "shrink_mask",
     "shrink_photograph",
@@ -43,5 +53,7 @@ __all__ = [
     "window",
     "write_bytes",
     "write_index",
+    "write_jpeg",
+    "write_png",
     "write_text",
 ]

@@ -25,6 +25,14 @@ def complete_file(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def sweep_temporaries(folder: Path) -> None:
+    """Removes the temporary files of `complete_file` whose process is gone: it was killed while it wrote."""
+    for file in folder.glob(".tmp-*-*"):
+        process = file.name.split("-")[1]
+        if not process.isdigit() or not Path(f"/proc/{process}").exists():
+            file.unlink(missing_ok=True)
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Writes a whole file, or nothing."""
     with complete_file(path) as temporary:

@@ -1,74 +1,131 @@
 """Photographs and masks, from files to arrays and from full size to the scale at which they are cut.
 
-Pillow decodes: unlike `cv2.imread` it says when a file is cut short, keeps the indices of palette images, turns all
-formats by their orientation tag, and decodes these JPEGs in three quarters of the time to the same pixels. OpenCV
-reads 16-bit colour, which Pillow cannot, resizes, and encodes.
+Pillow decodes, and pydicom what lies in DICOM files (`records.decoding`, `records.dicom`); OpenCV resizes and encodes.
 """
 
-import warnings
 from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
-from configs import InputError
+from records.decoding import (
+    decode,
+    is_lossy,
+    is_sixteen_bit_color,
+    is_sixteen_bit_grey,
+    opened,
+    oriented_size,
+    rgb_of,
+    sixteen_bit_color,
+    sixteen_bit_grey,
+)
+from records.dicom import dicom_size, is_dicom, read_dicom
 from records.grid import scaled_size
-
-SIXTEEN_BIT_GREY = ("I;16", "I;16B", "I;16L", "I")
+from records.lesions import lesions
 
 
 def photograph_size(path: Path, *, max_pixels: int) -> tuple[int, int]:
     """Returns (H, W) of a photograph with its orientation applied, from its header alone.
 
     Raises:
-      InputError: not a readable image, or more than `max_pixels` pixels.
+      InputError: not a readable image, of a kind that is not read, or more than `max_pixels` pixels.
     """
-    with _open(path, max_pixels) as image:
-        turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
-        return (image.width, image.height) if turned else (image.height, image.width)
+    if is_dicom(path):
+        return dicom_size(path, max_pixels=max_pixels)
+    with opened(path, max_pixels=max_pixels) as image:
+        return oriented_size(image)
 
 
 def read_photograph(path: Path, *, max_pixels: int) -> np.ndarray:
-    """Reads a photograph of any format that Pillow or OpenCV decodes.
+    """Reads a photograph of any format of the table "Formats" in WORKSPACE.md.
 
     Returns:
-      uint8 RGB `[H, W, 3]`, orientation tag applied, 16 bits reduced to the high 8, transparency dropped.
+      uint8 RGB `[H, W, 3]`, orientation applied, 16 bits reduced to the high 8, transparency dropped.
 
     Raises:
-      InputError: not a readable image, cut short, or more than `max_pixels` pixels.
+      InputError: not a readable image, of a kind that is not read, cut short, or more than `max_pixels` pixels.
     """
-    with _open(path, max_pixels) as image:
-        if image.mode in SIXTEEN_BIT_GREY:
-            grey = (np.asarray(_decoded(image, path)).astype(np.uint16) >> 8).astype(np.uint8)
-            return np.repeat(grey[..., None], 3, axis=-1)
-        if _is_sixteen_bit_color(image):
-            return (_read_sixteen_bit_color(path) >> 8).astype(np.uint8)
-        return np.asarray(_decoded(image, path).convert("RGB"))
+    if is_dicom(path):
+        values = read_dicom(path, max_pixels=max_pixels).in_eight_bits()
+        return values if values.ndim == 3 else _repeated(values)
+    with opened(path, max_pixels=max_pixels) as image:
+        decode(image)
+        if is_sixteen_bit_grey(image):
+            return _repeated((sixteen_bit_grey(image) >> 8).astype(np.uint8))
+        return np.asarray(rgb_of(image))
 
 
 def read_mask(path: Path, *, max_pixels: int) -> np.ndarray:
     """Reads one class's mask: lesion where any colour is not zero.
 
     A palette image counts by its colours (black is background whatever its index); an alpha channel is no lesion.
-    In a JPEG, whose compression leaves faint echoes around every edge, a lesion is at least half as bright as can be.
+    In a file compressed with loss, as JPEG, which leaves faint echoes around every edge, a lesion is at least half as
+    bright as can be.
 
     Returns:
       bool `[H, W]`.
 
     Raises:
+      InputError: not a readable image, of a kind that is not read, cut short, or more than `max_pixels` pixels.
+    """
+    if is_dicom(path):
+        dicom = read_dicom(path, max_pixels=max_pixels)
+        return _any_channel(dicom.values >= (2 ** (dicom.bits - 1) if dicom.lossy else 1))
+    with opened(path, max_pixels=max_pixels) as image:
+        if is_sixteen_bit_color(image):
+            decode(image)
+            return _any_channel(sixteen_bit_color(image, path) > 0)  # Pillow has lost the low bytes
+        lowest = 128 if is_lossy(image, path) else 1
+        decode(image)
+        if image.mode == "P":
+            return cv2.LUT(np.asarray(image), _lesion_colors(image)).astype(bool)
+        return _any_channel(_values(image) >= lowest)
+
+
+def read_color_masks(path: Path, colors: tuple[str, ...], *, max_pixels: int) -> np.ndarray:
+    """Reads one coloured mask that holds all classes.
+
+    Args:
+      path: the mask.
+      colors: RRGGBB of each class. Pixels of any other colour are background; in a JPEG, whose colours are never
+        exact, a pixel belongs to the nearest of these colours and black.
+      max_pixels: the largest number of pixels allowed.
+
+    Returns:
+      bool `[H, W, C]`.
+
+    Raises:
       InputError: not a readable image, cut short, or more than `max_pixels` pixels.
     """
-    with _open(path, max_pixels) as image:
-        if image.mode == "P":
-            return _lesion_colors(image)[np.asarray(_decoded(image, path))]
-        if _is_sixteen_bit_color(image):
-            return (_read_sixteen_bit_color(path) != 0).any(axis=-1)
-        lowest = 128 if image.format == "JPEG" else 1
-        colors = [band for band, name in enumerate(image.getbands()) if name not in ("A", "a")]
-        values = np.asarray(_decoded(image, path))
-    lesion = values >= lowest
-    return lesion if lesion.ndim == 2 else np.logical_or.reduce(lesion[..., colors], axis=-1)
+    values = read_photograph(path, max_pixels=max_pixels)  # [H, W, 3]
+    table = np.array([list(bytes.fromhex(color)) for color in colors], np.uint8)  # [C, 3]
+    if path.suffix.lower() not in (".jpg", ".jpeg"):
+        return np.stack([(values == color).all(axis=-1) for color in table], axis=-1)
+    with_black = np.concatenate([np.zeros((1, 3)), table]).astype(np.float32)
+    # One class at a time: all distances at once would take 4 (C + 1) bytes a pixel and channel.
+    distances = [((values - color) ** 2).sum(axis=-1) for color in with_black]
+    nearest = np.argmin(distances, axis=0)
+    return np.stack([nearest == index + 1 for index in range(len(colors))], axis=-1)
+
+
+def describe_values(path: Path, *, max_pixels: int) -> str:
+    """Describes what a mask file holds: format, Pillow's mode, and its first values, such as "TIFF P {0, 1}".
+
+    Raises:
+      InputError: not a readable image, of a kind that is not read, cut short, or more than `max_pixels` pixels.
+    """
+    if is_dicom(path):
+        dicom = read_dicom(path, max_pixels=max_pixels)
+        kind, pixels = f"DICOM {dicom.photometric}", dicom.values
+    else:
+        with opened(path, max_pixels=max_pixels) as image:
+            decode(image)
+            kind, pixels = f"{image.format} {image.mode}", np.asarray(image)
+    pixels = pixels.ravel()
+    values = np.flatnonzero(np.bincount(pixels)) if pixels.dtype.kind in "bu" else np.unique(pixels)
+    shown = [str(value) for value in values[:4]] + ["…"] * (len(values) > 4)
+    return f"{kind} {{{', '.join(shown)}}}"
 
 
 def shrink_photograph(photograph: np.ndarray, scale: float) -> np.ndarray:
@@ -89,81 +146,69 @@ def shrink_mask(mask: np.ndarray, scale: float) -> np.ndarray:
         return mask
     share = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
     shrunk = share >= 0.5
-    _, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
-    ys, xs = np.nonzero(mask)
-    lesions = labels[ys, xs]
-    targets = (ys * height // mask.shape[0]) * width + xs * width // mask.shape[1]  # where each pixel comes to lie
-    survived = shrunk.ravel()[targets]
-    for lesion in np.setdiff1d(lesions, lesions[survived]):
-        shrunk.flat[np.bincount(targets[lesions == lesion]).argmax()] = True
+    for lesion in lesions(mask):
+        y, rows = _overlaps(lesion.y, lesion.pixels.shape[0], mask.shape[0] / height, height)
+        x, columns = _overlaps(lesion.x, lesion.pixels.shape[1], mask.shape[1] / width, width)
+        held = rows @ lesion.pixels @ columns.T  # the share of each shrunk pixel that is this lesion
+        part = shrunk[y : y + len(rows), x : x + len(columns)]
+        if not (part & (held > 0)).any():
+            part[np.unravel_index(held.argmax(), held.shape)] = True
     return shrunk
+
+
+def _overlaps(start: int, length: int, ratio: float, limit: int) -> tuple[int, np.ndarray]:
+    """Says how much of a run of pixels each shrunk pixel holds.
+
+    Args:
+      start: first pixel of the run.
+      length: pixels of the run.
+      ratio: pixels a shrunk pixel is wide.
+      limit: number of shrunk pixels along the axis.
+
+    Returns:
+      The first shrunk pixel that the run touches, and the shares float64 `[shrunk pixels, length]`.
+    """
+    first, last = int(start / ratio), min(int(np.ceil((start + length) / ratio)), limit)
+    edges, pixels = np.arange(first, last + 1) * ratio, np.arange(start, start + length)
+    held = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
+    return first, np.clip(held, 0, None) / ratio
 
 
 def encode_png(image: np.ndarray) -> bytes:
     """Encodes uint8 `[H, W]`, `[H, W, 1]` or RGB `[H, W, 3]` as PNG, the same bytes for the same pixels."""
-    pixels = image[..., ::-1] if image.shape[-1] == 3 else image
+    pixels = image[..., ::-1] if image.ndim == 3 and image.shape[2] == 3 else image
     return cv2.imencode(".png", np.ascontiguousarray(pixels))[1].tobytes()
 
 
-def draw_contours(
-    image: np.ndarray, mask: np.ndarray, color: tuple[int, int, int], *, thickness: int = 1
-) -> np.ndarray:
-    """Draws the outline of bool `[H, W]` in an RGB colour onto uint8 `[H, W, 3]`, in place; returns the image."""
-    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-    cv2.drawContours(image, contours, -1, color, thickness)
-    return image
+def encode_jpeg(image: np.ndarray, *, quality: int) -> bytes:
+    """Encodes uint8 RGB `[H, W, 3]` as JPEG with full chroma (4:4:4)."""
+    options = [
+        cv2.IMWRITE_JPEG_QUALITY,
+        quality,
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+    ]
+    return cv2.imencode(".jpg", np.ascontiguousarray(image[..., ::-1]), options)[1].tobytes()
 
 
-def _open(path: Path, max_pixels: int) -> Image.Image:
-    """Opens an image, header only. Pillow's own limit gives way to ours, its remarks on odd tags are left unsaid."""
-    Image.MAX_IMAGE_PIXELS = None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            image = Image.open(path)
-    except UnidentifiedImageError as error:
-        raise InputError(f"{path}: not an image that can be read; expected JPEG, PNG, TIFF, BMP or WebP.") from error
-    except (OSError, ValueError, SyntaxError) as error:
-        raise InputError(f"{path}: cannot be read ({_reason(error)}).") from error
-    if image.width * image.height > max_pixels:
-        raise InputError(
-            f"{path}: {image.width}x{image.height} pixels; at most data.max_pixels={max_pixels} are allowed."
-        )
-    return image
+def _values(image: Image.Image) -> np.ndarray:
+    """Returns the values of a decoded image without alpha, `[H, W]` if it is grey, else `[H, W, 3]`."""
+    if is_sixteen_bit_grey(image):
+        return sixteen_bit_grey(image)
+    return np.asarray(image if image.mode in ("1", "L") else rgb_of(image))
 
 
-def _decoded(image: Image.Image, path: Path) -> Image.Image:
-    """Decodes all pixels and turns them by the orientation tag."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            image.load()
-            return ImageOps.exif_transpose(image)
-    except (OSError, ValueError, SyntaxError, EOFError, IndexError) as error:
-        raise InputError(f"{path}: damaged or cut short ({_reason(error)}); replace the file.") from error
+def _any_channel(lesion: np.ndarray) -> np.ndarray:
+    return lesion if lesion.ndim == 2 else np.logical_or.reduce(lesion, axis=-1)
+
+
+def _repeated(grey: np.ndarray) -> np.ndarray:
+    return np.repeat(grey[..., None], 3, axis=-1)
 
 
 def _lesion_colors(image: Image.Image) -> np.ndarray:
-    """Returns bool `[256]`: which palette indices are any colour but black."""
-    lesion = np.zeros(256, bool)
+    """Returns uint8 `[256]`: 1 for the palette indices of any colour but black."""
+    lesion = np.zeros(256, np.uint8)
     colors = np.asarray(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
     lesion[: len(colors)] = colors.any(axis=-1)
     return lesion
-
-
-def _is_sixteen_bit_color(image: Image.Image) -> bool:
-    """Pillow opens 16-bit colour PNG as 8 bits, losing the low byte."""
-    tiles = getattr(image, "tile", [])  # how each part of the file is to be decoded, e.g. "RGB;16B"
-    return image.mode != "I;16" and bool(tiles) and ";16" in str(tiles[0].args)
-
-
-def _read_sixteen_bit_color(path: Path) -> np.ndarray:
-    """Returns uint16 RGB `[H, W, 3]`. OpenCV 5.0 forgets IMREAD_COLOR_RGB for such a TIFF, so BGR is turned here."""
-    pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
-    if pixels is None:
-        raise InputError(f"{path}: damaged or cut short; replace the file.")
-    return pixels[..., ::-1]
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -17,6 +17,8 @@ INDEX = "index.json"
 SCHEMA_VERSION = 1
 DATASET = "fundus_tiles"
 
+_REMEDY = "python -m scripts.shard --verify --records={} says all that differs; shard again to mend it."
+
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
@@ -42,7 +44,19 @@ class Split:
 
 @dataclasses.dataclass(frozen=True)
 class CaseEntry:
-    """One case: its split and patient, its photograph's size, its tiles in the records, lesion pixels at full size."""
+    """One case.
+
+    Attributes:
+      split: "train", "validation" or "test".
+      patient: whose photograph it is, or None where that is not known.
+      height: of the photograph, pixels.
+      width: of the photograph, pixels.
+      tiles: in the records.
+      nonempty_tiles: those with a lesion pixel of any class.
+      lesion_pixels: at full size, for every class.
+      digest: sha256 of the photograph's and the masks' files together.
+      perceptual_hash: of the photograph, see `records.duplicates`.
+    """
 
     split: str
     patient: str | None
@@ -51,16 +65,28 @@ class CaseEntry:
     tiles: int
     nonempty_tiles: int
     lesion_pixels: dict[str, int]
+    digest: str
+    perceptual_hash: str
+
+
+@dataclasses.dataclass(frozen=True)
+class NearPair:
+    """Two photographs that look (nearly) the same: their cases, and how many bits of their hashes differ."""
+
+    one: str
+    other: str
+    bits: int
 
 
 @dataclasses.dataclass(frozen=True)
 class Index:
-    """A whole set: the data config it was made with, its splits and its cases by name."""
+    """A whole set: the source's layout, the data config, splits, cases by name, and photographs that look the same."""
 
     source: str
     data: DataConfig
     splits: dict[str, Split]
     cases: dict[str, CaseEntry]
+    nearly_equal: list[NearPair]
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -78,7 +104,7 @@ def shard_name(split: str, number: int, shards: int) -> str:
 
 def write_index(folder: Path, index: Index) -> None:
     """Writes the two files for TensorFlow Datasets, then `index.json`, each whole or not at all."""
-    write_text(folder / "features.json", _json(_tfds_features(index.data.tile)))
+    write_text(folder / "features.json", _json(_tfds_features(index.data)))
     write_text(folder / "dataset_info.json", _json(_tfds_info(index)))
     content = {
         "schema_version": SCHEMA_VERSION,
@@ -99,7 +125,7 @@ def read_index(folder: Path) -> Index:
     if not path.is_file():
         raise InputError(f"--records={folder}: no {INDEX} there; make the records with python -m scripts.shard.")
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
         version = content["schema_version"]
         if version != SCHEMA_VERSION:
             raise InputError(
@@ -110,9 +136,10 @@ def read_index(folder: Path) -> Index:
             for name, split in content["splits"].items()
         }
         cases = {name: CaseEntry(**case) for name, case in content["cases"].items()}
-        return Index(content["source"], from_dict(content["data"], DataConfig, "data."), splits, cases)
-    except InputError:
-        raise
+        near = [NearPair(**pair) for pair in content["nearly_equal"]]
+        return Index(content["source"], from_dict(content["data"], DataConfig, "data."), splits, cases, near)
+    except InputError as error:
+        raise InputError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: damaged ({type(error).__name__}: {error}); shard the photographs again.") from error
 
@@ -146,23 +173,23 @@ def check_shards(index: Index, split: str, folder: Path) -> list[Path]:
     for shard in index.splits[split].shards:
         path = folder / shard.name
         if not path.is_file():
-            raise InputError(f"{path}: missing, but the index lists it; shard the photographs again.")
+            raise InputError(f"{path}: missing, but the index lists it. {_REMEDY.format(folder)}")
         if path.stat().st_size != shard.bytes:
             raise InputError(
-                f"{path}: {path.stat().st_size} bytes, but the index says {shard.bytes}; shard the photographs again."
+                f"{path}: {path.stat().st_size} bytes, but the index says {shard.bytes}. {_REMEDY.format(folder)}"
             )
         paths.append(path)
     return paths
 
 
-def _tfds_features(tile: int) -> dict[str, Any]:
+def _tfds_features(data: DataConfig) -> dict[str, Any]:
     features = "tensorflow_datasets.core.features"
 
-    def image(channels: int) -> dict[str, Any]:
-        shape = {"dimensions": [str(tile), str(tile), str(channels)]}
+    def image(channels: int, codec: str) -> dict[str, Any]:
+        shape = {"dimensions": [str(data.tile), str(data.tile), str(channels)]}
         return {
             "pythonClassName": f"{features}.image_feature.Image",
-            "image": {"shape": shape, "dtype": "uint8", "encodingFormat": "png"},
+            "image": {"shape": shape, "dtype": "uint8", "encodingFormat": codec},
         }
 
     def scalar() -> dict[str, Any]:
@@ -175,8 +202,8 @@ def _tfds_features(tile: int) -> dict[str, Any]:
         "pythonClassName": f"{features}.features_dict.FeaturesDict",
         "featuresDict": {
             "features": {
-                "image": image(3),
-                "mask": image(1),
+                "image": image(3, data.codec),
+                "mask": image(1, "png"),
                 "case": {"pythonClassName": f"{features}.text_feature.Text", "text": {}},
                 "y": scalar(),
                 "x": scalar(),

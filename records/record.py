@@ -26,23 +26,42 @@ def encode_record(tile: Tile) -> bytes:
     return example.SerializeToString(deterministic=True)
 
 
+def decode_record(record: bytes) -> Tile:
+    """Reads a serialised tile back as it was; its images stay encoded."""
+    features = tf.train.Example.FromString(record).features.feature
+    return Tile(
+        image=features["image"].bytes_list.value[0],
+        mask=features["mask"].bytes_list.value[0],
+        case=features["case"].bytes_list.value[0].decode(),
+        y=features["y"].int64_list.value[0],
+        x=features["x"].int64_list.value[0],
+    )
+
+
 def parse_record(record: tf.Tensor) -> dict[str, tf.Tensor]:
     """Parses a serialised tile without decoding its images: string scalars "image", "mask", "case"; int64 "y", "x"."""
     return tf.io.parse_single_example(record, FEATURES)
 
 
-def decode_tile(example: dict[str, tf.Tensor], *, tile: int, classes: int) -> tuple[tf.Tensor, tf.Tensor]:
+def decode_tile(
+    example: dict[str, tf.Tensor], *, tile: int, classes: int, codec: str = "png"
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Decodes a parsed tile.
 
     Args:
       example: as `parse_record` returns it.
       tile: side T, pixels.
       classes: number of classes C.
+      codec: of the image, "png" or "jpeg".
 
     Returns:
       image uint8 `[T, T, 3]` and mask uint8 0/1 `[T, T, C]`.
     """
-    image = tf.ensure_shape(tf.io.decode_png(example["image"], channels=3), [tile, tile, 3])
+    if codec == "png":
+        image = tf.io.decode_png(example["image"], channels=3)
+    else:
+        image = tf.io.decode_jpeg(example["image"], channels=3, dct_method="INTEGER_ACCURATE")
+    image = tf.ensure_shape(image, [tile, tile, 3])
     bits = tf.ensure_shape(tf.io.decode_png(example["mask"], channels=1), [tile, tile, 1])
     class_bits = tf.constant([1 << index for index in range(classes)], tf.uint8)
     mask = tf.cast(tf.bitwise.bitwise_and(bits, class_bits) != 0, tf.uint8)

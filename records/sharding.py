@@ -1,23 +1,28 @@
-"""Sharding: cases become TFRecord shards and an index.
+"""Sharding: cases become TFRecord shards, several photographs at a time.
 
 `plan_shards` says which cases go into which file; `write_shard` turns one plan into one finished file and depends
-on nothing else, so that anything may call it: a loop, a pool, or a distributed engine.
+on nothing else, so that anything may call it: a loop, a pool, or a distributed engine. `records.building` makes the
+whole set of them.
 """
 
+import collections
+import contextlib
 import dataclasses
 import hashlib
-from collections.abc import Iterable, Mapping
+import itertools
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor, Future
 from pathlib import Path
 
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 
 from configs import DataConfig, InputError
-from records.cutting import cut_case
+from records.cutting import Cut, Tile, cut_case
 from records.files import complete_file
-from records.index import CaseEntry, Index, Shard, Split, shard_name
-from records.record import encode_record
+from records.index import Shard, shard_name
+from records.record import decode_record, encode_record
 from records.sources import SPLITS, Case
-from records.survey import Survey
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,15 +40,15 @@ class ShardResult:
     """One shard that was written.
 
     Attributes:
-      plan: what was asked for.
       shard: the file.
       tiles: number of tiles of each case that is in it.
+      hashes: perceptual hash of each case that is in it.
       failures: for each case that could not be read, the line that says why.
     """
 
-    plan: ShardPlan
     shard: Shard
     tiles: dict[str, int]
+    hashes: dict[str, str]
     failures: dict[str, str]
 
 
@@ -60,44 +65,83 @@ def plan_shards(cases: Iterable[Case], data: DataConfig) -> list[ShardPlan]:
     return plans
 
 
-def write_shard(plan: ShardPlan, folder: Path) -> ShardResult:
-    """Writes one shard, whole or not at all; a case that cannot be read is left out and named in the result."""
+def cut_all(plans: Iterable[ShardPlan], pool: Executor, *, ahead: int) -> Iterator[Cut | InputError]:
+    """Cuts the cases of all plans in the pool and yields them in order; a case that cannot be read is its error.
+
+    Args:
+      plans: whose cases are cut, one plan after the other.
+      pool: threads serve better than processes: decoding and encoding leave Python's lock alone, and the tiles need not
+        be copied from one process to another.
+      ahead: how many cases may be cut or wait to be written at once, which bounds the memory.
+    """
+    cases = ((case, plan.data) for plan in plans for case in plan.cases)
+    waiting: collections.deque[Future[Cut | InputError]] = collections.deque()
+    for case, data in itertools.islice(cases, ahead):
+        waiting.append(pool.submit(_cut_or_error, case, data))
+    while waiting:
+        cut = waiting.popleft().result()
+        for case, data in itertools.islice(cases, 1):
+            waiting.append(pool.submit(_cut_or_error, case, data))
+        yield cut
+
+
+def write_shard(plan: ShardPlan, folder: Path, cuts: Iterator[Cut | InputError] | None = None) -> ShardResult:
+    """Writes one shard, whole or not at all; a case that cannot be read is left out and named in the result.
+
+    Args:
+      plan: the shard.
+      folder: where it is written.
+      cuts: the plan's cases, cut (as many are taken as it has cases); None: they are cut here, one after the other.
+
+    Raises:
+      OSError: the disk is full or fails.
+    """
     tiles: dict[str, int] = {}
+    hashes: dict[str, str] = {}
     failures: dict[str, str] = {}
+    if cuts is None:
+        cuts = (_cut_or_error(case, plan.data) for case in plan.cases)
     with complete_file(folder / plan.name) as temporary:
-        with tf.io.TFRecordWriter(str(temporary)) as writer:
-            for case in plan.cases:
-                try:
-                    cut = cut_case(case, plan.data)
-                except InputError as error:
-                    failures[case.name] = str(error)
+        with _disk_errors(), tf.io.TFRecordWriter(str(temporary)) as writer:
+            for case, cut in zip(plan.cases, cuts, strict=False):
+                if isinstance(cut, InputError):
+                    failures[case.name] = str(cut)
                     continue
-                for tile in cut:
+                for tile in cut.tiles:
                     writer.write(encode_record(tile))
-                tiles[case.name] = len(cut)
-        content = temporary.read_bytes()
-        shard = Shard(plan.name, sum(tiles.values()), len(content), hashlib.sha256(content).hexdigest())
-    return ShardResult(plan, shard, tiles, failures)
+                tiles[case.name] = len(cut.tiles)
+                hashes[case.name] = cut.perceptual_hash
+        with open(temporary, "rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        shard = Shard(plan.name, sum(tiles.values()), temporary.stat().st_size, sha256)
+    return ShardResult(shard, tiles, hashes, failures)
 
 
-def build_index(source: str, data: DataConfig, surveys: Mapping[str, Survey], results: Iterable[ShardResult]) -> Index:
-    """Makes the index from what was written; cases that could not be read are not in it."""
-    splits: dict[str, Split] = {}
-    entries: dict[str, CaseEntry] = {}
-    for result in results:
-        split = splits.setdefault(result.plan.split, Split([], []))
-        split.shards.append(result.shard)
-        for case in result.plan.cases:
-            if case.name in result.tiles:
-                survey = surveys[case.name]
-                split.cases.append(case.name)
-                entries[case.name] = CaseEntry(
-                    split=case.split,
-                    patient=case.patient,
-                    height=survey.height,
-                    width=survey.width,
-                    tiles=result.tiles[case.name],
-                    nonempty_tiles=survey.nonempty_tiles,
-                    lesion_pixels=survey.lesion_pixels,
-                )
-    return Index(source, data, splits, entries)
+def read_shard(path: Path) -> Iterator[Tile]:
+    """Yields the tiles of a shard, checking the checksum of every record.
+
+    A cut within the first 12 bytes of a record looks like the end of the file: only the shard's size gives it away.
+
+    Raises:
+      InputError: the shard is cut short or a checksum does not fit.
+    """
+    try:
+        for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+            yield decode_record(record)
+    except (tf.errors.DataLossError, tf.errors.NotFoundError, DecodeError, IndexError) as error:
+        raise InputError(f"{path}: damaged ({type(error).__name__}); shard the photographs again.") from error
+
+
+@contextlib.contextmanager
+def _disk_errors() -> Iterator[None]:
+    try:
+        yield
+    except tf.errors.OpError as error:
+        raise OSError(error.message) from error
+
+
+def _cut_or_error(case: Case, data: DataConfig) -> Cut | InputError:
+    try:
+        return cut_case(case, data)
+    except InputError as error:
+        return error

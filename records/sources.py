@@ -1,12 +1,13 @@
 """Sources: which photographs and masks a folder holds, as cases. Nothing is decoded here."""
 
+import csv
 import dataclasses
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from configs import InputError
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".dcm")
 SPLITS = ("train", "validation", "test")
 
 # IDRiD, "A. Segmentation" (Porwal et al. 2018, doi:10.21227/H25W98): folders of its parts and classes.
@@ -41,13 +42,18 @@ class Case:
     patient: str | None = None
 
 
-def find_cases(source: Path, classes: tuple[str, ...]) -> tuple[str, list[Case]]:
+def find_cases(
+    source: Path, classes: tuple[str, ...], *, colored: bool = False, allow_missing_masks: bool = False
+) -> tuple[str, list[Case]]:
     """Finds the cases of a folder in IDRiD's layout, or of paired folders images/ and masks/.
 
     Args:
       source: the folder that holds "1. Original Images" or its parent; or the folder that holds images/ and masks/,
         or train/, valid(ation)/ and test/ with images/ and masks/ in each.
       classes: the classes whose masks are wanted.
+      colored: one coloured mask a photograph holds all classes (paired folders only).
+      allow_missing_masks: in paired folders, a photograph without a mask shows no lesion. In IDRiD's layout it never
+        does: a class has no file there where the photograph shows none of it.
 
     Returns:
       The layout's name, "idrid" or "paired_folders", and the cases sorted by name.
@@ -60,10 +66,12 @@ def find_cases(source: Path, classes: tuple[str, ...]) -> tuple[str, list[Case]]
         raise InputError(f"--source={source}: no such folder.")
     for root in (source, source / "A. Segmentation"):
         if (root / "1. Original Images").is_dir():
+            if colored:
+                raise InputError(f"data.colors: {source} has IDRiD's layout, a mask file a class; leave colors empty.")
             layout, cases = "idrid", _idrid_cases(root, classes)
             break
     else:
-        layout, cases = "paired_folders", _paired_cases(source, classes)
+        layout, cases = "paired_folders", _paired_cases(source, classes, colored, allow_missing_masks)
     if not cases:
         raise InputError(f"--source={source}: no photographs; expected files of {', '.join(IMAGE_SUFFIXES)}.")
     return layout, _unique(cases)
@@ -106,7 +114,7 @@ def _idrid_cases(root: Path, classes: tuple[str, ...]) -> list[Case]:
     return cases
 
 
-def _paired_cases(source: Path, classes: tuple[str, ...]) -> list[Case]:
+def _paired_cases(source: Path, classes: tuple[str, ...], colored: bool, allow_missing: bool) -> list[Case]:
     parts = {source / name: split for name, split in PAIRED_PARTS.items() if (source / name / "images").is_dir()}
     parts = parts or {source: "train"}
     cases = []
@@ -116,15 +124,19 @@ def _paired_cases(source: Path, classes: tuple[str, ...]) -> list[Case]:
                 raise InputError(
                     f"{folder}: no such folder; --source takes IDRiD's layout, or folders images/ and masks/."
                 )
-        masks = {name: _paired_masks(part / "masks", name, classes) for name in classes}
+        if colored:
+            masks = dict.fromkeys(classes, image_files(part / "masks"))
+        else:
+            masks = {name: _paired_masks(part / "masks", name, classes) for name in classes}
         for stem, file in image_files(part / "images").items():
             for name in classes:
-                if stem not in masks[name]:
+                if stem not in masks[name] and not allow_missing:
+                    where = f"masks/{stem}.png" if colored else f"masks/{name}/{stem}.png or masks/{stem}_{name}.png"
                     raise InputError(
-                        f"{file}: no mask of class {name}; expected masks/{name}/{stem}.png or masks/{stem}_{name}.png"
-                        " (an all-black one where there is no lesion)."
+                        f"{file}: no mask of class {name}; expected {where}, all black where there is no lesion "
+                        "(--allow_missing_masks takes it as free of lesions)."
                     )
-            cases.append(Case(stem, file, {name: masks[name][stem] for name in classes}, split))
+            cases.append(Case(stem, file, {name: masks[name].get(stem) for name in classes}, split))
     return cases
 
 
@@ -147,3 +159,41 @@ def _unique(cases: Iterable[Case]) -> list[Case]:
             )
         by_name[case.name] = case
     return [by_name[name] for name in sorted(by_name)]
+
+
+def read_patients(path: Path, cases: list[Case]) -> list[Case]:
+    """Reads whose photographs these are from a CSV file with the columns case and patient.
+
+    Returns:
+      The cases with their patients; one that the file does not name is a patient of its own.
+
+    Raises:
+      InputError: no such file, other columns, a case named twice or unknown, or a patient in two splits of the source.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            if not {"case", "patient"} <= set(reader.fieldnames or ()):
+                raise InputError(f"--patients={path}: expected the columns case and patient; has {reader.fieldnames}.")
+            rows = [(row["case"], row["patient"]) for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"--patients={path}: cannot be read ({error}).") from error
+    names = {case.name for case in cases}
+    patients: dict[str, str] = {}
+    for name, patient in rows:
+        if name not in names:
+            raise InputError(f"--patients={path}: case {name!r} is not among the photographs.")
+        if name in patients or not patient:
+            raise InputError(f"--patients={path}: case {name!r} needs exactly one row with a patient.")
+        patients[name] = patient
+    known = [dataclasses.replace(case, patient=patients.get(case.name)) for case in cases]
+    split_of: dict[str, Case] = {}
+    for case in known:
+        if case.patient is not None:
+            other = split_of.setdefault(case.patient, case)
+            if other.split != case.split:
+                raise InputError(
+                    f"--patients={path}: patient {case.patient!r} has {other.name} in {other.split} and {case.name} in "
+                    f"{case.split}; one of them would leak. Move one, or leave it out."
+                )
+    return known

@@ -1,13 +1,17 @@
 """The survey: what each case is like, from its photograph's header and its masks, before any work is planned."""
 
 import dataclasses
+import hashlib
 
 import numpy as np
 
 from configs import DataConfig, InputError
 from records.grid import scaled_size, tile_origins
-from records.imaging import photograph_size, read_mask, shrink_mask
+from records.imaging import describe_values, photograph_size, read_color_masks, read_mask, shrink_mask
+from records.lesions import lesions
 from records.sources import Case
+
+SIZE_BINS = 32  # powers of two of a lesion's area
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,15 +22,21 @@ class Survey:
       height: of the photograph, pixels.
       width: of the photograph, pixels.
       lesion_pixels: at full size, for every class.
+      lesion_sizes: for every class, how many lesions (8-connected) have an area of 2**i up to below 2**(i + 1) pixels.
       tiles: all tiles of the scaled photograph.
       nonempty_tiles: those with a lesion pixel of any class.
+      photograph_digest: sha256 of the photograph's file.
+      digest: sha256 of the photograph's and the masks' files together.
     """
 
     height: int
     width: int
     lesion_pixels: dict[str, int]
+    lesion_sizes: dict[str, list[int]]
     tiles: int
     nonempty_tiles: int
+    photograph_digest: str
+    digest: str
 
     @property
     def lesion_share(self) -> float:
@@ -44,9 +54,29 @@ def survey_case(case: Case, data: DataConfig) -> Survey:
     masks = read_masks(case, (height, width), data)
     scaled = shrink_masks(masks, data.scale)
     origins = tile_origins(scaled.shape[0], scaled.shape[1], data.tile, data.stride)
-    nonempty = sum(bool(scaled[y : y + data.tile, x : x + data.tile].any()) for y, x in origins)
-    pixels = {name: int(np.count_nonzero(masks[..., index])) for index, name in enumerate(data.classes)}
-    return Survey(height, width, pixels, len(origins), nonempty)
+    any_class = np.logical_or.reduce(scaled, axis=-1) if scaled.shape[2] > 1 else scaled[..., 0]
+    nonempty = sum(bool(any_class[y : y + data.tile, x : x + data.tile].any()) for y, x in origins)
+    photograph_digest, digest = _digests(case)
+    return Survey(
+        height=height,
+        width=width,
+        lesion_pixels={name: int(np.count_nonzero(masks[..., i])) for i, name in enumerate(data.classes)},
+        lesion_sizes={name: _lesion_sizes(masks[..., i]) for i, name in enumerate(data.classes)},
+        tiles=len(origins),
+        nonempty_tiles=nonempty,
+        photograph_digest=photograph_digest,
+        digest=digest,
+    )
+
+
+def mask_values(case: Case, data: DataConfig) -> list[str]:
+    """Describes each mask file of a case: its format, its mode, and the values in it, such as "TIFF P {0, 1}".
+
+    Raises:
+      InputError: a file that cannot be read.
+    """
+    paths = sorted({path for path in case.masks.values() if path is not None})
+    return [describe_values(path, max_pixels=data.max_pixels) for path in paths]
 
 
 def read_masks(case: Case, size: tuple[int, int], data: DataConfig) -> np.ndarray:
@@ -55,32 +85,48 @@ def read_masks(case: Case, size: tuple[int, int], data: DataConfig) -> np.ndarra
     Args:
       case: the case.
       size: (H, W) of its photograph.
-      data: classes and the largest number of pixels.
+      data: classes, colours and the largest number of pixels.
 
     Returns:
-      bool `[H, W, C]`.
+      bool `[H, W, C]`, each class contiguous in memory.
 
     Raises:
       InputError: a file that cannot be read, or a mask of another size than its photograph.
     """
-    masks = np.zeros((*size, len(data.classes)), bool)
-    for index, name in enumerate(data.classes):
-        path = case.masks[name]
-        if path is not None:
+    planes = np.zeros((len(data.classes), *size), bool)
+    paths = {path: index for index, path in enumerate(case.masks[name] for name in data.classes) if path is not None}
+    for path, index in paths.items():  # a coloured mask is the same path for all classes
+        if data.colors:
+            mask = np.moveaxis(read_color_masks(path, data.colors, max_pixels=data.max_pixels), -1, 0)
+        else:
             mask = read_mask(path, max_pixels=data.max_pixels)
-            if mask.shape != size:
-                raise InputError(
-                    f"{path}: {mask.shape[1]}x{mask.shape[0]} pixels, but its photograph {case.photograph.name} has "
-                    f"{size[1]}x{size[0]}; a mask must have its photograph's size."
-                )
-            masks[..., index] = mask
-    return masks
+        if mask.shape[-2:] != size:
+            raise InputError(
+                f"{path}: {mask.shape[-1]}x{mask.shape[-2]} pixels, but its photograph {case.photograph.name} has "
+                f"{size[1]}x{size[0]}; a mask must have its photograph's size."
+            )
+        planes[slice(None) if data.colors else index] = mask
+    return np.moveaxis(planes, 0, -1)
 
 
 def shrink_masks(masks: np.ndarray, scale: float) -> np.ndarray:
     """Shrinks bool `[H, W, C]` class by class, as `records.imaging.shrink_mask` does; returns bool `[h, w, C]`."""
     height, width = scaled_size(masks.shape[0], masks.shape[1], scale)
-    shrunk = np.zeros((height, width, masks.shape[2]), bool)
+    planes = np.zeros((masks.shape[2], height, width), bool)
     for index in range(masks.shape[2]):
-        shrunk[..., index] = shrink_mask(masks[..., index], scale)
-    return shrunk
+        planes[index] = shrink_mask(masks[..., index], scale)
+    return np.moveaxis(planes, 0, -1)
+
+
+def _lesion_sizes(mask: np.ndarray) -> list[int]:
+    areas = [int(np.count_nonzero(lesion.pixels)) for lesion in lesions(mask)]
+    return np.bincount([area.bit_length() - 1 for area in areas], minlength=SIZE_BINS).tolist()
+
+
+def _digests(case: Case) -> tuple[str, str]:
+    photograph = hashlib.sha256(case.photograph.read_bytes()).hexdigest()
+    together = hashlib.sha256(photograph.encode())
+    for name, path in case.masks.items():
+        content = path.read_bytes() if path is not None else b""
+        together.update(f"{name} {hashlib.sha256(content).hexdigest()}".encode())
+    return photograph, together.hexdigest()

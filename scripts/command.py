@@ -19,12 +19,13 @@ from configs.schema import field_names
 DONE, SOME_FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
 
 
-def define_config() -> None:
+def define_config(*, required: bool = True) -> None:
     """Defines --config and, through it, --config.SECTION.FIELD for every field of the schema."""
     config_flags.DEFINE_config_file(
         "config", None, "Preset (configs/NAME.py) or config.json of an earlier run.", lock_config=False
     )
-    flags.mark_flag_as_required("config")
+    if required:
+        flags.mark_flag_as_required("config")
 
 
 def config() -> Config:

@@ -1,4 +1,4 @@
-"""Pictures that several commands draw."""
+"""Pictures that several commands draw: contact sheets, and image files written whole or not at all."""
 
 import math
 from pathlib import Path
@@ -6,9 +6,28 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from records import write_bytes
+from records.files import write_bytes
 
 GAP = 6  # pixels between the pictures of a sheet
+CLASS_COLORS = (
+    (60, 255, 60),
+    (0, 255, 255),
+    (40, 90, 255),
+    (255, 255, 255),
+    (255, 60, 255),
+    (255, 255, 0),
+    (0, 0, 0),
+    (160, 160, 160),
+)  # RGB, one a class, far apart on a retina: green, cyan, blue, white, magenta, yellow, black, grey
+
+
+def draw_contours(
+    image: np.ndarray, mask: np.ndarray, color: tuple[int, int, int], *, thickness: int = 1
+) -> np.ndarray:
+    """Draws the outline of bool `[H, W]` in an RGB colour onto uint8 `[H, W, 3]`, in place; returns the image."""
+    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(image, contours, -1, color, thickness)
+    return image
 
 
 def contact_sheet(images: list[np.ndarray]) -> np.ndarray:

@@ -1,0 +1,67 @@
+"""Verifying: holds every file of a set of records against its index."""
+
+import collections
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+from configs import InputError
+from records.index import DATASET, Index, Shard
+from records.sharding import read_shard
+
+
+def verify_records(folder: Path, index: Index, progress: Callable[[str], None] = lambda name: None) -> list[str]:
+    """Checks bytes, sha256, checksums and counts of every shard, and the counts of every case.
+
+    Args:
+      folder: of the set.
+      index: as `read_index` returns it.
+      progress: called with each shard's name when it has been read.
+
+    Returns:
+      A line for everything that differs; none where all is well.
+    """
+    differences: list[str] = []
+    tiles: collections.Counter[str] = collections.Counter()
+    for split in index.splits.values():
+        for shard in split.shards:
+            differences += _verify_shard(folder / shard.name, shard, set(split.cases), tiles)
+            progress(shard.name)
+    for name, entry in index.cases.items():
+        if tiles[name] != entry.tiles:
+            differences.append(f"case {name}: {tiles[name]} tiles in the shards, the index says {entry.tiles}")
+    listed = {shard.name for split in index.splits.values() for shard in split.shards}
+    for path in sorted(folder.glob(f"{DATASET}-*.tfrecord-*")):
+        if path.name not in listed:
+            differences.append(f"{path.name}: not in the index")
+    in_two = collections.Counter(name for split in index.splits.values() for name in split.cases)
+    differences += [f"case {name}: in {count} splits" for name, count in in_two.items() if count > 1]
+    return differences
+
+
+def _verify_shard(path: Path, shard: Shard, cases: set[str], tiles: collections.Counter[str]) -> list[str]:
+    """Checks one file and counts its tiles into `tiles`."""
+    if not path.is_file():
+        return [f"{shard.name}: missing"]
+    differences = []
+    size = path.stat().st_size
+    if size != shard.bytes:
+        differences.append(f"{shard.name}: {size} bytes, the index says {shard.bytes}")
+    with open(path, "rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    if sha256 != shard.sha256:
+        differences.append(f"{shard.name}: sha256 {sha256[:12]}…, the index says {shard.sha256[:12]}…")
+    records = 0
+    try:
+        for tile in read_shard(path):
+            records += 1
+            tiles[tile.case] += 1
+            if tile.case not in cases:
+                differences.append(
+                    f"{shard.name}: record {records - 1} is of case {tile.case}, which is not in its split"
+                )
+    except InputError:
+        differences.append(f"{shard.name}: damaged after record {records}, a checksum does not fit or it is cut short")
+    if records != shard.records:
+        differences.append(f"{shard.name}: {records} records, the index says {shard.records}")
+    return differences

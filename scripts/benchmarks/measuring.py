@@ -1,0 +1,97 @@
+"""What all benchmarks share: sides that take turns, medians, the machine's description, and a result."""
+
+import dataclasses
+import os
+import platform
+import statistics
+import threading
+import time
+from collections.abc import Callable, Mapping
+from importlib import metadata
+
+import psutil
+
+PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "opencv-python-headless", "pillow")
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """A benchmark's outcome.
+
+    Attributes:
+      title: what was compared.
+      columns: heads of the table.
+      rows: its cells.
+      keys: the numbers that others read, by name.
+    """
+
+    title: str
+    columns: list[str]
+    rows: list[list[str]]
+    keys: dict[str, object]
+
+
+def take_turns(sides: Mapping[str, Callable[[], None]], *, repeats: int) -> dict[str, list[float]]:
+    """Runs every side once as a warm-up, then all sides in turn, `repeats` times.
+
+    Returns:
+      The seconds of each side's counted runs.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    for turn in range(repeats + 1):
+        for name, side in sides.items():
+            began = time.perf_counter()
+            side()
+            if turn:
+                seconds[name].append(time.perf_counter() - began)
+    return seconds
+
+
+def median_ratio(one: list[float], other: list[float]) -> float:
+    """Returns the median of one/other over the turns, in which the machine was the same for both."""
+    return statistics.median(a / b for a, b in zip(one, other, strict=True))
+
+
+class PeakMemory:
+    """Watches a process and its children while the block runs; `megabytes` is their largest resident set."""
+
+    def __init__(self, pid: int | None = None):
+        self.process = psutil.Process(pid)
+        self.megabytes = 0.0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> "PeakMemory":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(0.02):
+            try:
+                members = [self.process, *self.process.children(recursive=True)]
+                total = sum(member.memory_info().rss for member in members)
+            except psutil.NoSuchProcess:
+                continue
+            self.megabytes = max(self.megabytes, total / 1e6)
+
+
+def machine() -> dict[str, object]:
+    """Describes where and with what the numbers were made."""
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue  # one of the builds of tensorflow
+    return {
+        "processor": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
+        "load_before": os.getloadavg()[0],
+        "python": platform.python_version(),
+        "versions": versions,
+    }

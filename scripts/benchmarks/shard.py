@@ -1,0 +1,124 @@
+"""Sharding against its bound: decoding the photographs and encoding the tiles on all cores, and nothing else."""
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+
+from configs import Config, DataConfig
+from records import (
+    IMAGE_SUFFIXES,
+    Case,
+    assign_validation,
+    building,
+    cutting,
+    find_cases,
+    read_photograph,
+    sharding,
+    shrink_photograph,
+    survey_case,
+)
+from records.imaging import encode_jpeg, encode_png
+from scripts.benchmarks.measuring import PeakMemory, Result, median_ratio, take_turns
+
+REPEATS = 5
+COPIES = 10
+
+
+def measure(config: Config, source: Path) -> Result:
+    """Times the survey and the shards of a source together against the bound, and takes the peak memory of the command.
+
+    The bound decodes every photograph and encodes as many tiles as it has in the records, image and mask, with the same
+    codec, in as many threads; it reads no masks and writes nothing. The peak memory is that of the whole
+    command, `python -m scripts.shard`, for the photographs as they are and listed ten times under other names.
+    """
+    data = config.data
+    workers = os.cpu_count() or 1
+    cv2.setNumThreads(1)
+    _, cases = find_cases(source, data.classes)
+    with tempfile.TemporaryDirectory() as scratch:
+        origins = {case.name: [(tile.y, tile.x) for tile in cutting.cut_case(case, data).tiles] for case in cases}
+        seconds = take_turns(
+            {
+                "bound": lambda: _bound(cases, origins, data, workers),
+                "shard": lambda: _shard(cases, data, workers, Path(scratch) / "records"),
+            },
+            repeats=REPEATS,
+        )
+        once = _command_peak(config, source, Path(scratch))
+        tenfold = _command_peak(config, source, Path(scratch), copies=COPIES)
+    shard = statistics.median(seconds["shard"])
+    total = sum(map(len, origins.values()))
+    share = median_ratio(seconds["bound"], seconds["shard"])
+    rows = [
+        [name, f"{statistics.median(times):.2f}", f"{min(times):.2f}", f"{max(times):.2f}"]
+        + [f"{len(cases) / statistics.median(times):.2f}", f"{total / statistics.median(times):.1f}"]
+        for name, times in seconds.items()
+    ]
+    rows.append([f"peak memory, {len(cases)} photographs", f"{once:.0f} MB", "", "", "", ""])
+    rows.append([f"peak memory, {COPIES * len(cases)} photographs", f"{tenfold:.0f} MB", "", "", "", ""])
+    return Result(
+        title=f"{len(cases)} photographs, {total} tiles of {data.tile}, {workers} threads, {REPEATS} turns",
+        columns=["", "median s", "min s", "max s", "photographs/s", "tiles/s"],
+        rows=rows,
+        keys={
+            "share_of_bound": share,
+            "peak_memory_mb": once,
+            "peak_memory_mb_tenfold": tenfold,
+            "photographs_per_second": len(cases) / shard,
+        },
+    )
+
+
+def _bound(cases: list[Case], origins: dict[str, list[tuple[int, int]]], data: DataConfig, workers: int) -> None:
+    def decode_and_encode(case: Case) -> None:
+        photograph = shrink_photograph(read_photograph(case.photograph, max_pixels=data.max_pixels), data.scale)
+        for y, x in origins[case.name]:
+            tile = photograph[y : y + data.tile, x : x + data.tile]
+            if data.codec == "png":
+                encode_png(tile)
+            else:
+                encode_jpeg(tile, quality=data.jpeg_quality)
+            encode_png(tile[..., :1])
+
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(decode_and_encode, cases))
+
+
+def _shard(cases: list[Case], data: DataConfig, workers: int, folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    with ThreadPoolExecutor(workers) as pool:
+        surveys = dict(zip((case.name for case in cases), pool.map(lambda c: survey_case(c, data), cases), strict=True))
+    shares = {name: survey.lesion_share for name, survey in surveys.items()}
+    cases = assign_validation(cases, shares, fraction=data.validation_fraction, seed=data.seed)
+    building.build_records("benchmark", sharding.plan_shards(cases, data), surveys, folder, workers=workers)
+
+
+def _command_peak(config: Config, source: Path, scratch: Path, copies: int = 1) -> float:
+    """Returns the megabytes of `python -m scripts.shard` on the source, each photograph listed under so many names."""
+    (scratch / "config.json").write_text(config.to_json())
+    listed, records, patients = scratch / f"listed{copies}", scratch / f"records{copies}", scratch / "patients.csv"
+    rows = ["case,patient"]
+    for file in sorted(path for path in source.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES):
+        for copy in range(copies):
+            link = listed / file.relative_to(source).with_name(f"{copy}x{file.name}")
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(file.resolve())
+    for case in find_cases(listed, config.data.classes)[1]:
+        rows.append(f"{case.name},{case.name.partition('x')[2]}")  # equal photographs must stay in one split
+    patients.write_text("\n".join(rows) + "\n")
+    words = [sys.executable, "-m", "scripts.shard", f"--config={scratch / 'config.json'}", f"--source={listed}"]
+    words += [f"--records={records}", f"--patients={patients}"]
+    command = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)  # noqa: S603
+    with PeakMemory(command.pid) as peak:
+        _, errors = command.communicate()
+    if command.returncode:
+        raise RuntimeError(f"scripts.shard failed: {errors.decode()}")
+    return peak.megabytes

@@ -1,0 +1,58 @@
+"""Runs `scripts.shard` again and again and kills it at random moments; a finished set gives way to a new one.
+
+    python killing.py SOURCE RECORDS KILLS LONGEST_SECONDS SEED
+
+A process that has imported TensorFlow, and run none of it, forks for every run, so that hundreds of milliseconds and
+not seconds lie before the moment of interest. Prints JSON: what was seen after each kill.
+"""
+
+import json
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+from records import building, pictures, sharding  # noqa: F401 - loads tensorflow once for all runs
+from scripts import command, shard
+
+ARGUMENTS = ("--config=configs/demo.py", "--config.data.photographs_per_shard=2")
+
+
+def start(source: str, records: str) -> int:
+    """Forks a run of the command; returns its process id."""
+    pid = os.fork()
+    if pid == 0:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.argv = ["shard", *ARGUMENTS, f"--source={source}", f"--records={records}"]
+        try:
+            command.run(shard.main)
+        except SystemExit as end:
+            os._exit(int(end.code or 0))
+        os._exit(99)
+    return pid
+
+
+def main(source: str, records: str, kills: int, longest: float, seed: int) -> None:
+    draw = random.Random(seed)
+    sets, seen = ["0"], []
+    while len(seen) < kills:
+        folder = Path(records) / sets[-1]
+        pid = start(source, str(folder))
+        time.sleep(draw.uniform(0, longest))
+        os.kill(pid, signal.SIGKILL)
+        _, status = os.waitpid(pid, 0)
+        if not os.WIFSIGNALED(status):  # it had ended before the kill
+            assert os.waitstatus_to_exitcode(status) == 0, "a run failed"
+            sets.append(str(len(sets)))
+            continue
+        finished = [note.with_suffix("") for note in (folder / building.BUILDING).glob("*.json")]
+        inodes = {path.name: path.stat().st_ino for path in finished if path.exists()}
+        seen.append({"set": sets[-1], "finished": inodes})
+    _, status = os.waitpid(start(source, str(Path(records) / sets[-1])), 0)
+    print(json.dumps({"exit": os.waitstatus_to_exitcode(status), "sets": sets, "seen": seen}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4]), int(sys.argv[5]))
