@@ -2,14 +2,15 @@
 
 import csv
 import io
+import math
 import time
 from pathlib import Path
 
 import keras
 import matplotlib.figure
 import numpy as np
-import tensorflow as tf
 
+from configs import InputError
 from records import complete_file, contact_sheet, draw_contours, write_png, write_text
 
 TRUTH, PREDICTION = (80, 255, 80), (255, 80, 255)  # contour colours: green, magenta
@@ -30,6 +31,25 @@ class PaddedValidationLoss(keras.callbacks.Callback):
         logs.pop(self.metric)
         if f"val_{self.metric}" in logs:
             logs["val_loss"] = logs.pop(f"val_{self.metric}")
+
+
+class StopOnDivergence(keras.callbacks.Callback):
+    """Ends a training whose loss is no number any more.
+
+    Raises:
+      InputError: names epoch and step, and what to change.
+    """
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        loss = float(logs["loss"])
+        if not math.isfinite(loss):
+            raise InputError(
+                f"training diverged: the loss is {loss} in epoch {self.epoch + 1}, step {batch + 1}. Lower "
+                "train.learning_rate, or set train.clipvalue. The best weights so far, if any, are in checkpoints/."
+            )
 
 
 class HistoryFiles(keras.callbacks.Callback):
@@ -79,15 +99,15 @@ class BestWeights(keras.callbacks.Callback):
 class Previews(keras.callbacks.Callback):
     """Draws a few validation tiles with true and predicted contours after each epoch."""
 
-    def __init__(self, folder: Path, tiles: tf.data.Dataset, threshold: float):
+    def __init__(self, folder: Path, tiles: list[tuple[np.ndarray, np.ndarray]], threshold: float):
         """Args:
         folder: for `epoch_NNN.png`.
-        tiles: images float32 `[T, T, 3]` and masks `[T, T, C]`, finite and few.
+        tiles: images float32 `[T, T, 3]` and masks `[T, T, C]`, at least one.
         threshold: from which probability a pixel is drawn as lesion.
         """
         super().__init__()
         self.folder = folder
-        self.images, self.masks = (np.stack(part) for part in zip(*tiles.as_numpy_iterator(), strict=True))
+        self.images, self.masks = (np.stack(part) for part in zip(*tiles, strict=True))
         self.threshold = threshold
 
     def on_epoch_end(self, epoch, logs=None):

@@ -72,7 +72,8 @@ def _change_colors(image: tf.Tensor, seed: tf.Tensor, config: AugmentConfig) -> 
         matrix @= _draw_chroma(seed, config)
     if config.contrast:
         change = strength(seed, config, "contrast", config.contrast_share)
-        offset = -change * tf.linalg.matvec(matrix, tf.reduce_mean(image, [0, 1]), transpose_a=True)
+        mean = tf.reduce_mean(tf.reduce_mean(image, 0), 0)  # of both at once it takes twice as long
+        offset = -change * tf.linalg.matvec(matrix, mean, transpose_a=True)
         matrix *= 1 + change
     if config.brightening:
         share = tf.where(fires(seed, config, "brightening"), uniform(seed, "brightening strength", 0.0, 1.0), 0.0)
@@ -116,12 +117,23 @@ def _compress(image: tf.Tensor, seed: tf.Tensor, config: AugmentConfig) -> tf.Te
 
 def _filter(image: tf.Tensor, *kernels: tf.Tensor) -> tf.Tensor:
     """Correlates with kernels `[h, w]` of odd sides, one after the other; the border is mirrored."""
-    reach = [sum(kernel.shape[axis] // 2 for kernel in kernels) for axis in (0, 1)]
-    filtered = tf.pad(image, [[reach[0]] * 2, [reach[1]] * 2, [0, 0]], "REFLECT")[None]
+    filtered = _mirror(image, *(sum(kernel.shape[axis] // 2 for kernel in kernels) for axis in (0, 1)))
     for kernel in kernels:
-        channelwise = tf.repeat(kernel[..., None, None], 3, axis=2)
-        filtered = tf.nn.depthwise_conv2d(filtered, channelwise, [1, 1, 1, 1], "VALID")
-    return filtered[0]
+        height, width, channels = filtered.shape
+        if kernel.shape[1] == 1:
+            # A row as one pixel of many channels: twice as fast, as depthwise convolutions vectorise over channels.
+            width, channels = 1, width * channels
+        channelwise = tf.repeat(kernel[..., None, None], channels, axis=2)
+        pixels = tf.reshape(filtered, [1, height, width, channels])
+        filtered = tf.nn.depthwise_conv2d(pixels, channelwise, [1, 1, 1, 1], "VALID")
+        filtered = tf.reshape(filtered, [filtered.shape[1], -1, 3])
+    return filtered
+
+
+def _mirror(image: tf.Tensor, y: int, x: int) -> tf.Tensor:
+    """Continues the image by y rows and x columns on each side; takes half the time of tf.pad's "REFLECT"."""
+    image = tf.concat([tf.reverse(image[1 : y + 1], [0]), image, tf.reverse(image[-y - 1 : -1], [0])], axis=0)
+    return tf.concat([tf.reverse(image[:, 1 : x + 1], [1]), image, tf.reverse(image[:, -x - 1 : -1], [1])], axis=1)
 
 
 _CHANGES = (

@@ -5,6 +5,8 @@ The same graph is what eval scores, predict uses and export saves.
 
 import dataclasses
 import json
+import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,8 @@ from pipeline.tiling import stitch
 from records import complete_file, make_folder, stride_of_overlap, write_text
 
 SCHEMA_VERSION = 1
+# What Keras, zipfile, zlib, h5py and json were seen to raise on a .keras file with damaged bytes or foreign layers.
+DAMAGE = (ValueError, OSError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error)
 NETWORK_FILE, SEGMENTER_FILE = "network.keras", "segmenter.json"
 
 
@@ -150,8 +154,8 @@ def load_segmenter(folder: Path) -> TiledSegmenter:
     spec = _read_spec(folder / SEGMENTER_FILE)
     try:
         network = keras.models.load_model(folder / NETWORK_FILE, compile=False)
-    except (ValueError, OSError, KeyError, TypeError) as error:
-        first_line = str(error).strip().splitlines()[0]
+    except DAMAGE as error:
+        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(f"{folder / NETWORK_FILE}: damaged, or no network of this software ({first_line}).") from error
     return TiledSegmenter(network, spec)
 

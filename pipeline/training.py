@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from configs import Config, InputError, TrainConfig
 from models import DiceCoefficient, Network, build_loss, build_network
-from pipeline.callbacks import BestWeights, HistoryFiles, PaddedValidationLoss, Previews
+from pipeline.callbacks import BestWeights, HistoryFiles, PaddedValidationLoss, Previews, StopOnDivergence
 from pipeline.input import training_batches, validation_batches
 from pipeline.segmenter import SegmenterSpec, check_tile, save_model
 from records import Index, check_config, make_folder, read_index, write_text
@@ -100,7 +100,13 @@ def fit(run: TrainingRun, *, verbose: int) -> Path:
         epochs=config.train.epochs,
         steps_per_epoch=run.steps,
         validation_data=run.validation,
-        callbacks=[PaddedValidationLoss(config.train.loss), HistoryFiles(workdir), best, *_optional_callbacks(run)],
+        callbacks=[
+            StopOnDivergence(),
+            PaddedValidationLoss(config.train.loss),
+            HistoryFiles(workdir),
+            best,
+            *_optional_callbacks(run),
+        ],
         shuffle=False,  # the stream shuffles
         verbose=verbose,
     )
@@ -143,8 +149,9 @@ def _optional_callbacks(run: TrainingRun) -> list[keras.callbacks.Callback]:
         callbacks.append(keras.callbacks.EarlyStopping(patience=train.early_stopping_patience))
     if train.previews:
         tiles = run.validation.unbatch().filter(lambda image, mask, weight: tf.reduce_any(mask > 0))
-        chosen = tiles.map(lambda image, mask, weight: (image, mask)).take(train.previews)
-        callbacks.append(Previews(run.workdir / "previews", chosen, run.config.evaluate.threshold))
+        examples = [(image, mask) for image, mask, _ in tiles.take(train.previews).as_numpy_iterator()]
+        if examples:
+            callbacks.append(Previews(run.workdir / "previews", examples, run.config.evaluate.threshold))
     return callbacks
 
 

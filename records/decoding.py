@@ -47,7 +47,7 @@ REFUSED_MODES = {"F": "floating-point samples", "I": "signed or 32-bit samples",
 LONGEST = 160  # letters of what a decoder or a damaged file says, in a message
 ORIENTATION = 0x0112
 SIDEWAYS = (5, 6, 7, 8)  # orientations that swap height and width
-BITS_PER_SAMPLE, PHOTOMETRIC, PLANAR, WHITE_IS_ZERO, SEPARATE_PLANES = 258, 262, 284, 0, 2  # tags of TIFF and values
+BITS_PER_SAMPLE, PHOTOMETRIC, WHITE_IS_ZERO = 258, 262, 0  # two tags of TIFF, and a value of the second
 # Chunks of a PNG that can hold an orientation, and how their content begins where it does.
 PNG_TAGS = {b"eXIf": (b"",), **dict.fromkeys((b"tEXt", b"zTXt", b"iTXt"), (b"Raw profile type exif", b"XML:com.adobe"))}
 
@@ -66,7 +66,7 @@ def opened(path: Path, *, max_pixels: int) -> Iterator[Image.Image]:
         image = _identified(path, file)
         check_pixels(path, image.height, image.width, max_pixels)
         if why := _why_refused(image):
-            raise InputError(f"{path}: {image.format} with {why} is not read; save it with 8 or 16 bits, one picture.")
+            raise InputError(f"{path}: {image.format} with {why} is not read; save it as a PNG.")
         yield image
 
 
@@ -86,6 +86,8 @@ def decode(image: Image.Image) -> None:
     """Decodes all pixels in place, turned by the orientation tag."""
     if isinstance(image, PngImageFile):
         _check_sums(image)
+    if isinstance(image, TiffImageFile):
+        _check_coverage(image)
     image.load()
     ImageOps.exif_transpose(image, in_place=True)  # else it copies what needs no turn
 
@@ -105,7 +107,7 @@ def is_sixteen_bit_grey(image: Image.Image) -> bool:
 def sixteen_bit_grey(image: Image.Image) -> np.ndarray:
     """Returns uint16 `[H, W]` of a decoded image of 16-bit grey."""
     values = np.asarray(image).astype(np.uint16)
-    if isinstance(image, TiffImageFile) and image.tag_v2.get(PHOTOMETRIC) == WHITE_IS_ZERO:
+    if isinstance(image, TiffImageFile) and image.tag_v2.get(PHOTOMETRIC, WHITE_IS_ZERO) == WHITE_IS_ZERO:
         return ~values  # Pillow turns 8 bits over and leaves 16 as they are
     return values
 
@@ -213,6 +215,14 @@ def _check_sums(image: PngImageFile) -> None:
                 raise OSError("checksum of a chunk IDAT differs")
 
 
+def _check_coverage(image: TiffImageFile) -> None:
+    """Raises OSError where the strips or tiles of a TIFF are too few, and Pillow would leave the rest black."""
+    extents = [tile.extents for tile in image.tile if tile.extents]
+    covered = sum((right - left) * (bottom - top) for left, top, right, bottom in extents)
+    if covered % (image.width * image.height):  # a multiple of the area where each colour has its own plane
+        raise OSError("strips or tiles are missing")
+
+
 def _identified(path: Path, file: IO[bytes]) -> Image.Image:
     with warnings.catch_warnings(record=True) as remarks:
         warnings.simplefilter("always")
@@ -234,11 +244,10 @@ def _why_refused(image: Image.Image) -> str | None:
     if image.mode in REFUSED_MODES:
         return REFUSED_MODES[image.mode]
     if isinstance(image, TiffImageFile):
-        rawmode = str(image.tile[0].args)
         bits = image.tag_v2.get(BITS_PER_SAMPLE, (1,))[0]
         if bits == 12:
             return "12-bit samples"
         # Pillow 13 takes the bytes of such a file for samples of 8 bits, without an error.
-        if bits == 16 and ";16" not in rawmode:
-            return "16-bit samples in separate planes, uncompressed,"
+        if bits == 16 and ";16" not in str(image.tile[0].args):
+            return "uncompressed 16-bit samples in separate planes"
     return None

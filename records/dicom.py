@@ -166,4 +166,4 @@ def _turned(values: np.ndarray, orientation: tuple[str, ...]) -> np.ndarray:
         if rows in ("F", "H"):
             values, rows, columns = np.swapaxes(values, 0, 1), columns, rows
         values = values[:: -1 if columns == "H" else 1, :: -1 if rows == "R" else 1]
-    return np.ascontiguousarray(values)
+    return np.ascontiguousarray(values, values.dtype.newbyteorder("="))

@@ -71,16 +71,16 @@ def read_mask(path: Path, *, max_pixels: int) -> np.ndarray:
     """
     if is_dicom(path):
         dicom = read_dicom(path, max_pixels=max_pixels)
-        return _any_channel(dicom.values >= (2 ** (dicom.bits - 1) if dicom.lossy else 1))
+        return _lesion(dicom.values, 2 ** (dicom.bits - 1) if dicom.lossy else 1)
     with opened(path, max_pixels=max_pixels) as image:
         if is_sixteen_bit_color(image):
             decode(image)
-            return _any_channel(sixteen_bit_color(image, path) > 0)  # Pillow has lost the low bytes
+            return _lesion(sixteen_bit_color(image, path), 1)  # Pillow has lost the low bytes
         lowest = 128 if is_lossy(image, path) else 1
         decode(image)
         if image.mode == "P":
             return cv2.LUT(np.asarray(image), _lesion_colors(image)).astype(bool)
-        return _any_channel(_values(image) >= lowest)
+        return _lesion(_values(image), lowest)
 
 
 def read_color_masks(path: Path, colors: tuple[str, ...], *, max_pixels: int) -> np.ndarray:
@@ -192,14 +192,19 @@ def encode_jpeg(image: np.ndarray, *, quality: int) -> bytes:
 
 
 def _values(image: Image.Image) -> np.ndarray:
-    """Returns the values of a decoded image without alpha, `[H, W]` if it is grey, else `[H, W, 3]`."""
+    """Returns the values of a decoded image: `[H, W]` if it is grey, else `[H, W, 3]`, or 4 with alpha."""
     if is_sixteen_bit_grey(image):
         return sixteen_bit_grey(image)
-    return np.asarray(image if image.mode in ("1", "L") else rgb_of(image))
+    return np.asarray(image if image.mode in ("1", "L", "RGB", "RGBA") else rgb_of(image))
 
 
-def _any_channel(lesion: np.ndarray) -> np.ndarray:
-    return lesion if lesion.ndim == 2 else np.logical_or.reduce(lesion, axis=-1)
+def _lesion(values: np.ndarray, lowest: int) -> np.ndarray:
+    """Returns bool `[H, W]`: where a colour, not alpha, is at least `lowest`."""
+    if values.ndim == 2:
+        return values >= lowest
+    channels = values.shape[2]
+    highest = [lowest - 1] * 3 + [np.iinfo(values.dtype).max] * (channels - 3)
+    return cv2.inRange(values, np.zeros(channels), np.array(highest, float)) == 0  # NumPy is slow along an axis of three
 
 
 def _repeated(grey: np.ndarray) -> np.ndarray:

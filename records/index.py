@@ -6,6 +6,7 @@ beside it let TensorFlow Datasets open the folder as it is (`tfds.builder_from_d
 
 import dataclasses
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -164,10 +165,10 @@ def check_config(index: Index, config: Config, folder: Path) -> None:
 
 
 def check_shards(index: Index, split: str, folder: Path) -> list[Path]:
-    """Returns the shard files of a split after a look at their sizes.
+    """Returns the shard files of a split after a look at their sizes and how many records they hold.
 
     Raises:
-      InputError: a file that is missing or of another size than the index says.
+      InputError: a file that is missing, or of another size or number of records than the index says.
     """
     paths = []
     for shard in index.splits[split].shards:
@@ -178,8 +179,24 @@ def check_shards(index: Index, split: str, folder: Path) -> list[Path]:
             raise InputError(
                 f"{path}: {path.stat().st_size} bytes, but the index says {shard.bytes}. {_REMEDY.format(folder)}"
             )
+        records = _count_records(path)
+        if records != shard.records:
+            raise InputError(f"{path}: {records} records, but the index says {shard.records}. {_REMEDY.format(folder)}")
         paths.append(path)
     return paths
+
+
+def _count_records(path: Path) -> int:
+    """Counts the records of a TFRecord file from one length to the next, without reading what is between.
+
+    A record is its length (8 bytes, little endian), a checksum (4), the data, a checksum (4).
+    """
+    records = 0
+    with open(path, "rb") as file:
+        while length := file.read(8):
+            file.seek(int.from_bytes(length, "little") + 8, os.SEEK_CUR)
+            records += 1
+    return records
 
 
 def _tfds_features(data: DataConfig) -> dict[str, Any]:

@@ -217,15 +217,17 @@ REFUSED: dict[str, tuple[Write, str]] = {
     "TIFF 16 bits signed": (lambda rgb: tiff_of(rgb[..., 0].astype(np.int16), 1, _339=2), "signed or 32-bit samples"),
     "TIFF 12 bits": (lambda rgb: tiff_of(rgb[..., 0], 1, _258=12), "12-bit samples"),
     "TIFF L*a*b*": (lambda rgb: tiff_of(rgb, 8), "CIE L*a*b* colours"),
-    "TIFF 16 bits separate planes": (lambda rgb: tiff_of(sixteen(rgb), separate=True), "16-bit samples in separate"),
+    "TIFF 16 bits separate planes": (
+        lambda rgb: tiff_of(sixteen(rgb), separate=True),
+        "16-bit samples in separate planes",
+    ),
     "TIFF 16 bits grey, white is zero, big-endian": (
         lambda rgb: tiff_of(sixteen(rgb[..., 0]), 0, order=">"),
         "unknown pixel mode",
     ),
 }
 FILES: dict[str, Write] = {name: row[1] for name, row in (LOSSLESS | LOSSY).items()}
-MASKS = [name for name in FILES if "palette" not in name]  # which are in test_imaging.py
-MASKS.remove("TIFF 16 bits deflate separate planes")
+MISREAD_MASK = "TIFF 16 bits deflate separate planes"
 
 
 @pytest.fixture
@@ -282,7 +284,7 @@ def test_a_file_cut_anywhere_is_named_or_reads_as_the_whole_one(tmp_path, photog
     """What may be missing is what follows the last pixel."""
     path = tmp_path / "photograph"
     path.write_bytes(whole := FILES[name](photograph))
-    readers = READERS if name in MASKS else (read_photograph, photograph_size)
+    readers = READERS if name != MISREAD_MASK else (read_photograph, photograph_size)
     expected = [read(path, max_pixels=MANY) for read in readers]
     ends = {*np.linspace(0, len(whole), 40, endpoint=False).astype(int), *range(len(whole) - 6, len(whole))}
     named = 0
@@ -295,6 +297,14 @@ def test_a_file_cut_anywhere_is_named_or_reads_as_the_whole_one(tmp_path, photog
                 named += 1
                 assert str(error).startswith(str(path)) and str(error).isprintable()
     assert named >= 40 * (0.4 if "MPO" in name else 0.8) * (len(readers) - 1)  # the size may be read
+
+
+def test_a_tiff_that_lists_too_few_of_its_strips_is_named(tmp_path, photograph):
+    whole, strips = tiff_of(photograph, rows=8), struct.pack("<HHI", 273, 4, 6)
+    assert whole.count(strips) == 1
+    (tmp_path / "photograph.tif").write_bytes(whole.replace(strips, struct.pack("<HHI", 273, 4, 5)))
+    for read in (read_photograph, read_mask):
+        assert "strips or tiles are missing" in refusal(read, tmp_path / "photograph.tif")
 
 
 # Forms that test_imaging.py does not turn.
@@ -349,12 +359,12 @@ def in_color(lesion: np.ndarray) -> np.ndarray:
 
 
 def test_a_mask_of_sixteen_bits_in_separate_planes_which_opencv_misreads_is_refused(tmp_path, photograph):
-    (tmp_path / "mask").write_bytes(FILES["TIFF 16 bits deflate separate planes"](photograph))
+    (tmp_path / "mask").write_bytes(FILES[MISREAD_MASK](photograph))
     assert "of a kind of 16-bit colour that is not read in a mask" in refusal(read_mask, tmp_path / "mask")
 
 
-@pytest.mark.parametrize("name", MASKS)
-def test_a_mask_in_any_form_shows_its_lesions_and_no_others(tmp_path, blobs, name):
+@pytest.mark.parametrize("name", [name for name in FILES if name != MISREAD_MASK and "palette" not in name])
+def test_a_mask_without_a_palette_shows_its_lesions_and_no_others(tmp_path, blobs, name):
     lesion = blobs(HEIGHT, WIDTH, seed=3, largest=14)
     white = np.where(lesion[..., None], [255, 255, 255], 0).astype(np.uint8)
     (tmp_path / "mask").write_bytes(FILES[name](white))

@@ -184,7 +184,7 @@ def test_the_shards_of_a_split_are_listed_in_order(records_set):
 def test_a_shard_that_is_missing_shorter_or_longer_is_named(records_set, tmp_path):
     shards = records_set.index.splits["train"].shards
     for shard in shards:
-        (tmp_path / shard.name).write_bytes(bytes(shard.bytes))
+        (tmp_path / shard.name).write_bytes((records_set.folder / shard.name).read_bytes())
     assert len(check_shards(records_set.index, "train", tmp_path)) == len(shards)
     last = shards[-1]
     for size in (last.bytes - 1, last.bytes + 1, 0):
@@ -195,6 +195,17 @@ def test_a_shard_that_is_missing_shorter_or_longer_is_named(records_set, tmp_pat
     with pytest.raises(InputError, match=f"{last.name}: missing") as error:
         check_shards(records_set.index, "train", tmp_path)
     assert "\n" not in str(error.value)
+
+
+def test_a_shard_with_another_number_of_records_is_named_with_the_remedy(records_set):
+    split = records_set.index.splits["train"]
+    wrong = dataclasses.replace(split.shards[0], records=split.shards[0].records + 1)
+    index = dataclasses.replace(
+        records_set.index, splits={"train": dataclasses.replace(split, shards=[wrong, *split.shards[1:]])}
+    )
+    with pytest.raises(InputError, match=f"{wrong.name}: {wrong.records - 1} records, but the index says") as error:
+        check_shards(index, "train", records_set.folder)
+    assert f"scripts.shard --verify --records={records_set.folder}" in str(error.value)
 
 
 def test_a_split_counts_the_records_of_its_shards(records_set):

@@ -1,0 +1,69 @@
+"""What all networks have in common: the stride's check, the scaled input, the float32 head."""
+
+import doctest
+import importlib
+
+import keras
+import numpy as np
+import pytest
+
+from configs import InputError, UNetConfig
+from models.network import Network, StrideCheck, image_input, probability_head
+
+
+@pytest.fixture
+def network():
+    image, x = image_input(stride=8)
+    return Network(image, probability_head(x, classes=2), name="bare")
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")  # Keras
+def test_the_network_knows_its_stride_before_and_after_saving(network, tmp_path):
+    network.save(tmp_path / "bare.keras")
+    loaded = keras.models.load_model(tmp_path / "bare.keras")
+    assert (network.stride, loaded.stride) == (8, 8)
+
+
+def test_the_input_is_scaled_from_0_to_255_to_0_to_1():
+    image, x = image_input(stride=1)
+    levels = np.arange(256, dtype=np.float32).reshape(1, 16, 16, 1).repeat(3, axis=-1)
+    scaled = keras.Model(image, x)(levels).numpy()
+    np.testing.assert_allclose(scaled, levels / 255, atol=1e-7)
+
+
+def test_the_input_has_no_fixed_size(network):
+    assert network.input_shape == (None, None, None, 3)
+    assert network(np.zeros((3, 8, 40, 3), np.float32)).shape == (3, 8, 40, 2)
+
+
+def test_the_head_is_a_sigmoid_of_a_1x1_convolution(network):
+    image = np.random.default_rng(0).uniform(0, 255, (1, 8, 8, 3)).astype(np.float32)
+    kernel, bias = (np.asarray(weight, np.float64) for weight in network.get_layer("logits").get_weights())
+    expected = 1 / (1 + np.exp(-(image / 255.0 @ kernel[0, 0] + bias)))
+    np.testing.assert_allclose(network(image), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(("height", "width"), [(12, 8), (8, 12), (7, 7)])
+def test_the_stride_check_names_stride_and_size(height, width):
+    expected = f"stride 8 takes tiles whose sides are multiples of 8; received {width}x{height}. Change data.tile or"
+    with pytest.raises(InputError, match=expected):
+        StrideCheck(8)(np.zeros((1, height, width, 3), np.float32))
+
+
+def test_the_stride_check_passes_on_what_fits():
+    image = np.random.default_rng(0).uniform(0, 255, (2, 16, 24, 3)).astype(np.float32)
+    assert np.array_equal(StrideCheck(8)(image), image)
+
+
+def test_the_stride_check_comes_back_from_its_config():
+    layer = StrideCheck(16, name="check")
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
+    assert (type(again), again.stride, again.name) == (StrideCheck, 16, "check")
+
+
+@pytest.mark.parametrize("module", ["losses", "metrics", "network", "unet"])
+def test_the_examples_of_the_docstrings_give_what_they_say(module):
+    names = {"np": np, "keras": keras, "UNetConfig": UNetConfig}
+    done = doctest.testmod(importlib.import_module(f"models.{module}"), extraglobs=names)
+    assert done.attempted > 0
+    assert done.failed == 0

@@ -1,0 +1,216 @@
+"""What the tests of the pipeline share: small photographs, their records, a tiny network and one short training."""
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import keras
+import numpy as np
+import pytest
+
+from configs import (
+    AugmentConfig,
+    Config,
+    DataConfig,
+    EvaluateConfig,
+    ModelConfig,
+    SegmentConfig,
+    TrainConfig,
+    UNetConfig,
+)
+from models import Network, build_network
+from pipeline.segmenter import SegmenterSpec, save_model
+from pipeline.training import TrainingRun, fit, prepare
+from records import Case, Index, survey_case
+from records.building import build_records
+from records.sharding import plan_shards
+
+CLASSES = ("HE", "MA")
+# Name: split, height, width, whether it shows lesions. At tiles of 64, two are lower than a tile is high.
+PHOTOGRAPHS = {
+    "A": ("train", 110, 150, True),
+    "B": ("train", 90, 70, True),
+    "C": ("train", 100, 100, False),
+    "D": ("validation", 120, 110, True),
+    "E": ("validation", 60, 130, True),
+    "F": ("test", 111, 127, True),
+    "G": ("test", 50, 90, True),
+}
+
+
+class Photographed(NamedTuple):
+    """A photograph, uint8 RGB `[H, W, 3]`, and its masks, bool `[H, W, C]`."""
+
+    photograph: np.ndarray
+    masks: np.ndarray
+
+
+class RecordsSet(NamedTuple):
+    """A set of records and what it was made from."""
+
+    folder: Path
+    index: Index
+    cases: dict[str, Case]
+    pictures: dict[str, Photographed]
+
+
+class Trained(NamedTuple):
+    """A short training that is over; its network has the best weights."""
+
+    run: TrainingRun
+    workdir: Path
+    model: Path
+
+
+@pytest.fixture(scope="session")
+def fundus() -> Callable[..., Photographed]:
+    """Draws a bright retina with dark discs (HE) and small darker ones (MA) before a black surround, with noise."""
+
+    def draw(height: int, width: int, *, seed: int, lesions: bool = True) -> Photographed:
+        rng = np.random.default_rng(seed)
+        ys, xs = np.mgrid[:height, :width]
+        masks = np.zeros((height, width, 2), bool)
+        for index, (number, least, most) in enumerate(((5, 4, 9), (4, 1, 3))):
+            for _ in range(number if lesions else 0):
+                y, x, radius = rng.uniform(0, height), rng.uniform(0, width), rng.uniform(least, most)
+                masks[..., index] |= np.hypot(ys - y, xs - x) <= radius
+        retina = np.hypot((ys - height / 2) / height, (xs - width / 2) / width) <= 0.6
+        brightness = np.where(masks.any(axis=-1), 0.5, 1) * (1 - 0.2 * xs / width)
+        light = brightness[..., None] * (200, 120, 60)
+        noisy = np.where(retina[..., None], light, 2) + rng.normal(0, 4, (height, width, 3))
+        return Photographed(np.clip(np.rint(noisy), 0, 255).astype(np.uint8), masks)
+
+    return draw
+
+
+@pytest.fixture(scope="session")
+def write_case() -> Callable[..., Case]:
+    """Writes a photograph and its masks as PNG files; a class without lesions has none."""
+
+    def write(folder: Path, name: str, picture: Photographed, split: str) -> Case:
+        folder.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(folder / f"{name}.png"), picture.photograph[..., ::-1])
+        masks: dict[str, Path | None] = dict.fromkeys(CLASSES)
+        for index, class_name in enumerate(CLASSES):
+            if picture.masks[..., index].any():
+                masks[class_name] = folder / f"{name}_{class_name}.png"
+                cv2.imwrite(str(masks[class_name]), picture.masks[..., index].astype(np.uint8) * 255)
+        return Case(name, folder / f"{name}.png", masks, split)
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def shard() -> Callable[..., Index]:
+    """Makes records of cases, as `scripts.shard` does, and returns their index."""
+
+    def make(folder: Path, cases: list[Case], data: DataConfig) -> Index:
+        folder.mkdir(parents=True)
+        surveys = {case.name: survey_case(case, data) for case in cases}
+        index, failures = build_records("by hand", plan_shards(cases, data), surveys, folder, workers=1)
+        assert not failures
+        return index
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def records_set(tmp_path_factory, fundus, write_case, shard) -> RecordsSet:
+    """Three training, two validation and two test photographs in tiles of 64, a shard a photograph."""
+    base = tmp_path_factory.mktemp("records")
+    pictures, cases = {}, {}
+    for seed, (name, (split, height, width, lesions)) in enumerate(PHOTOGRAPHS.items()):
+        pictures[name] = fundus(height, width, seed=seed, lesions=lesions)
+        cases[name] = write_case(base / "source", name, pictures[name], split)
+    data = DataConfig(classes=CLASSES, tile=64, stride=48, empty_per_nonempty=0.6, photographs_per_shard=1)
+    index = shard(base / "records", list(cases.values()), data)
+    return RecordsSet(base / "records", index, cases, pictures)
+
+
+@pytest.fixture(scope="session")
+def config(records_set) -> Config:
+    """The smallest config that trains on `records_set`; its batches divide neither split."""
+    return Config(
+        data=records_set.index.data,
+        model=ModelConfig(unet=UNetConfig(width=4, levels=3)),
+        augment=AugmentConfig(brightness=0.8, color=0.8),
+        train=TrainConfig(epochs=2, batch_size=4, learning_rate=3e-3, previews=3, seed=1),
+        segment=SegmentConfig(overlap=0.25, window="hann", tile_batch=3),
+        evaluate=EvaluateConfig(threshold=0.3, bins=64),
+    )
+
+
+@pytest.fixture(scope="session")
+def train() -> Callable[..., Trained]:
+    """Prepares and fits, quietly."""
+
+    def run(config: Config, records: Path, workdir: Path) -> Trained:
+        prepared = prepare(config, records, workdir)
+        with warnings.catch_warnings():
+            # Of Keras 3.15.1, where it saves weights.
+            warnings.filterwarnings("ignore", "__array__ implementation doesn't accept a copy", DeprecationWarning)
+            model = fit(prepared, verbose=0)
+        return Trained(prepared, workdir, model)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def trained(train, config, records_set, tmp_path_factory) -> Trained:
+    """Two epochs on `records_set`."""
+    return train(config, records_set.folder, tmp_path_factory.mktemp("training") / "run")
+
+
+@pytest.fixture(scope="session")
+def spec() -> Callable[..., SegmenterSpec]:
+    """Makes a segmenter's spec, one class and tiles of 16 without overlap unless told otherwise."""
+
+    def make(**fields: object) -> SegmenterSpec:
+        plain = {
+            "classes": ("HE",),
+            "scale": 1.0,
+            "tile": 16,
+            "overlap": 0.0,
+            "window": "uniform",
+            "tile_batch": 2,
+            "thresholds": (0.5,) * len(fields.get("classes", "1")),
+            "splits": {},
+            "records_fingerprint": "0" * 16,
+            "config_fingerprint": "1" * 16,
+        }
+        return SegmenterSpec(**{**plain, **fields})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def network() -> Network:
+    """A tiny network of two classes with weights as drawn, stride 4."""
+    keras.utils.set_random_seed(7)
+    return build_network(ModelConfig(unet=UNetConfig(width=4, levels=3)), classes=2)
+
+
+@pytest.fixture(scope="session")
+def model_folder(network, spec, tmp_path_factory) -> Path:
+    """A model folder of that network: tiles of 32, overlap 0.25, hann, at scale 0.8."""
+    folder = tmp_path_factory.mktemp("models") / "model"
+    splits = {"train": ["A", "B"], "validation": ["D"]}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "__array__ implementation doesn't accept a copy", DeprecationWarning)
+        save_model(
+            folder,
+            network,
+            spec(
+                classes=CLASSES,
+                thresholds=(0.5, 0.25),
+                tile=32,
+                scale=0.8,
+                overlap=0.25,
+                window="hann",
+                tile_batch=3,
+                splits=splits,
+            ),
+        )
+    return folder

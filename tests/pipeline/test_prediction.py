@@ -1,0 +1,200 @@
+"""Prediction: which photographs, and that masks, overlays, maps and tables say what the segmenter's map says."""
+
+import csv
+
+import cv2
+import numpy as np
+import pytest
+import scipy.ndimage
+
+from configs import InputError
+from pipeline.prediction import LESION_COLUMNS, photographs_of, predict_photograph, write_table
+from pipeline.segmenter import TiledSegmenter
+from records import field_of_view
+
+CLASSES = ("HE", "MA")
+THRESHOLDS = (0.5, 0.85)
+
+
+@pytest.fixture(scope="module")
+def segmenter(spec):
+    """Two classes that the pixels themselves give: how dark a pixel is in green, and in red."""
+    geometry = spec(classes=CLASSES, thresholds=THRESHOLDS, tile=32, overlap=0.25, window="hann")
+    return TiledSegmenter(lambda images: 1 - images[..., 1::-1] / 255, geometry)
+
+
+@pytest.fixture(scope="module")
+def photograph():
+    """Uint8 `[90, 130, 3]`: dark discs in green on a bright ground, some of which touch by a corner alone."""
+    rng = np.random.default_rng(4)
+    ys, xs = np.mgrid[:90, :130]
+    dark = np.zeros((90, 130), bool)
+    for _ in range(12):
+        y, x, radius = rng.uniform(0, 90), rng.uniform(0, 130), rng.uniform(0.5, 9)
+        dark |= np.hypot(ys - y, xs - x) <= radius
+    dark[60:63, 80:83] = dark[63:66, 83:86] = True
+    picture = rng.integers(150, 256, (90, 130, 3))
+    picture[..., 1][dark] = rng.integers(0, 120, dark.sum())
+    picture[..., 0][rng.random((90, 130)) < 0.01] = 10
+    return picture.astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def predicted(segmenter, photograph, tmp_path_factory):
+    """The prediction, the folder it was written to and the map that it must agree with."""
+    folder = tmp_path_factory.mktemp("prediction")
+    for name in ("masks", "overlays", "probabilities"):
+        (folder / name).mkdir()
+    cv2.imwrite(str(folder / "eye.png"), photograph[..., ::-1])
+    prediction = predict_photograph(segmenter, "eye", folder / "eye.png", folder, max_pixels=20_000, probabilities=True)
+    return prediction, folder, segmenter.segment(photograph).numpy()
+
+
+def test_masks_are_0_and_255_where_the_map_reaches_the_threshold(predicted):
+    _, folder, maps = predicted
+    for index, name in enumerate(CLASSES):
+        mask = cv2.imread(str(folder / "masks" / f"eye_{name}.png"), cv2.IMREAD_UNCHANGED)
+        assert (mask.dtype, mask.shape) == (np.uint8, (90, 130))
+        assert set(np.unique(mask)) == {0, 255}
+        assert np.array_equal(mask == 255, maps[..., index] >= np.float32(THRESHOLDS[index]))
+
+
+def test_the_map_is_kept_in_float16_with_its_classes(predicted):
+    _, folder, maps = predicted
+    with np.load(folder / "probabilities" / "eye.npz") as kept:
+        assert set(kept.files) == {"probabilities", "classes"}
+        assert kept["classes"].tolist() == ["HE", "MA"]
+        assert kept["probabilities"].dtype == np.float16
+        assert np.array_equal(kept["probabilities"], maps.astype(np.float16))
+
+
+def test_the_overlay_is_the_photograph_with_the_outlines_of_what_was_found(predicted, photograph):
+    _, folder, maps = predicted
+    overlay = cv2.imread(str(folder / "overlays" / "eye.jpg"))[..., ::-1].astype(int)
+    assert overlay.shape == photograph.shape
+    found = maps[..., 0] >= THRESHOLDS[0]
+    edge = found & ~scipy.ndimage.binary_erosion(found, border_value=1)
+    far = ~scipy.ndimage.binary_dilation(found | (maps[..., 1] >= THRESHOLDS[1]), iterations=9)
+    green = overlay[..., 1] - (overlay[..., 0] + overlay[..., 2]) / 2
+    assert green[edge].mean() > 0 > -80 > green[found & ~edge].mean()  # the lesions are magenta, their outlines green
+    assert abs(green[far].mean()) < 10
+    assert abs(overlay[far] - photograph[far].astype(int)).mean() < 25  # JPEG of noise
+
+
+def test_without_a_wish_for_probabilities_none_are_written(segmenter, photograph, tmp_path):
+    for name in ("masks", "overlays"):
+        (tmp_path / name).mkdir()
+    cv2.imwrite(str(tmp_path / "eye.png"), photograph[..., ::-1])
+    predict_photograph(segmenter, "eye", tmp_path / "eye.png", tmp_path, max_pixels=20_000, probabilities=False)
+    written = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert written == {"eye.png", "masks/eye_HE.png", "masks/eye_MA.png", "overlays/eye.jpg"}
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_lesions_are_the_8_connected_regions_that_scipy_finds(predicted, index):
+    prediction, _, maps = predicted
+    found = maps[..., index] >= np.float32(THRESHOLDS[index])
+    labels, number = scipy.ndimage.label(found, structure=np.ones((3, 3)))
+    rows = [row for row in prediction.lesions if row["class"] == CLASSES[index]]
+    assert number > 5
+    assert number < scipy.ndimage.label(found)[1] or index == 1  # some regions are joined by a corner alone
+    assert [row["lesion"] for row in rows] == list(range(1, number + 1))
+
+    expected = []
+    for region, (ys, xs) in enumerate(scipy.ndimage.find_objects(labels), start=1):
+        values = maps[..., index][labels == region]
+        center_y, center_x = scipy.ndimage.center_of_mass(labels == region)
+        size = (len(values), values.mean(), values.max())
+        expected.append((xs.start, ys.start, xs.stop - xs.start, ys.stop - ys.start, center_x, center_y, *size))
+    names = ("box_x", "box_y", "box_width", "box_height", "center_x", "center_y", "area_pixels")
+    given = [tuple(row[name] for name in (*names, "mean_probability", "maximum_probability")) for row in rows]
+    for one, other in zip(sorted(given), sorted(expected), strict=True):
+        assert one[:4] == other[:4]
+        assert one[4:6] == pytest.approx(other[4:6], abs=0.051)  # written with one decimal
+        assert one[6] == other[6]
+        assert one[7:] == pytest.approx(other[7:], abs=0.6e-4)
+
+
+def test_the_summary_counts_what_the_rows_list(predicted, photograph):
+    prediction, folder, maps = predicted
+    summary = prediction.summary
+    retina = int(field_of_view(photograph).sum())
+    assert (summary["case"], summary["file"]) == ("eye", str(folder / "eye.png"))
+    assert (summary["height"], summary["width"], summary["retina_pixels"]) == (90, 130, retina)
+    for index, name in enumerate(CLASSES):
+        rows = [row for row in prediction.lesions if row["class"] == name]
+        pixels = int((maps[..., index] >= np.float32(THRESHOLDS[index])).sum())
+        assert summary[f"{name}_lesions"] == len(rows)
+        assert summary[f"{name}_pixels"] == sum(row["area_pixels"] for row in rows) == pixels
+        assert summary[f"{name}_share_of_retina"] == pytest.approx(pixels / retina, abs=1e-6)
+        assert summary[f"{name}_maximum"] == pytest.approx(maps[..., index].max(), abs=1e-4)
+
+
+def test_a_photograph_that_shows_nothing_has_no_lesions_and_no_share(spec, tmp_path):
+    for name in ("masks", "overlays"):
+        (tmp_path / name).mkdir()
+    cv2.imwrite(str(tmp_path / "black.png"), np.zeros((20, 30, 3), np.uint8))
+    segmenter = TiledSegmenter(lambda images: images[..., :1] / 255, spec())
+    prediction = predict_photograph(
+        segmenter, "black", tmp_path / "black.png", tmp_path, max_pixels=1000, probabilities=False
+    )
+    assert prediction.lesions == []
+    assert (prediction.summary["retina_pixels"], prediction.summary["HE_share_of_retina"]) == (0, "")
+    assert not cv2.imread(str(tmp_path / "masks" / "black_HE.png"), cv2.IMREAD_UNCHANGED).any()
+
+
+@pytest.mark.parametrize("content", [b"", b"no image", None])
+def test_a_photograph_that_cannot_be_read_is_named_and_leaves_nothing(segmenter, photograph, tmp_path, content):
+    good = cv2.imencode(".jpg", photograph)[1].tobytes()
+    (tmp_path / "bad.jpg").write_bytes(good[: len(good) // 2] if content is None else content)
+    with pytest.raises(InputError, match=r"bad\.jpg"):
+        predict_photograph(segmenter, "bad", tmp_path / "bad.jpg", tmp_path, max_pixels=20_000, probabilities=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.jpg"]
+
+
+def test_a_photograph_with_too_many_pixels_is_refused(segmenter, photograph, tmp_path):
+    cv2.imwrite(str(tmp_path / "eye.png"), photograph)
+    with pytest.raises(InputError, match="130x90 pixels"):
+        predict_photograph(segmenter, "eye", tmp_path / "eye.png", tmp_path, max_pixels=11_699, probabilities=False)
+
+
+def test_photographs_are_files_and_the_images_of_folders_in_order(tmp_path):
+    (tmp_path / "more").mkdir()
+    for name in ("more/b.jpg", "more/a.PNG", "more/notes.txt", "z.tif"):
+        (tmp_path / name).touch()
+    found = photographs_of([str(tmp_path / "z.tif"), str(tmp_path / "more")])
+    assert found == {"z": tmp_path / "z.tif", "a": tmp_path / "more" / "a.PNG", "b": tmp_path / "more" / "b.jpg"}
+    assert list(found) == ["z", "a", "b"]
+
+
+def test_a_name_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"none\.jpg: no such file or folder"):
+        photographs_of([str(tmp_path / "none.jpg")])
+
+
+def test_a_folder_without_images_is_refused(tmp_path):
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(InputError, match="no photographs in this folder"):
+        photographs_of([str(tmp_path)])
+
+
+def test_two_photographs_of_one_name_are_refused_with_both(tmp_path):
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "eye.jpg").touch()
+    expected = rf"two/eye\.jpg: {tmp_path}/one/eye\.jpg has the same name"
+    with pytest.raises(InputError, match=expected):
+        photographs_of([str(tmp_path / "one"), str(tmp_path / "two" / "eye.jpg")])
+
+
+def test_the_lesion_table_can_be_read_back(predicted, tmp_path):
+    prediction, _, _ = predicted
+    write_table(tmp_path / "lesions.csv", prediction.lesions, LESION_COLUMNS)
+    with open(tmp_path / "lesions.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert rows == [{name: str(value) for name, value in row.items()} for row in prediction.lesions]
+
+
+def test_a_table_without_rows_still_has_its_header(tmp_path):
+    write_table(tmp_path / "lesions.csv", [], LESION_COLUMNS)
+    assert (tmp_path / "lesions.csv").read_text() == ",".join(LESION_COLUMNS) + "\n"
