@@ -5,6 +5,7 @@ formats by their orientation tag, and decodes IDRiD's JPEGs in three quarters of
 """
 
 import contextlib
+import re
 import struct
 import warnings
 import zlib
@@ -23,8 +24,9 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from configs import InputError
 
-# Named by their classes, which are registered by being imported: to find one, Pillow would import all that it has.
-FORMATS = [str(kind.format) for kind in (JpegImageFile, PngImageFile, TiffImageFile, BmpImageFile, WebPImageFile)]
+# Their formats are registered by being imported: to find one, Pillow would import all that it has.
+KINDS = (JpegImageFile, PngImageFile, TiffImageFile, BmpImageFile, WebPImageFile)
+FORMATS = [str(kind.format) for kind in KINDS]
 # What decoders raise on a damaged file is documented nowhere. tests/records/test_fuzz.py holds that this is all.
 DAMAGE = (
     ArithmeticError,
@@ -44,6 +46,8 @@ DAMAGE = (
 )
 # Modes that Pillow decodes, but whose numbers have no agreed black and white, or which it cannot turn into RGB.
 REFUSED_MODES = {"F": "floating-point samples", "I": "signed or 32-bit samples", "LAB": "CIE L*a*b* colours"}
+# Warnings of the decoders are about odd tags; what cannot be read is an error.
+UNSAID = ("ignore", None, Warning, re.compile(r"(PIL|pydicom)\b"), 0)
 LONGEST = 160  # letters of what a decoder or a damaged file says, in a message
 ORIENTATION = 0x0112
 SIDEWAYS = (5, 6, 7, 8)  # orientations that swap height and width
@@ -59,8 +63,7 @@ def opened(path: Path, *, max_pixels: int) -> Iterator[Image.Image]:
     Raises:
       InputError: not a readable image, of a kind that is not read, or more than `max_pixels` pixels.
     """
-    Image.MAX_IMAGE_PIXELS = None  # ours takes the place of Pillow's
-    Image.WARN_POSSIBLE_FORMATS = True
+    Image.MAX_IMAGE_PIXELS = None  # check_pixels takes its place
     # Pillow gets the file and not its name, by which it may map it into memory.
     with open_file(path) as file, naming_damage(path):
         image = _identified(path, file)
@@ -164,12 +167,12 @@ def check_pixels(path: Path, height: int, width: int, max_pixels: int) -> None:
 
 @contextlib.contextmanager
 def naming_damage(path: Path, *further: type[Exception]) -> Iterator[None]:
-    """Makes DAMAGE, and what is `further` given, an InputError that names the file; leaves warnings unsaid."""
+    """Makes DAMAGE, and what is `further` given, an InputError that names the file; decoders' warnings stay unsaid."""
+    if UNSAID not in warnings.filters:  # never taken back: of threads, one would take it from another
+        warnings.filterwarnings("ignore", module=UNSAID[3].pattern)
     damage: tuple[type[Exception], ...] = (*DAMAGE, *further)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
+        yield
     except InputError:
         raise
     except damage as error:
@@ -224,16 +227,27 @@ def _check_coverage(image: TiffImageFile) -> None:
 
 
 def _identified(path: Path, file: IO[bytes]) -> Image.Image:
-    with warnings.catch_warnings(record=True) as remarks:
-        warnings.simplefilter("always")
-        try:
-            return Image.open(file, formats=FORMATS)
-        except UnidentifiedImageError as error:
-            failures = [str(remark.message) for remark in remarks if "opening failed" in str(remark.message)]
-            why = f" ({legible(' '.join(failures))})" if failures else ""
-            raise InputError(
-                f"{path}: not an image that can be read{why}; expected JPEG, PNG, TIFF, BMP or WebP."
-            ) from error
+    try:
+        return Image.open(file, formats=FORMATS)
+    except UnidentifiedImageError as error:
+        raise InputError(
+            f"{path}: not an image that can be read{_why_unidentified(file)}; expected JPEG, PNG, TIFF, BMP or WebP."
+        ) from error
+
+
+def _why_unidentified(file: IO[bytes]) -> str:
+    """Returns what Pillow's reader says, in brackets, about a file that starts like one of its format."""
+    file.seek(0)
+    start = file.read(16)
+    for kind in KINDS:
+        _, accepts = Image.OPEN[str(kind.format)]
+        if accepts is not None and accepts(start):
+            try:
+                file.seek(0)
+                kind(file)
+            except DAMAGE as error:
+                return f" ({kind.format}: {legible(str(error))})"
+    return ""
 
 
 def _why_refused(image: Image.Image) -> str | None:

@@ -6,12 +6,13 @@ not read is refused by name, from the header alone.
 
 import contextlib
 import dataclasses
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from configs import InputError
 from records.decoding import check_pixels, legible, naming_damage, open_file
@@ -79,14 +80,14 @@ def read_dicom(path: Path, *, max_pixels: int) -> Dicom:
       InputError: as `dicom_size`; damaged or cut short.
     """
     with _opened(path, max_pixels) as header:
-        from pydicom import Dataset, pixels
+        from pydicom import dcmread, pixels
 
-        Image.MAX_IMAGE_PIXELS = max_pixels  # the JPEG in it may be larger than the header says
-        found = Dataset()
-        values = pixels.pixel_array(path, ds_out=found)
+        dataset = dcmread(path)
+        _check_frame(dataset, path, max_pixels)
+        values = pixels.pixel_array(dataset)
         photometric, bits = header.PhotometricInterpretation, header.BitsStored
         if photometric == PALETTE:
-            values = pixels.apply_color_lut(values, found)[..., :3]  # the fourth is alpha
+            values = pixels.apply_color_lut(values, dataset)[..., :3]  # the fourth is alpha
             bits = 8 * values.dtype.itemsize
         elif photometric == "MONOCHROME1":
             values = 2**bits - 1 - values
@@ -120,6 +121,18 @@ def _opened(path: Path, max_pixels: int) -> Iterator[Any]:
         if why := _why_refused(header):
             raise InputError(f"{path}: DICOM with {legible(why)} is not read.")
         yield header
+
+
+def _check_frame(dataset: Any, path: Path, max_pixels: int) -> None:
+    """Raises InputError where a compressed picture is larger than allowed, whatever the header around it says."""
+    from pydicom.encaps import get_frame
+
+    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        Image.MAX_IMAGE_PIXELS = None  # check_pixels takes its place
+        frame = io.BytesIO(get_frame(dataset.PixelData, 0, number_of_frames=1))
+        # RLE is neither, and is as large as the header says.
+        with contextlib.suppress(UnidentifiedImageError), Image.open(frame, formats=("JPEG", "JPEG2000")) as image:
+            check_pixels(path, image.height, image.width, max_pixels)
 
 
 def _why_syntax_refused(syntax: Any) -> str | None:

@@ -204,7 +204,7 @@ def _lesion(values: np.ndarray, lowest: int) -> np.ndarray:
         return values >= lowest
     channels = values.shape[2]
     highest = [lowest - 1] * 3 + [np.iinfo(values.dtype).max] * (channels - 3)
-    return cv2.inRange(values, np.zeros(channels), np.array(highest, float)) == 0  # NumPy is slow along an axis of three
+    return cv2.inRange(values, np.zeros(channels), np.array(highest, float)) == 0  # NumPy is slow on short axes
 
 
 def _repeated(grey: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ import os
 import struct
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -169,6 +170,7 @@ LOSSLESS: dict[str, tuple[Draw, Write]] = {
     "TIFF RGBA": (same, lambda rgb: tiff_of(alpha(rgb), _338=2)),
     "TIFF grey": (grey, lambda rgb: tiff_of(rgb[..., 1], 1)),
     "TIFF grey, white is zero": (grey, lambda rgb: tiff_of(255 - rgb[..., 1], 0)),
+    "TIFF 1 bit, fax": (in_two_levels, lambda rgb: saved(rgb[..., 1] > 127, "TIFF", compression="group4")),
     "TIFF palette": (few_colors, lambda rgb: with_palette(rgb, "TIFF")),
     "TIFF CMYK": (same, lambda rgb: tiff_of(no_black(rgb), 5)),
     "TIFF 16 bits": (same, lambda rgb: tiff_of(sixteen(rgb), rows=7)),
@@ -184,6 +186,7 @@ LOSSLESS: dict[str, tuple[Draw, Write]] = {
     "BMP": (same, lambda rgb: saved(rgb, "BMP")),
     "BMP grey": (grey, lambda rgb: saved(rgb[..., 1], "BMP")),
     "BMP palette": (few_colors, lambda rgb: with_palette(rgb, "BMP")),
+    "BMP 1 bit": (in_two_levels, lambda rgb: saved(rgb[..., 1] > 127, "BMP")),
     "WebP lossless": (same, lambda rgb: saved(rgb, "WEBP", lossless=True)),
     "WebP lossless RGBA": (same, lambda rgb: saved(alpha(rgb), "WEBP", lossless=True, exact=True)),
 }
@@ -313,6 +316,8 @@ TURNED: dict[str, Callable[[np.ndarray, int], bytes]] = {
     "TIFF tiles": lambda rgb, turn: tiff_of(rgb, tile=16, _274=turn),
     "TIFF 16 bits deflate": lambda rgb, turn: tiff_of(sixteen(rgb), rows=9, deflate=True, _274=turn),
     "TIFF 16 bits tiles": lambda rgb, turn: tiff_of(sixteen(rgb), tile=32, _274=turn),
+    "TIFF, tag in XMP": lambda rgb, turn: saved(rgb, "TIFF", tiffinfo={700: xmp_of(turn)}),
+    "WebP, tag in XMP": lambda rgb, turn: saved(rgb, "WEBP", lossless=True, xmp=xmp_of(turn)),
     "TIFF CMYK": lambda rgb, turn: tiff_of(no_black(rgb), 5, _274=turn),
 }
 # What is to be done with the stored picture for each value of the tag (Exif 2.3).
@@ -332,6 +337,10 @@ def exif_of(orientation: int) -> Image.Exif:
     exif = Image.Exif()
     exif[0x0112] = orientation
     return exif
+
+
+def xmp_of(orientation: int) -> bytes:
+    return f'<x:xmpmeta><rdf:Description tiff:Orientation="{orientation}"/></x:xmpmeta>'.encode()
 
 
 def tag_moved_behind(png: bytes) -> bytes:
@@ -395,6 +404,22 @@ def test_the_name_of_a_file_may_be_any(tmp_path, photograph, name):
     (tmp_path / name).write_bytes(b"")
     for read in READERS:
         refusal(read, tmp_path / name)
+
+
+def test_threads_read_without_warnings_that_are_errors_here(tmp_path, photograph):
+    """Filters of warnings belong to the process: one thread must not take another's away."""
+    names = ("PNG palette, a transparency a color", "TIFF palette", "JPEG CMYK, by Adobe, inverted")
+    for name in names:
+        (tmp_path / name).write_bytes(FILES[name](photograph))
+    (tmp_path / "cut").write_bytes(FILES["TIFF LZW"](photograph)[:-300])  # Pillow warns of the end of its directory
+    expected = [read_photograph(tmp_path / name, max_pixels=MANY) for name in names]
+
+    def read(turn: int) -> None:
+        np.testing.assert_array_equal(read_photograph(tmp_path / names[turn % 3], max_pixels=MANY), expected[turn % 3])
+        refusal(read_photograph, tmp_path / "cut")
+
+    with ThreadPoolExecutor(4) as threads:
+        assert len(list(threads.map(read, range(200)))) == 200
 
 
 @pytest.mark.parametrize("read", READERS)
