@@ -40,6 +40,7 @@ class SegmenterSpec:
       splits: the names of the cases that the network was trained, validated and is to be tested on.
       records_fingerprint: of the records that the network was trained on.
       config_fingerprint: of the whole config.
+      colors: of the classes where the source has one coloured mask a photograph, else empty; see `DataConfig`.
     """
 
     classes: tuple[str, ...]
@@ -52,6 +53,7 @@ class SegmenterSpec:
     splits: Mapping[str, Sequence[str]]
     records_fingerprint: str
     config_fingerprint: str
+    colors: tuple[str, ...] = ()
 
     @classmethod
     def from_config(cls, config: Config, splits: Mapping[str, Sequence[str]]) -> "SegmenterSpec":
@@ -66,6 +68,7 @@ class SegmenterSpec:
             splits=splits,
             records_fingerprint=config.fingerprint("data"),
             config_fingerprint=config.fingerprint(),
+            colors=config.data.colors,
         )
 
 
@@ -75,6 +78,9 @@ class TiledSegmenter(tf.Module):
     Example:
       >>> segmenter = load_segmenter(Path("WORKDIR/model"))
       >>> segmenter.segment(photograph)  # float32 [H, W, C], 0..1
+
+    Keep the segmenter in a variable: TensorFlow holds a bound method's object weakly, so that
+    `load_segmenter(folder).segment(photograph)` in one expression finds it gone.
     """
 
     def __init__(self, network: Any, spec: SegmenterSpec):
@@ -99,7 +105,7 @@ class TiledSegmenter(tf.Module):
         scaled = photograph
         if spec.scale != 1:
             area = tf.image.resize(photograph, scaled_size, tf.image.ResizeMethod.AREA)
-            scaled = tf.cast(tf.round(area), tf.uint8)  # as in the records
+            scaled = tf.cast(tf.floor(area + 0.5), tf.uint8)  # as OpenCV rounds in the records; tf.round is to even
         probabilities = stitch(
             scaled,
             self.tiles,
@@ -166,8 +172,8 @@ def _read_spec(path: Path) -> SegmenterSpec:
         version = content.pop("schema_version")
         if version != SCHEMA_VERSION:
             raise InputError(f"{path}: schema version {version}, but this software reads {SCHEMA_VERSION}.")
-        classes, thresholds = tuple(content.pop("classes")), tuple(content.pop("thresholds"))
-        return SegmenterSpec(classes=classes, thresholds=thresholds, **content)
+        tuples = {name: tuple(content[name]) for name in ("classes", "thresholds", "colors")}
+        return SegmenterSpec(**{**content, **tuples})
     except InputError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError) as error:

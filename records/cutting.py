@@ -57,9 +57,9 @@ def cut_case(case: Case, data: DataConfig) -> Cut:
     full = read_photograph(case.photograph, max_pixels=data.max_pixels)
     masks = shrink_masks(read_masks(case, full.shape[:2], data), data.scale)
     photograph = shrink_photograph(full, data.scale)
-    bits = np.zeros(masks.shape[:2], np.uint8)
-    for index in range(masks.shape[2]):  # np.packbits along a short last axis is ten times slower
-        bits |= masks[..., index].view(np.uint8) << index
+    bits = masks[..., 0].view(np.uint8)
+    for index in range(1, masks.shape[2]):  # np.packbits along a short last axis is ten times slower
+        bits = np.bitwise_or(bits, masks[..., index].view(np.uint8) << index, dtype=np.uint8)
     tiles = []
     for y, x in _chosen_origins(case, photograph, bits, data):
         image, mask = _cut(photograph, y, x, data.tile), _cut(bits, y, x, data.tile)

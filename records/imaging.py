@@ -79,7 +79,7 @@ def read_mask(path: Path, *, max_pixels: int) -> np.ndarray:
         lowest = 128 if is_lossy(image, path) else 1
         decode(image)
         if image.mode == "P":
-            return cv2.LUT(np.asarray(image), _lesion_colors(image)).astype(bool)
+            return cv2.LUT(np.asarray(image), _lesion_colors(image)).view(bool)
         return _lesion(_values(image), lowest)
 
 

@@ -2,11 +2,12 @@
 
 import dataclasses
 import hashlib
+from pathlib import Path
 
 import numpy as np
 
 from configs import DataConfig, InputError
-from records.grid import scaled_size, tile_origins
+from records.grid import tile_origins
 from records.imaging import describe_values, photograph_size, read_color_masks, read_mask, shrink_mask
 from records.lesions import lesions
 from records.sources import Case
@@ -93,29 +94,38 @@ def read_masks(case: Case, size: tuple[int, int], data: DataConfig) -> np.ndarra
     Raises:
       InputError: a file that cannot be read, or a mask of another size than its photograph.
     """
-    planes = np.zeros((len(data.classes), *size), bool)
-    paths = {path: index for index, path in enumerate(case.masks[name] for name in data.classes) if path is not None}
-    for path, index in paths.items():  # a coloured mask is the same path for all classes
-        if data.colors:
-            mask = np.moveaxis(read_color_masks(path, data.colors, max_pixels=data.max_pixels), -1, 0)
+    if data.colors:
+        path = case.masks[data.classes[0]]  # one coloured mask, the same for all classes
+        if path is None:
+            return np.zeros((*size, len(data.classes)), bool)
+        return _of_size(read_color_masks(path, data.colors, max_pixels=data.max_pixels), size, path, case)
+    planes = []
+    for name in data.classes:
+        path = case.masks[name]
+        if path is None:
+            planes.append(np.zeros(size, bool))
         else:
-            mask = read_mask(path, max_pixels=data.max_pixels)
-        if mask.shape[-2:] != size:
-            raise InputError(
-                f"{path}: {mask.shape[-1]}x{mask.shape[-2]} pixels, but its photograph {case.photograph.name} has "
-                f"{size[1]}x{size[0]}; a mask must have its photograph's size."
-            )
-        planes[slice(None) if data.colors else index] = mask
-    return np.moveaxis(planes, 0, -1)
+            planes.append(_of_size(read_mask(path, max_pixels=data.max_pixels), size, path, case))
+    return _stacked(planes)
 
 
 def shrink_masks(masks: np.ndarray, scale: float) -> np.ndarray:
     """Shrinks bool `[H, W, C]` class by class, as `records.imaging.shrink_mask` does; returns bool `[h, w, C]`."""
-    height, width = scaled_size(masks.shape[0], masks.shape[1], scale)
-    planes = np.zeros((masks.shape[2], height, width), bool)
-    for index in range(masks.shape[2]):
-        planes[index] = shrink_mask(masks[..., index], scale)
-    return np.moveaxis(planes, 0, -1)
+    return _stacked([shrink_mask(masks[..., index], scale) for index in range(masks.shape[2])])
+
+
+def _of_size(mask: np.ndarray, size: tuple[int, int], path: Path, case: Case) -> np.ndarray:
+    if mask.shape[:2] != size:
+        raise InputError(
+            f"{path}: {mask.shape[1]}x{mask.shape[0]} pixels, but its photograph {case.photograph.name} has "
+            f"{size[1]}x{size[0]}; a mask must have its photograph's size."
+        )
+    return mask
+
+
+def _stacked(planes: list[np.ndarray]) -> np.ndarray:
+    """Stacks `[H, W]` to `[H, W, C]`, each class contiguous; a single class, as most sets have, is not copied."""
+    return np.moveaxis(np.stack(planes) if len(planes) > 1 else planes[0][None], 0, -1)
 
 
 def _lesion_sizes(mask: np.ndarray) -> list[int]:

@@ -30,7 +30,7 @@ def main(_: list[str]) -> int:
 
         segmenter = load_segmenter(Path(_MODEL.value))
     spec = segmenter.spec
-    layout, cases = find_cases(Path(_SOURCE.value), spec.classes)
+    layout, cases = find_cases(Path(_SOURCE.value), spec.classes, colored=bool(spec.colors))
     cases = _of_split(cases, spec.splits)
     output = make_folder(Path(_OUTPUT.value), flag="--output")
     print(
@@ -38,7 +38,7 @@ def main(_: list[str]) -> int:
         f"{', '.join(spec.classes)} at thresholds {', '.join(f'{t:g}' for t in spec.thresholds)} → {output}",
         flush=True,
     )
-    data = DataConfig(classes=spec.classes)
+    data = DataConfig(classes=spec.classes, colors=spec.colors)
     bins = Config().evaluate.bins
     counted = evaluation.evaluate_photographs(
         lambda photograph: segmenter.segment(photograph).numpy(), cases, data, thresholds=spec.thresholds, bins=bins

@@ -95,6 +95,7 @@ def test_a_spec_takes_its_fields_from_the_config():
     made = SegmenterSpec.from_config(config, {"train": ["A"]})
     assert dataclasses.asdict(made) == {
         "classes": ("HE", "EX"),
+        "colors": (),
         "scale": 0.5,
         "tile": 256,
         "overlap": 0.25,
