@@ -80,7 +80,7 @@ def test_shard_refuses_a_mask_that_is_no_image_when_nothing_is_left(fails, way, 
 
 def test_shard_refuses_a_set_that_is_there_and_a_file_in_the_way(fails, way, tmp_path):
     line = fails("shard", DEMO, f"--source={way.source}", f"--records={way.records}")
-    assert "holds a set of records already; name another folder or add --overwrite" in line
+    assert "holds another set already; name another folder or add --overwrite" in line
     (tmp_path / "file").write_text("x")
     assert "a file is in the way" in fails("shard", DEMO, f"--source={way.source}", f"--records={tmp_path / 'file'}")
 
@@ -103,7 +103,10 @@ def test_shard_refuses_a_class_that_the_source_has_not(fails, way, tmp_path):
             "model.network must be one of unet; received 'unett'. Did you mean 'unet'?",
         ),
         (("--config.train.loss=bce_dise",), "train.loss must be one of bce_dice; received 'bce_dise'"),
-        (("--config.model.unet.levels=10",), "data.tile must be a multiple of the network's stride 512; received 256"),
+        (
+            ("--config.model.unet.levels=10", "--config.model.unet.width=1"),
+            "data.tile must be a multiple of the network's stride 512; received 256",
+        ),
         (("--config.model.unet.activation=rellu",), "model.unet.activation must be one that Keras knows"),
         (("--config.segment.tile=100",), "segment.tile must be a multiple of the network's stride 8; received 100"),
     ],
