@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
+import numpy as np
 
 from configs import Config, DataConfig
 from records import (
@@ -43,10 +44,12 @@ def measure(config: Config, source: Path) -> Result:
     cv2.setNumThreads(1)
     _, cases = find_cases(source, data.classes)
     with tempfile.TemporaryDirectory() as scratch:
-        origins = {case.name: [(tile.y, tile.x) for tile in cutting.cut_case(case, data).tiles] for case in cases}
+        tiles = {case.name: cutting.cut_case(case, data).tiles for case in cases}
+        work = {name: [(tile.y, tile.x, _decoded(tile.mask)) for tile in cut] for name, cut in tiles.items()}
+        del tiles
         seconds = take_turns(
             {
-                "bound": lambda: _bound(cases, origins, data, workers),
+                "bound": lambda: _bound(cases, work, data, workers),
                 "shard": lambda: _shard(cases, data, workers, Path(scratch) / "records"),
             },
             repeats=REPEATS,
@@ -54,7 +57,7 @@ def measure(config: Config, source: Path) -> Result:
         once = _command_peak(config, source, Path(scratch))
         tenfold = _command_peak(config, source, Path(scratch), copies=COPIES)
     shard = statistics.median(seconds["shard"])
-    total = sum(map(len, origins.values()))
+    total = sum(map(len, work.values()))
     share = median_ratio(seconds["bound"], seconds["shard"])
     rows = [
         [name, f"{statistics.median(times):.2f}", f"{min(times):.2f}", f"{max(times):.2f}"]
@@ -76,19 +79,25 @@ def measure(config: Config, source: Path) -> Result:
     )
 
 
-def _bound(cases: list[Case], origins: dict[str, list[tuple[int, int]]], data: DataConfig, workers: int) -> None:
+def _bound(
+    cases: list[Case], work: dict[str, list[tuple[int, int, np.ndarray]]], data: DataConfig, workers: int
+) -> None:
     def decode_and_encode(case: Case) -> None:
         photograph = shrink_photograph(read_photograph(case.photograph, max_pixels=data.max_pixels), data.scale)
-        for y, x in origins[case.name]:
+        for y, x, mask in work[case.name]:
             tile = photograph[y : y + data.tile, x : x + data.tile]
             if data.codec == "png":
                 encode_png(tile)
             else:
                 encode_jpeg(tile, quality=data.jpeg_quality)
-            encode_png(tile[..., :1])
+            encode_png(mask)
 
     with ThreadPoolExecutor(workers) as pool:
         list(pool.map(decode_and_encode, cases))
+
+
+def _decoded(mask: bytes) -> np.ndarray:
+    return np.asarray(cv2.imdecode(np.frombuffer(mask, np.uint8), cv2.IMREAD_GRAYSCALE))
 
 
 def _shard(cases: list[Case], data: DataConfig, workers: int, folder: Path) -> None:
