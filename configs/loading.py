@@ -7,6 +7,7 @@ Commands therefore give it this file with the preset's path as the argument, let
 
 import dataclasses
 import json
+import re
 import runpy
 from pathlib import Path
 from typing import Any, Literal, get_origin
@@ -67,20 +68,20 @@ def freeze(twin: Any) -> Config:
 def _run_preset(file: Path) -> Config:
     try:
         names = runpy.run_path(str(file))
+        if "get_config" not in names:
+            raise InputError(f"--config={file}: a preset defines get_config() -> Config; this file does not.")
+        config = names["get_config"]()
     except InputError:
         raise
     except Exception as error:  # whatever the user's file does wrong is named as such
         raise InputError(f"--config={file}: {type(error).__name__}: {error}") from error
-    if "get_config" not in names:
-        raise InputError(f"--config={file}: a preset defines get_config() -> Config; this file does not.")
-    config = names["get_config"]()
     if not isinstance(config, Config):
         raise InputError(f"--config={file}: get_config() must return a Config; it returned {type(config).__name__}.")
     return config
 
 
 def _is_preset(file: Path) -> bool:
-    return "def get_config() ->" in file.read_text()
+    return re.search(r"^def get_config\(\)", file.read_text(), re.MULTILINE) is not None
 
 
 def _flag_type(field_type: Any) -> Any:

@@ -426,6 +426,17 @@ def field_names(schema: type = Config) -> list[str]:
     return names
 
 
+def optional_fields(schema: type = Config) -> list[str]:
+    """Returns the dotted names of the fields that may be None."""
+    names = []
+    for field in dataclasses.fields(schema):
+        if dataclasses.is_dataclass(field.type):
+            names += [f"{field.name}.{name}" for name in optional_fields(field.type)]  # type: ignore[arg-type]
+        elif type(None) in get_args(field.type):
+            names.append(field.name)
+    return names
+
+
 def from_dict(values: dict[str, Any], schema: type = Config, prefix: str = "") -> Any:
     """Builds a schema from nested dictionaries as JSON has them: lists become tuples, absent fields their defaults.
 

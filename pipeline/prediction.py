@@ -79,20 +79,21 @@ def predict_photograph(
         with complete_file(output / "probabilities" / f"{case}.npz") as temporary:
             np.savez_compressed(temporary, probabilities=maps.astype(np.float16), classes=np.array(spec.classes))
     lesions = [row for index in range(len(spec.classes)) for row in _lesion_rows(case, spec, index, found, maps)]
-    retina = int(np.count_nonzero(field_of_view(photograph)))
+    retina = field_of_view(photograph)
+    retina_pixels = int(np.count_nonzero(retina))
     summary: dict[str, object] = {
         "case": case,
         "file": str(path),
         "height": photograph.shape[0],
         "width": photograph.shape[1],
-        "retina_pixels": retina,
+        "retina_pixels": retina_pixels,
         "segment_seconds": round(seconds, 3),
     }
     for index, name in enumerate(spec.classes):
-        pixels = int(np.count_nonzero(found[..., index]))
+        inside = int(np.count_nonzero(found[..., index] & retina))
         summary[f"{name}_lesions"] = sum(row["class"] == name for row in lesions)
-        summary[f"{name}_pixels"] = pixels
-        summary[f"{name}_share_of_retina"] = round(pixels / retina, 6) if retina else ""
+        summary[f"{name}_pixels"] = int(np.count_nonzero(found[..., index]))
+        summary[f"{name}_share_of_retina"] = round(inside / retina_pixels, 6) if retina_pixels else ""
         summary[f"{name}_maximum"] = round(float(maps[..., index].max()), 4)
     return Prediction(summary, lesions)
 

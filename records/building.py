@@ -15,6 +15,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Literal
 
 import cv2
 
@@ -66,15 +67,23 @@ def build_records(
     return index, failures
 
 
-def is_built(plans: list[ShardPlan], surveys: Mapping[str, Survey], folder: Path) -> bool:
-    """Says whether the folder holds exactly the set that these plans would build."""
+def holds(
+    plans: list[ShardPlan], surveys: Mapping[str, Survey], folder: Path
+) -> Literal["nothing", "all", "part", "other"]:
+    """Compares the set in a folder with what these plans would build.
+
+    Returns:
+      "nothing": no set; "all": exactly this one; "part": this one without cases that could not be read at the time;
+      "other": any other set.
+    """
     if not (folder / INDEX).exists():
-        return False
+        return "nothing"
     index = read_index(folder)
     wanted = {case.name: (case.split, surveys[case.name].digest) for plan in plans for case in plan.cases}
-    return index.data == plans[0].data and wanted == {
-        name: (entry.split, entry.digest) for name, entry in index.cases.items()
-    }
+    there = {name: (entry.split, entry.digest) for name, entry in index.cases.items()}
+    if index.data != plans[0].data or not there.items() <= wanted.items():
+        return "other"
+    return "all" if there == wanted else "part"
 
 
 def remove_leftovers(folder: Path) -> None:

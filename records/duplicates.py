@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import cv2
 import numpy as np
 
-from configs import InputError
+from configs import DataConfig, InputError
 from records.imaging import read_photograph
 from records.sources import Case
 
@@ -32,6 +32,15 @@ def perceptual_hash(photograph: np.ndarray) -> str:
     few = np.ascontiguousarray(photograph[::step, ::step, 1])  # green holds most of a retina's contrast
     small = cv2.resize(few, (HASH_SIDE + 1, HASH_SIDE), interpolation=cv2.INTER_AREA).astype(np.int16)
     return np.packbits(small[:, 1:] > small[:, :-1]).tobytes().hex()
+
+
+def hash_case(case: Case, data: DataConfig) -> str:
+    """Decodes a case's photograph and returns its perceptual hash.
+
+    Raises:
+      InputError: the photograph cannot be read.
+    """
+    return perceptual_hash(read_photograph(case.photograph, max_pixels=data.max_pixels))
 
 
 def near_pairs(hashes: Mapping[str, str]) -> list[tuple[str, str, int]]:

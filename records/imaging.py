@@ -128,6 +128,19 @@ def describe_values(path: Path, *, max_pixels: int) -> str:
     return f"{kind} {{{', '.join(shown)}}}"
 
 
+def describe_colors(path: Path, *, max_pixels: int) -> str:
+    """Lists the colours of a coloured mask, black aside, such as "colours {00ff00, ff0000}"; at most eight.
+
+    Raises:
+      InputError: not a readable image, of a kind that is not read, cut short, or more than `max_pixels` pixels.
+    """
+    values = read_photograph(path, max_pixels=max_pixels)
+    lesions_only = values[values.any(axis=-1)].astype(np.uint32)  # [pixels, 3]
+    colors = np.unique(lesions_only @ np.array([65536, 256, 1], np.uint32))
+    shown = [f"{color:06x}" for color in colors[:8]] + ["…"] * (len(colors) > 8)
+    return f"colours {{{', '.join(shown)}}}"
+
+
 def shrink_photograph(photograph: np.ndarray, scale: float) -> np.ndarray:
     """Shrinks uint8 `[H, W, 3]` to (round(H·scale), round(W·scale)) by area averaging."""
     height, width = scaled_size(photograph.shape[0], photograph.shape[1], scale)

@@ -8,7 +8,7 @@ import numpy as np
 
 from configs import DataConfig, InputError
 from records.grid import tile_origins
-from records.imaging import describe_values, photograph_size, read_color_masks, read_mask, shrink_mask
+from records.imaging import describe_colors, describe_values, photograph_size, read_color_masks, read_mask, shrink_mask
 from records.lesions import lesions
 from records.sources import Case
 
@@ -71,12 +71,14 @@ def survey_case(case: Case, data: DataConfig) -> Survey:
 
 
 def mask_values(case: Case, data: DataConfig) -> list[str]:
-    """Describes each mask file of a case: its format, its mode, and the values in it, such as "TIFF P {0, 1}".
+    """Describes each mask file of a case by its values, such as "TIFF P {0, 1}"; a coloured one by its colours.
 
     Raises:
       InputError: a file that cannot be read.
     """
     paths = sorted({path for path in case.masks.values() if path is not None})
+    if data.colors:
+        return [describe_colors(path, max_pixels=data.max_pixels) for path in paths]
     return [describe_values(path, max_pixels=data.max_pixels) for path in paths]
 
 

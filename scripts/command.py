@@ -5,6 +5,7 @@ Exit codes: 0 done; 1 some cases failed, each named; 2 the command was wrong; 13
 
 import contextlib
 import difflib
+import functools
 import os
 import re
 import sys
@@ -14,8 +15,10 @@ from absl import app, flags
 from ml_collections import config_flags
 
 from configs import Config, InputError, loading
-from configs.schema import field_names
+from configs.schema import field_names, optional_fields
 
+FULL_DISK = "No space left on device"  # as the operating system, h5py and TensorFlow all say it
+NONE = re.compile(r"--?config\.([^=]+)=(?:none|None)")
 DONE, SOME_FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -30,7 +33,12 @@ def define_config(*, required: bool = True) -> None:
 
 def config() -> Config:
     """Returns the config with the command line's overrides, checked as a whole."""
-    return loading.freeze(flags.FLAGS.config)
+    twin = flags.FLAGS.config
+    for argument in sys.argv[1:]:
+        if _sets_none(argument):
+            *sections, name = NONE.fullmatch(argument)[1].split(".")  # type: ignore[index]
+            setattr(functools.reduce(getattr, sections, twin), name, None)
+    return loading.freeze(twin)
 
 
 def run(main: Callable[[list[str]], int], *, arguments: str | None = None) -> None:
@@ -52,7 +60,17 @@ def run(main: Callable[[list[str]], int], *, arguments: str | None = None) -> No
             return _say(str(error), WRONG)
         except KeyboardInterrupt:
             return _say("interrupted.", INTERRUPTED)
+        except Exception as error:
+            if FULL_DISK not in str(error):
+                raise
+            _say(f"the disk is full ({_one_line(error)}); make room and start again.", WRONG)
+            # h5py and TensorFlow crash when they close at exit what they could not write.
+            sys.stdout.flush()
+            os._exit(WRONG)
 
+    if {"--help", "-help", "-h", "--helpshort"} & set(sys.argv[1:]):
+        _print_help()
+        sys.exit(DONE)
     app.run(guarded, argv=sys.argv, flags_parser=_parse_flags)
 
 
@@ -77,12 +95,26 @@ def quiet_start() -> Iterator[None]:
 def _parse_flags(argv: list[str]) -> list[str]:
     try:
         _refuse_unknown_fields(argv)
-        return flags.FLAGS(_with_loader(argv))
+        # Its integers and floats know no "none"; `config` sets those fields.
+        return flags.FLAGS([argument for argument in _with_loader(argv) if not _sets_none(argument)])
     except InputError as error:
         sys.exit(_say(str(error), WRONG))
     except flags.Error as error:
         missing = re.match(r"flag --(\w+)=None: ", str(error))
         sys.exit(_say(f"--{missing[1]} is required; see --help." if missing else str(error), WRONG))
+
+
+def _sets_none(argument: str) -> bool:
+    match = NONE.fullmatch(argument)
+    return match is not None and match[1] in optional_fields()
+
+
+def _print_help() -> None:
+    print((sys.modules["__main__"].__doc__ or "").strip())
+    print(flags.FLAGS.main_module_help())
+    if "config" in flags.FLAGS:
+        print("  --config: Preset (configs/NAME.py) or config.json of an earlier run.")
+        print("  --config.SECTION.FIELD: any field of configs/schema.py, such as --config.train.epochs=5.")
 
 
 def _refuse_unknown_fields(argv: list[str]) -> None:
@@ -117,6 +149,10 @@ def _config_path(argument: str) -> str | None:
 
 def _sections() -> list[str]:
     return list(dict.fromkeys(name.split(".")[0] for name in field_names()))
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
 
 
 def _say(line: str, code: int) -> int:

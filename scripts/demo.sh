@@ -2,6 +2,10 @@
 # The whole way on synthetic photographs: write, shard, train, evaluate, predict, export, and hold the export against
 # predict. Takes a few minutes on two cores. DEMO (default runs/demo) is where everything is written; it is made anew.
 set -euo pipefail
+if [[ $# -gt 0 ]]; then
+  echo "usage: [DEMO=FOLDER] bash scripts/demo.sh    (an earlier demo in the folder is replaced)" >&2
+  exit 2
+fi
 source "$(dirname "$0")/environment.sh"
 
 demo=${DEMO:-runs/demo}

@@ -6,6 +6,7 @@ python -m scripts.predict --model=WORKDIR/model --output=OUT PHOTOGRAPH_OR_FOLDE
 import sys
 from pathlib import Path
 
+import numpy as np
 from absl import flags
 from tqdm import tqdm
 
@@ -37,6 +38,7 @@ def main(arguments: list[str]) -> int:
         f"{spec.scale:.4g}, overlap {spec.overlap:g} → {output}/{{{','.join(folders)}}}",
         flush=True,
     )
+    segmenter.segment(np.zeros((1, 1, 3), np.uint8))  # traced here, not in the first photograph's time
     done: list[prediction.Prediction] = []
     failures: list[str] = []
     for case, path in tqdm(photographs.items(), desc="photographs", disable=None):

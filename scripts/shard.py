@@ -29,8 +29,10 @@ from records import (
     assign_validation,
     estimate_bytes,
     find_cases,
+    hash_case,
     make_folder,
     mask_values,
+    near_pairs,
     read_index,
     read_patients,
     refuse_equal_files,
@@ -81,11 +83,11 @@ def main(_: list[str]) -> int:
         seed=config.data.seed,
     )
     _print_plan(cases, surveys, config.data, folder)
-    equal = refuse_equal_files(cases, {name: survey.photograph_digest for name, survey in surveys.items()})
-    _warn(f"{one} and {other} are the same file and count twice" for one, other in equal)
     if _CHECK.value:
-        _write_check(cases, surveys, failures, equal, config.data, folder)
+        failures |= _write_check(cases, surveys, failures, config.data, folder)
     else:
+        equal = refuse_equal_files(cases, {name: survey.photograph_digest for name, survey in surveys.items()})
+        _warn(f"{one} and {other} are the same file and count twice" for one, other in equal)
         failures |= _write(layout, cases, surveys, config.data, folder)
         write_text(folder / "config.json", config.to_json())
     for line in failures.values():
@@ -138,6 +140,8 @@ def _print_plan(cases: list[Case], surveys: Mapping[str, Survey], data: DataConf
             f"class {index}, {name}: {lesions} lesions in {len(shown)} of {len(surveys)} photographs, "
             f"{share:.3%} of all pixels"
         )
+        if not shown:
+            _warn([f"no photograph shows any {name}; are its masks, or its colour, the right ones?"])
     for split in SPLITS:
         members = [surveys[case.name] for case in cases if case.split == split]
         if members:
@@ -146,7 +150,7 @@ def _print_plan(cases: list[Case], surveys: Mapping[str, Survey], data: DataConf
     total = sum(survey.nonempty_tiles for survey in surveys.values())
     print(
         f"in all {total} nonempty tiles of {data.tile} pixels at stride {data.stride}, scale {data.scale:.4g}, and "
-        f"{data.empty_per_nonempty:g} empty ones for each of them → {folder}",
+        f"up to {data.empty_per_nonempty:g} empty ones for each of them → {folder}",
         flush=True,
     )
 
@@ -160,10 +164,13 @@ def _write(
 
     plans = sharding.plan_shards(cases, data)
     failures: dict[str, str] = {}
-    if building.is_built(plans, surveys, folder) and not _OVERWRITE.value:
+    there = building.holds(plans, surveys, folder)
+    if there == "all" and not _OVERWRITE.value:
         print(f"{folder} holds exactly this set already.")
         building.remove_leftovers(folder)
         index = read_index(folder)
+    elif there == "other" and not _OVERWRITE.value:
+        raise InputError(f"--records={folder}: holds another set already; name another folder or add --overwrite.")
     else:
         index, failures = _build(layout, plans, surveys, folder)
     pictures.draw_samples(folder, index)
@@ -175,8 +182,6 @@ def _write(
 def _build(layout: str, plans: list[Any], surveys: dict[str, Survey], folder: Path) -> tuple[Index, dict[str, str]]:
     from records import building
 
-    if (folder / INDEX).exists() and not _OVERWRITE.value:
-        raise InputError(f"--records={folder}: holds another set already; name another folder or add --overwrite.")
     make_folder(folder, flag="--records")
     with tqdm(total=len(surveys), desc="shards", unit=" photographs", disable=None) as bar:
         tiles = 0
@@ -210,46 +215,58 @@ def _print_index(index: Index) -> None:
 def _warn(lines: Iterable[str]) -> None:
     lines = list(lines)
     for line in lines[:WARNINGS]:
-        print(f"warning: {line}.", file=sys.stderr)
+        print(f"warning: {line}", file=sys.stderr)
     if len(lines) > WARNINGS:
         print(f"warning: and {len(lines) - WARNINGS} more of this kind.", file=sys.stderr)
 
 
 def _write_check(
-    cases: list[Case],
-    surveys: dict[str, Survey],
-    failures: dict[str, str],
-    equal: list[tuple[str, str]],
-    data: DataConfig,
-    folder: Path,
-) -> None:
+    cases: list[Case], surveys: dict[str, Survey], failures: dict[str, str], data: DataConfig, folder: Path
+) -> dict[str, str]:
+    """Decodes every photograph, prints and writes what was found; returns those that cannot be decoded."""
+    hashes: dict[str, str] = {}
+    damaged: dict[str, str] = {}
+    hashed = _in_threads(lambda case: hash_case(case, data), cases, "photographs")
+    for case, result in zip(cases, hashed, strict=True):
+        if isinstance(result, InputError):
+            damaged[case.name] = str(result)
+        else:
+            hashes[case.name] = result
+    good = [case for case in cases if case.name in hashes]
+    values: dict[str, int] = {}
+    for found in _in_threads(lambda case: mask_values(case, data), good, "mask values"):
+        for line in found:
+            values[line] = values.get(line, 0) + 1
     sizes: dict[str, int] = {}
     for survey in surveys.values():
         sizes[f"{survey.width}x{survey.height}"] = sizes.get(f"{survey.width}x{survey.height}", 0) + 1
-    values: dict[str, int] = {}
-    for found in _in_threads(lambda case: mask_values(case, data), cases, "mask values"):
-        for line in found:
-            values[line] = values.get(line, 0) + 1
     missing = {name: [case.name for case in cases if case.masks[name] is None] for name in data.classes}
-    size = estimate_bytes(cases, surveys, data)
-    print("sizes: " + ", ".join(f"{size} ({count})" for size, count in sizes.items()))
+    split_of = {case.name: case.split for case in cases}
+    alike = [(one, split_of[one], other, split_of[other], bits) for one, other, bits in near_pairs(hashes)]
+    size = estimate_bytes(good, surveys, data)
+    print("sizes: " + ", ".join(f"{pixels} ({count})" for pixels, count in sizes.items()))
     print("masks: " + "; ".join(f"{line} ({count})" for line, count in values.items()))
     for name, without in missing.items():
         print(f"without a mask of {name}: {', '.join(without) or 'none'}")
     print(f"the shards will take about {size / 1e6:.0f} MB")
+    _warn(
+        f"{one} ({split}) and {other} ({other_split}) look the same, {bits} of 256 bits differ"
+        for one, split, other, other_split, bits in alike
+    )
     content = {
         "photographs": len(cases) + len(failures),
         "sizes": sizes,
         "classes": list(data.classes),
         "mask_values": values,
         "without_mask": missing,
-        "cannot_be_read": failures,
-        "equal_files": equal,
+        "cannot_be_read": failures | damaged,
+        "look_the_same": alike,
         "estimated_bytes": size,
         "cases": {case.name: {"split": case.split, **dataclasses.asdict(surveys[case.name])} for case in cases},
     }
     make_folder(folder, flag="--records")
     write_text(folder / "check.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    return damaged
 
 
 def _verify(folder: Path) -> int:

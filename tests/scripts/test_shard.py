@@ -244,3 +244,32 @@ def test_the_table_of_a_check_is_in_the_words_of_the_plan(run, pairs, tmp_path):
         cases = json.load(file)["cases"]
     nonempty = sum(case["nonempty_tiles"] for case in cases.values())
     assert f"in all {nonempty} nonempty tiles" in done.stdout
+
+
+def test_check_goes_on_where_a_photograph_is_cut_short_and_names_what_looks_the_same(run, source, tmp_path):
+    photograph = next((source / "test" / "images").iterdir())
+    with Image.open(photograph) as image:
+        image.save(source / "train" / "images" / "copy.png")
+    shutil.copy(source / "test" / "masks" / f"{photograph.stem}.tif", source / "train" / "masks" / "copy.tif")
+    short = next(file for file in (source / "train" / "images").iterdir() if file.stem != "copy")
+    short.write_bytes(short.read_bytes()[:-5000])
+    done = run(*SHARD, "--check", f"--source={source}", f"--records={tmp_path / 'records'}")
+    assert done.returncode == 1
+    found = json.loads((tmp_path / "records" / "check.json").read_text())
+    assert list(found["cannot_be_read"]) == [short.stem]
+    assert [{pair[0], pair[2]} for pair in found["look_the_same"]] == [{photograph.stem, "copy"}]
+    assert "look the same" in done.stderr
+
+
+def test_a_set_that_lacks_a_case_is_made_anew_when_that_case_is_mended(run, source, tmp_path):
+    short = next((source / "train" / "images").iterdir())
+    whole = short.read_bytes()
+    short.write_bytes(whole[:-5000])
+    arguments = (*SHARD, f"--source={source}", f"--records={tmp_path / 'records'}")
+    for _ in range(2):
+        assert run(*arguments).returncode == 1
+        assert short.stem not in read_index(tmp_path / "records").cases
+    shutil.rmtree(tmp_path / "records")
+    short.write_bytes(whole)
+    assert run(*arguments).returncode == 0
+    assert short.stem in read_index(tmp_path / "records").cases
