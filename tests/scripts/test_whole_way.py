@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -127,6 +128,22 @@ def test_predict_names_bad_photographs_and_does_the_others(way, run, tmp_path):
     assert [row["case"] for row in rows(tmp_path / "out" / "predictions.csv")] == [good.stem]
     assert not list((tmp_path / "out").rglob("*cut*"))
     assert "Traceback" not in done.stderr
+
+
+def test_eval_names_bad_photographs_and_scores_the_others(way, run, tmp_path):
+    source = Path(shutil.copytree(way.source, tmp_path / "source"))
+    short, good = sorted(source.glob("A*/1*/b*/*.jpg"))
+    short.write_bytes(short.read_bytes()[:-5000])
+    arguments = (
+        f"--model={way.workdir / 'model'}",
+        f"--source={source}",
+        "--split=test",
+        f"--output={tmp_path / 'out'}",
+    )
+    done = run("eval", *arguments)
+    assert done.returncode == 1
+    assert f"left out: {short}: damaged or cut short" in done.stderr
+    assert {row["case"] for row in rows(tmp_path / "out" / "photographs.csv")} == {good.stem}
 
 
 def test_shard_names_bad_cases_and_does_the_others(way, run, tmp_path):
