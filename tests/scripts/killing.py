@@ -50,8 +50,10 @@ def main(source: str, records: str, kills: int, longest: float, seed: int) -> No
         finished = [note.with_suffix("") for note in (folder / building.BUILDING).glob("*.json")]
         inodes = {path.name: path.stat().st_ino for path in finished if path.exists()}
         seen.append({"set": sets[-1], "finished": inodes})
+    began = time.monotonic()
     _, status = os.waitpid(start(source, str(Path(records) / sets[-1])), 0)
-    print(json.dumps({"exit": os.waitstatus_to_exitcode(status), "sets": sets, "seen": seen}))
+    seconds = time.monotonic() - began
+    print(json.dumps({"exit": os.waitstatus_to_exitcode(status), "seconds": seconds, "sets": sets, "seen": seen}))
 
 
 if __name__ == "__main__":
