@@ -21,7 +21,7 @@ import cv2
 
 from configs import InputError
 from records.duplicates import near_pairs, same_pixels
-from records.files import make_folder, sweep_temporaries, write_text
+from records.files import make_folder, sha256_of, sweep_temporaries, write_text
 from records.index import DATASET, INDEX, CaseEntry, Index, NearPair, Shard, Split, read_index, write_index
 from records.sharding import ShardPlan, ShardResult, cut_all, write_shard
 from records.sources import Case
@@ -128,7 +128,7 @@ def _finished(plan: ShardPlan, surveys: Mapping[str, Survey], folder: Path, buil
         return None  # a case that failed may have been mended meanwhile
     for place in (building, folder):  # a start that was killed while moving shards has some in either
         path = place / plan.name
-        if path.is_file() and path.stat().st_size == result.shard.bytes and _sha256(path) == result.shard.sha256:
+        if path.is_file() and path.stat().st_size == result.shard.bytes and sha256_of(path) == result.shard.sha256:
             return result
     return None
 
@@ -226,11 +226,6 @@ def _disk_errors(folder: Path) -> Iterator[None]:
 
 def _note(building: Path, plan: ShardPlan) -> Path:
     return building / f"{plan.name}.json"
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _words(error: OSError) -> str:

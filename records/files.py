@@ -1,6 +1,7 @@
 """Files that appear under their final name only when they are complete."""
 
 import contextlib
+import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,6 +32,12 @@ def sweep_temporaries(folder: Path) -> None:
         process = file.name.split("-")[1]
         if not process.isdigit() or not Path(f"/proc/{process}").exists():
             file.unlink(missing_ok=True)
+
+
+def sha256_of(path: Path) -> str:
+    """Returns the sha256 of a file's content, hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -8,7 +8,6 @@ whole set of them.
 import collections
 import contextlib
 import dataclasses
-import hashlib
 import itertools
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor, Future
@@ -19,7 +18,7 @@ from google.protobuf.message import DecodeError
 
 from configs import DataConfig, InputError
 from records.cutting import Cut, Tile, cut_case
-from records.files import complete_file
+from records.files import complete_file, sha256_of
 from records.index import Shard, shard_name
 from records.record import decode_record, encode_record
 from records.sources import SPLITS, Case
@@ -111,9 +110,7 @@ def write_shard(plan: ShardPlan, folder: Path, cuts: Iterator[Cut | InputError] 
                     writer.write(encode_record(tile))
                 tiles[case.name] = len(cut.tiles)
                 hashes[case.name] = cut.perceptual_hash
-        with open(temporary, "rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        shard = Shard(plan.name, sum(tiles.values()), temporary.stat().st_size, sha256)
+        shard = Shard(plan.name, sum(tiles.values()), temporary.stat().st_size, sha256_of(temporary))
     return ShardResult(shard, tiles, hashes, failures)
 
 

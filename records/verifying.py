@@ -1,11 +1,11 @@
 """Verifying: holds every file of a set of records against its index."""
 
 import collections
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
 from configs import InputError
+from records.files import sha256_of
 from records.index import DATASET, Index, Shard
 from records.sharding import read_shard
 
@@ -47,8 +47,7 @@ def _verify_shard(path: Path, shard: Shard, cases: set[str], tiles: collections.
     size = path.stat().st_size
     if size != shard.bytes:
         differences.append(f"{shard.name}: {size} bytes, the index says {shard.bytes}")
-    with open(path, "rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    sha256 = sha256_of(path)
     if sha256 != shard.sha256:
         differences.append(f"{shard.name}: sha256 {sha256[:12]}…, the index says {shard.sha256[:12]}…")
     records = 0

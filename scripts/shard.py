@@ -164,12 +164,13 @@ def _write(
 
     plans = sharding.plan_shards(cases, data)
     failures: dict[str, str] = {}
-    there = building.holds(plans, surveys, folder)
-    if there == "all" and not _OVERWRITE.value:
+    # What is to be replaced is not looked at: its index may be damaged, or of another schema version.
+    there = "nothing" if _OVERWRITE.value else building.holds(plans, surveys, folder)
+    if there == "all":
         print(f"{folder} holds exactly this set already.")
         building.remove_leftovers(folder)
         index = read_index(folder)
-    elif there == "other" and not _OVERWRITE.value:
+    elif there == "other":
         raise InputError(f"--records={folder}: holds another set already; name another folder or add --overwrite.")
     else:
         index, failures = _build(layout, plans, surveys, folder)

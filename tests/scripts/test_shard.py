@@ -179,6 +179,17 @@ def test_overwrite_replaces_a_set_and_leaves_nothing_of_the_old_one(run, way, tm
     assert old != {file.name for file in records.glob("*tfrecord*")}
 
 
+def test_overwrite_replaces_a_set_whose_index_is_damaged(run, way, tmp_path):
+    records = Path(shutil.copytree(way.records, tmp_path / "records"))
+    (records / "index.json").write_text("{")
+    arguments = ("shard", "--config=configs/demo.py", f"--source={way.source}", f"--records={records}")
+    refused = run(*arguments)
+    assert refused.returncode == 2
+    assert "index.json: damaged" in refused.stderr
+    assert run(*arguments, "--overwrite").returncode == 0
+    assert verify_records(records, read_index(records)) == []
+
+
 def test_a_coloured_mask_holds_all_classes(run, tmp_path):
     rng = np.random.default_rng(0)
     for folder in ("images", "masks"):
