@@ -3,17 +3,10 @@
 Other rooms import `Config`, its sections and `InputError` from here; this room imports the standard library only.
 """
 
+from configs.augment import AugmentConfig
 from configs.errors import InputError
-from configs.schema import (
-    AugmentConfig,
-    Config,
-    DataConfig,
-    EvaluateConfig,
-    ModelConfig,
-    SegmentConfig,
-    TrainConfig,
-    UNetConfig,
-)
+from configs.networks import ModelConfig, UNetConfig
+from configs.schema import Config, DataConfig, EvaluateConfig, SegmentConfig, TrainConfig
 
 __all__ = [
     "AugmentConfig",
