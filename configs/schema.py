@@ -19,6 +19,8 @@ from configs.checks import check, check_choice
 from configs.errors import InputError
 from configs.networks import ModelConfig
 
+Balance = Literal["tile", "photograph"]
+CacheChoice = Literal["none", "records", "decoded", "auto"]
 Window = Literal["uniform", "hann", "gaussian"]
 
 MAX_CLASSES = 8  # a record keeps the classes as the bits of one byte
@@ -117,7 +119,20 @@ class TrainConfig:
       reduce_lr_patience: epochs without a better validation loss before the learning rate is reduced; 0: never.
         Only with the constant schedule.
       reduce_lr_factor: what the learning rate is multiplied by then.
-      shuffle_buffer: records that are read and shuffled together; larger mixes better and takes more memory.
+      crop: side of what is shown of a stored tile, pixels; None: all of it. Augmentations reach beyond it into the
+        tile. With crops of at most `data.tile` - `data.stride`, every place of a photograph is shown equally often,
+        but for a rim.
+      lesion_pixel_share: share of the elements that show a lesion pixel, drawn among all lesion pixels (large lesions
+        come more often), anywhere in the crop. Each class comes equally often.
+      lesion_share: the same with a lesion drawn first, then one of its pixels.
+      empty_share: share of the elements that come from tiles without any lesion; None: as many as there are among the
+        stored ones. What these three shares leave comes from the other tiles, wherever in them.
+      balance: "tile": each tile equally often (with a crop, each place); "photograph": each photograph, whatever its
+        number of tiles.
+      records_weights: how often each of several --records is shown, relative to the others; empty: by its number of
+        tiles, or of photographs.
+      cache: where tiles wait in memory: "none" (read anew each time), "records" (as they are stored), "decoded" (as
+        pixels, 4 bytes each), or "auto", the last of these that takes at most half of the free memory.
       previews: validation tiles drawn with their true and predicted contours after each epoch; 0: none.
       deterministic: the same config on the same machine gives the same bits, for some speed.
       seed: of weights, order of tiles, augmentation and dropout.
@@ -136,17 +151,47 @@ class TrainConfig:
     early_stopping_patience: int = 0
     reduce_lr_patience: int = 0
     reduce_lr_factor: float = 0.4
-    shuffle_buffer: int = 512
+    crop: int | None = None
+    lesion_pixel_share: float = 0.0
+    lesion_share: float = 0.0
+    empty_share: float | None = None
+    balance: Balance = "tile"
+    records_weights: tuple[float, ...] = ()
+    cache: CacheChoice = "auto"
     previews: int = 6
     deterministic: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "shuffle_buffer"):
+        for name in ("epochs", "batch_size"):
             check(getattr(self, name) >= 1, f"train.{name}", getattr(self, name), "at least 1")
         for name in ("steps_per_epoch", "validation_steps"):
             value = getattr(self, name)
             check(value is None or value >= 1, f"train.{name}", value, "at least 1, or none")
+        check(self.crop is None or self.crop >= 16, "train.crop", self.crop, "at least 16, or none")
+        for name in ("lesion_pixel_share", "lesion_share"):
+            check(0 <= getattr(self, name) <= 1, f"train.{name}", getattr(self, name), "a share, 0 to 1")
+        check(
+            self.empty_share is None or 0 <= self.empty_share <= 1,
+            "train.empty_share",
+            self.empty_share,
+            "a share, 0 to 1, or none",
+        )
+        shares = self.lesion_pixel_share + self.lesion_share + (self.empty_share or 0)
+        check(
+            shares <= 1 + 1e-9,
+            "train.lesion_pixel_share, train.lesion_share and train.empty_share",
+            shares,
+            "at most 1 together",
+        )
+        check_choice("train.balance", self.balance, get_args(Balance))
+        check(
+            all(weight > 0 for weight in self.records_weights),
+            "train.records_weights",
+            self.records_weights,
+            "numbers above 0, one for each of --records",
+        )
+        check_choice("train.cache", self.cache, get_args(CacheChoice))
         check_choice("train.optimizer", self.optimizer, ("adam", "adamw"))
         check(self.learning_rate > 0, "train.learning_rate", self.learning_rate, "above 0")
         check_choice("train.schedule", self.schedule, ("constant", "cosine"))
@@ -215,6 +260,14 @@ class Config:
     train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
     segment: SegmentConfig = dataclasses.field(default_factory=SegmentConfig)
     evaluate: EvaluateConfig = dataclasses.field(default_factory=EvaluateConfig)
+
+    def __post_init__(self) -> None:
+        check(
+            self.train.crop is None or self.train.crop <= self.data.tile,
+            "train.crop",
+            self.train.crop,
+            f"at most data.tile ({self.data.tile})",
+        )
 
     def fingerprint(self, *sections: str) -> str:
         """Returns 16 hexadecimal digits that depend on the values of the named sections, or of all, alone."""

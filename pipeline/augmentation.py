@@ -6,6 +6,7 @@ together; what changes brightness and colour alone is in `pipeline.photometric`.
 
 import functools
 import math
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -21,33 +22,48 @@ WARPS = ("rotation", "scale", "shear", "translation", "elastic", "distortion", "
 NODE_PX = 4  # distance of the nodes at which the field of source points is computed; between them it is bilinear
 
 
-def augment(image: tf.Tensor, mask: tf.Tensor, seed: tf.Tensor, config: AugmentConfig) -> tuple[tf.Tensor, tf.Tensor]:
+class Crop(NamedTuple):
+    """A square part of a tile: its first row and column, int32 `[2]`, and its side, pixels."""
+
+    origin: tf.Tensor
+    side: int
+
+
+def augment(
+    image: tf.Tensor, mask: tf.Tensor, seed: tf.Tensor, config: AugmentConfig, crop: Crop | None = None
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Moves image and mask alike, then changes the image's brightness, colour and sharpness.
 
     Flips and quarter turns by themselves permute the pixels. With any other movement the image is read bilinearly and
-    the mask at the nearest pixel, both at the same points; beyond the border both go on as their mirror image, so
-    that whatever lesion shows there is in the mask as well.
+    the mask at the nearest pixel, both at the same points; beyond the tile's border both go on as their mirror image,
+    so that whatever lesion shows there is in the mask as well.
 
     Args:
-      image: float32 RGB 0..255 `[T, T, 3]`, T known.
-      mask: float32 0/1 `[T, T, C]`.
+      image: RGB 0..255 `[T, T, 3]`, T known, uint8 or float32.
+      mask: 0/1 `[T, T, C]`, of the same dtype.
       seed: int64 `[2]`.
       config: probabilities and ranges. An augmentation of probability 0 is not built.
+      crop: what is shown of the tile, before it is moved; movements reach beyond it. None: all.
 
     Returns:
-      The same shapes, ranges and dtypes.
+      float32 image 0..255 `[side, side, 3]` and mask 0/1 `[side, side, C]`.
     """
-    permute = functools.partial(_permute, image, mask, seed, config)
+    crop = crop or Crop(tf.zeros([2], tf.int32), image.shape[0])
+    permute = functools.partial(_permute, image, mask, crop, seed, config)
     warps = [fires(seed, config, name) for name in WARPS if getattr(config, name)]
     if warps:
-        warp = functools.partial(_warp, image, mask, seed, config)
+        warp = functools.partial(_warp, image, mask, crop, seed, config)
         image, mask = tf.cond(tf.reduce_any(warps), warp, permute)
     else:
         image, mask = permute()
     return recolor(image, seed, config), mask
 
 
-def _permute(image: tf.Tensor, mask: tf.Tensor, seed: tf.Tensor, config: AugmentConfig) -> tuple[tf.Tensor, tf.Tensor]:
+def _permute(
+    image: tf.Tensor, mask: tf.Tensor, crop: Crop, seed: tf.Tensor, config: AugmentConfig
+) -> tuple[tf.Tensor, tf.Tensor]:
+    begin, size = tf.pad(crop.origin, [[0, 1]]), [crop.side, crop.side, -1]
+    image, mask = (tf.cast(tf.slice(picture, begin, size), tf.float32) for picture in (image, mask))
     if not any(getattr(config, name) for name in PERMUTATIONS):
         return image, mask
     transposed, from_below, from_right = _draw_pose(seed, config)
@@ -60,21 +76,24 @@ def _permute(image: tf.Tensor, mask: tf.Tensor, seed: tf.Tensor, config: Augment
     return moved(image), moved(mask)
 
 
-def _warp(image: tf.Tensor, mask: tf.Tensor, seed: tf.Tensor, config: AugmentConfig) -> tuple[tf.Tensor, tf.Tensor]:
-    size = image.shape[0]
-    nodes = _source_nodes(size, seed, config) / (size - 1)  # [n, n, 2], the tile being 0..1
-    points = tf.raw_ops.ResizeBilinear(images=nodes[None], size=[size, size], align_corners=True)
-    # Mirrored at the centres of the border's pixels; [T * T, 2].
-    points = tf.reshape(tf.maximum(1 - tf.abs(1 - tf.abs(points)), 0.0), [-1, 2])
+def _warp(
+    image: tf.Tensor, mask: tf.Tensor, crop: Crop, seed: tf.Tensor, config: AugmentConfig
+) -> tuple[tf.Tensor, tf.Tensor]:
+    tile, side = image.shape[0], crop.side
+    nodes = _source_nodes(side, seed, config) + tf.cast(crop.origin, tf.float32)
+    nodes /= tile - 1  # [n, n, 2], the tile being 0..1
+    points = tf.raw_ops.ResizeBilinear(images=nodes[None], size=[side, side], align_corners=True)
+    # Mirrored at the centres of the border's pixels.
+    points = tf.reshape(tf.maximum(1 - tf.abs(1 - tf.abs(points)), 0.0), [-1, 2])  # [side * side, 2]
 
     # A crop of one pixel a point: the one kernel that reads bilinearly at any place takes two thirds of the time of
     # four gathers and their weighted sum (`warping.interpolate_bilinear`); its places are exact to 1e-4 pixels.
     boxes = tf.matmul(points, [[1.0, 0.0, 1.0, 0.0], [0.0, 1.0, 0.0, 1.0]])  # y, x, y, x
-    moved_image = tf.image.crop_and_resize(image[None], boxes, tf.zeros([size * size], tf.int32), [1, 1])
+    moved_image = tf.image.crop_and_resize(image[None], boxes, tf.zeros([side * side], tf.int32), [1, 1])
     # Exact in float32 for tiles of up to 4,096 pixels.
-    nearest = tf.cast(tf.linalg.matvec(tf.round(points * (size - 1)), [float(size), 1.0]), tf.int32)
-    moved_mask = tf.gather(tf.reshape(mask, [size * size, -1]), nearest)
-    return tf.reshape(moved_image, image.shape), tf.reshape(moved_mask, mask.shape)
+    nearest = tf.cast(tf.linalg.matvec(tf.round(points * (tile - 1)), [float(tile), 1.0]), tf.int32)
+    moved_mask = tf.cast(tf.gather(tf.reshape(mask, [tile * tile, -1]), nearest), tf.float32)
+    return tf.reshape(moved_image, [side, side, 3]), tf.reshape(moved_mask, [side, side, mask.shape[-1]])
 
 
 def _source_nodes(size: int, seed: tf.Tensor, config: AugmentConfig) -> tf.Tensor:

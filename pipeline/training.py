@@ -5,6 +5,7 @@ import json
 import platform
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -16,8 +17,9 @@ from configs import Config, InputError, TrainConfig
 from models import DiceCoefficient, Network, build_loss, build_network
 from pipeline.callbacks import BestWeights, HistoryFiles, PaddedValidationLoss, Previews, StopOnDivergence
 from pipeline.input import training_batches, validation_batches
+from pipeline.reading import RecordSet, choose_cache, damage_named, open_records
 from pipeline.segmenter import SegmenterSpec, check_tile, save_model
-from records import Index, check_config, make_folder, read_index, write_text
+from records import SPLITS, make_folder, write_text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +29,8 @@ class TrainingRun:
     Attributes:
       config: all settings.
       workdir: where everything is written.
-      index: of the records.
+      sets: the records.
+      cache: says where tiles wait in memory, and why.
       network: compiled.
       training: endless stream of batches.
       validation: finite batches, or None where the records have no validation tiles.
@@ -37,7 +40,8 @@ class TrainingRun:
 
     config: Config
     workdir: Path
-    index: Index
+    sets: list[RecordSet]
+    cache: str
     network: Network
     training: tf.data.Dataset
     validation: tf.data.Dataset | None
@@ -45,38 +49,47 @@ class TrainingRun:
     validation_steps: int
 
 
-def prepare(config: Config, records: Path, workdir: Path) -> TrainingRun:
+def count_tiles(sets: Sequence[RecordSet]) -> dict[str, int]:
+    """Returns how many tiles the sets have together in each split."""
+    return {name: sum(one.index.splits[name].records for one in sets if name in one.index.splits) for name in SPLITS}
+
+
+def prepare(config: Config, records: Sequence[Path], workdir: Path) -> TrainingRun:
     """Checks everything that can be checked, then builds streams and network. Writes nothing.
 
     Raises:
       InputError: records that do not fit the config or are damaged, a network, loss or tile that cannot be, or fewer
         training tiles than a batch takes.
     """
-    index = read_index(records)
-    check_config(index, config, records)
-    tiles = {name: split.records for name, split in index.splits.items()}
-    if tiles.get("train", 0) < config.train.batch_size:
+    sets = open_records(records, config)
+    tiles = count_tiles(sets)
+    if tiles["train"] < config.train.batch_size:
         raise InputError(
-            f"train.batch_size is {config.train.batch_size}, but {records} has {tiles.get('train', 0)} training tiles."
+            f"train.batch_size is {config.train.batch_size}, but {' and '.join(map(str, records))} "
+            f"{'has' if len(records) == 1 else 'have'} {tiles['train']} training tiles; choose a smaller batch."
         )
     if config.train.deterministic:
         tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(config.train.seed)
     network = build_network(config.model, len(config.data.classes))
     check_tile(network, config.data.tile, "data.tile")
+    check_tile(network, config.train.crop or config.data.tile, "train.crop")
     check_tile(network, config.segment.tile or config.data.tile, "segment.tile")
 
-    training = training_batches(records, index, config.train, config.augment)
+    cache, cache_words = choose_cache(sets, config.train.cache)
+    gpus = tf.config.list_logical_devices("GPU")
+    device = gpus[0].name if len(gpus) == 1 else None
+    training = training_batches(sets, config.train, config.augment, cache=cache, device=device)
     steps = config.train.steps_per_epoch or tiles["train"] // config.train.batch_size
     validation, validation_steps = None, 0
-    if tiles.get("validation", 0):
-        validation = validation_batches(records, index, config.train)
+    if tiles["validation"]:
+        validation = validation_batches(sets, config.train, cache=cache, device=device)
         validation_steps = int(validation.cardinality())
         if config.train.validation_steps is not None:
             validation_steps = min(validation_steps, config.train.validation_steps)
             validation = validation.take(validation_steps)
     _compile(network, config.train, steps)
-    return TrainingRun(config, workdir, index, network, training, validation, steps, validation_steps)
+    return TrainingRun(config, workdir, sets, cache_words, network, training, validation, steps, validation_steps)
 
 
 def fit(run: TrainingRun, *, verbose: int) -> Path:
@@ -95,23 +108,27 @@ def fit(run: TrainingRun, *, verbose: int) -> Path:
     write_text(workdir / "config.json", config.to_json())
     write_text(workdir / "environment.json", json.dumps(_environment(run), indent=2) + "\n")
     best = BestWeights(workdir / "checkpoints" / "best.weights.h5")
-    run.network.fit(
-        run.training,
-        epochs=config.train.epochs,
-        steps_per_epoch=run.steps,
-        validation_data=run.validation,
-        callbacks=[
-            StopOnDivergence(),
-            PaddedValidationLoss(config.train.loss),
-            HistoryFiles(workdir),
-            best,
-            *_optional_callbacks(run),
-        ],
-        shuffle=False,  # the stream shuffles
-        verbose=verbose,
-    )
+    with damage_named(run.sets):
+        run.network.fit(
+            run.training,
+            epochs=config.train.epochs,
+            steps_per_epoch=run.steps,
+            validation_data=run.validation,
+            callbacks=[
+                StopOnDivergence(),
+                PaddedValidationLoss(config.train.loss),
+                HistoryFiles(workdir),
+                best,
+                *_optional_callbacks(run),
+            ],
+            shuffle=False,  # the stream shuffles
+            verbose=verbose,
+        )
     run.network.load_weights(best.path)
-    splits = {name: split.cases for name, split in run.index.splits.items()}
+    splits: dict[str, list[str]] = {}
+    for one in run.sets:
+        for name, split in one.index.splits.items():
+            splits.setdefault(name, []).extend(split.cases)
     save_model(workdir / "model", run.network, SegmenterSpec.from_config(config, splits))
     return workdir / "model"
 
@@ -171,6 +188,7 @@ def _environment(run: TrainingRun) -> dict[str, object]:
         "devices": [device.name for device in tf.config.list_logical_devices()],
         "git_revision": revision.stdout.strip() or None,
         "config_fingerprint": run.config.fingerprint(),
-        "records_fingerprint": run.index.fingerprint,
+        "records": [str(one.folder) for one in run.sets],
+        "records_fingerprint": run.sets[0].index.fingerprint,
         "parameters": run.network.count_params(),
     }

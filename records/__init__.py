@@ -11,7 +11,7 @@ from records.field_of_view import field_of_view
 from records.files import complete_file, make_folder, write_bytes, write_text
 from records.grid import scaled_size, stride_of_overlap, tile_origins, tile_starts, window
 from records.imaging import photograph_size, read_mask, read_photograph, shrink_mask, shrink_photograph
-from records.index import Index, check_config, check_shards, read_index, write_index
+from records.index import Index, check_config, locate_records, read_index, write_index
 from records.sources import IMAGE_SUFFIXES, SPLITS, Case, find_cases, image_files, read_patients
 from records.splits import assign_folds, assign_validation
 from records.survey import Survey, mask_values, read_masks, survey_case
@@ -26,7 +26,6 @@ __all__ = [
     "assign_folds",
     "assign_validation",
     "check_config",
-    "check_shards",
     "complete_file",
     "contact_sheet",
     "draw_contours",
@@ -35,6 +34,7 @@ __all__ = [
     "find_cases",
     "hash_case",
     "image_files",
+    "locate_records",
     "make_folder",
     "mask_values",
     "near_pairs",

@@ -23,6 +23,7 @@ from configs import InputError
 from records.duplicates import near_pairs, same_pixels
 from records.files import make_folder, sha256_of, sweep_temporaries, write_text
 from records.index import DATASET, INDEX, CaseEntry, Index, NearPair, Shard, Split, read_index, write_index
+from records.ownership import OwnedLesion, Place
 from records.sharding import ShardPlan, ShardResult, cut_all, write_shard
 from records.sources import Case
 from records.survey import Survey
@@ -111,7 +112,7 @@ def _results(
                 result = write_shard(plan, building, cuts)
                 if strict and result.failures:
                     raise InputError(next(iter(result.failures.values())))
-                note = {"made_from": _made_from(plan, surveys), **dataclasses.asdict(result)}
+                note = {"made_from": _made_from(plan, surveys), "result": dataclasses.asdict(result)}
                 write_text(_note(building, plan), json.dumps(note))
             progress(plan, result)
             yield result
@@ -121,7 +122,7 @@ def _finished(plan: ShardPlan, surveys: Mapping[str, Survey], folder: Path, buil
     """Returns the result of a shard that an earlier start wrote, if it still is what the plan asks for."""
     try:
         note = json.loads(_note(building, plan).read_text())
-        result = ShardResult(Shard(**note["shard"]), note["tiles"], note["hashes"], note["failures"])
+        result = ShardResult(**{**note["result"], "shard": Shard(**note["result"]["shard"])})
     except (OSError, ValueError, KeyError, TypeError):
         return None
     if note["made_from"] != _made_from(plan, surveys) or result.failures:
@@ -147,7 +148,7 @@ def _index(layout: str, plans: list[ShardPlan], surveys: Mapping[str, Survey], r
         split = splits.setdefault(plan.split, Split([], []))
         split.shards.append(result.shard)
         for case in plan.cases:
-            if case.name in result.tiles:
+            if case.name in result.places:
                 split.cases.append(case.name)
                 entries[case.name] = _entry(case, surveys[case.name], result)
         hashes |= result.hashes
@@ -163,11 +164,13 @@ def _entry(case: Case, survey: Survey, result: ShardResult) -> CaseEntry:
         patient=case.patient,
         height=survey.height,
         width=survey.width,
-        tiles=result.tiles[case.name],
+        tiles=len(result.places[case.name]),
         nonempty_tiles=survey.nonempty_tiles,
         lesion_pixels=survey.lesion_pixels,
         digest=survey.digest,
         perceptual_hash=result.hashes[case.name],
+        places=[Place(*place) for place in result.places[case.name]],
+        lesions=[OwnedLesion(*lesion) for lesion in result.lesions[case.name]],
     )
 
 

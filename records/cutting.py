@@ -11,6 +11,7 @@ from records.duplicates import perceptual_hash
 from records.field_of_view import field_of_view
 from records.grid import tile_origins
 from records.imaging import encode_jpeg, encode_png, read_photograph, shrink_photograph
+from records.ownership import OwnedLesion, Place, own_lesions
 from records.sources import Case
 from records.survey import Survey, read_masks, shrink_masks
 
@@ -40,9 +41,18 @@ class Tile:
 
 @dataclasses.dataclass(frozen=True)
 class Cut:
-    """A case that was cut: its tiles row by row, and its photograph's perceptual hash (`records.duplicates`)."""
+    """A case that was cut.
+
+    Attributes:
+      tiles: row by row.
+      places: of these tiles.
+      lesions: what each of these tiles owns of each lesion.
+      perceptual_hash: of the photograph, see `records.duplicates`.
+    """
 
     tiles: list[Tile]
+    places: list[Place]
+    lesions: list[OwnedLesion]
     perceptual_hash: str
 
 
@@ -60,12 +70,14 @@ def cut_case(case: Case, data: DataConfig) -> Cut:
     bits = masks[..., 0].view(np.uint8)
     for index in range(1, masks.shape[2]):  # np.packbits along a short last axis is ten times slower
         bits = np.bitwise_or(bits, masks[..., index].view(np.uint8) << index, dtype=np.uint8)
-    tiles = []
+    tiles, places = [], []
     for y, x in _chosen_origins(case, photograph, bits, data):
         image, mask = _cut(photograph, y, x, data.tile), _cut(bits, y, x, data.tile)
         encoded = encode_png(image) if data.codec == "png" else encode_jpeg(image, quality=data.jpeg_quality)
         tiles.append(Tile(encoded, encode_png(mask), case.name, y, x))
-    return Cut(tiles, perceptual_hash(full))
+        places.append(Place(y, x, int(np.count_nonzero(mask))))
+    owned = own_lesions(masks, places, tile=data.tile, stride=data.stride)
+    return Cut(tiles, places, owned, perceptual_hash(full))
 
 
 def estimate_bytes(cases: list[Case], surveys: Mapping[str, Survey], data: DataConfig) -> int:

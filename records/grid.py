@@ -4,6 +4,7 @@ A photograph is covered by square tiles at 0, stride, 2 stride, … along each a
 border. An axis shorter than a tile has one tile, which reaches past the far end.
 """
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -32,6 +33,19 @@ def tile_origins(height: int, width: int, tile: int, stride: int) -> list[tuple[
     """Returns (y, x) of every tile's first pixel, row by row: 54 for 2848 x 4288 at tile 512, stride 512."""
     columns = tile_starts(width, tile, stride)
     return [(y, x) for y in tile_starts(height, tile, stride) for x in columns]
+
+
+def tile_cells(length: int, tile: int, stride: int) -> list[tuple[int, int]]:
+    """Returns for every tile along one axis the pixels, first and end, that are its own.
+
+    Where neighbouring tiles overlap, each owns the half that is nearer to it; so the cells cover the axis once.
+
+    >>> tile_cells(2848, tile=512, stride=512)
+    [(0, 512), (512, 1024), (1024, 1536), (1536, 2048), (2048, 2448), (2448, 2848)]
+    """
+    starts = tile_starts(length, tile, stride)
+    borders = [(one + tile + other) // 2 for one, other in itertools.pairwise(starts)]
+    return list(zip([0, *borders], [*borders, length], strict=True))
 
 
 def scaled_size(height: int, width: int, scale: float) -> tuple[int, int]:

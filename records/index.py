@@ -7,15 +7,18 @@ beside it let TensorFlow Datasets open the folder as it is (`tfds.builder_from_d
 import dataclasses
 import json
 import os
+import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from configs import Config, DataConfig, InputError
 from configs.schema import from_dict
-from records.files import write_text
+from records.files import sha256_of, write_text
+from records.ownership import OwnedLesion, Place
 
 INDEX = "index.json"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 DATASET = "fundus_tiles"
 
 _REMEDY = "python -m scripts.shard --verify --records={} says all that differs; shard again to mend it."
@@ -57,6 +60,8 @@ class CaseEntry:
       lesion_pixels: at full size, for every class.
       digest: sha256 of the photograph's and the masks' files together.
       perceptual_hash: of the photograph, see `records.duplicates`.
+      places: of its tiles, in the order of the records.
+      lesions: what each tile owns of each lesion.
     """
 
     split: str
@@ -68,6 +73,8 @@ class CaseEntry:
     lesion_pixels: dict[str, int]
     digest: str
     perceptual_hash: str
+    places: list[Place]
+    lesions: list[OwnedLesion]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,13 +143,20 @@ def read_index(folder: Path) -> Index:
             name: Split(split["cases"], [Shard(**shard) for shard in split["shards"]])
             for name, split in content["splits"].items()
         }
-        cases = {name: CaseEntry(**case) for name, case in content["cases"].items()}
+        cases = {name: _case(case) for name, case in content["cases"].items()}
         near = [NearPair(**pair) for pair in content["nearly_equal"]]
         return Index(content["source"], from_dict(content["data"], DataConfig, "data."), splits, cases, near)
     except InputError as error:
         raise InputError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: damaged ({type(error).__name__}: {error}); shard the photographs again.") from error
+
+
+def _case(content: dict[str, Any]) -> CaseEntry:
+    places = [Place(*place) for place in content["places"]]
+    return CaseEntry(
+        **{**content, "places": places, "lesions": [OwnedLesion(*lesion) for lesion in content["lesions"]]}
+    )
 
 
 def check_config(index: Index, config: Config, folder: Path) -> None:
@@ -164,39 +178,47 @@ def check_config(index: Index, config: Config, folder: Path) -> None:
         )
 
 
-def check_shards(index: Index, split: str, folder: Path) -> list[Path]:
-    """Returns the shard files of a split after a look at their sizes and how many records they hold.
+def locate_records(index: Index, split: str, folder: Path) -> list[tuple[Path, list[int]]]:
+    """Returns each shard file of a split and where its records begin, after a look whether it is the one in the index.
+
+    Every byte is read once, a second or less a gigabyte and core, which a training reads many times.
 
     Raises:
-      InputError: a file that is missing, or of another size or number of records than the index says.
+      InputError: a file that is missing, or whose size, sha256 or number of records is not what the index says.
     """
-    paths = []
-    for shard in index.splits[split].shards:
-        path = folder / shard.name
-        if not path.is_file():
-            raise InputError(f"{path}: missing, but the index lists it. {_REMEDY.format(folder)}")
-        if path.stat().st_size != shard.bytes:
-            raise InputError(
-                f"{path}: {path.stat().st_size} bytes, but the index says {shard.bytes}. {_REMEDY.format(folder)}"
-            )
-        records = _count_records(path)
-        if records != shard.records:
-            raise InputError(f"{path}: {records} records, but the index says {shard.records}. {_REMEDY.format(folder)}")
-        paths.append(path)
-    return paths
+    shards = index.splits[split].shards
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(lambda shard: _locate(folder, shard), shards))
 
 
-def _count_records(path: Path) -> int:
-    """Counts the records of a TFRecord file from one length to the next, without reading what is between.
+def _locate(folder: Path, shard: Shard) -> tuple[Path, list[int]]:
+    path = folder / shard.name
+    if not path.is_file():
+        raise InputError(f"{path}: missing, but the index lists it. {_REMEDY.format(folder)}")
+    size = path.stat().st_size
+    if size != shard.bytes:
+        raise InputError(f"{path}: {size} bytes, but the index says {shard.bytes}. {_REMEDY.format(folder)}")
+    if sha256_of(path) != shard.sha256:
+        raise InputError(
+            f"{path}: other bytes (sha256) than the index says: damaged, or of another set. {_REMEDY.format(folder)}"
+        )
+    starts = _record_starts(path)
+    if len(starts) != shard.records:
+        raise InputError(f"{path}: {len(starts)} records, but the index says {shard.records}. {_REMEDY.format(folder)}")
+    return path, starts
+
+
+def _record_starts(path: Path) -> list[int]:
+    """Goes from one record's length to the next, without reading what is between.
 
     A record is its length (8 bytes, little endian), a checksum (4), the data, a checksum (4).
     """
-    records = 0
+    starts = []
     with open(path, "rb") as file:
         while length := file.read(8):
+            starts.append(file.tell() - 8)
             file.seek(int.from_bytes(length, "little") + 8, os.SEEK_CUR)
-            records += 1
-    return records
+    return starts
 
 
 def _tfds_features(data: DataConfig) -> dict[str, Any]:
@@ -248,4 +270,6 @@ def _tfds_info(index: Index) -> dict[str, Any]:
 
 
 def _json(content: object) -> str:
-    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(content, indent=2, ensure_ascii=False)
+    # Rows of numbers, of which there are thousands, on one line each.
+    return re.sub(r"\[[\s\d,]+\]", lambda row: " ".join(row[0].split()), text) + "\n"

@@ -43,29 +43,29 @@ def parse_record(record: tf.Tensor) -> dict[str, tf.Tensor]:
     return tf.io.parse_single_example(record, FEATURES)
 
 
-def decode_tile(
-    example: dict[str, tf.Tensor], *, tile: int, classes: int, codec: str = "png"
-) -> tuple[tf.Tensor, tf.Tensor]:
+def decode_tile(example: dict[str, tf.Tensor], *, tile: int, codec: str = "png") -> tuple[tf.Tensor, tf.Tensor]:
     """Decodes a parsed tile.
 
     Args:
       example: as `parse_record` returns it.
       tile: side T, pixels.
-      classes: number of classes C.
       codec: of the image, "png" or "jpeg".
 
     Returns:
-      image uint8 `[T, T, 3]` and mask uint8 0/1 `[T, T, C]`.
+      image uint8 `[T, T, 3]` and bits uint8 `[T, T, 1]`, see `unpack_mask`.
     """
     if codec == "png":
         image = tf.io.decode_png(example["image"], channels=3)
     else:
         image = tf.io.decode_jpeg(example["image"], channels=3, dct_method="INTEGER_ACCURATE")
     image = tf.ensure_shape(image, [tile, tile, 3])
-    bits = tf.ensure_shape(tf.io.decode_png(example["mask"], channels=1), [tile, tile, 1])
+    return image, tf.ensure_shape(tf.io.decode_png(example["mask"], channels=1), [tile, tile, 1])
+
+
+def unpack_mask(bits: tf.Tensor, classes: int) -> tf.Tensor:
+    """Returns mask uint8 0/1 `[T, T, C]` of uint8 `[T, T, 1]`, whose bit c is class c."""
     class_bits = tf.constant([1 << index for index in range(classes)], tf.uint8)
-    mask = tf.cast(tf.bitwise.bitwise_and(bits, class_bits) != 0, tf.uint8)
-    return image, mask  # [T, T, 3], [T, T, C]
+    return tf.cast(tf.bitwise.bitwise_and(bits, class_bits) != 0, tf.uint8)
 
 
 def _bytes(value: bytes) -> tf.train.Feature:

@@ -20,6 +20,7 @@ from configs import DataConfig, InputError
 from records.cutting import Cut, Tile, cut_case
 from records.files import complete_file, sha256_of
 from records.index import Shard, shard_name
+from records.ownership import OwnedLesion, Place
 from records.record import decode_record, encode_record
 from records.sources import SPLITS, Case
 
@@ -40,13 +41,15 @@ class ShardResult:
 
     Attributes:
       shard: the file.
-      tiles: number of tiles of each case that is in it.
+      places: of the tiles of each case that is in it, in order.
+      lesions: of each case that is in it, see `CaseEntry`.
       hashes: perceptual hash of each case that is in it.
       failures: for each case that could not be read, the line that says why.
     """
 
     shard: Shard
-    tiles: dict[str, int]
+    places: dict[str, list[Place]]
+    lesions: dict[str, list[OwnedLesion]]
     hashes: dict[str, str]
     failures: dict[str, str]
 
@@ -95,7 +98,8 @@ def write_shard(plan: ShardPlan, folder: Path, cuts: Iterator[Cut | InputError] 
     Raises:
       OSError: the disk is full or fails.
     """
-    tiles: dict[str, int] = {}
+    places: dict[str, list[Place]] = {}
+    lesions: dict[str, list[OwnedLesion]] = {}
     hashes: dict[str, str] = {}
     failures: dict[str, str] = {}
     if cuts is None:
@@ -108,10 +112,11 @@ def write_shard(plan: ShardPlan, folder: Path, cuts: Iterator[Cut | InputError] 
                     continue
                 for tile in cut.tiles:
                     writer.write(encode_record(tile))
-                tiles[case.name] = len(cut.tiles)
+                places[case.name] = cut.places
+                lesions[case.name] = cut.lesions
                 hashes[case.name] = cut.perceptual_hash
-        shard = Shard(plan.name, sum(tiles.values()), temporary.stat().st_size, sha256_of(temporary))
-    return ShardResult(shard, tiles, hashes, failures)
+        shard = Shard(plan.name, sum(map(len, places.values())), temporary.stat().st_size, sha256_of(temporary))
+    return ShardResult(shard, places, lesions, hashes, failures)
 
 
 def read_shard(path: Path) -> Iterator[Tile]:

@@ -11,7 +11,7 @@ from records.sharding import read_shard
 
 
 def verify_records(folder: Path, index: Index, progress: Callable[[str], None] = lambda name: None) -> list[str]:
-    """Checks bytes, sha256, checksums and counts of every shard, and the counts of every case.
+    """Checks bytes, sha256, checksums and counts of every shard, and the places of every case's tiles.
 
     Args:
       folder: of the set.
@@ -22,14 +22,16 @@ def verify_records(folder: Path, index: Index, progress: Callable[[str], None] =
       A line for everything that differs; none where all is well.
     """
     differences: list[str] = []
-    tiles: collections.Counter[str] = collections.Counter()
+    places: dict[str, list[tuple[int, int]]] = collections.defaultdict(list)
     for split in index.splits.values():
         for shard in split.shards:
-            differences += _verify_shard(folder / shard.name, shard, set(split.cases), tiles)
+            differences += _verify_shard(folder / shard.name, shard, set(split.cases), places)
             progress(shard.name)
     for name, entry in index.cases.items():
-        if tiles[name] != entry.tiles:
-            differences.append(f"case {name}: {tiles[name]} tiles in the shards, the index says {entry.tiles}")
+        if len(places[name]) != entry.tiles:
+            differences.append(f"case {name}: {len(places[name])} tiles in the shards, the index says {entry.tiles}")
+        elif places[name] != [(place.y, place.x) for place in entry.places]:
+            differences.append(f"case {name}: its tiles lie elsewhere than the index says")
     listed = {shard.name for split in index.splits.values() for shard in split.shards}
     for path in sorted(folder.glob(f"{DATASET}-*.tfrecord-*")):
         if path.name not in listed:
@@ -39,8 +41,8 @@ def verify_records(folder: Path, index: Index, progress: Callable[[str], None] =
     return differences
 
 
-def _verify_shard(path: Path, shard: Shard, cases: set[str], tiles: collections.Counter[str]) -> list[str]:
-    """Checks one file and counts its tiles into `tiles`."""
+def _verify_shard(path: Path, shard: Shard, cases: set[str], places: dict[str, list[tuple[int, int]]]) -> list[str]:
+    """Checks one file and notes the places of its tiles."""
     if not path.is_file():
         return [f"{shard.name}: missing"]
     differences = []
@@ -54,7 +56,7 @@ def _verify_shard(path: Path, shard: Shard, cases: set[str], tiles: collections.
     try:
         for tile in read_shard(path):
             records += 1
-            tiles[tile.case] += 1
+            places[tile.case].append((tile.y, tile.x))
             if tile.case not in cases:
                 differences.append(
                     f"{shard.name}: record {records - 1} is of case {tile.case}, which is not in its split"

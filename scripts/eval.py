@@ -130,10 +130,12 @@ def _print_baseline(cases: list[Case], data: DataConfig, bins: int, pooled) -> N
 def _score_tiles(segmenter, output: Path) -> None:
     from pipeline import evaluation
     from pipeline import input as stream
+    from pipeline.reading import RecordSet, damage_named
 
     folder = Path(_RECORDS.value)
-    tiles = stream.tiles_of_split(folder, read_index(folder), _SPLIT.value)
-    values = evaluation.evaluate_tiles(segmenter, tiles)
+    sets = [RecordSet(folder, read_index(folder))]
+    with damage_named(sets):
+        values = evaluation.evaluate_tiles(segmenter, stream.tiles_of_split(sets, _SPLIT.value))
     evaluation.write_tile_scores(output, values)
     words = ", ".join(f"{name} {value:.4f}" for name, value in values.items())
     print(f"tiles that hold a lesion, soft and per batch, not to be held against the above: {words}")

@@ -12,7 +12,9 @@ from configs import InputError
 from records import make_folder
 from scripts import command
 
-_RECORDS = flags.DEFINE_string("records", None, "Folder that python -m scripts.shard wrote.", required=True)
+_RECORDS = flags.DEFINE_multi_string(
+    "records", None, "Folder that python -m scripts.shard wrote; given again, the sets are mixed.", required=True
+)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder for the run: model, history, curves, previews.", required=True)
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Train anew in a workdir that holds a run already.")
 command.define_config()
@@ -26,7 +28,7 @@ def main(_: list[str]) -> int:
     with command.quiet_start():
         from pipeline import training
 
-        run = training.prepare(config, Path(_RECORDS.value), workdir)
+        run = training.prepare(config, [Path(folder) for folder in _RECORDS.value], workdir)
     make_folder(workdir, flag="--workdir")
     _print_plan(run)
     model = training.fit(run, verbose=1 if sys.stdout.isatty() else 2)
@@ -35,15 +37,16 @@ def main(_: list[str]) -> int:
 
 
 def _print_plan(run) -> None:
-    train, data = run.config.train, run.config.data
-    tiles = {name: split.records for name, split in run.index.splits.items()}
+    from pipeline.training import count_tiles
+
+    train, data, tiles = run.config.train, run.config.data, count_tiles(run.sets)
     print(
         f"network {run.config.model.network}: {run.network.count_params():,} parameters, stride {run.network.stride}; "
         f"classes {', '.join(data.classes)}; loss {train.loss}, {train.optimizer}"
     )
     print(
         f"{tiles['train']} training tiles of {data.tile} pixels at scale {data.scale:.4g}, "
-        f"{tiles.get('validation', 0)} for validation ({run.validation_steps} batches)"
+        f"{tiles['validation']} for validation ({run.validation_steps} batches); {run.cache}"
     )
     print(
         f"{train.epochs} epochs of {run.steps} steps, {train.batch_size} tiles a step → {run.workdir}",

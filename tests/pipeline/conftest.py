@@ -21,6 +21,7 @@ from configs import (
     UNetConfig,
 )
 from models import Network, build_network
+from pipeline.reading import RecordSet
 from pipeline.segmenter import SegmenterSpec, save_model
 from pipeline.training import TrainingRun, fit, prepare
 from records import Case, Index, survey_case
@@ -54,6 +55,10 @@ class RecordsSet(NamedTuple):
     index: Index
     cases: dict[str, Case]
     pictures: dict[str, Photographed]
+
+    @property
+    def sets(self) -> list[RecordSet]:
+        return [RecordSet(self.folder, self.index)]
 
 
 class Trained(NamedTuple):
@@ -147,7 +152,7 @@ def train() -> Callable[..., Trained]:
     """Prepares and fits, quietly."""
 
     def run(config: Config, records: Path, workdir: Path) -> Trained:
-        prepared = prepare(config, records, workdir)
+        prepared = prepare(config, [records], workdir)
         with warnings.catch_warnings():
             # Of Keras 3.15.1, where it saves weights.
             warnings.filterwarnings("ignore", "__array__ implementation doesn't accept a copy", DeprecationWarning)

@@ -142,7 +142,7 @@ def test_val_loss_is_the_mean_over_real_tiles_though_the_last_batch_is_padded(tr
     tiles = records_set.index.splits["validation"].records
     assert tiles % config.train.batch_size != 0
     best = min(history, key=lambda row: row["val_loss"])  # the network has the weights of that epoch
-    found = tiles_of_split(records_set.folder, records_set.index, "validation")
+    found = tiles_of_split(records_set.sets, "validation")
     loss, dice = loss_of_tiles(trained.run.network, found)
     assert best["val_loss"] == pytest.approx(loss, abs=1e-5)
     assert best["val_dice_coef"] == pytest.approx(dice, abs=1e-5)
@@ -163,14 +163,14 @@ def test_the_model_folder_has_the_weights_of_the_best_epoch(trained):
 
 
 def test_prepare_writes_nothing(config, records_set, tmp_path):
-    prepare(config, records_set.folder, tmp_path / "run")
+    prepare(config, [records_set.folder], tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 def test_steps_and_validation_steps_are_those_of_the_config(config, records_set, tmp_path):
-    run = prepare(with_train(config, steps_per_epoch=7, validation_steps=1), records_set.folder, tmp_path)
+    run = prepare(with_train(config, steps_per_epoch=7, validation_steps=1), [records_set.folder], tmp_path)
     assert (run.steps, run.validation_steps, len(list(run.validation))) == (7, 1, 1)
-    run = prepare(with_train(config, validation_steps=100), records_set.folder, tmp_path)
+    run = prepare(with_train(config, validation_steps=100), [records_set.folder], tmp_path)
     batches = -(-records_set.index.splits["validation"].records // config.train.batch_size)
     assert run.validation_steps == len(list(run.validation)) == batches
 
@@ -178,7 +178,7 @@ def test_steps_and_validation_steps_are_those_of_the_config(config, records_set,
 @pytest.mark.parametrize(("name", "kind"), [("adam", keras.optimizers.Adam), ("adamw", keras.optimizers.AdamW)])
 def test_the_optimizer_is_the_configs(config, records_set, tmp_path, name, kind):
     chosen = with_train(config, optimizer=name, clipvalue=0.5, weight_decay=0.03, schedule="constant")
-    network = prepare(chosen, records_set.folder, tmp_path).network
+    network = prepare(chosen, [records_set.folder], tmp_path).network
     assert type(network.optimizer) is kind
     assert network.optimizer.clipvalue == 0.5
     assert network.optimizer.weight_decay == (0.03 if name == "adamw" else None)
@@ -188,7 +188,7 @@ def test_the_optimizer_is_the_configs(config, records_set, tmp_path, name, kind)
 
 def test_weight_decay_shrinks_kernels_and_spares_biases_and_normalisation(config, records_set, tmp_path):
     chosen = with_train(config, learning_rate=0.1, weight_decay=0.5, schedule="constant")
-    network = prepare(chosen, records_set.folder, tmp_path).network
+    network = prepare(chosen, [records_set.folder], tmp_path).network
     variables = network.trainable_variables
     for variable in variables:
         variable.assign(np.ones(variable.shape))
@@ -251,53 +251,53 @@ def test_a_training_that_diverges_is_answered_in_words(train, config, records_se
 def test_records_of_another_config_are_refused_by_the_field(config, records_set, tmp_path, field, value, message):
     other = dataclasses.replace(config, data=dataclasses.replace(config.data, **{field: value}))
     with pytest.raises(InputError, match=message):
-        prepare(other, records_set.folder, tmp_path)
+        prepare(other, [records_set.folder], tmp_path)
 
 
 def test_every_field_that_differs_is_named_at_once(config, records_set, tmp_path):
     other = dataclasses.replace(config, data=DataConfig(classes=("HE",), tile=128, stride=128, scale=0.5))
     with pytest.raises(InputError, match=r"data\.classes .*data\.scale .*data\.tile .*data\.stride"):
-        prepare(other, records_set.folder, tmp_path)
+        prepare(other, [records_set.folder], tmp_path)
 
 
 def test_a_batch_larger_than_the_training_part_is_refused(config, records_set, tmp_path):
     tiles = records_set.index.splits["train"].records
     with pytest.raises(InputError, match=rf"train\.batch_size is {tiles + 1}, but .* has {tiles} training tiles"):
-        prepare(with_train(config, batch_size=tiles + 1), records_set.folder, tmp_path)
-    prepare(with_train(config, batch_size=tiles), records_set.folder, tmp_path)
+        prepare(with_train(config, batch_size=tiles + 1), [records_set.folder], tmp_path)
+    prepare(with_train(config, batch_size=tiles), [records_set.folder], tmp_path)
 
 
 def test_records_without_a_training_part_are_refused(config, records_set, shard, tmp_path):
     shard(tmp_path / "records", [records_set.cases["F"]], records_set.index.data)
     with pytest.raises(InputError, match="has 0 training tiles"):
-        prepare(config, tmp_path / "records", tmp_path / "run")
+        prepare(config, [tmp_path / "records"], tmp_path / "run")
 
 
 def test_a_tile_that_the_networks_stride_does_not_divide_is_refused(config, records_set, tmp_path):
     deep = dataclasses.replace(config, model=ModelConfig(unet=UNetConfig(width=1, levels=8)))
     with pytest.raises(InputError, match=r"data\.tile must be a multiple of the network's stride 128; received 64"):
-        prepare(deep, records_set.folder, tmp_path)
+        prepare(deep, [records_set.folder], tmp_path)
     odd = dataclasses.replace(config, segment=SegmentConfig(tile=50))
     with pytest.raises(InputError, match=r"segment\.tile must be a multiple of the network's stride 4; received 50"):
-        prepare(odd, records_set.folder, tmp_path)
+        prepare(odd, [records_set.folder], tmp_path)
 
 
 def test_an_unknown_network_and_an_unknown_loss_are_refused(config, records_set, tmp_path):
     with pytest.raises(InputError, match="Did you mean 'unet'"):
-        prepare(dataclasses.replace(config, model=ModelConfig(network="unett")), records_set.folder, tmp_path)
+        prepare(dataclasses.replace(config, model=ModelConfig(network="unett")), [records_set.folder], tmp_path)
     with pytest.raises(InputError, match="Did you mean 'bce_dice'"):
-        prepare(with_train(config, loss="bce_dise"), records_set.folder, tmp_path)
+        prepare(with_train(config, loss="bce_dise"), [records_set.folder], tmp_path)
 
 
 def test_a_folder_without_records_is_refused(config, tmp_path):
     with pytest.raises(InputError, match="no index.json there"):
-        prepare(config, tmp_path, tmp_path / "run")
+        prepare(config, [tmp_path], tmp_path / "run")
 
 
 def test_a_workdir_whose_name_a_file_has_is_refused(config, records_set, tmp_path):
     (tmp_path / "run").write_text("in the way")
     with pytest.raises(InputError, match="--workdir="):
-        fit(prepare(config, records_set.folder, tmp_path / "run"), verbose=0)
+        fit(prepare(config, [records_set.folder], tmp_path / "run"), verbose=0)
 
 
 def test_a_deterministic_training_gives_the_same_history_and_weights_in_two_processes(config, records_set, tmp_path):
@@ -310,7 +310,7 @@ def test_a_deterministic_training_gives_the_same_history_and_weights_in_two_proc
     program = (
         "import sys; from pathlib import Path; from configs.loading import load_config; "
         "from pipeline.training import fit, prepare; config, records, workdir = sys.argv[1:]; "
-        "fit(prepare(load_config(config), Path(records), Path(workdir)), verbose=0)"
+        "fit(prepare(load_config(config), [Path(records)], Path(workdir)), verbose=0)"
     )
     words = [sys.executable, "-c", program, tmp_path / "config.json", records_set.folder]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "random"}

@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from configs import Config, DataConfig, InputError, TrainConfig
-from records import check_config, check_shards, files, read_index, write_index
+from records import check_config, files, locate_records, read_index, write_index
 from records.index import INDEX, Shard, shard_name
+from records.record import decode_record
+from records.sharding import read_shard
 
 
 @pytest.fixture
@@ -62,7 +64,7 @@ def test_any_config_and_any_name_come_back(records_set, tmp_path_factory, classe
 def test_the_file_says_what_others_need_to_read_it_without_this_software(records_set):
     content = json.loads((records_set.folder / INDEX).read_text(encoding="utf-8"))
     data = records_set.data
-    assert content["schema_version"] == 1
+    assert content["schema_version"] == 2
     assert content["fingerprint"] == Config(data=data).fingerprint("data") == records_set.index.fingerprint
     assert content["classes"] == ["HE", "MA"] == list(records_set.index.classes)
     assert (content["data"]["tile"], content["data"]["stride"], content["data"]["scale"]) == (32, 24, 0.5)
@@ -88,7 +90,7 @@ def test_a_folder_without_an_index_or_no_folder_at_all_is_named_with_the_remedy(
         assert str(place) in line and "scripts.shard" in line
 
 
-@pytest.mark.parametrize("content", [b"", b'{"schema_version": 1', b"[]", b"null", b"3", b"\xff\xfe\x00", b"{}"])
+@pytest.mark.parametrize("content", [b"", b'{"schema_version": 2', b"[]", b"null", b"3", b"\xff\xfe\x00", b"{}"])
 def test_a_damaged_index_is_named(tmp_path, content):
     (tmp_path / INDEX).write_bytes(content)
     line = refusal(tmp_path)
@@ -102,10 +104,10 @@ def test_an_index_cut_short_anywhere_is_named(folder):
         assert str(folder / INDEX) in refusal(folder)
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", None])
+@pytest.mark.parametrize("version", [0, 1, 3, "2", None])
 def test_an_index_of_another_schema_version_is_named_with_both(folder, version):
     line = refusal(changed(folder, lambda content: content.update(schema_version=version)))
-    assert str(folder / INDEX) in line and f"version {version}" in line and "reads 1" in line
+    assert str(folder / INDEX) in line and f"version {version}" in line and "reads 2" in line
 
 
 @pytest.mark.parametrize("key", ["schema_version", "source", "data", "splits", "cases"])
@@ -176,24 +178,45 @@ def test_a_difference_in_any_single_field_is_found(records_set, field):
 
 
 def test_the_shards_of_a_split_are_listed_in_order(records_set):
-    paths = check_shards(records_set.index, "train", records_set.folder)
-    assert [path.name for path in paths] == [shard.name for shard in records_set.index.splits["train"].shards]
-    assert len(paths) > 1 and all(path.is_file() for path in paths)
+    located = locate_records(records_set.index, "train", records_set.folder)
+    assert [path.name for path, _ in located] == [shard.name for shard in records_set.index.splits["train"].shards]
+    assert len(located) > 1 and all(path.is_file() for path, _ in located)
+
+
+def test_every_record_begins_where_it_is_said_to(records_set):
+    for path, starts in locate_records(records_set.index, "train", records_set.folder):
+        content = path.read_bytes()
+        ends = [*starts[1:], len(content)]
+        tiles = [decode_record(content[start + 12 : end - 4]) for start, end in zip(starts, ends, strict=True)]
+        assert tiles == list(read_shard(path))
+
+
+def test_a_shard_with_one_other_byte_or_of_another_set_is_named_even_with_the_same_size(records_set, tmp_path):
+    shards = records_set.index.splits["train"].shards
+    for shard in shards:
+        (tmp_path / shard.name).write_bytes((records_set.folder / shard.name).read_bytes())
+    content = bytearray((tmp_path / shards[0].name).read_bytes())
+    for place in (0, 9, len(content) // 2, len(content) - 1):
+        changed_byte = bytearray(content)
+        changed_byte[place] ^= 1
+        (tmp_path / shards[0].name).write_bytes(changed_byte)
+        with pytest.raises(InputError, match=rf"{shards[0].name}: other bytes \(sha256\).*of another set.*--verify"):
+            locate_records(records_set.index, "train", tmp_path)
 
 
 def test_a_shard_that_is_missing_shorter_or_longer_is_named(records_set, tmp_path):
     shards = records_set.index.splits["train"].shards
     for shard in shards:
         (tmp_path / shard.name).write_bytes((records_set.folder / shard.name).read_bytes())
-    assert len(check_shards(records_set.index, "train", tmp_path)) == len(shards)
+    assert len(locate_records(records_set.index, "train", tmp_path)) == len(shards)
     last = shards[-1]
     for size in (last.bytes - 1, last.bytes + 1, 0):
         (tmp_path / last.name).write_bytes(bytes(size))
         with pytest.raises(InputError, match=f"{last.name}: {size} bytes, but the index says {last.bytes}"):
-            check_shards(records_set.index, "train", tmp_path)
+            locate_records(records_set.index, "train", tmp_path)
     (tmp_path / last.name).unlink()
     with pytest.raises(InputError, match=f"{last.name}: missing") as error:
-        check_shards(records_set.index, "train", tmp_path)
+        locate_records(records_set.index, "train", tmp_path)
     assert "\n" not in str(error.value)
 
 
@@ -204,7 +227,7 @@ def test_a_shard_with_another_number_of_records_is_named_with_the_remedy(records
         records_set.index, splits={"train": dataclasses.replace(split, shards=[wrong, *split.shards[1:]])}
     )
     with pytest.raises(InputError, match=f"{wrong.name}: {wrong.records - 1} records, but the index says") as error:
-        check_shards(index, "train", records_set.folder)
+        locate_records(index, "train", records_set.folder)
     assert f"scripts.shard --verify --records={records_set.folder}" in str(error.value)
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from records.cutting import Tile
 from records.imaging import encode_jpeg, encode_png
-from records.record import decode_tile, encode_record, parse_record
+from records.record import decode_tile, encode_record, parse_record, unpack_mask
 
 names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 positions = st.integers(0, 2**40)
@@ -37,7 +37,8 @@ def tile_of(image: np.ndarray, mask: np.ndarray, *, case: str = "eye", y: int = 
 def test_a_tile_comes_back_bit_for_bit(seed, side, classes, case, y, x):
     image, mask = drawn(seed, side, classes)
     example = parse_record(tf.constant(encode_record(tile_of(image, mask, case=case, y=y, x=x))))
-    image_back, mask_back = decode_tile(example, tile=side, classes=classes)
+    image_back, bits_back = decode_tile(example, tile=side)
+    mask_back = unpack_mask(bits_back, classes)
     assert image_back.dtype == mask_back.dtype == tf.uint8
     np.testing.assert_array_equal(image_back, image)
     np.testing.assert_array_equal(mask_back, mask)
@@ -50,7 +51,8 @@ def test_a_tile_comes_back_the_same_within_a_stream_of_known_shapes():
     pairs = [drawn(seed, 32, 8) for seed in range(5)]
     records = [encode_record(tile_of(image, mask)) for image, mask in pairs]
     stream = tf.data.Dataset.from_tensor_slices(records)
-    stream = stream.map(lambda record: decode_tile(parse_record(record), tile=32, classes=8))
+    stream = stream.map(lambda record: decode_tile(parse_record(record), tile=32))
+    stream = stream.map(lambda image, bits: (image, unpack_mask(bits, 8)))
     assert [spec.shape.as_list() for spec in stream.element_spec] == [[32, 32, 3], [32, 32, 8]]
     for (image, mask), (image_back, mask_back) in zip(pairs, stream.as_numpy_iterator(), strict=True):
         np.testing.assert_array_equal(image_back, image)
@@ -60,9 +62,7 @@ def test_a_tile_comes_back_the_same_within_a_stream_of_known_shapes():
 def test_a_jpeg_tile_decodes_to_the_pixels_that_pillow_sees(picture):
     image, mask = picture(64, 64), drawn(0, 64, 1)[1]
     tile = dataclasses.replace(tile_of(image, mask), image=encode_jpeg(image, quality=95))
-    image_back, mask_back = decode_tile(
-        parse_record(tf.constant(encode_record(tile))), tile=64, classes=1, codec="jpeg"
-    )
+    image_back, mask_back = decode_tile(parse_record(tf.constant(encode_record(tile))), tile=64, codec="jpeg")
     by_pillow = np.asarray(Image.open(io.BytesIO(tile.image)))
     np.testing.assert_array_equal(image_back, by_pillow)
     assert np.abs(by_pillow.astype(int) - image).max() <= 8
@@ -72,7 +72,7 @@ def test_a_jpeg_tile_decodes_to_the_pixels_that_pillow_sees(picture):
 def test_fewer_classes_than_bits_are_the_first_ones():
     image, mask = drawn(0, 16, 8)
     example = parse_record(tf.constant(encode_record(tile_of(image, mask))))
-    np.testing.assert_array_equal(decode_tile(example, tile=16, classes=3)[1], mask[..., :3])
+    np.testing.assert_array_equal(unpack_mask(decode_tile(example, tile=16)[1], 3), mask[..., :3])
 
 
 def test_the_same_tile_has_the_same_bytes_with_its_features_in_order():
@@ -99,7 +99,7 @@ def test_a_record_is_a_plain_example_that_tensorflow_alone_reads():
 def test_a_tile_of_another_size_than_expected_is_refused():
     example = parse_record(tf.constant(encode_record(tile_of(*drawn(0, 32, 1)))))
     with pytest.raises((ValueError, tf.errors.InvalidArgumentError), match="32"):
-        decode_tile(example, tile=16, classes=1)
+        decode_tile(example, tile=16)
 
 
 @pytest.mark.parametrize("record", [b"no example", b"", tf.train.Example().SerializeToString()])
