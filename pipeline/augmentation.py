@@ -62,8 +62,11 @@ def augment(
 def _permute(
     image: tf.Tensor, mask: tf.Tensor, crop: Crop, seed: tf.Tensor, config: AugmentConfig
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    begin, size = tf.pad(crop.origin, [[0, 1]]), [crop.side, crop.side, -1]
-    image, mask = (tf.cast(tf.slice(picture, begin, size), tf.float32) for picture in (image, mask))
+    begin = tf.pad(crop.origin, [[0, 1]])
+    image, mask = (
+        tf.cast(tf.slice(picture, begin, [crop.side, crop.side, picture.shape[-1]]), tf.float32)
+        for picture in (image, mask)
+    )
     if not any(getattr(config, name) for name in PERMUTATIONS):
         return image, mask
     transposed, from_below, from_right = _draw_pose(seed, config)

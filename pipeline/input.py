@@ -43,7 +43,10 @@ def training_batches(
     """
     elements = training_elements(sets, train, augmentation, start=start, cache=cache)
     pairs = elements.map(lambda element: (element["image"], element["mask"]))
-    return _prefetched(pairs.batch(train.batch_size, drop_remainder=True), device)
+    batches = pairs.batch(train.batch_size, drop_remainder=True)
+    if device is None:
+        return batches.prefetch(AUTOTUNE)
+    return batches.apply(tf.data.experimental.prefetch_to_device(device, AHEAD))  # must come last
 
 
 def training_elements(
@@ -76,12 +79,7 @@ def training_elements(
 
 
 def validation_batches(
-    sets: Sequence[RecordSet],
-    train: TrainConfig,
-    *,
-    split: str = "validation",
-    cache: Cache = "none",
-    device: str | None = None,
+    sets: Sequence[RecordSet], train: TrainConfig, *, split: str = "validation", cache: Cache = "none"
 ) -> tf.data.Dataset:
     """Returns every tile of a split once, whole, in the order of the records, the last batch filled up with weight 0.
 
@@ -99,8 +97,8 @@ def validation_batches(
         nothing = tf.data.Dataset.from_tensors(tuple(tf.zeros(spec.shape, spec.dtype) for spec in stream.element_spec))
         stream = stream.concatenate(nothing.repeat(padding))
     stream = stream.batch(train.batch_size, drop_remainder=True)
-    # Without a known cardinality `fit` runs one more step on nothing.
-    return _prefetched(stream.apply(tf.data.experimental.assert_cardinality(batches)), device)
+    # Without a known cardinality `fit` runs one more step on nothing; prefetch_to_device would lose it.
+    return stream.apply(tf.data.experimental.assert_cardinality(batches)).prefetch(AUTOTUNE)
 
 
 def tiles_of_split(sets: Sequence[RecordSet], split: str) -> tf.data.Dataset:
@@ -117,9 +115,3 @@ def _tiles(reader: TileReader) -> tf.data.Dataset:
         return tuple(tf.cast(pixels, tf.float32) for pixels in reader.tile(number))
 
     return reader.numbers().map(read, num_parallel_calls=AUTOTUNE, deterministic=True)
-
-
-def _prefetched(batches: tf.data.Dataset, device: str | None) -> tf.data.Dataset:
-    if device is None:
-        return batches.prefetch(AUTOTUNE)
-    return batches.apply(tf.data.experimental.prefetch_to_device(device, AHEAD))  # must come last

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import psutil
 import tensorflow as tf
@@ -27,6 +27,24 @@ class RecordSet:
 
     folder: Path
     index: Index
+
+
+class StoredTile(NamedTuple):
+    """Where a tile is stored, and what of.
+
+    Attributes:
+      shard: the file.
+      record: number of its record in that file, from 0.
+      case: the photograph.
+      y: its first row in the scaled photograph.
+      x: its first column.
+    """
+
+    shard: Path
+    record: int
+    case: str
+    y: int
+    x: int
 
 
 def open_records(folders: Sequence[Path], config: Config) -> list[RecordSet]:
@@ -104,6 +122,14 @@ class TileReader:
         record = tf.gather(self._kept, number) if self._cache == "records" else self._record(number)
         image, bits = decode_tile(parse_record(record), tile=self._data.tile, codec=self._data.codec)
         return image, unpack_mask(bits, len(self._data.classes))
+
+    def locate(self, number: int) -> StoredTile:
+        """Returns where a tile is stored, as its own record says."""
+        file, start = self._places[number]
+        record = sum(other == file and before < start for other, before in self._places)
+        example = parse_record(self._record(tf.constant(number)))
+        case = example["case"].numpy().decode()
+        return StoredTile(Path(self._files[file]), record, case, int(example["y"]), int(example["x"]))
 
     def _record(self, number: tf.Tensor) -> tf.Tensor:
         """Reads one record, whose checksums are held."""

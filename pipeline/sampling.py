@@ -64,12 +64,12 @@ class Sampler:
 
     def target(self, k: tf.Tensor) -> Target:
         """Returns what element k (int64) shows; its fields are int64 scalars."""
-        epoch = k // self.per_epoch
-        shuffled = tf.random.experimental.index_shuffle(
-            k % self.per_epoch, seed=[self.seed, epoch], max_index=self.per_epoch - 1
-        )
+        epoch_seed = tf.stack([tf.cast(self.seed, tf.int64), k // self.per_epoch])
+        # index_shuffle takes numbers that differ little, or beyond 32 bits, for (nearly) the same seed.
+        order = tf.random.stateless_uniform([2], epoch_seed, minval=None, maxval=None, dtype=tf.int32)
+        shuffled = tf.random.experimental.index_shuffle(k % self.per_epoch, seed=order, max_index=self.per_epoch - 1)
         # Away from the ends, where rounding could step into the next row.
-        offset = uniform(tf.stack([tf.cast(self.seed, tf.int64), epoch]), "systematic sample", 0.001, 0.999)
+        offset = uniform(epoch_seed, "systematic sample", 0.001, 0.999)
         point = (tf.cast(shuffled, tf.float64) + tf.cast(offset, tf.float64)) / self.per_epoch
         row = tf.searchsorted(tf.constant(self.ends), point[None], side="right")[0]
         return Target(*tf.unstack(tf.gather(tf.constant(self.targets), row)))

@@ -83,7 +83,7 @@ def prepare(config: Config, records: Sequence[Path], workdir: Path) -> TrainingR
     steps = config.train.steps_per_epoch or tiles["train"] // config.train.batch_size
     validation, validation_steps = None, 0
     if tiles["validation"]:
-        validation = validation_batches(sets, config.train, cache=cache, device=device)
+        validation = validation_batches(sets, config.train, cache=cache)
         validation_steps = int(validation.cardinality())
         if config.train.validation_steps is not None:
             validation_steps = min(validation_steps, config.train.validation_steps)

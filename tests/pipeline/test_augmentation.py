@@ -10,8 +10,8 @@ import pytest
 import tensorflow as tf
 
 from configs import AugmentConfig
-from pipeline.augmentation import PERMUTATIONS, WARPS, augment
-from pipeline.draws import uniform
+from pipeline.augmentation import PERMUTATIONS, WARPS, Crop, augment
+from pipeline.draws import strength, uniform
 
 SIDE = 24
 PROBABILITIES = [
@@ -163,10 +163,10 @@ def test_a_tile_keeps_its_shape_and_dtype(image, mask):
     ]
 
 
-def test_with_all_probabilities_0_nothing_is_built(image, mask):
+def test_with_all_probabilities_0_the_tile_is_as_it_was(image, mask):
     same = augment(image, mask, tf.constant([1, 2], tf.int64), NOTHING)
-    assert same[0] is image
-    assert same[1] is mask
+    assert np.array_equal(same[0], image)
+    assert np.array_equal(same[1], mask)
 
 
 @pytest.mark.parametrize(
@@ -298,3 +298,33 @@ def test_lenses_follow_the_earlier_systems_formula(read_places, name, sign):
         assert error[distance[..., 0] > 8].max() < 0.2
         assert error.max() < 1.0  # at the very centre the formula has a cusp, which the nodes round off
     assert len(np.unique(centers, axis=0)) > 2
+
+
+def test_flips_and_turns_of_a_crop_permute_the_crops_own_pixels(image, mask):
+    part, part_mask = image[5:21, 3:19], mask[5:21, 3:19]
+    for number in range(16):
+        seed = tf.constant([3, number], tf.int64)
+        moved, moved_mask = augment(image, mask, seed, FLIPS_AND_TURNS, Crop(tf.constant([5, 3]), 16))
+        expected, expected_mask = augment(part, part_mask, seed, FLIPS_AND_TURNS)
+        np.testing.assert_array_equal(moved, expected)
+        np.testing.assert_array_equal(moved_mask, expected_mask)
+
+
+def test_a_warped_crop_shows_what_lies_beyond_it_in_its_tile():
+    """The image says where it was read; enlarging its surroundings reaches past the crop, not mirrored at its edge."""
+    places = np.stack([*np.mgrid[:96, :96], np.zeros((96, 96))], axis=-1).astype(np.float32)  # y, x, 0
+    mask = (places[..., :1] + places[..., 1:2] > 100).astype(np.float32)
+    config, crop = only(scale=1.0, scale_factor=2.0), Crop(tf.constant([30, 24]), 32)
+    beyond = 0
+    for number in range(12):
+        seed = tf.constant([0, number], tf.int64)
+        moved, moved_mask = augment(places, mask, seed, config, crop)
+        factor = math.exp(float(strength(seed, config, "scale", math.log(2.0))))
+        rows, columns = 45.5 + factor * (np.arange(32) - 15.5), 39.5 + factor * (np.arange(32) - 15.5)
+        np.testing.assert_allclose(moved[:, 0, 0], rows, atol=2e-3)
+        np.testing.assert_allclose(moved[0, :, 1], columns, atol=2e-3)
+        read = np.rint(moved.numpy())
+        clear = np.abs(moved[..., 0] + moved[..., 1] - 100.5) > 1.5  # not at the mask's own edge
+        np.testing.assert_array_equal(moved_mask[..., 0][clear], (read[..., 0] + read[..., 1] > 100)[clear])
+        beyond += rows[0] < 29
+    assert beyond >= 3
