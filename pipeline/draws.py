@@ -5,13 +5,36 @@ augmentation NAME draws under "NAME" whether it fires, under "NAME strength" how
 under "NAME …".
 """
 
+import contextlib
+import contextvars
 import math
 import zlib
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
 
 from configs import AugmentConfig
+
+Watcher = Callable[[str, float, float, tf.Tensor], tf.Tensor]
+
+_watcher: contextvars.ContextVar[Watcher | None] = contextvars.ContextVar("watcher", default=None)
+
+
+@contextlib.contextmanager
+def watched(watcher: Watcher) -> Iterator[None]:
+    """Hands what `uniform` draws within the block to a function, for people who want to see or to choose it.
+
+    For eager calls: in the functions of a dataset the draws have no values yet.
+
+    Args:
+      watcher: takes name, low, high and what was drawn, and returns what is used instead.
+    """
+    token = _watcher.set(watcher)
+    try:
+        yield
+    finally:
+        _watcher.reset(token)
 
 
 def fires(seed: tf.Tensor, config: AugmentConfig, name: str) -> tf.Tensor:
@@ -30,7 +53,9 @@ def uniform(seed: tf.Tensor, name: str, low: float, high: float, shape: tuple[in
       shape: of the result.
     """
     own_seed = tf.random.experimental.stateless_fold_in(seed, zlib.crc32(name.encode()))
-    return tf.random.stateless_uniform(shape, own_seed, low, high)
+    drawn = tf.random.stateless_uniform(shape, own_seed, low, high)
+    watcher = _watcher.get()
+    return drawn if watcher is None else watcher(name, low, high, drawn)
 
 
 def strength(seed: tf.Tensor, config: AugmentConfig, name: str, most: float, shape: tuple[int, ...] = ()) -> tf.Tensor:

@@ -106,14 +106,15 @@ def dice(first: np.ndarray, second: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("name", [*PROBABILITIES, "everything"])
-def test_eager_and_in_tf_data_the_same_is_drawn(image, mask, draw_many, name):
+def test_eager_in_a_function_and_in_tf_data_the_same_is_drawn(image, mask, draw_many, name):
     config = EVERYTHING if name == "everything" else only(**{name: 1.0})
     images, masks = draw_many(config, 5)
+    in_function = tf.function(augment, autograph=False)
     for k in range(5):
-        seed = tf.constant([3, k], tf.int64)
-        eager_image, eager_mask = augment(tf.constant(image), tf.constant(mask), seed, config)
-        np.testing.assert_allclose(eager_image, images[k], atol=0.02)
-        assert np.array_equal(eager_mask, masks[k])
+        tile, seed = (tf.constant(image), tf.constant(mask)), tf.constant([3, k], tf.int64)
+        for drawn, drawn_mask in (augment(*tile, seed, config), in_function(*tile, seed, config)):
+            np.testing.assert_allclose(drawn, images[k], atol=0.02)
+            assert np.array_equal(drawn_mask, masks[k])
 
 
 def test_the_same_seed_draws_the_same_whatever_was_drawn_before(draw_many):

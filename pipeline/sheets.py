@@ -1,0 +1,160 @@
+"""Sheets of captioned pictures: what `pipeline.inspection` finds, for the eye."""
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import cv2
+import matplotlib
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from configs import AugmentConfig, Config
+from pipeline.inspection import Element, Extreme
+from records import CLASS_COLORS, contact_sheet, draw_contours
+
+SIDE = 224  # of a picture on a sheet, pixels
+LEAST = 480  # pixels that the words about one element need
+LINE, MARGIN = 15, 3  # of captions, pixels
+BLACK, GREY, WHITE = (0, 0, 0), (130, 130, 130), (255, 255, 255)
+FINE = ("elastic", "blur", "sharpening", "jpeg")  # these cannot be seen in a shrunk tile
+
+# matplotlib's own: has the letters of most languages, which OpenCV's has not.
+_FONT = ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), 11)
+
+
+def draw_extremes(groups: Iterable[list[Extreme]], config: Config) -> np.ndarray:
+    """Draws augmentations in pairs of low and high end, uint8 RGB `[H, W, 3]`.
+
+    Args:
+      groups: as `pipeline.inspection.extremes` yields them: the tile as it is first.
+      config: whose probabilities and classes stand beside the pictures.
+    """
+    first, *others = groups
+    as_it_is = first[0]
+    detail = _detail(as_it_is.mask)
+    pairs = []
+    for group in others:
+        shown = [as_it_is] * (len(group) % 2) + group
+        name = group[0].name
+        part = detail if name in FINE else np.s_[:, :]
+        pictures = [
+            _caption(_contoured(one.image[part], one.mask[part], SIDE), *_about(one, config.augment)) for one in shown
+        ]
+        pairs += [_pad(contact_sheet(pictures[place : place + 2])) for place in range(0, len(pictures), 2)]
+    return _with_legend(contact_sheet(pairs), config)
+
+
+def draw_elements(elements: Sequence[Element], config: Config) -> np.ndarray:
+    """Draws elements of the stream, small, with the contours of their masks, uint8 RGB `[H, W, 3]`."""
+    texts = []
+    for element in elements:
+        stored = element.stored
+        where = f"{element.k}: {stored.case}, y {stored.y}, x {stored.x}"
+        texts.append([*_wrap(where, SIDE), *_wrap(element.words, SIDE)])
+    rows = max(map(len, texts))
+    pictures = [
+        _caption(_contoured(element.image, element.mask, SIDE), [""] * (rows - len(text)) + text)
+        for element, text in zip(elements, texts, strict=True)
+    ]
+    return _with_legend(contact_sheet(pictures), config)
+
+
+def draw_element(element: Element, config: Config) -> np.ndarray:
+    """Draws, in full size, the stored tile with the crop's frame, what training saw, and its mask's contours."""
+    tile, mask = element.tile
+    side = element.image.shape[0]
+    stored = _contoured(tile, mask, tile.shape[0])
+    if side < tile.shape[0]:
+        y, x = element.origin
+        cv2.rectangle(stored, (x, y), (x + side - 1, y + side - 1), WHITE)
+    pictures = {
+        "as it is stored" + (", with the crop's frame" if side < tile.shape[0] else ""): stored,
+        "what training saw": _levels(element.image),
+        "with its mask": _contoured(element.image, element.mask, side),
+    }
+    captions = [_wrap(text, picture.shape[1]) for text, picture in pictures.items()]
+    rows, height = max(map(len, captions)), tile.shape[0]
+    columns = []
+    for lines, picture in zip(captions, pictures.values(), strict=True):
+        below = ((0, height - picture.shape[0]), (0, 2 * MARGIN), (0, 0))
+        columns.append(_caption(np.pad(picture, below, constant_values=255), [""] * (rows - len(lines)) + lines))
+    row = np.concatenate(columns, axis=1)
+    row = np.pad(row, ((0, 0), (0, max(0, LEAST - row.shape[1])), (0, 0)), constant_values=255)
+    stored_at, (y, x) = element.stored, element.origin
+    about = [
+        f"element {element.k}, epoch {element.epoch}: {stored_at.case}, tile at y {stored_at.y}, x {stored_at.x}",
+        f"record {stored_at.record} of {stored_at.shard.parent.name}/{stored_at.shard.name}",
+        f"shows {element.shows}, crop of {side} at y {y}, x {x}",
+        f"augmentations: {element.words}",
+    ]
+    return _with_legend(_caption(row, [line for text in about for line in _wrap(text, row.shape[1])]), config)
+
+
+def _about(extreme: Extreme, config: AugmentConfig) -> tuple[list[str], tuple[int, int, int]]:
+    """Returns the two lines above a picture, and their colour."""
+    if not extreme.name:
+        return ["", "as it is"], BLACK
+    probability = getattr(config, extreme.name)
+    often = f"p {probability:.3g}" if probability else "off"
+    fine = ", full size" if extreme.name in FINE and extreme.image.shape[0] > SIDE else ""
+    return [f"{extreme.name} ({often}{fine})", extreme.words], BLACK if probability else GREY
+
+
+def _detail(mask: np.ndarray) -> tuple[slice, slice]:
+    """Returns where, in mask `[S, S, C]`, the most lesion pixels lie that a picture of full size can hold."""
+    side = min(SIDE, mask.shape[0])
+    summed = np.pad(mask.max(axis=-1).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    within = summed[side:, side:] - summed[:-side, side:] - summed[side:, :-side] + summed[:-side, :-side]
+    y, x = np.unravel_index(within.argmax(), within.shape)
+    return slice(y, y + side), slice(x, x + side)
+
+
+def _contoured(image: np.ndarray, mask: np.ndarray, side: int) -> np.ndarray:
+    """Returns uint8 `[side, side, 3]` with the outlines of mask `[S, S, C]`, a colour a class; none vanishes."""
+    means = cv2.INTER_AREA if side < image.shape[0] else cv2.INTER_NEAREST
+    picture = cv2.resize(_levels(image), (side, side), interpolation=means)
+    for index, color in zip(range(mask.shape[-1]), CLASS_COLORS, strict=False):
+        share = cv2.resize(mask[..., index].astype(np.float32), (side, side), interpolation=means)
+        draw_contours(picture, share > 0, color)
+    return picture
+
+
+def _levels(image: np.ndarray) -> np.ndarray:
+    return np.rint(image).astype(np.uint8)
+
+
+def _caption(picture: np.ndarray, lines: Sequence[str], color: tuple[int, int, int] = BLACK) -> np.ndarray:
+    strip = Image.new("RGB", (picture.shape[1], len(lines) * LINE + MARGIN), WHITE)
+    drawing = ImageDraw.Draw(strip)
+    for number, line in enumerate(lines):
+        drawing.text((MARGIN, number * LINE), line, fill=color, font=_FONT)
+    return np.concatenate([np.asarray(strip), picture])
+
+
+def _with_legend(sheet: np.ndarray, config: Config) -> np.ndarray:
+    """Writes the classes below a sheet, each beside the colour of its outlines."""
+    strip = Image.new("RGB", (sheet.shape[1], LINE + MARGIN), WHITE)
+    drawing = ImageDraw.Draw(strip)
+    x = MARGIN
+    for name, color in zip(config.data.classes, CLASS_COLORS, strict=False):
+        drawing.rectangle((x, 2 * MARGIN, x + MARGIN * 3, 5 * MARGIN), fill=color, outline=BLACK)
+        drawing.text((x + 4 * MARGIN, MARGIN), name, fill=BLACK, font=_FONT)
+        x += math.ceil(_FONT.getlength(name)) + 8 * MARGIN
+    return np.concatenate([sheet, np.asarray(strip)])
+
+
+def _pad(picture: np.ndarray) -> np.ndarray:
+    return np.pad(picture, ((MARGIN, MARGIN), (MARGIN, MARGIN), (0, 0)), constant_values=255)
+
+
+def _wrap(text: str, width: int) -> list[str]:
+    lines = [""]
+    for word in re.sub(r" (?=%|px)", "\N{NO-BREAK SPACE}", text).split(" "):
+        longer = f"{lines[-1]} {word}".strip()
+        if _FONT.getlength(longer) <= width - 2 * MARGIN:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines if lines[0] else lines[1:]
