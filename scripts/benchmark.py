@@ -1,6 +1,7 @@
 """How fast the parts are, each against the bound that nothing could beat.
 
 python -m scripts.benchmark shard --config=configs/seed_haemorrhages.py --source=IDRID --json=FILE
+python -m scripts.benchmark input --config=configs/seed_haemorrhages.py --records=RECORDS --json=FILE
 """
 
 import importlib
@@ -13,9 +14,13 @@ from configs import InputError
 from records import write_text
 from scripts import command
 
-BENCHMARKS = ("shard",)
+# The folder that each measures, or one of two.
+BENCHMARKS = {"shard": ("source",), "input": ("records", "source")}
 
-_SOURCE = flags.DEFINE_string("source", None, "Folder of photographs and masks.", required=True)
+_FOLDERS = {
+    "source": flags.DEFINE_string("source", None, "Folder of photographs and masks."),
+    "records": flags.DEFINE_string("records", None, "Folder that python -m scripts.shard wrote."),
+}
 _JSON = flags.DEFINE_string("json", None, "File for the numbers.")
 command.define_config()
 
@@ -23,24 +28,36 @@ command.define_config()
 def main(arguments: list[str]) -> int:
     if len(arguments) != 1 or arguments[0] not in BENCHMARKS:
         raise InputError(f"name one benchmark of {', '.join(BENCHMARKS)}; received {' '.join(arguments)!r}.")
-    config, source = command.config(), Path(_SOURCE.value)
+    name, config = arguments[0], command.config()
+    folders = _folders(name)
     with command.quiet_start():
         from scripts.benchmarks.measuring import machine
 
-        benchmark = importlib.import_module(f"scripts.benchmarks.{arguments[0]}")
+        benchmark = importlib.import_module(f"scripts.benchmarks.{name}")
     about = machine()
-    print(f"benchmark {arguments[0]} of {source} on {about['cores']} cores, {about['memory_gb']} GB", flush=True)
-    result = benchmark.measure(config, source)
+    of = "".join(f" of {folder}" for folder in folders.values())
+    print(f"benchmark {name}{of} on {about['cores']} cores, {about['memory_gb']} GB", flush=True)
+    result = benchmark.measure(config, **folders)
     print(result.title)
     for row in [result.columns, *result.rows]:
         print(f"{row[0]:34}" + "".join(f"{cell:>18}" for cell in row[1:]))
-    for name, value in result.keys.items():
-        print(f"{name}: {value:.3f}" if isinstance(value, float) else f"{name}: {value}")
+    for key, value in result.keys.items():
+        print(f"{key}: {value:.3f}" if isinstance(value, float) else f"{key}: {value}")
     if _JSON.value:
-        content = {"benchmark": arguments[0], **result.keys, "table": [result.columns, *result.rows], "machine": about}
+        content = {"benchmark": name, **result.keys, "table": [result.columns, *result.rows], "machine": about}
         write_text(Path(_JSON.value), json.dumps(content, indent=2) + "\n")
         print(f"numbers: {_JSON.value}")
     return command.DONE
+
+
+def _folders(name: str) -> dict[str, Path]:
+    """Returns the folder that the benchmark takes, by the name of its flag."""
+    given = {flag: Path(folder.value) for flag, folder in _FOLDERS.items() if folder.value}
+    takes = BENCHMARKS[name]
+    if len(given) != min(len(takes), 1) or not given.keys() <= set(takes):
+        wanted, received = (" or --".join(takes), " and --".join(given))
+        raise InputError(f"benchmark {name} takes --{wanted}; received {f'--{received}' if given else 'neither'}.")
+    return given
 
 
 if __name__ == "__main__":

@@ -31,19 +31,20 @@ class Result:
     keys: dict[str, object]
 
 
-def take_turns(sides: Mapping[str, Callable[[], None]], *, repeats: int) -> dict[str, list[float]]:
+def take_turns(sides: Mapping[str, Callable[[], float | None]], *, repeats: int) -> dict[str, list[float]]:
     """Runs every side once as a warm-up, then all sides in turn, `repeats` times.
 
     Returns:
-      The seconds of each side's counted runs.
+      Of each side's counted runs what they return: the seconds of the part that counts; else those of all.
     """
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     for turn in range(repeats + 1):
         for name, side in sides.items():
             began = time.perf_counter()
-            side()
+            counted = side()
+            whole = time.perf_counter() - began
             if turn:
-                seconds[name].append(time.perf_counter() - began)
+                seconds[name].append(whole if counted is None else counted)
     return seconds
 
 

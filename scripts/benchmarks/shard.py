@@ -32,7 +32,7 @@ REPEATS = 5
 COPIES = 10
 
 
-def measure(config: Config, source: Path) -> Result:
+def measure(config: Config, *, source: Path) -> Result:
     """Times the survey and the shards of a source together against the bound, and takes the peak memory of the command.
 
     The bound decodes every photograph and encodes as many tiles as it has in the records, image and mask, with the same
@@ -50,7 +50,7 @@ def measure(config: Config, source: Path) -> Result:
         seconds = take_turns(
             {
                 "bound": lambda: _bound(cases, work, data, workers),
-                "shard": lambda: _shard(cases, data, workers, Path(scratch) / "records"),
+                "shard": lambda: shard_cases(cases, data, workers, Path(scratch) / "records"),
             },
             repeats=REPEATS,
         )
@@ -79,6 +79,17 @@ def measure(config: Config, source: Path) -> Result:
     )
 
 
+def shard_cases(cases: list[Case], data: DataConfig, workers: int, folder: Path) -> None:
+    """Surveys and shards cases as `python -m scripts.shard` does; what lies in the folder goes."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    with ThreadPoolExecutor(workers) as pool:
+        surveys = dict(zip((case.name for case in cases), pool.map(lambda c: survey_case(c, data), cases), strict=True))
+    shares = {name: survey.lesion_share for name, survey in surveys.items()}
+    cases = assign_validation(cases, shares, fraction=data.validation_fraction, seed=data.seed)
+    building.build_records("benchmark", sharding.plan_shards(cases, data), surveys, folder, workers=workers)
+
+
 def _bound(
     cases: list[Case], work: dict[str, list[tuple[int, int, np.ndarray]]], data: DataConfig, workers: int
 ) -> None:
@@ -98,16 +109,6 @@ def _bound(
 
 def _decoded(mask: bytes) -> np.ndarray:
     return np.asarray(cv2.imdecode(np.frombuffer(mask, np.uint8), cv2.IMREAD_GRAYSCALE))
-
-
-def _shard(cases: list[Case], data: DataConfig, workers: int, folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    with ThreadPoolExecutor(workers) as pool:
-        surveys = dict(zip((case.name for case in cases), pool.map(lambda c: survey_case(c, data), cases), strict=True))
-    shares = {name: survey.lesion_share for name, survey in surveys.items()}
-    cases = assign_validation(cases, shares, fraction=data.validation_fraction, seed=data.seed)
-    building.build_records("benchmark", sharding.plan_shards(cases, data), surveys, folder, workers=workers)
 
 
 def _command_peak(config: Config, source: Path, scratch: Path, copies: int = 1) -> float:

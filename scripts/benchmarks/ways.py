@@ -1,0 +1,182 @@
+"""Ways of feeding `keras.Model.fit` with the same tiles: this project's, and two usual ones.
+
+The network that they feed does nothing, so that what is timed is the way to it.
+"""
+
+import multiprocessing
+import os
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import keras
+import numpy as np
+import psutil
+import tensorflow as tf
+
+from configs import AugmentConfig, TrainConfig
+from pipeline.input import training_batches
+from pipeline.reading import Cache, RecordSet
+from records import locate_records
+from records.record import decode_record
+from scripts import command
+from scripts.benchmarks.measuring import PeakMemory
+
+# The last but one reads image files with OpenCV in as many threads as there are cores; its processes instead of threads
+# were several times slower, for they hand over every batch through a pipe. The last keeps all tiles as uint8 arrays.
+STREAMS: dict[str, Cache] = {"uncached": "none", "cache records": "records", "cache decoded": "decoded"}
+WAYS = (*STREAMS, "PyDataset and OpenCV", "NumPy arrays")
+UNTOUCHED = AugmentConfig(horizontal_flip=0.0, vertical_flip=0.0, quarter_turn=0.0)
+
+
+class TileFile(NamedTuple):
+    """A tile as two image files: RGB, and one channel whose bit c is class c."""
+
+    image: str
+    mask: str
+
+
+def write_files(one: RecordSet, folder: Path) -> list[TileFile]:
+    """Makes the folder and writes the training tiles, as the files that they are in the records, in order."""
+    folder.mkdir()
+    files: list[TileFile] = []
+    for shard, _ in locate_records(one.index, "train", one.folder):
+        for record in tf.data.TFRecordDataset(str(shard)).as_numpy_iterator():
+            tile = decode_record(record)
+            stem = folder / f"{len(files):05d}"
+            paths = (stem.with_suffix(f".{one.index.data.codec}"), stem.with_suffix(".mask.png"))
+            for path, content in zip(paths, (tile.image, tile.mask), strict=True):
+                path.write_bytes(content)
+            files.append(TileFile(*map(str, paths)))
+    return files
+
+
+class Way:
+    """One of `WAYS` in a process of its own, which waits between its turns.
+
+    A process for each: the generator behind a PyDataset sets how memory is freed for all that runs beside it.
+
+    Attributes:
+      before: resident megabytes of the process when it had imported TensorFlow and knew of no tile.
+    """
+
+    def __init__(self, name: str, one: RecordSet, files: Sequence[TileFile], train: TrainConfig):
+        """Starts the process and loads what the way keeps in memory."""
+        self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+        with command.quiet_start():  # the process inherits where its first lines go
+            ready = self._pool.submit(_prepare, name, one, files, train)
+        self.before = ready.result()
+
+    def __enter__(self) -> "Way":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown()
+
+    def seconds_of_epoch(self, uncounted: int) -> float:
+        """Returns the seconds of one epoch of whole batches, less those of its first ones."""
+        return self._pool.submit(_seconds_of_epoch, uncounted).result()
+
+    def peaks_of_epochs(self, epochs: int) -> list[float]:
+        """Returns the peak of the process in each of several epochs, megabytes."""
+        return self._pool.submit(_peaks_of_epochs, epochs).result()
+
+
+_prepared: dict[str, Any] = {}  # in the process of a way: what `keras.Model.fit` takes for one epoch
+
+
+def _prepare(name: str, one: RecordSet, files: Sequence[TileFile], train: TrainConfig) -> float:
+    before = psutil.Process().memory_info().rss / 1e6
+    classes, steps = len(one.index.classes), len(files) // train.batch_size
+    if name in STREAMS:
+        batches = training_batches([one], train, UNTOUCHED, cache=STREAMS[name])
+        _prepared.update(x=batches, steps_per_epoch=steps, shuffle=False)
+    elif name == "PyDataset and OpenCV":
+        _prepared.update(x=TilesFromFiles(files, train.batch_size, classes, workers=os.cpu_count() or 1))
+    else:
+        count, tile = steps * train.batch_size, one.index.data.tile
+        images, masks = np.empty((count, tile, tile, 3), np.uint8), np.empty((count, tile, tile, classes), np.uint8)
+        for number in range(count):
+            images[number], masks[number] = _read(files[number], classes)
+        _prepared.update(x=images, y=masks, batch_size=train.batch_size)
+    return before
+
+
+def _seconds_of_epoch(uncounted: int) -> float:
+    clock = _Clock(uncounted)
+    _idle().fit(**_prepared, verbose=0, callbacks=[clock])
+    return clock.seconds
+
+
+def _peaks_of_epochs(epochs: int) -> list[float]:
+    with PeakMemory() as peak:
+        keeper = _EpochPeaks(peak)
+        _idle().fit(**_prepared, epochs=epochs, verbose=0, callbacks=[keeper])
+    return keeper.megabytes
+
+
+class TilesFromFiles(keras.utils.PyDataset):
+    """Whole batches of tiles that lie as image files, as Keras' guides read them."""
+
+    def __init__(self, files: Sequence[TileFile], batch_size: int, classes: int, **options: Any):
+        super().__init__(**options)
+        self._files, self._batch_size, self._classes = files, batch_size, classes
+
+    def __len__(self) -> int:
+        return len(self._files) // self._batch_size
+
+    def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        files = self._files[number * self._batch_size : (number + 1) * self._batch_size]
+        images, masks = zip(*(_read(file, self._classes) for file in files), strict=True)
+        return np.stack(images).astype(np.float32), np.stack(masks).astype(np.float32)
+
+
+def _read(file: TileFile, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns uint8 image `[T, T, 3]` and mask 0/1 `[T, T, C]`."""
+    image = cv2.cvtColor(cv2.imread(file.image), cv2.COLOR_BGR2RGB)
+    bits = np.asarray(cv2.imread(file.mask, cv2.IMREAD_GRAYSCALE))
+    return np.asarray(image), (bits[..., None] >> np.arange(classes, dtype=np.uint8)) & 1
+
+
+class _Idle(keras.Model):
+    """Takes images and masks as float32, as a network and its loss do, and does nothing with them."""
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        image, mask = (keras.ops.cast(pixels, "float32") for pixels in data)
+        return {"loss": image[0, 0, 0, 0] + mask[0, 0, 0, 0]}
+
+
+def _idle() -> keras.Model:
+    network = _Idle()
+    network.compile(jit_compile=False)
+    return network
+
+
+class _Clock(keras.callbacks.Callback):
+    """Counts the seconds from the end of the last uncounted batch to the end of the last of all."""
+
+    def __init__(self, uncounted: int):
+        super().__init__()
+        self._uncounted = uncounted
+        self._began = self.seconds = 0.0
+
+    def on_train_batch_end(self, batch: int, logs: object = None) -> None:
+        if batch == self._uncounted - 1:
+            self._began = time.perf_counter()
+        self.seconds = time.perf_counter() - self._began
+
+
+class _EpochPeaks(keras.callbacks.Callback):
+    """Keeps the peak of each epoch."""
+
+    def __init__(self, peak: PeakMemory):
+        super().__init__()
+        self._peak = peak
+        self.megabytes: list[float] = []
+
+    def on_epoch_end(self, epoch: int, logs: object = None) -> None:
+        self.megabytes.append(self._peak.megabytes)
+        self._peak.megabytes = 0.0
