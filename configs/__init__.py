@@ -5,7 +5,7 @@ Other rooms import `Config`, its sections and `InputError` from here; this room 
 
 from configs.augment import AugmentConfig
 from configs.errors import InputError
-from configs.networks import ModelConfig, UNetConfig
+from configs.networks import ModelConfig, PreprocessConfig, UNetConfig
 from configs.schema import Config, DataConfig, EvaluateConfig, SegmentConfig, TrainConfig
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "EvaluateConfig",
     "InputError",
     "ModelConfig",
+    "PreprocessConfig",
     "SegmentConfig",
     "TrainConfig",
     "UNetConfig",

@@ -6,6 +6,7 @@ from typing import Literal, get_args
 from configs.checks import check, check_choice
 
 Normalization = Literal["batch", "group", "none"]
+ColorSpace = Literal["rgb", "hsv", "lab", "ycrcb", "gray", "green"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,13 +54,35 @@ class UNetConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class PreprocessConfig:
+    """What every network does to a photograph first, as its first layers (see `models.preprocessing`).
+
+    Attributes:
+      color_space: in which the network sees the photograph.
+      gamma: exponent of the photograph as shares of 255; 1: as it is.
+      sharpening: k of the 3x3 kernel of -k around 1 + 8k; 0: as it is.
+    """
+
+    color_space: ColorSpace = "rgb"
+    gamma: float = 1.0
+    sharpening: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_choice("model.preprocess.color_space", self.color_space, get_args(ColorSpace))
+        check(0 < self.gamma <= 10, "model.preprocess.gamma", self.gamma, "above 0 and at most 10")
+        check(0 <= self.sharpening <= 10, "model.preprocess.sharpening", self.sharpening, "0 to 10")
+
+
+@dataclasses.dataclass(frozen=True)
 class ModelConfig:
     """The network, by its name in `models.registry`, and the options of each network.
 
     Attributes:
       network: name of the network; its options are the field of the same name.
+      preprocess: the first layers, of every network.
       unet: options of the network "unet".
     """
 
     network: str = "unet"
+    preprocess: PreprocessConfig = dataclasses.field(default_factory=PreprocessConfig)
     unet: UNetConfig = dataclasses.field(default_factory=UNetConfig)

@@ -2,9 +2,11 @@
 
 import keras
 
-from configs import InputError
+from configs import InputError, PreprocessConfig
+from models.preprocessing import preprocess
 
 PACKAGE = "fundus_tiles"  # under which Keras registers our classes in saved files
+AS_IT_IS = PreprocessConfig()
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -12,7 +14,7 @@ class Network(keras.Model):
     """A functional model from RGB 0..255 to probabilities.
 
     Example:
-      >>> image, x = image_input(stride=4)
+      >>> image, x = image_input(AS_IT_IS, stride=4)
       >>> network = Network(image, keras.layers.Conv2D(1, 3, padding="same", activation="sigmoid")(x))
       >>> network.stride
       4
@@ -49,14 +51,15 @@ class StrideCheck(keras.layers.Layer):
         return {**super().get_config(), "stride": self.stride}
 
 
-def image_input(*, stride: int) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+def image_input(options: PreprocessConfig, *, stride: int) -> tuple[keras.KerasTensor, keras.KerasTensor]:
     """Starts a network.
 
     Returns:
-      The input, RGB 0..255 `[B, h, w, 3]` of any h and w that `stride` divides, and the same scaled to 0..1.
+      The input, RGB 0..255 `[B, h, w, 3]` of any h and w that `stride` divides, and what the network is to see, `[B, h,
+      w, 3]` 0..255: the same after the preprocessing of `options`. Each network scales it as it needs.
     """
     image = keras.Input((None, None, 3), name="image")
-    return image, keras.layers.Rescaling(1 / 255, name="scaling")(StrideCheck(stride, name="stride_check")(image))
+    return image, preprocess(StrideCheck(stride, name="stride_check")(image), options)
 
 
 def probability_head(x: keras.KerasTensor, classes: int) -> keras.KerasTensor:

@@ -21,4 +21,4 @@ def build_network(model: ModelConfig, classes: int) -> Network:
         near = difflib.get_close_matches(model.network, NETWORKS, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise InputError(f"model.network must be one of {', '.join(NETWORKS)}; received {model.network!r}.{hint}")
-    return NETWORKS[model.network](getattr(model, model.network), classes)
+    return NETWORKS[model.network](getattr(model, model.network), classes, model.preprocess)

@@ -7,13 +7,13 @@ normalisation the 124,996,849 of the earlier system's network.
 import keras
 from keras import layers
 
-from configs import InputError, UNetConfig
-from models.network import Network, image_input, probability_head
+from configs import InputError, PreprocessConfig, UNetConfig
+from models.network import AS_IT_IS, Network, image_input, probability_head
 
 MOMENTUM = 0.9  # of the moving averages: Keras' 0.99 is not there yet after the few hundred steps of a short training
 
 
-def build_unet(options: UNetConfig, classes: int) -> Network:
+def build_unet(options: UNetConfig, classes: int, preprocess: PreprocessConfig = AS_IT_IS) -> Network:
     """Builds the network.
 
     Level i (0 is full resolution) has width * 2**i filters, kernels of side max(3, kernel - 2i), dilation
@@ -24,6 +24,7 @@ def build_unet(options: UNetConfig, classes: int) -> Network:
     Args:
       options: width, depth and the rest, see `configs.UNetConfig`.
       classes: number of classes C.
+      preprocess: its first layers.
 
     Returns:
       `[B, h, w, 3]` RGB 0..255 → `[B, h, w, C]` probabilities; stride 2 ** (levels - 1).
@@ -39,7 +40,8 @@ def build_unet(options: UNetConfig, classes: int) -> Network:
             f"model.unet.activation must be one that Keras knows (relu, gelu, …); received {options.activation!r}."
         ) from error
     bridge = options.levels - 1
-    image, x = image_input(stride=2**bridge)
+    image, x = image_input(preprocess, stride=2**bridge)
+    x = layers.Rescaling(1 / 255, name="scaling")(x)
     skips = []
     for level in range(bridge):
         x = _block(x, options, level, f"encoder{level}")

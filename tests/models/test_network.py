@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from configs import InputError, UNetConfig
-from models.network import Network, StrideCheck, image_input, probability_head
+from models.network import AS_IT_IS, Network, StrideCheck, image_input, probability_head
 
 
 @pytest.fixture
 def network():
-    image, x = image_input(stride=8)
+    image, x = image_input(AS_IT_IS, stride=8)
     return Network(image, probability_head(x, classes=2), name="bare")
 
 
@@ -25,7 +25,7 @@ def test_the_network_knows_its_stride_before_and_after_saving(network, tmp_path)
 
 
 def test_the_input_is_scaled_from_0_to_255_to_0_to_1():
-    image, x = image_input(stride=1)
+    image, x = image_input(AS_IT_IS, stride=1)
     levels = np.arange(256, dtype=np.float32).reshape(1, 16, 16, 1).repeat(3, axis=-1)
     scaled = keras.Model(image, x)(levels).numpy()
     np.testing.assert_allclose(scaled, levels / 255, atol=1e-7)
