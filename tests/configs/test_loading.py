@@ -41,7 +41,16 @@ def test_the_twin_has_a_type_the_command_line_can_parse_for_every_field():
             found += types(value) if dataclasses.is_dataclass(value) else [field.type]
         return found
 
-    assert set(types(loading.thaw(Config()))) <= {int, float, str, bool, tuple[str, ...], int | None, float | None}
+    assert set(types(loading.thaw(Config()))) <= {
+        int,
+        float,
+        str,
+        bool,
+        tuple[str, ...],
+        tuple[int, ...],
+        int | None,
+        float | None,
+    }
 
 
 @pytest.mark.parametrize(
