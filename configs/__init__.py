@@ -5,17 +5,36 @@ Other rooms import `Config`, its sections and `InputError` from here; this room 
 
 from configs.augment import AugmentConfig
 from configs.errors import InputError
-from configs.networks import ModelConfig, UNetConfig
+from configs.networks import (
+    AttentionUNetConfig,
+    DeepLabV3PlusConfig,
+    EfficientUNetConfig,
+    FastConfig,
+    ModelConfig,
+    MultiResUNetConfig,
+    PreprocessConfig,
+    SwinUNetConfig,
+    UNet3PlusConfig,
+    UNetConfig,
+)
 from configs.schema import Config, DataConfig, EvaluateConfig, SegmentConfig, TrainConfig
 
 __all__ = [
+    "AttentionUNetConfig",
     "AugmentConfig",
     "Config",
     "DataConfig",
+    "DeepLabV3PlusConfig",
+    "EfficientUNetConfig",
     "EvaluateConfig",
+    "FastConfig",
     "InputError",
     "ModelConfig",
+    "MultiResUNetConfig",
+    "PreprocessConfig",
     "SegmentConfig",
+    "SwinUNetConfig",
     "TrainConfig",
+    "UNet3PlusConfig",
     "UNetConfig",
 ]

@@ -22,6 +22,7 @@ from configs.networks import ModelConfig
 Balance = Literal["tile", "photograph"]
 CacheChoice = Literal["none", "records", "decoded", "auto"]
 Window = Literal["uniform", "hann", "gaussian"]
+Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 
 MAX_CLASSES = 8  # a record keeps the classes as the bits of one byte
 
@@ -109,6 +110,9 @@ class TrainConfig:
       steps_per_epoch: batches an epoch; None: one pass over the training tiles.
       validation_steps: batches of validation an epoch; None: every validation tile once.
       batch_size: tiles a step, over all devices together.
+      precision: of the network's maps: "float32", "mixed_bfloat16" (faster on CPUs with AVX-512 BF16 and on GPUs since
+        Ampere) or "mixed_float16" (older GPUs; the loss is scaled). Weights and probabilities are float32 with each,
+        and a saved network keeps its precision.
       loss: name of the loss in `models.losses`.
       optimizer: "adam" or "adamw".
       learning_rate: of the first step.
@@ -142,6 +146,7 @@ class TrainConfig:
     steps_per_epoch: int | None = None
     validation_steps: int | None = None
     batch_size: int = 8
+    precision: Precision = "float32"
     loss: str = "bce_dice"
     optimizer: Literal["adam", "adamw"] = "adamw"
     learning_rate: float = 1e-3
@@ -168,6 +173,7 @@ class TrainConfig:
         for name in ("steps_per_epoch", "validation_steps"):
             value = getattr(self, name)
             check(value is None or value >= 1, f"train.{name}", value, "at least 1, or none")
+        check_choice("train.precision", self.precision, get_args(Precision))
         check(self.crop is None or self.crop >= 16, "train.crop", self.crop, "at least 16, or none")
         for name in ("lesion_pixel_share", "lesion_share"):
             check(0 <= getattr(self, name) <= 1, f"train.{name}", getattr(self, name), "a share, 0 to 1")

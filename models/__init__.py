@@ -4,9 +4,21 @@ A network takes float32 RGB 0..255 `[B, h, w, 3]` and gives probabilities float3
 input itself, and its `stride` divides h and w.
 """
 
+from models.folding import fold_normalization
 from models.losses import build_loss
-from models.metrics import DiceCoefficient
+from models.metrics import METRICS, DiceCoefficient, build_metrics
 from models.network import Network
+from models.precision import precision_policy
 from models.registry import NETWORKS, build_network
 
-__all__ = ["NETWORKS", "DiceCoefficient", "Network", "build_loss", "build_network"]
+__all__ = [
+    "METRICS",
+    "NETWORKS",
+    "DiceCoefficient",
+    "Network",
+    "build_loss",
+    "build_metrics",
+    "build_network",
+    "fold_normalization",
+    "precision_policy",
+]

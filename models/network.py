@@ -1,22 +1,48 @@
-"""What all networks have in common: a functional `keras.Model` that knows its stride and scales its own input."""
+"""What all networks have in common: a functional `keras.Model` that knows its stride."""
+
+from collections.abc import Sequence
 
 import keras
 
-from configs import InputError
+from configs import InputError, PreprocessConfig
+from models.preprocessing import preprocess
+from models.saving import PACKAGE
 
-PACKAGE = "fundus_tiles"  # under which Keras registers our classes in saved files
+AS_IT_IS = PreprocessConfig()
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class Network(keras.Model):
     """A functional model from RGB 0..255 to probabilities.
 
+    What only training needs hangs on further tensors of the same graph, for `models.supervision.training_model`. They
+    are no outputs: a saved network has only the layers of its probabilities, and a loaded one has no such tensors.
+
+    Attributes:
+      side_outputs: further probabilities `[B, h, w, C]` float32 of the same masks (deep supervision).
+      presence: probabilities float32 `[B, C]` that the tile holds the class, None where the network does not say.
+
     Example:
-      >>> image, x = image_input(stride=4)
+      >>> image, x = image_input(AS_IT_IS, stride=4)
       >>> network = Network(image, keras.layers.Conv2D(1, 3, padding="same", activation="sigmoid")(x))
       >>> network.stride
       4
     """
+
+    # Keras reads the names of the first three: they are what makes a subclass a functional model.
+    def __init__(
+        self,
+        inputs,
+        outputs,
+        name=None,
+        *,
+        side_outputs: Sequence[keras.KerasTensor] = (),
+        presence: keras.KerasTensor | None = None,
+        **kwargs,
+    ):
+        super().__init__(inputs, outputs, name=name, **kwargs)
+        self.side_outputs = list(side_outputs)
+        self.presence = presence
 
     @property
     def stride(self) -> int:
@@ -45,18 +71,23 @@ class StrideCheck(keras.layers.Layer):
             )
         return image
 
+    def compute_output_shape(self, input_shape):
+        return input_shape  # else jax would call the layer, with sizes that are no numbers
+
     def get_config(self):
         return {**super().get_config(), "stride": self.stride}
 
 
-def image_input(*, stride: int) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+def image_input(options: PreprocessConfig, *, stride: int) -> tuple[keras.KerasTensor, keras.KerasTensor]:
     """Starts a network.
 
     Returns:
-      The input, RGB 0..255 `[B, h, w, 3]` of any h and w that `stride` divides, and the same scaled to 0..1.
+      The input, RGB 0..255 `[B, h, w, 3]` of any h and w that `stride` divides, and what the network is to see, `[B, h,
+      w, 3]` 0..255: the same after the preprocessing of `options`. Each network scales it as it needs.
     """
     image = keras.Input((None, None, 3), name="image")
-    return image, keras.layers.Rescaling(1 / 255, name="scaling")(StrideCheck(stride, name="stride_check")(image))
+    # In float32 under any precision policy: bfloat16 would round what is not a whole level before the network sees it.
+    return image, preprocess(StrideCheck(stride, dtype="float32", name="stride_check")(image), options)
 
 
 def probability_head(x: keras.KerasTensor, classes: int) -> keras.KerasTensor:

@@ -1,13 +1,28 @@
 """The networks by name. To add one: its file here, its options in `configs.schema`, its line below."""
 
 import difflib
+from collections.abc import Callable
 
 from configs import InputError, ModelConfig
+from models.attention_unet import build_attention_unet
+from models.deeplabv3plus import build_deeplabv3plus
+from models.efficient_unet import build_efficient_unet
+from models.fast import build_fast
+from models.multires_unet import build_multires_unet
 from models.network import Network
+from models.swin_unet import build_swin_unet
 from models.unet import build_unet
+from models.unet3plus import build_unet3plus
 
-NETWORKS = {
+NETWORKS: dict[str, Callable[..., Network]] = {
+    "attention_unet": build_attention_unet,
+    "deeplabv3plus": build_deeplabv3plus,
+    "efficient_unet": build_efficient_unet,
+    "fast": build_fast,
+    "multires_unet": build_multires_unet,
+    "swin_unet": build_swin_unet,
     "unet": build_unet,
+    "unet3plus": build_unet3plus,
 }
 
 
@@ -21,4 +36,4 @@ def build_network(model: ModelConfig, classes: int) -> Network:
         near = difflib.get_close_matches(model.network, NETWORKS, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise InputError(f"model.network must be one of {', '.join(NETWORKS)}; received {model.network!r}.{hint}")
-    return NETWORKS[model.network](getattr(model, model.network), classes)
+    return NETWORKS[model.network](getattr(model, model.network), classes, model.preprocess)

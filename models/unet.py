@@ -7,13 +7,12 @@ normalisation the 124,996,849 of the earlier system's network.
 import keras
 from keras import layers
 
-from configs import InputError, UNetConfig
-from models.network import Network, image_input, probability_head
+from configs import PreprocessConfig, UNetConfig
+from models.blocks import check_activation, normalize
+from models.network import AS_IT_IS, Network, image_input, probability_head
 
-MOMENTUM = 0.9  # of the moving averages: Keras' 0.99 is not there yet after the few hundred steps of a short training
 
-
-def build_unet(options: UNetConfig, classes: int) -> Network:
+def build_unet(options: UNetConfig, classes: int, preprocess: PreprocessConfig = AS_IT_IS) -> Network:
     """Builds the network.
 
     Level i (0 is full resolution) has width * 2**i filters, kernels of side max(3, kernel - 2i), dilation
@@ -24,6 +23,7 @@ def build_unet(options: UNetConfig, classes: int) -> Network:
     Args:
       options: width, depth and the rest, see `configs.UNetConfig`.
       classes: number of classes C.
+      preprocess: its first layers.
 
     Returns:
       `[B, h, w, 3]` RGB 0..255 → `[B, h, w, C]` probabilities; stride 2 ** (levels - 1).
@@ -32,14 +32,10 @@ def build_unet(options: UNetConfig, classes: int) -> Network:
       >>> build_unet(UNetConfig(width=16, levels=5, normalization="none"), classes=1).count_params()
       1941105
     """
-    try:
-        keras.activations.get(options.activation)
-    except ValueError as error:
-        raise InputError(
-            f"model.unet.activation must be one that Keras knows (relu, gelu, …); received {options.activation!r}."
-        ) from error
+    check_activation("model.unet.activation", options.activation)
     bridge = options.levels - 1
-    image, x = image_input(stride=2**bridge)
+    image, x = image_input(preprocess, stride=2**bridge)
+    x = layers.Rescaling(1 / 255, name="scaling")(x)
     skips = []
     for level in range(bridge):
         x = _block(x, options, level, f"encoder{level}")
@@ -64,10 +60,7 @@ def _block(x: keras.KerasTensor, options: UNetConfig, level: int, name: str) -> 
             kernel_initializer="he_normal",
             name=f"{name}_conv{half}",
         )(x)
-        if options.normalization == "batch":
-            x = layers.BatchNormalization(momentum=MOMENTUM, name=f"{name}_norm{half}")(x)
-        elif options.normalization == "group":
-            x = layers.GroupNormalization(groups=options.width * 2**level // 8, name=f"{name}_norm{half}")(x)
+        x = normalize(x, options.normalization, name=f"{name}_norm{half}")
         if half == 0 and options.dropout * level > 0:
             x = layers.Dropout(options.dropout * level, name=f"{name}_dropout")(x)
     return x

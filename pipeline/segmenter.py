@@ -15,7 +15,7 @@ import keras
 import tensorflow as tf
 
 from configs import Config, InputError
-from models import Network
+from models import Network, fold_normalization
 from pipeline.tiling import stitch
 from records import complete_file, make_folder, stride_of_overlap, write_text
 
@@ -146,7 +146,7 @@ def save_model(folder: Path, network: Network, spec: SegmenterSpec) -> None:
 
 
 def load_segmenter(folder: Path) -> TiledSegmenter:
-    """Loads a model folder.
+    """Loads a model folder, the normalisations of its network folded into its convolutions.
 
     Raises:
       InputError: not a model folder, files of another schema version, or damaged ones.
@@ -163,7 +163,7 @@ def load_segmenter(folder: Path) -> TiledSegmenter:
     except DAMAGE as error:
         first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(f"{folder / NETWORK_FILE}: damaged, or no network of this software ({first_line}).") from error
-    return TiledSegmenter(network, spec)
+    return TiledSegmenter(fold_normalization(network), spec)  # the file keeps the network that can be trained on
 
 
 def _read_spec(path: Path) -> SegmenterSpec:

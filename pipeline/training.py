@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from configs import Config, InputError, TrainConfig
-from models import DiceCoefficient, Network, build_loss, build_network
+from models import DiceCoefficient, Network, build_loss, build_network, precision_policy
 from pipeline.callbacks import BestWeights, HistoryFiles, PaddedValidationLoss, Previews, StopOnDivergence
 from pipeline.input import training_batches, validation_batches
 from pipeline.reading import RecordSet, choose_cache, damage_named, open_records
@@ -71,7 +71,8 @@ def prepare(config: Config, records: Sequence[Path], workdir: Path) -> TrainingR
     if config.train.deterministic:
         tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(config.train.seed)
-    network = build_network(config.model, len(config.data.classes))
+    with precision_policy(config.train.precision):
+        network = build_network(config.model, len(config.data.classes))
     check_tile(network, config.data.tile, "data.tile")
     check_tile(network, config.train.crop or config.data.tile, "train.crop")
     check_tile(network, config.segment.tile or config.data.tile, "segment.tile")

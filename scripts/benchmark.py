@@ -2,6 +2,7 @@
 
 python -m scripts.benchmark shard --config=configs/seed_haemorrhages.py --source=IDRID --json=FILE
 python -m scripts.benchmark input --config=configs/seed_haemorrhages.py --records=RECORDS --json=FILE
+python -m scripts.benchmark train --config=configs/idrid_haemorrhages.py --json=FILE
 """
 
 import importlib
@@ -12,10 +13,10 @@ from absl import flags
 
 from configs import InputError
 from records import write_text
-from scripts import command
+from scripts import allocator, command
 
 # The folder that each measures, or one of two.
-BENCHMARKS = {"shard": ("source",), "input": ("records", "source")}
+BENCHMARKS: dict[str, tuple[str, ...]] = {"shard": ("source",), "input": ("records", "source"), "train": ()}
 
 _FOLDERS = {
     "source": flags.DEFINE_string("source", None, "Folder of photographs and masks."),
@@ -30,6 +31,8 @@ def main(arguments: list[str]) -> int:
         raise InputError(f"name one benchmark of {', '.join(BENCHMARKS)}; received {' '.join(arguments)!r}.")
     name, config = arguments[0], command.config()
     folders = _folders(name)
+    if name == "train":
+        allocator.restart_with_settings()  # as scripts.train does
     with command.quiet_start():
         from scripts.benchmarks.measuring import machine
 
@@ -55,8 +58,9 @@ def _folders(name: str) -> dict[str, Path]:
     given = {flag: Path(folder.value) for flag, folder in _FOLDERS.items() if folder.value}
     takes = BENCHMARKS[name]
     if len(given) != min(len(takes), 1) or not given.keys() <= set(takes):
-        wanted, received = (" or --".join(takes), " and --".join(given))
-        raise InputError(f"benchmark {name} takes --{wanted}; received {f'--{received}' if given else 'neither'}.")
+        wanted = " or ".join(f"--{flag}" for flag in takes) or "no folder"
+        received = " and ".join(f"--{flag}" for flag in given) or "none"
+        raise InputError(f"benchmark {name} takes {wanted}; received {received}.")
     return given
 
 

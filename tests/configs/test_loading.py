@@ -48,6 +48,7 @@ def test_the_twin_has_a_type_the_command_line_can_parse_for_every_field():
         bool,
         tuple[str, ...],
         tuple[float, ...],
+        tuple[int, ...],
         int | None,
         float | None,
     }

@@ -1,19 +1,24 @@
-"""What all networks have in common: the stride's check, the scaled input, the float32 head."""
+"""What all networks have in common: the stride's check, the input, the float32 head."""
 
 import doctest
 import importlib
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
-from configs import InputError, UNetConfig
-from models.network import Network, StrideCheck, image_input, probability_head
+import configs
+import models
+from configs import InputError, PreprocessConfig
+from models.network import AS_IT_IS, Network, StrideCheck, image_input, probability_head
+
+MODULES = sorted(path.stem for path in Path(models.__file__).parent.glob("*.py") if ">>>" in path.read_text())
 
 
 @pytest.fixture
 def network():
-    image, x = image_input(stride=8)
+    image, x = image_input(AS_IT_IS, stride=8)
     return Network(image, probability_head(x, classes=2), name="bare")
 
 
@@ -24,11 +29,17 @@ def test_the_network_knows_its_stride_before_and_after_saving(network, tmp_path)
     assert (network.stride, loaded.stride) == (8, 8)
 
 
-def test_the_input_is_scaled_from_0_to_255_to_0_to_1():
-    image, x = image_input(stride=1)
+def test_the_network_sees_the_image_as_it_is():
+    image, x = image_input(AS_IT_IS, stride=1)
     levels = np.arange(256, dtype=np.float32).reshape(1, 16, 16, 1).repeat(3, axis=-1)
-    scaled = keras.Model(image, x)(levels).numpy()
-    np.testing.assert_allclose(scaled, levels / 255, atol=1e-7)
+    assert np.array_equal(keras.Model(image, x)(levels), levels)
+
+
+def test_the_network_sees_the_image_preprocessed():
+    image, x = image_input(PreprocessConfig(color_space="green", gamma=2), stride=1)
+    levels = np.arange(3 * 256, dtype=np.float32).reshape(1, 16, 16, 3) % 256
+    expected = np.repeat(255 * (levels[..., 1:2] / 255) ** 2, 3, axis=-1)
+    np.testing.assert_allclose(keras.Model(image, x)(levels), expected, atol=1e-4)
 
 
 def test_the_input_has_no_fixed_size(network):
@@ -39,7 +50,7 @@ def test_the_input_has_no_fixed_size(network):
 def test_the_head_is_a_sigmoid_of_a_1x1_convolution(network):
     image = np.random.default_rng(0).uniform(0, 255, (1, 8, 8, 3)).astype(np.float32)
     kernel, bias = (np.asarray(weight, np.float64) for weight in network.get_layer("logits").get_weights())
-    expected = 1 / (1 + np.exp(-(image / 255.0 @ kernel[0, 0] + bias)))
+    expected = 1 / (1 + np.exp(-(image.astype(np.float64) @ kernel[0, 0] + bias)))
     np.testing.assert_allclose(network(image), expected, atol=1e-6)
 
 
@@ -61,9 +72,10 @@ def test_the_stride_check_comes_back_from_its_config():
     assert (type(again), again.stride, again.name) == (StrideCheck, 16, "check")
 
 
-@pytest.mark.parametrize("module", ["losses", "metrics", "network", "unet"])
+@pytest.mark.parametrize("module", MODULES)
 def test_the_examples_of_the_docstrings_give_what_they_say(module):
-    names = {"np": np, "keras": keras, "UNetConfig": UNetConfig}
+    builders = {build.__name__: build for build in models.NETWORKS.values()}
+    names = {"np": np, "keras": keras, **{name: getattr(configs, name) for name in configs.__all__}, **builders}
     done = doctest.testmod(importlib.import_module(f"models.{module}"), extraglobs=names)
     assert done.attempted > 0
     assert done.failed == 0

@@ -1,24 +1,11 @@
-"""Networks by name: each one listed keeps the contract, and a wrong name is answered with the right ones."""
+"""Networks by name: each listed one has its options, and a wrong name is answered with the right ones."""
 
 import dataclasses
 
-import numpy as np
 import pytest
 
 from configs import InputError, ModelConfig, UNetConfig
-from models import NETWORKS, Network, build_network
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-def test_every_network_keeps_the_contract_with_its_default_options(name):
-    network = build_network(ModelConfig(network=name), classes=2)
-    assert isinstance(network, Network)
-    side = network.stride * 2
-    images = np.random.default_rng(0).uniform(0, 255, (1, side, network.stride, 3)).astype(np.float32)
-    probabilities = network(images, training=False).numpy()
-    assert probabilities.shape == (1, side, network.stride, 2)
-    assert probabilities.dtype == np.float32
-    assert np.all((probabilities >= 0) & (probabilities <= 1))
+from models import NETWORKS, build_network
 
 
 @pytest.mark.parametrize("name", NETWORKS)

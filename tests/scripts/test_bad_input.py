@@ -100,9 +100,9 @@ def test_shard_refuses_a_class_that_the_source_has_not(fails, way, tmp_path):
         (("--config.train.batch_size=5000",), "train.batch_size is 5000, but"),
         (
             ("--config.model.network=unett",),
-            "model.network must be one of unet; received 'unett'. Did you mean 'unet'?",
+            "; received 'unett'. Did you mean 'unet'?",
         ),
-        (("--config.train.loss=bce_dise",), "train.loss must be one of bce_dice; received 'bce_dise'"),
+        (("--config.train.loss=bce_dise",), "; received 'bce_dise'. Did you mean 'bce_dice'?"),
         (
             ("--config.model.unet.levels=10", "--config.model.unet.width=1"),
             "data.tile must be a multiple of the network's stride 512; received 256",

@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("name", ["shard", "train", "eval", "predict", "export", "synthesize", "benchmark"])
+@pytest.mark.parametrize("name", ["shard", "train", "eval", "predict", "export", "synthesize", "benchmark", "models"])
 def test_help_is_printed_and_is_no_failure(run, name):
     done = run(name, "--help")
     assert done.returncode == 0

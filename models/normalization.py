@@ -1,0 +1,82 @@
+"""Batch normalisation that costs no more than it must: on TensorFlow by its fused kernel.
+
+Keras composes the layer of elementary operations, each of which reads and writes the whole map, in float32 whatever
+the precision policy. The kernel reads and writes the map once, in bfloat16 where the policy says so.
+"""
+
+import keras
+
+from models.saving import PACKAGE
+
+MOMENTUM = 0.9  # of the moving averages: Keras' 0.99 is not there yet after the few hundred steps of a short training
+KERNEL_DTYPES = ("float32", "bfloat16", "float16")  # of the map; statistics and parameters are float32 with each
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class FusedBatchNormalization(keras.layers.BatchNormalization):
+    """`keras.layers.BatchNormalization` of maps `[B, h, w, c]`: the same numbers to rounding, and the same weights.
+
+    Keras' own computation, which runs on every backend, is taken where the kernel cannot be: without TensorFlow, in
+    float64, and in the training of several replicas (`tf.distribute`), whose statistics are then those of the whole
+    batch; the kernel would know those of one replica alone.
+
+    Args:
+      momentum: of the moving averages.
+      epsilon: added to the variance.
+      gamma_initializer: of the factors; "zeros" for the last normalisation of a residual block.
+
+    Example:
+      >>> maps = np.random.default_rng(0).normal(3, 2, (2, 8, 8, 4)).astype("float32")
+      >>> normal = np.asarray(FusedBatchNormalization()(maps, training=True))
+      >>> bool(abs(normal.mean()) < 1e-5), bool(abs(normal.std() - 1) < 1e-2)
+      (True, True)
+    """
+
+    def __init__(self, *, momentum: float = MOMENTUM, epsilon: float = 1e-3, gamma_initializer="ones", **kwargs):
+        super().__init__(
+            momentum=momentum,
+            epsilon=epsilon,
+            gamma_initializer=gamma_initializer,
+            # Of Keras' own computation. The other backends refuse the word.
+            synchronized=keras.backend.backend() == "tensorflow",
+            **kwargs,
+        )
+
+    def call(self, inputs, training=None, mask=None):
+        training = bool(training) and self.trainable
+        if not self._kernel_serves(training):
+            return super().call(inputs, training=training, mask=mask)
+        # Keras has no public way to the kernel, and only its TensorFlow backend comes here.
+        import tensorflow as tf
+
+        outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=inputs,
+            scale=self.gamma,
+            offset=self.beta,
+            mean=tf.zeros([0]) if training else self.moving_mean,
+            variance=tf.zeros([0]) if training else self.moving_variance,
+            epsilon=self.epsilon,
+            is_training=training,
+        )
+        if training:
+            # The kernel's variance is the sample's, divided by n - 1; Keras divides by n.
+            n = tf.cast(tf.reduce_prod(tf.shape(inputs)[:3]), tf.float32)
+            self._move(self.moving_mean, mean)
+            self._move(self.moving_variance, variance * ((n - 1) / n))
+        return outputs
+
+    def get_config(self):
+        config = super().get_config()
+        return {name: config[name] for name in ("name", "trainable", "dtype", "momentum", "epsilon")} | {
+            "gamma_initializer": config["gamma_initializer"]
+        }
+
+    def _kernel_serves(self, training: bool) -> bool:
+        if keras.backend.backend() != "tensorflow" or self.compute_dtype not in KERNEL_DTYPES:
+            return False
+        import tensorflow as tf
+
+        return not training or tf.distribute.get_strategy().num_replicas_in_sync == 1
+
+    def _move(self, average, value) -> None:
+        average.assign(average * self.momentum + value * (1 - self.momentum))

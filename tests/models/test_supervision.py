@@ -1,0 +1,129 @@
+"""Deep supervision and presence: what the loss is made of, what learns from it, and what stays out of the network."""
+
+import keras
+import numpy as np
+import pytest
+
+from configs import UNet3PlusConfig, UNetConfig
+from models import DiceCoefficient, build_loss
+from models.metrics import dice_coefficient
+from models.supervision import training_model
+from models.unet import build_unet
+from models.unet3plus import build_unet3plus
+
+OPTIONS = UNet3PlusConfig(width=4, levels=3, classification=True, normalization="none")
+HEADS = {"logits1", "logits2"}
+
+ignore_keras_copy = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
+)
+
+
+@pytest.fixture
+def network():
+    keras.utils.set_random_seed(0)
+    network = build_unet3plus(OPTIONS, classes=2)
+    network.get_layer("presence_dropout").rate = 0  # so that the loss can be computed a second time
+    return network
+
+
+@pytest.fixture
+def tiles() -> tuple[np.ndarray, np.ndarray]:
+    """Returns images `[4, 16, 16, 3]` and masks `[4, 16, 16, 2]`; the first tile holds no class, the second one."""
+    random = np.random.default_rng(0)
+    masks = (random.uniform(size=(4, 16, 16, 2)) < 0.2).astype(np.float32)
+    masks[0] = masks[1, ..., 0] = 0
+    return random.uniform(0, 255, (4, 16, 16, 3)).astype(np.float32), masks
+
+
+def compiled(network, **kwargs) -> keras.Model:
+    model = training_model(network)
+    model.compile(keras.optimizers.SGD(0.1), build_loss("bce_dice"), jit_compile=False, **kwargs)
+    return model
+
+
+def bce_dice(masks: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Returns the loss of every tile, `[B]`."""
+    p = np.clip(probabilities.astype(np.float64), 1e-7, 1 - 1e-7)
+    bce = -np.mean(masks * np.log(p) + (1 - masks) * np.log(1 - p), axis=(1, 2, 3))
+    return (bce + 1 - np.asarray(dice_coefficient(masks, probabilities))) / 2
+
+
+def test_a_network_with_nothing_besides_is_trained_as_it_is():
+    network = build_unet(UNetConfig(width=4, levels=2), classes=1)
+    assert training_model(network) is network
+
+
+def test_the_training_loss_is_the_mean_over_the_maps_and_the_cross_entropy_of_the_presence(network, tiles):
+    images, masks = tiles
+    model = compiled(network)
+    weights = np.float32([1, 0.5, 0, 2])
+    outputs = [output.numpy() for output in model(images, training=True)]
+    maps = np.mean([bce_dice(masks, output) for output in outputs[:3]], axis=0)
+    holds, presence = masks.max(axis=(1, 2)), outputs[3].astype(np.float64)
+    assert holds.tolist() == [[0, 0], [0, 1], [1, 1], [1, 1]]
+    cross = -np.mean(holds * np.log(presence) + (1 - holds) * np.log(1 - presence), axis=1)
+    loss = model.compute_loss(images, masks, model(images, training=True), weights)
+    assert float(loss) == pytest.approx(np.mean(weights * (maps + cross)), rel=1e-5)
+
+
+def test_the_validation_loss_and_the_metrics_are_those_of_the_probabilities_alone(network, tiles):
+    images, masks = tiles
+    model = compiled(network, weighted_metrics=[DiceCoefficient()])
+    values = model.evaluate(images, masks, batch_size=4, verbose=0, return_dict=True)
+    network.compile("sgd", build_loss("bce_dice"), weighted_metrics=[DiceCoefficient()], jit_compile=False)
+    assert values == pytest.approx(network.evaluate(images, masks, batch_size=4, verbose=0, return_dict=True))
+
+
+def test_a_step_of_fit_moves_the_heads_and_the_networks_own_weights(network, tiles):
+    model = compiled(network)
+    assert {layer.name for layer in model.layers} > HEADS
+    layers = [model.get_layer(name) for name in ("logits0", "logits1", "logits2", "presence_logits", "encoder0_conv0")]
+    before = [layer.get_weights()[0].copy() for layer in layers]
+    own = network.get_layer("encoder0_conv0")
+    history = model.fit(*tiles, batch_size=4, verbose=0)
+    assert list(history.history) == ["loss"]
+    for layer, weights in zip(layers, before, strict=True):
+        assert np.any(layer.get_weights()[0] != weights), f"{layer.name} did not move"
+    np.testing.assert_array_equal(own.get_weights()[0], layers[-1].get_weights()[0])
+
+
+@ignore_keras_copy
+def test_the_saved_network_gives_what_it_gave_and_has_no_heads(network, tiles, tmp_path):
+    images, masks = tiles
+    before = network(images, training=False).numpy()
+    model = compiled(network)
+    np.testing.assert_array_equal(network(images, training=False), before)
+    model.train_on_batch(images, masks)
+    trained = network(images, training=False).numpy()
+    network.save(tmp_path / "network.keras")
+    loaded = keras.models.load_model(tmp_path / "network.keras")
+    np.testing.assert_array_equal(loaded(images, training=False), trained)
+    assert not HEADS & {layer.name for layer in loaded.layers}
+    assert (loaded.side_outputs, loaded.presence) == ([], None)
+    assert loaded.count_params() == network.count_params()
+
+
+@ignore_keras_copy
+def test_weights_saved_in_training_come_back_into_the_network(network, tiles, tmp_path):
+    images, masks = tiles
+    model = compiled(network)
+    model.train_on_batch(images, masks)
+    trained = network(images, training=False).numpy()
+    model.save_weights(tmp_path / "best.weights.h5")
+    model.train_on_batch(images, masks)
+    assert np.any(network(images, training=False).numpy() != trained)
+    model.load_weights(tmp_path / "best.weights.h5")
+    np.testing.assert_array_equal(network(images, training=False), trained)
+
+
+def test_presence_is_learnt_and_then_empties_the_maps_of_empty_tiles(network, tiles):
+    images, masks = tiles
+    images = np.where(masks[..., :1] > 0, 250, np.where(masks[..., 1:] > 0, 20, 120)) + images / 50
+    model = training_model(network)
+    model.compile(keras.optimizers.Adam(1e-2), build_loss("bce_dice"), jit_compile=False)
+    model.fit(images, masks, batch_size=4, epochs=40, verbose=0)
+    presence = keras.Model(network.input, network.presence)(images).numpy()
+    assert ((presence >= 0.5) == masks.max(axis=(1, 2))).all()
+    probabilities = network(images, training=False).numpy()
+    assert (probabilities.max(axis=(1, 2)) > 0).tolist() == (masks.max(axis=(1, 2)) > 0).tolist()

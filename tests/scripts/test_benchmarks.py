@@ -1,0 +1,47 @@
+"""The benchmarks as commands: the keys that others read, and what each takes."""
+
+import json
+
+import pytest
+
+FAST = (
+    "--config=configs/demo.py",
+    "--config.model.network=fast",
+    "--config.model.fast.widths=(8,8)",
+    "--config.data.tile=32",
+    "--config.data.stride=32",
+    "--config.train.batch_size=2",
+    "--config.train.precision=mixed_bfloat16",
+)
+
+
+def test_train_measures_the_step_the_loop_around_it_and_the_normalisation(run, tmp_path):
+    done = run("benchmark", "train", *FAST, f"--json={tmp_path / 'numbers.json'}")
+    assert done.returncode == 0, done.stderr
+    numbers = json.loads((tmp_path / "numbers.json").read_text())
+    assert numbers["benchmark"] == "train"
+    assert numbers["overhead_over_step"] > -1
+    assert numbers["crops_per_second"] == pytest.approx(2 * numbers["steps_per_second"])
+    assert numbers["keras_normalization_over_ours"] > 0
+    _, *rows = numbers["table"]
+    assert [row[0] for row in rows] == [
+        "step, mixed_bfloat16",
+        "fit, mixed_bfloat16",
+        "step, float32",
+        "step, mixed_bfloat16, Keras' norm.",
+        "step, float32, Keras' norm.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("train", "--source=/somewhere"), "benchmark train takes no --source."),
+        (("shard",), "benchmark shard takes a --source."),
+        (("trian",), "name one benchmark of shard, train; received 'trian'."),
+    ],
+)
+def test_a_wrong_command_is_answered_in_a_line(run, arguments, expected):
+    done = run("benchmark", *arguments, "--config=configs/demo.py")
+    assert done.returncode == 2
+    assert done.stderr == f"error: {expected}\n"
