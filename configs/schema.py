@@ -114,6 +114,7 @@ class TrainConfig:
         Ampere) or "mixed_float16" (older GPUs; the loss is scaled). Weights and probabilities are float32 with each,
         and a saved network keeps its precision.
       loss: name of the loss in `models.losses`.
+      metrics: of training and validation tiles, by their names in `models.metrics`; of several classes also each one.
       optimizer: "adam" or "adamw".
       learning_rate: of the first step.
       schedule: "constant", or "cosine" (to zero at the last step of the last epoch).
@@ -148,6 +149,7 @@ class TrainConfig:
     batch_size: int = 8
     precision: Precision = "float32"
     loss: str = "bce_dice"
+    metrics: tuple[str, ...] = ("dice_coef",)
     optimizer: Literal["adam", "adamw"] = "adamw"
     learning_rate: float = 1e-3
     schedule: Literal["constant", "cosine"] = "cosine"

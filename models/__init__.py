@@ -10,6 +10,7 @@ from models.metrics import METRICS, DiceCoefficient, build_metrics
 from models.network import Network
 from models.precision import precision_policy
 from models.registry import NETWORKS, build_network
+from models.supervision import training_model
 
 __all__ = [
     "METRICS",
@@ -21,4 +22,5 @@ __all__ = [
     "build_network",
     "fold_normalization",
     "precision_policy",
+    "training_model",
 ]

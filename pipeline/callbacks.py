@@ -99,20 +99,24 @@ class BestWeights(keras.callbacks.Callback):
 class Previews(keras.callbacks.Callback):
     """Draws a few validation tiles with true and predicted contours after each epoch."""
 
-    def __init__(self, folder: Path, tiles: list[tuple[np.ndarray, np.ndarray]], threshold: float):
+    def __init__(
+        self, folder: Path, network: keras.Model, tiles: list[tuple[np.ndarray, np.ndarray]], threshold: float
+    ):
         """Args:
         folder: for `epoch_NNN.png`.
+        network: that is trained.
         tiles: images float32 `[T, T, 3]` and masks `[T, T, C]`, at least one.
         threshold: from which probability a pixel is drawn as lesion.
         """
         super().__init__()
         self.folder = folder
+        self.network = network
         self.images, self.masks = (np.stack(part) for part in zip(*tiles, strict=True))
         self.threshold = threshold
 
     def on_epoch_end(self, epoch, logs=None):
         probabilities = np.concatenate(
-            [keras.ops.convert_to_numpy(self.model(image[None], training=False)) for image in self.images]
+            [keras.ops.convert_to_numpy(self.network(image[None], training=False)) for image in self.images]
         )
         sheet = []
         for image, mask, probability in zip(self.images, self.masks, probabilities, strict=True):
@@ -125,9 +129,11 @@ class Previews(keras.callbacks.Callback):
 
 
 def _draw_curves(rows: list[dict[str, float]]) -> matplotlib.figure.Figure:
-    figure = matplotlib.figure.Figure(figsize=(12, 3.6), layout="constrained")
+    """Draws each quantity of the rows, a line for training and one for validation."""
+    names = [name for name in rows[0] if not name.startswith("val_") and name not in ("epoch", "seconds")]
     epochs = [row["epoch"] for row in rows]
-    for axes, name in zip(figure.subplots(1, 3), ("loss", "dice_coef", "learning_rate"), strict=True):
+    figure = matplotlib.figure.Figure(figsize=(4 * len(names), 3.6), layout="constrained")
+    for axes, name in zip(figure.subplots(1, len(names)), names, strict=True):
         for column, label in ((name, "training"), (f"val_{name}", "validation")):
             if column in rows[0]:
                 axes.plot(epochs, [row[column] for row in rows], marker=".", label=label)

@@ -13,8 +13,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from configs import Config, InputError, TrainConfig
-from models import DiceCoefficient, Network, build_loss, build_network, precision_policy
+from configs import Config, InputError
+from models import Network, build_loss, build_metrics, build_network, precision_policy, training_model
 from pipeline.callbacks import BestWeights, HistoryFiles, PaddedValidationLoss, Previews, StopOnDivergence
 from pipeline.input import training_batches, validation_batches
 from pipeline.reading import RecordSet, choose_cache, damage_named, open_records
@@ -31,7 +31,8 @@ class TrainingRun:
       workdir: where everything is written.
       sets: the records.
       cache: says where tiles wait in memory, and why.
-      network: compiled.
+      network: whose weights are trained.
+      model: what is fitted: the network, or with it what only training needs (`models.supervision`); compiled.
       training: endless stream of batches.
       validation: finite batches, or None where the records have no validation tiles.
       steps: batches an epoch.
@@ -43,6 +44,7 @@ class TrainingRun:
     sets: list[RecordSet]
     cache: str
     network: Network
+    model: keras.Model
     training: tf.data.Dataset
     validation: tf.data.Dataset | None
     steps: int
@@ -73,6 +75,7 @@ def prepare(config: Config, records: Sequence[Path], workdir: Path) -> TrainingR
     keras.utils.set_random_seed(config.train.seed)
     with precision_policy(config.train.precision):
         network = build_network(config.model, len(config.data.classes))
+        model = training_model(network)
     check_tile(network, config.data.tile, "data.tile")
     check_tile(network, config.train.crop or config.data.tile, "train.crop")
     check_tile(network, config.segment.tile or config.data.tile, "segment.tile")
@@ -89,8 +92,10 @@ def prepare(config: Config, records: Sequence[Path], workdir: Path) -> TrainingR
         if config.train.validation_steps is not None:
             validation_steps = min(validation_steps, config.train.validation_steps)
             validation = validation.take(validation_steps)
-    _compile(network, config.train, steps)
-    return TrainingRun(config, workdir, sets, cache_words, network, training, validation, steps, validation_steps)
+    _compile(model, config, steps)
+    return TrainingRun(
+        config, workdir, sets, cache_words, network, model, training, validation, steps, validation_steps
+    )
 
 
 def fit(run: TrainingRun, *, verbose: int) -> Path:
@@ -110,7 +115,7 @@ def fit(run: TrainingRun, *, verbose: int) -> Path:
     write_text(workdir / "environment.json", json.dumps(_environment(run), indent=2) + "\n")
     best = BestWeights(workdir / "checkpoints" / "best.weights.h5")
     with damage_named(run.sets):
-        run.network.fit(
+        run.model.fit(
             run.training,
             epochs=config.train.epochs,
             steps_per_epoch=run.steps,
@@ -125,7 +130,7 @@ def fit(run: TrainingRun, *, verbose: int) -> Path:
             shuffle=False,  # the stream shuffles
             verbose=verbose,
         )
-    run.network.load_weights(best.path)
+    run.model.load_weights(best.path)
     splits: dict[str, list[str]] = {}
     for one in run.sets:
         for name, split in one.index.splits.items():
@@ -134,7 +139,8 @@ def fit(run: TrainingRun, *, verbose: int) -> Path:
     return workdir / "model"
 
 
-def _compile(network: Network, train: TrainConfig, steps: int) -> None:
+def _compile(model: keras.Model, config: Config, steps: int) -> None:
+    train = config.train
     rate: float | keras.optimizers.schedules.LearningRateSchedule = train.learning_rate
     if train.schedule == "cosine":
         rate = keras.optimizers.schedules.CosineDecay(train.learning_rate, decay_steps=train.epochs * steps)
@@ -144,10 +150,13 @@ def _compile(network: Network, train: TrainConfig, steps: int) -> None:
         optimizer = keras.optimizers.AdamW(rate, weight_decay=train.weight_decay, clipvalue=train.clipvalue)
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     loss = build_loss(train.loss)
-    network.compile(
+    model.compile(
         optimizer=optimizer,
         loss=loss,
-        weighted_metrics=[DiceCoefficient(), keras.metrics.MeanMetricWrapper(loss.call, name=train.loss)],
+        weighted_metrics=[
+            *build_metrics(train.metrics, config.data.classes),
+            keras.metrics.MeanMetricWrapper(loss.call, name=train.loss),
+        ],
         jit_compile=False,  # XLA is about twice slower than oneDNN's kernels on a CPU
     )
 
@@ -169,7 +178,7 @@ def _optional_callbacks(run: TrainingRun) -> list[keras.callbacks.Callback]:
         tiles = run.validation.unbatch().filter(lambda image, mask, weight: tf.reduce_any(mask > 0))
         examples = [(image, mask) for image, mask, _ in tiles.take(train.previews).as_numpy_iterator()]
         if examples:
-            callbacks.append(Previews(run.workdir / "previews", examples, run.config.evaluate.threshold))
+            callbacks.append(Previews(run.workdir / "previews", run.network, examples, run.config.evaluate.threshold))
     return callbacks
 
 

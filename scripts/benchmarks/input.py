@@ -41,15 +41,17 @@ CORES = os.cpu_count() or 1
 FULL = AugmentConfig(**dict.fromkeys(AUGMENTATIONS, 1.0))  # type: ignore[arg-type]
 
 TITLE = """\
-{count} training tiles of {tile}, whole, in batches of {batch_size}; {repeats} turns, {tiles} tiles each, {cores} cores
+{count} training tiles of {tile}, whole, in batches of {batch_size}; {repeats} turns of {tiles} tiles, {cores} cores
 bare decode: image and mask of the same tiles from their bytes in memory, a thread a core, and nothing else
-with NAME: that augmentation alone, always, on decoded tiles; added: what it takes of one core, ms a tile
-every augmentation: all {augmentations} of them, always; as configured: by the probabilities of the config
-fit: keras.Model.fit of a network that does nothing; memory: the peak of a process with nothing else, {epochs} epochs
+uncached and cache …: the stream without augmentation; as configured: uncached, with that of the config
+every augmentation: uncached, all {augmentations}, always; from memory: the same with decoded tiles
+with NAME: decoded tiles, that augmentation alone, always; added ms: what it takes of a core, for each tile
+fit: keras.Model.fit of a network that does nothing; peak MB: of a process with nothing else, over {epochs} epochs
 memory_growth_mb: from the peak of epoch 2 to that of epoch {epochs}, uncached
-input_wait_share: share of the training steps' time in which they are blocked in next(iterator), {cache}
-step_slowdown_share: 1 - (step with a batch that lies ready) / (step with the stream), so with what input takes of the
-cores as well; both over {blocks} blocks of {steps} steps of {step_seconds:.2f} s, as configured"""
+input_wait_share: share of the time of training steps in which they are blocked in next(iterator), as configured
+step_slowdown_share: 1 - (step with a batch that lies ready) / (step with the stream), which holds that wait and, where
+  they share the cores, the work of the stream; both over {blocks} blocks of {steps} steps of {step_seconds:.2f} s
+  ({cache})"""
 
 SecondsATile = dict[str, list[float]]  # of each turn, by what was timed
 
@@ -112,20 +114,19 @@ def measure(config: Config, **folder: Path) -> Result:
         blocks=BLOCKS,
         **wait._asdict(),
     )
-    bare, full = streams["bare decode"], streams["every augmentation"]
-    ours = fits["uncached"]
+    bare, uncached, full = (streams[name] for name in ("bare decode", "uncached", "every augmentation"))
     return Result(
         title=title,
         columns=["", "tiles/s", "a core", "of bare decode", "added ms", "peak MB"],
         rows=_rows(streams, augmented, fits, memory),
         keys={
-            "share_of_decode": median_ratio(bare, streams["uncached"]),
+            "share_of_decode": median_ratio(bare, uncached),
             "augmented_tiles_per_second_per_core": 1 / statistics.median(full) / CORES,
             "input_wait_share": wait.blocked,
             "step_slowdown_share": wait.slowdown,
-            "uncached_tiles_per_second": 1 / statistics.median(streams["uncached"]),
-            "uncached_over_pydataset": median_ratio(fits["PyDataset and OpenCV"], ours),
-            "uncached_over_numpy": median_ratio(fits["NumPy arrays"], ours),
+            "uncached_tiles_per_second": 1 / statistics.median(uncached),
+            "uncached_over_pydataset": median_ratio(fits["PyDataset and OpenCV"], fits["uncached"]),
+            "uncached_over_numpy": median_ratio(fits["NumPy arrays"], fits["uncached"]),
             "memory_growth_mb": memory["uncached"].peaks[-1] - memory["uncached"].peaks[1],
             "peak_memory_mb": {name: round(max(taken.peaks)) for name, taken in memory.items()},
             "tensorflow_memory_mb": round(memory["uncached"].before),
@@ -194,6 +195,7 @@ def _time_streams(one: RecordSet, train: TrainConfig, augment: AugmentConfig) ->
         **{name: stream(ways.UNTOUCHED, cache=cache) for name, cache in ways.STREAMS.items()},
         "as configured": stream(augment),
         "every augmentation": stream(FULL),
+        "every augmentation, from memory": training_batches([_first_shards(one, 0)], train, FULL, cache="decoded"),
     }
     sides = {name: partial(_seconds_a_tile, dataset, train.batch_size) for name, dataset in batches.items()}
     return take_turns(sides, repeats=REPEATS)
