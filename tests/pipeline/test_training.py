@@ -359,8 +359,7 @@ def test_previews_draw_the_truth_green_and_the_prediction_magenta(tmp_path):
     found = np.zeros((32, 32, 1), np.float32)
     found[18:28, 16:30] = 0.7
     tiles = tf.data.Dataset.from_tensors((np.full((32, 32, 3), 100, np.float32), mask))
-    previews = Previews(tmp_path, tiles, threshold=0.6)
-    previews.set_model(lambda images, training: tf.constant(found[None]))
+    previews = Previews(tmp_path, lambda images, training: tf.constant(found[None]), tiles, threshold=0.6)
     previews.on_epoch_end(6)
     drawn = cv2.imread(str(tmp_path / "epoch_007.png"))[..., ::-1]
     green, magenta = (np.argwhere((drawn == color).all(axis=-1)) for color in ((80, 255, 80), (255, 80, 255)))
