@@ -170,8 +170,12 @@ def _times(
     mask = tf.cast(tf.random.stateless_uniform((1, tile, tile, classes), seed=(0, 0)) < 0.01, tf.float32)
     model = training_model(network)
     model.compile(keras.optimizers.AdamW(1e-4), build_loss("bce_dice"), jit_compile=False)
-    seconds = take_turns(
-        {"forward": lambda: forward(image).numpy(), "training": lambda: model.train_on_batch(image, mask)},
-        repeats=REPEATS,
-    )
+
+    def run_forward() -> None:
+        forward(image).numpy()  # which waits for a GPU
+
+    def train() -> None:
+        model.train_on_batch(image, mask)
+
+    seconds = take_turns({"forward": run_forward, "training": train}, repeats=REPEATS)
     return {name: statistics.median(times) for name, times in seconds.items()}

@@ -100,9 +100,11 @@ def _steps(config: Config, side: Side, images: tf.Tensor, masks: tf.Tensor) -> C
     )
     if side.loop:
         batches = tf.data.Dataset.from_tensors((images, masks)).repeat()
-        return lambda: model.fit(
-            batches, steps_per_epoch=STEPS, shuffle=False, verbose=0, callbacks=[StopOnDivergence()]
-        )
+
+        def fit() -> None:
+            model.fit(batches, steps_per_epoch=STEPS, shuffle=False, verbose=0, callbacks=[StopOnDivergence()])
+
+        return fit
     model.optimizer.build(model.trainable_variables)
 
     @tf.function(autograph=False)

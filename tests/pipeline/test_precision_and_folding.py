@@ -54,7 +54,7 @@ def test_a_training_in_each_precision_leaves_a_model_that_keeps_it(trained_in, p
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_the_precision_does_not_outlast_the_network(fast, records_set, tmp_path, precision):
-    run = prepare(with_precision(fast, precision), records_set.folder, tmp_path)
+    run = prepare(with_precision(fast, precision), [records_set.folder], tmp_path)
     assert run.network.get_layer("stem").dtype_policy.name == precision
     assert keras.layers.Dense(1).dtype_policy.name == "float32"
 
@@ -62,7 +62,7 @@ def test_the_precision_does_not_outlast_the_network(fast, records_set, tmp_path,
 def test_float16_scales_its_loss_and_the_others_do_not(fast, records_set, tmp_path):
     scaled = {}
     for precision in PRECISIONS:
-        optimizer = prepare(with_precision(fast, precision), records_set.folder, tmp_path).network.optimizer
+        optimizer = prepare(with_precision(fast, precision), [records_set.folder], tmp_path).model.optimizer
         scaled[precision] = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
     assert scaled == {"float32": False, "mixed_bfloat16": False, "mixed_float16": True}
 

@@ -36,9 +36,14 @@ def test_train_measures_the_step_the_loop_around_it_and_the_normalisation(run, t
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (("train", "--source=/somewhere"), "benchmark train takes no --source."),
-        (("shard",), "benchmark shard takes a --source."),
-        (("trian",), "name one benchmark of shard, train; received 'trian'."),
+        (("train", "--source=/somewhere"), "benchmark train takes no folder; received --source."),
+        (("shard",), "benchmark shard takes --source; received none."),
+        (("shard", "--records=/somewhere"), "benchmark shard takes --source; received --records."),
+        (
+            ("input", "--source=/somewhere", "--records=/there"),
+            "benchmark input takes --records or --source; received --source and --records.",
+        ),
+        (("trian",), "name one benchmark of shard, input, train; received 'trian'."),
     ],
 )
 def test_a_wrong_command_is_answered_in_a_line(run, arguments, expected):
