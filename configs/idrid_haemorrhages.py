@@ -35,6 +35,7 @@ def get_config() -> Config:
             epochs=40,
             steps_per_epoch=167,
             batch_size=8,
+            precision="mixed_bfloat16",  # on a CPU or GPU without it, float32 is faster
             crop=384,
             balance="photograph",
             lesion_pixel_share=0.3,

@@ -1,4 +1,4 @@
-"""What several networks are built of: normalisation by name, the check of an activation, bilinear enlarging."""
+"""What several networks are built of: normalisation by name, the check of an activation, two ways to enlarge."""
 
 import math
 
@@ -6,7 +6,7 @@ import keras
 from keras import layers, ops
 
 from configs import InputError
-from models.normalization import MOMENTUM
+from models.normalization import FusedBatchNormalization
 from models.saving import PACKAGE
 
 GROUP = 8  # channels
@@ -22,7 +22,7 @@ def normalize(x: keras.KerasTensor, normalization: str, *, name: str, scale: boo
       scale: whether it learns a factor a channel beside the shift.
     """
     if normalization == "batch":
-        return layers.BatchNormalization(momentum=MOMENTUM, scale=scale, name=name)(x)
+        return FusedBatchNormalization(scale=scale, name=name)(x)
     if normalization == "group":
         groups = x.shape[-1] // math.gcd(x.shape[-1], GROUP)
         return layers.GroupNormalization(groups=groups, scale=scale, name=name)(x)
@@ -78,3 +78,18 @@ class Enlarge(keras.layers.Layer):
         """Returns the `factor` maps whose pixels lie side by side in the place of each of x."""
         places = [(number + 0.5) / self.factor - 0.5 for number in range(self.factor)]  # in pixels from x's
         return [x + abs(place) * ((after if place > 0 else before) - x) for place in places]
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class DepthToSpace(keras.layers.Layer):
+    """Lays `[B, h, w, b * b * C]` out as `[B, b * h, b * w, C]`: channel (b dy + dx) C + c becomes pixel (dy, dx)."""
+
+    def __init__(self, block: int, **kwargs):
+        super().__init__(**kwargs)
+        self.block = block
+
+    def call(self, maps):
+        return ops.depth_to_space(maps, self.block, data_format="channels_last")
+
+    def get_config(self):
+        return {**super().get_config(), "block": self.block}

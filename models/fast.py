@@ -8,13 +8,13 @@ moving statistics of the normalisations.
 """
 
 import keras
-from keras import layers, ops
+from keras import layers
 
 from configs import FastConfig, PreprocessConfig
+from models.blocks import DepthToSpace
 from models.local_contrast import LocalContrast
 from models.network import AS_IT_IS, Network, image_input
 from models.normalization import FusedBatchNormalization
-from models.saving import PACKAGE
 
 HEAD_WIDTH = 32
 
@@ -93,18 +93,3 @@ def _normalization(x: keras.KerasTensor, options: FastConfig, name: str, gamma_i
 
 def _activation(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
     return layers.Activation("relu", name=name)(x)
-
-
-@keras.saving.register_keras_serializable(PACKAGE)
-class DepthToSpace(keras.layers.Layer):
-    """Lays `[B, h, w, b * b * C]` out as `[B, b * h, b * w, C]`: channel (b dy + dx) C + c becomes pixel (dy, dx)."""
-
-    def __init__(self, block: int, **kwargs):
-        super().__init__(**kwargs)
-        self.block = block
-
-    def call(self, maps):
-        return ops.depth_to_space(maps, self.block, data_format="channels_last")
-
-    def get_config(self):
-        return {**super().get_config(), "block": self.block}

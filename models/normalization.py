@@ -23,6 +23,7 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
     Args:
       momentum: of the moving averages.
       epsilon: added to the variance.
+      scale: whether it learns a factor a channel beside the shift.
       gamma_initializer: of the factors; "zeros" for the last normalisation of a residual block.
 
     Example:
@@ -32,10 +33,19 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
       (True, True)
     """
 
-    def __init__(self, *, momentum: float = MOMENTUM, epsilon: float = 1e-3, gamma_initializer="ones", **kwargs):
+    def __init__(
+        self,
+        *,
+        momentum: float = MOMENTUM,
+        epsilon: float = 1e-3,
+        scale: bool = True,
+        gamma_initializer="ones",
+        **kwargs,
+    ):
         super().__init__(
             momentum=momentum,
             epsilon=epsilon,
+            scale=scale,
             gamma_initializer=gamma_initializer,
             # Of Keras' own computation. The other backends refuse the word.
             synchronized=keras.backend.backend() == "tensorflow",
@@ -51,7 +61,7 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
 
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=inputs,
-            scale=self.gamma,
+            scale=self.gamma if self.scale else tf.ones_like(self.beta),
             offset=self.beta,
             mean=tf.zeros([0]) if training else self.moving_mean,
             variance=tf.zeros([0]) if training else self.moving_variance,
@@ -67,7 +77,7 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
 
     def get_config(self):
         config = super().get_config()
-        return {name: config[name] for name in ("name", "trainable", "dtype", "momentum", "epsilon")} | {
+        return {name: config[name] for name in ("name", "trainable", "dtype", "momentum", "epsilon", "scale")} | {
             "gamma_initializer": config["gamma_initializer"]
         }
 

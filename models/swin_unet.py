@@ -11,7 +11,7 @@ import numpy as np
 from keras import layers, ops
 
 from configs import PreprocessConfig, SwinUNetConfig
-from models.fast import DepthToSpace
+from models.blocks import DepthToSpace
 from models.network import AS_IT_IS, Network, image_input, probability_head
 from models.saving import PACKAGE
 

@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> int:
         raise InputError(f"name one benchmark of {', '.join(BENCHMARKS)}; received {' '.join(arguments)!r}.")
     name, config = arguments[0], command.config()
     folders = _folders(name)
-    if name == "train":
+    if name in ("input", "train"):
         allocator.restart_with_settings()  # as scripts.train does
     with command.quiet_start():
         from scripts.benchmarks.measuring import machine

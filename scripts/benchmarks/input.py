@@ -149,13 +149,13 @@ def _measure_wait(config: Config, records: Path) -> Wait:
     def train(batches: Iterable[Any], steps: int) -> tuple[float, float]:
         """Returns the seconds of the steps, but for the first, in which a stream starts, and of waiting in them."""
         iterator = iter(batches)
-        run.network.train_on_batch(*next(iterator))
+        run.model.train_on_batch(*next(iterator))
         waited, began = 0.0, time.perf_counter()
         for _ in range(steps):
             asked = time.perf_counter()
             image, mask = next(iterator)
             waited += time.perf_counter() - asked
-            run.network.train_on_batch(image, mask)
+            run.model.train_on_batch(image, mask)
         return time.perf_counter() - began, waited
 
     def with_stream() -> float:
@@ -177,10 +177,10 @@ def _measure_wait(config: Config, records: Path) -> Wait:
 
 
 def _first_shards(one: RecordSet, most_bytes: float) -> RecordSet:
-    """Returns the set with as many of its training shards as take at most so many bytes decoded, but at least one."""
+    """Returns the set with the first training shards that take at most so many bytes decoded, but at least a tile."""
     index, train = one.index, one.index.splits["train"]
-    sizes = itertools.accumulate(shard.records * index.data.tile**2 * 4 for shard in train.shards)
-    shards = train.shards[: max(sum(size <= most_bytes for size in sizes), 1)]
+    sizes = list(itertools.accumulate(shard.records * index.data.tile**2 * 4 for shard in train.shards))
+    shards = train.shards[: max(sum(size <= most_bytes for size in sizes), sizes.count(0) + 1)]
     tiles = sum(shard.records for shard in shards)
     ends = itertools.accumulate(index.cases[name].tiles for name in train.cases)
     cases = [name for name, end in zip(train.cases, ends, strict=True) if end <= tiles]

@@ -8,7 +8,8 @@ import pytest
 
 from configs import FastConfig, InputError, PreprocessConfig
 from models import Network, build_loss
-from models.fast import DepthToSpace, build_fast
+from models.blocks import DepthToSpace
+from models.fast import build_fast
 from models.local_contrast import LocalContrast
 from models.normalization import MOMENTUM, FusedBatchNormalization
 

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from configs import InputError, SwinUNetConfig
-from models.fast import DepthToSpace
+from models.blocks import DepthToSpace
 from models.swin_unet import (
     SpaceToDepth,
     WindowAttention,
