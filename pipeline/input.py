@@ -3,7 +3,7 @@
 Training is an endless stream whose element k depends on (seed, k) alone, so that it can start anywhere.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
@@ -41,9 +41,13 @@ def training_batches(
     Raises:
       InputError: a shard that is not the one in the index, or shares that leave nothing to show.
     """
-    elements = training_elements(sets, train, augmentation, start=start, cache=cache)
-    pairs = elements.map(lambda element: (element["image"], element["mask"]))
-    batches = pairs.batch(train.batch_size, drop_remainder=True)
+    show = _element_maker(sets, train, augmentation, cache)
+
+    def pair(k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        element = show(k)
+        return element["image"], element["mask"]
+
+    batches = _from(start).map(pair, AUTOTUNE, deterministic=True).batch(train.batch_size, drop_remainder=True)
     if device is None:
         return batches.prefetch(AUTOTUNE)
     return batches.apply(tf.data.experimental.prefetch_to_device(device, AHEAD))  # must come last
@@ -63,6 +67,16 @@ def training_elements(
       Dictionaries: "k" int64; "target" int64 `[6]`, the fields of `pipeline.sampling.Target`; "origin" int32 `[2]`, of
       the crop in its tile; "image" float32 0..255 `[S, S, 3]`; "mask" float32 0/1 `[S, S, C]`.
     """
+    return _from(start).map(_element_maker(sets, train, augmentation, cache), AUTOTUNE, deterministic=True)
+
+
+def _from(start: int) -> tf.data.Dataset:
+    return tf.data.Dataset.range(start, tf.int64.max)
+
+
+def _element_maker(
+    sets: Sequence[RecordSet], train: TrainConfig, augmentation: AugmentConfig, cache: Cache
+) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
     reader = TileReader(sets, "train", cache)
     sampler = make_sampler(sets, train)
     side = train.crop or sets[0].index.data.tile
@@ -75,7 +89,7 @@ def training_elements(
         image, mask = augment(image, mask, seed, augmentation, Crop(origin, side))
         return {"k": k, "target": tf.stack(target), "origin": origin, "image": image, "mask": mask}
 
-    return tf.data.Dataset.range(start, tf.int64.max).map(show, num_parallel_calls=AUTOTUNE, deterministic=True)
+    return show
 
 
 def validation_batches(
