@@ -12,7 +12,7 @@ from absl import flags
 
 from configs import InputError
 from records import write_text
-from scripts import allocator, command
+from scripts import command
 
 BENCHMARKS = ("shard", "train")
 OF_A_SOURCE = ("shard",)
@@ -29,8 +29,6 @@ def main(arguments: list[str]) -> int:
     if (chosen in OF_A_SOURCE) != (_SOURCE.value is not None):
         raise InputError(f"benchmark {chosen} takes {'a' if chosen in OF_A_SOURCE else 'no'} --source.")
     config = command.config()
-    if chosen == "train":
-        allocator.restart_with_settings()  # as scripts.train does
     with command.quiet_start():
         from scripts.benchmarks.measuring import machine
 
