@@ -13,7 +13,7 @@ from absl import flags
 
 from configs import InputError
 from records import write_text
-from scripts import allocator, command
+from scripts import command
 
 # The folder that each measures, or one of two.
 BENCHMARKS: dict[str, tuple[str, ...]] = {"shard": ("source",), "input": ("records", "source"), "train": ()}
@@ -31,8 +31,6 @@ def main(arguments: list[str]) -> int:
         raise InputError(f"name one benchmark of {', '.join(BENCHMARKS)}; received {' '.join(arguments)!r}.")
     name, config = arguments[0], command.config()
     folders = _folders(name)
-    if name in ("input", "train"):
-        allocator.restart_with_settings()  # as scripts.train does
     with command.quiet_start():
         from scripts.benchmarks.measuring import machine
 

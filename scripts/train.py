@@ -10,7 +10,7 @@ from absl import flags
 
 from configs import InputError
 from records import make_folder
-from scripts import allocator, command
+from scripts import command
 
 _RECORDS = flags.DEFINE_multi_string(
     "records", None, "Folder that python -m scripts.shard wrote; given again, the sets are mixed.", required=True
@@ -25,7 +25,6 @@ def main(_: list[str]) -> int:
     workdir = Path(_WORKDIR.value)
     if (workdir / "config.json").exists() and not _OVERWRITE.value:
         raise InputError(f"--workdir={workdir}: holds a run already; name another folder or add --overwrite.")
-    allocator.restart_with_settings()
     with command.quiet_start():
         from pipeline import training
 
