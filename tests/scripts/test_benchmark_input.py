@@ -14,7 +14,6 @@ from configs import Config, DataConfig, ModelConfig, TrainConfig, UNetConfig
 from pipeline.input import training_batches
 from pipeline.reading import RecordSet, open_records
 from records import find_cases
-from scripts.allocator import SETTINGS
 from scripts.benchmarks import input as benchmark
 from scripts.benchmarks import ways
 from scripts.benchmarks.shard import shard_cases
@@ -62,7 +61,7 @@ def tiles(one) -> list[tuple[np.ndarray, np.ndarray]]:
 def test_the_command_runs_to_its_end_and_leaves_the_keys_that_others_read(source, tmp_path):
     (tmp_path / "config.json").write_text(CONFIG.to_json())
     arguments = ["input", f"--config={tmp_path / 'config.json'}", f"--source={source}", f"--json={tmp_path / 'json'}"]
-    environment = {**os.environ, **SETTINGS, "PYTHONPATH": str(ROOT)}  # the settings spare it a second start
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     words = [sys.executable, "-c", PROGRAM, *arguments]
     done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
