@@ -46,14 +46,15 @@ def augment(
       crop: what is shown of the tile, before it is moved; movements reach beyond it. None: all.
 
     Returns:
-      float32 image 0..255 `[side, side, 3]` and mask 0/1 `[side, side, C]`.
+      image 0..255 `[side, side, 3]`, float32 where anything may change but the places of its pixels, else of the dtype
+      it had; mask 0/1 `[side, side, C]` of the dtype it had.
     """
     crop = crop or Crop(tf.zeros([2], tf.int32), image.shape[0])
     permute = functools.partial(_permute, image, mask, crop, seed, config)
     warps = [fires(seed, config, name) for name in WARPS if getattr(config, name)]
     if warps:
         warp = functools.partial(_warp, image, mask, crop, seed, config)
-        image, mask = tf.cond(tf.reduce_any(warps), warp, permute)
+        image, mask = tf.cond(tf.reduce_any(warps), warp, lambda: _in_float32(*permute()))
     else:
         image, mask = permute()
     return recolor(image, seed, config), mask
@@ -63,10 +64,7 @@ def _permute(
     image: tf.Tensor, mask: tf.Tensor, crop: Crop, seed: tf.Tensor, config: AugmentConfig
 ) -> tuple[tf.Tensor, tf.Tensor]:
     begin = tf.pad(crop.origin, [[0, 1]])
-    image, mask = (
-        tf.cast(tf.slice(picture, begin, [crop.side, crop.side, picture.shape[-1]]), tf.float32)
-        for picture in (image, mask)
-    )
+    image, mask = (tf.slice(one, begin, [crop.side, crop.side, one.shape[-1]]) for one in (image, mask))
     if not any(getattr(config, name) for name in PERMUTATIONS):
         return image, mask
     transposed, from_below, from_right = _draw_pose(seed, config)
@@ -77,6 +75,10 @@ def _permute(
         return tf.ensure_shape(tf.reverse(tf.transpose(picture, axes), reversed_axes), picture.shape)
 
     return moved(image), moved(mask)
+
+
+def _in_float32(image: tf.Tensor, mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    return tf.cast(image, tf.float32), mask
 
 
 def _warp(
@@ -95,7 +97,7 @@ def _warp(
     moved_image = tf.image.crop_and_resize(image[None], boxes, tf.zeros([side * side], tf.int32), [1, 1])
     # Exact in float32 for tiles of up to 4,096 pixels.
     nearest = tf.cast(tf.linalg.matvec(tf.round(points * (tile - 1)), [float(tile), 1.0]), tf.int32)
-    moved_mask = tf.cast(tf.gather(tf.reshape(mask, [tile * tile, -1]), nearest), tf.float32)
+    moved_mask = tf.gather(tf.reshape(mask, [tile * tile, -1]), nearest)
     return tf.reshape(moved_image, [side, side, 3]), tf.reshape(moved_mask, [side, side, mask.shape[-1]])
 
 

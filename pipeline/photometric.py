@@ -24,20 +24,22 @@ def recolor(image: tf.Tensor, seed: tf.Tensor, config: AugmentConfig) -> tf.Tens
     """Changes light, colours and sharpness.
 
     Args:
-      image: float32 RGB 0..255 `[T, T, 3]`, T known.
+      image: RGB 0..255 `[T, T, 3]`, T known, uint8 or float32.
       seed: int64 `[2]`.
       config: probabilities and ranges. An augmentation of probability 0 is not built.
 
     Returns:
-      The same shape, range and dtype.
+      The same shape and range, float32; without any augmentation the image as it is.
     """
-    before = image
+    if not any(getattr(config, name) for names, _ in _CHANGES for name in names):
+        return image
+    image = tf.cast(image, tf.float32)
     for names, change in _CHANGES:
         used = [fires(seed, config, name) for name in names if getattr(config, name)]
         if used:
             changed = functools.partial(change, image, seed, config)
             image = tf.cond(tf.reduce_any(used), changed, functools.partial(tf.identity, image))
-    return image if image is before else tf.clip_by_value(image, 0.0, 255.0)
+    return tf.clip_by_value(image, 0.0, 255.0)
 
 
 def _illuminate(image: tf.Tensor, seed: tf.Tensor, config: AugmentConfig) -> tf.Tensor:

@@ -114,7 +114,7 @@ def measure(config: Config, **folder: Path) -> Result:
         blocks=BLOCKS,
         **wait._asdict(),
     )
-    bare, uncached, full = (streams[name] for name in ("bare decode", "uncached", "every augmentation"))
+    bare, uncached, full = (streams[name] for name in ("bare decode", "uncached", "every augmentation, from memory"))
     return Result(
         title=title,
         columns=["", "tiles/s", "a core", "of bare decode", "added ms", "peak MB"],
