@@ -44,7 +44,8 @@ TITLE = """\
 {count} training tiles of {tile}, whole, in batches of {batch_size}; {repeats} turns of {tiles} tiles, {cores} cores
 bare decode: image and mask of the same tiles from their bytes in memory, a thread a core, and nothing else
 uncached and cache …: the stream without augmentation; as configured: uncached, with that of the config
-every augmentation: uncached, all {augmentations}, always; from memory: the same with decoded tiles
+every augmentation: uncached, all {augmentations}, always; from memory: the same with decoded tiles, and
+augmented_tiles_per_second_per_core
 with NAME: decoded tiles, that augmentation alone, always; added ms: what it takes of a core, for each tile
 fit: keras.Model.fit of a network that does nothing; peak MB: of a process with nothing else, over {epochs} epochs
 memory_growth_mb: from the peak of epoch 2 to that of epoch {epochs}, uncached
