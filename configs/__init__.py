@@ -17,7 +17,8 @@ from configs.networks import (
     UNet3PlusConfig,
     UNetConfig,
 )
-from configs.schema import Config, DataConfig, EvaluateConfig, SegmentConfig, TrainConfig
+from configs.schema import Config, DataConfig, EvaluateConfig, SegmentConfig
+from configs.train import TrainConfig
 
 __all__ = [
     "AttentionUNetConfig",

@@ -1,6 +1,7 @@
 """The configuration of a run: one frozen dataclass a room, each of which checks its own fields.
 
-The sections `model` and `augment` have files of their own, `configs.networks` and `configs.augment`.
+The sections `model`, `augment` and `train` have files of their own, `configs.networks`, `configs.augment` and
+`configs.train`.
 
 A field's unit stands in its class's docstring. A value out of range raises `InputError` that names the field, what
 was given and what is allowed. Annotations are real types (no postponed evaluation): the command line types its
@@ -18,11 +19,9 @@ from configs.augment import AugmentConfig
 from configs.checks import check, check_choice
 from configs.errors import InputError
 from configs.networks import ModelConfig
+from configs.train import TrainConfig
 
-Balance = Literal["tile", "photograph"]
-CacheChoice = Literal["none", "records", "decoded", "auto"]
 Window = Literal["uniform", "hann", "gaussian"]
-Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 
 MAX_CLASSES = 8  # a record keeps the classes as the bits of one byte
 
@@ -99,121 +98,6 @@ class DataConfig:
         check(self.photographs_per_shard >= 1, "data.photographs_per_shard", self.photographs_per_shard, "at least 1")
         check(self.max_pixels >= 1, "data.max_pixels", self.max_pixels, "at least 1")
         check(self.seed >= 0, "data.seed", self.seed, "0 or more")
-
-
-@dataclasses.dataclass(frozen=True)
-class TrainConfig:
-    """How the network is fitted.
-
-    Attributes:
-      epochs: number of epochs.
-      steps_per_epoch: batches an epoch; None: one pass over the training tiles.
-      validation_steps: batches of validation an epoch; None: every validation tile once.
-      batch_size: tiles a step, over all devices together.
-      precision: of the network's maps: "float32", "mixed_bfloat16" (faster on CPUs with AVX-512 BF16 and on GPUs since
-        Ampere) or "mixed_float16" (older GPUs; the loss is scaled). Weights and probabilities are float32 with each,
-        and a saved network keeps its precision.
-      loss: name of the loss in `models.losses`.
-      metrics: of training and validation tiles, by their names in `models.metrics`; of several classes also each one.
-      optimizer: "adam" or "adamw".
-      learning_rate: of the first step.
-      schedule: "constant", or "cosine" (to zero at the last step of the last epoch).
-      weight_decay: of adamw; adam has none.
-      clipvalue: largest absolute value of a gradient's element; None: not clipped.
-      early_stopping_patience: epochs without a better validation loss before training ends; 0: never.
-      reduce_lr_patience: epochs without a better validation loss before the learning rate is reduced; 0: never.
-        Only with the constant schedule.
-      reduce_lr_factor: what the learning rate is multiplied by then.
-      crop: side of what is shown of a stored tile, pixels; None: all of it. Augmentations reach beyond it into the
-        tile. With crops of at most `data.tile` - `data.stride`, every place of a photograph is shown equally often,
-        but for a rim.
-      lesion_pixel_share: share of the elements that show a lesion pixel, drawn among all lesion pixels (large lesions
-        come more often), anywhere in the crop. Each class comes equally often.
-      lesion_share: the same with a lesion drawn first, then one of its pixels.
-      empty_share: share of the elements that come from tiles without any lesion; None: as many as there are among the
-        stored ones. What these three shares leave comes from the other tiles, wherever in them.
-      balance: "tile": each tile equally often (with a crop, each place); "photograph": each photograph, whatever its
-        number of tiles.
-      records_weights: how often each of several --records is shown, relative to the others; empty: by its number of
-        tiles, or of photographs.
-      cache: where tiles wait in memory: "none" (read anew each time), "records" (as they are stored), "decoded" (as
-        pixels, 4 bytes each), or "auto", the last of these that takes at most half of the free memory.
-      previews: validation tiles drawn with their true and predicted contours after each epoch; 0: none.
-      deterministic: the same config on the same machine gives the same bits, for some speed.
-      seed: of weights, order of tiles, augmentation and dropout.
-    """
-
-    epochs: int = 30
-    steps_per_epoch: int | None = None
-    validation_steps: int | None = None
-    batch_size: int = 8
-    precision: Precision = "float32"
-    loss: str = "bce_dice"
-    metrics: tuple[str, ...] = ("dice_coef",)
-    optimizer: Literal["adam", "adamw"] = "adamw"
-    learning_rate: float = 1e-3
-    schedule: Literal["constant", "cosine"] = "cosine"
-    weight_decay: float = 1e-2
-    clipvalue: float | None = None
-    early_stopping_patience: int = 0
-    reduce_lr_patience: int = 0
-    reduce_lr_factor: float = 0.4
-    crop: int | None = None
-    lesion_pixel_share: float = 0.0
-    lesion_share: float = 0.0
-    empty_share: float | None = None
-    balance: Balance = "tile"
-    records_weights: tuple[float, ...] = ()
-    cache: CacheChoice = "auto"
-    previews: int = 6
-    deterministic: bool = False
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size"):
-            check(getattr(self, name) >= 1, f"train.{name}", getattr(self, name), "at least 1")
-        for name in ("steps_per_epoch", "validation_steps"):
-            value = getattr(self, name)
-            check(value is None or value >= 1, f"train.{name}", value, "at least 1, or none")
-        check_choice("train.precision", self.precision, get_args(Precision))
-        check(self.crop is None or self.crop >= 16, "train.crop", self.crop, "at least 16, or none")
-        for name in ("lesion_pixel_share", "lesion_share"):
-            check(0 <= getattr(self, name) <= 1, f"train.{name}", getattr(self, name), "a share, 0 to 1")
-        check(
-            self.empty_share is None or 0 <= self.empty_share <= 1,
-            "train.empty_share",
-            self.empty_share,
-            "a share, 0 to 1, or none",
-        )
-        shares = self.lesion_pixel_share + self.lesion_share + (self.empty_share or 0)
-        check(
-            shares <= 1 + 1e-9,
-            "train.lesion_pixel_share, train.lesion_share and train.empty_share",
-            shares,
-            "at most 1 together",
-        )
-        check_choice("train.balance", self.balance, get_args(Balance))
-        check(
-            all(weight > 0 for weight in self.records_weights),
-            "train.records_weights",
-            self.records_weights,
-            "numbers above 0, one for each of --records",
-        )
-        check_choice("train.cache", self.cache, get_args(CacheChoice))
-        check_choice("train.optimizer", self.optimizer, ("adam", "adamw"))
-        check(self.learning_rate > 0, "train.learning_rate", self.learning_rate, "above 0")
-        check_choice("train.schedule", self.schedule, ("constant", "cosine"))
-        check(self.weight_decay >= 0, "train.weight_decay", self.weight_decay, "0 or more")
-        check(self.clipvalue is None or self.clipvalue > 0, "train.clipvalue", self.clipvalue, "above 0, or none")
-        for name in ("early_stopping_patience", "reduce_lr_patience", "previews", "seed"):
-            check(getattr(self, name) >= 0, f"train.{name}", getattr(self, name), "0 or more")
-        check(
-            self.reduce_lr_patience == 0 or self.schedule == "constant",
-            "train.reduce_lr_patience",
-            self.reduce_lr_patience,
-            f"0 with train.schedule '{self.schedule}'",
-        )
-        check(0 < self.reduce_lr_factor < 1, "train.reduce_lr_factor", self.reduce_lr_factor, "above 0 and below 1")
 
 
 @dataclasses.dataclass(frozen=True)
