@@ -14,7 +14,7 @@ from records.imaging import photograph_size, read_mask, read_photograph, shrink_
 from records.index import Index, check_config, locate_records, read_index, write_index
 from records.sources import IMAGE_SUFFIXES, SPLITS, Case, find_cases, image_files, read_patients
 from records.splits import assign_folds, assign_validation
-from records.survey import Survey, mask_values, read_masks, survey_case
+from records.survey import Survey, case_digests, mask_values, read_masks, survey_case
 
 __all__ = [
     "CLASS_COLORS",
@@ -25,6 +25,7 @@ __all__ = [
     "Survey",
     "assign_folds",
     "assign_validation",
+    "case_digests",
     "check_config",
     "complete_file",
     "contact_sheet",

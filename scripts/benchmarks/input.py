@@ -173,7 +173,7 @@ def _measure_wait(config: Config, records: Path) -> Wait:
         slowdown=1 - median_ratio(seconds["ready"], seconds["stream"]),
         steps=steps,
         step_seconds=statistics.median(seconds["ready"]) / steps,
-        cache=run.cache,
+        cache=run.words[-1],
     )
 
 

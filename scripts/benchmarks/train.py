@@ -3,6 +3,7 @@
 import dataclasses
 import statistics
 from collections.abc import Callable
+from pathlib import Path
 from time import perf_counter
 
 import keras
@@ -12,8 +13,9 @@ import tensorflow as tf
 from configs import Config
 from models import DiceCoefficient, Network, build_loss, build_network, precision_policy
 from models.normalization import FusedBatchNormalization
-from models.supervision import training_model
-from pipeline.callbacks import StopOnDivergence
+from pipeline.schedules import LearningRate, Progress
+from pipeline.stepping import SteppingModel, build_optimizer
+from pipeline.stopping import StopOnDivergence
 from scripts.benchmarks.measuring import Result, median_ratio, take_turns
 
 REPEATS = 5
@@ -92,9 +94,9 @@ def _steps(config: Config, side: Side, images: tf.Tensor, masks: tf.Tensor) -> C
     """Returns a function that trains for `STEPS` steps."""
     train = config.train
     with precision_policy(side.precision):
-        model = training_model(_network(config, side))
+        model = SteppingModel(_network(config, side), train)
     model.compile(
-        keras.optimizers.AdamW(1e-4, weight_decay=train.weight_decay),
+        build_optimizer(train),
         build_loss(train.loss),
         weighted_metrics=[DiceCoefficient()],
         jit_compile=False,
@@ -106,7 +108,8 @@ def _steps(config: Config, side: Side, images: tf.Tensor, masks: tf.Tensor) -> C
             """Returns the seconds of all steps but the first, before which `fit` sets itself up."""
             ends: list[float] = []
             clock = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: ends.append(perf_counter()))
-            callbacks = [StopOnDivergence(), clock]
+            progress = Progress(1 + STEPS, None)
+            callbacks = [progress, LearningRate(train, progress), StopOnDivergence(progress, [], Path()), clock]
             model.fit(batches, steps_per_epoch=1 + STEPS, shuffle=False, verbose=0, callbacks=callbacks)
             return ends[-1] - ends[0]
 
