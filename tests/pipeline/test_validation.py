@@ -33,9 +33,6 @@ TINY_FAST = ModelConfig(network="fast", fast=FastConfig(widths=(8, 8)))
 SAVING = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
 
 
-# --- what is counted
-
-
 def darkness(photograph: np.ndarray) -> np.ndarray:
     """A map of two classes that knows a little of the lesions; its probabilities are middles of bins."""
     dark = 1 - photograph[..., 1] / 255
@@ -128,9 +125,6 @@ def test_a_photograph_that_cannot_be_read_and_a_map_that_is_no_number_are_named(
         )
 
 
-# --- when
-
-
 class StopAfter(keras.callbacks.Callback):
     def __init__(self, epoch: int):
         super().__init__()
@@ -184,9 +178,6 @@ def test_photographs_are_scored_every_so_many_epochs_and_after_the_last(every, f
     )
     assert seen.scores == {epoch: (place + 1) / 10 for place, epoch in enumerate(expected)}
     assert len(calls) == len(expected)
-
-
-# --- of which cases
 
 
 @pytest.fixture(scope="module")
@@ -272,9 +263,6 @@ def test_validation_photographs_without_any_lesion_are_refused(fundus, shard, tm
     records = sharded_from(tmp_path, fundus, shard, {"A": "train", "V": "valid"}, lesions=False)
     with pytest.raises(InputError, match="none of the 1 validation photographs of these records shows a lesion"):
         validation_cases([tmp_path / "source"], [records])
-
-
-# --- by which graph
 
 
 def worn(network: keras.Model) -> keras.Model:
