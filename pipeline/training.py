@@ -36,7 +36,7 @@ from pipeline.segmenter import SegmenterSpec, TiledSegmenter, check_tile, save_m
 from pipeline.stepping import SteppingModel, build_optimizer, seed_generators
 from pipeline.stopping import StopOnDivergence, StopRequest
 from pipeline.validation import PhotographScores, PhotographValidation, score_photographs, validation_cases
-from records import SPLITS, Case, make_folder, write_text
+from records import SPLITS, Case, make_folder, sweep_temporaries, write_text
 
 # Fields that a training may go on with at other values: they change no number but by rounding.
 FREE_FIELDS = {
@@ -193,6 +193,8 @@ def fit(run: TrainingRun, *, verbose: int) -> Path:
         _clear(workdir)
     for name in ("checkpoints", "tensorboard", "previews"):
         make_folder(workdir / name, flag="--workdir")
+    for folder in (workdir, workdir / "checkpoints", workdir / "model"):
+        sweep_temporaries(folder)  # of a start that was killed
     write_text(workdir / "config.json", config.to_json())
     write_text(workdir / "environment.json", json.dumps(_environment(run), indent=2) + "\n")
 
