@@ -10,15 +10,13 @@ from pathlib import Path
 import keras
 import matplotlib.figure
 import matplotlib.ticker
-import numpy as np
 
-from records import complete_file, contact_sheet, draw_contours, write_png, write_text
+from records import complete_file, write_text
 
 PHOTOGRAPHS = "val_photo_"  # how columns of whole photographs' scores begin
 ACROSS = 4  # panels of curves in a row
-MOST_LINES = 4  # that scores of photographs share a panel with
+MOST_LINES = 4  # of scores of whole photographs that share a panel
 MARKED = 60  # epochs up to which each has a dot on its curve
-TRUTH, PREDICTION = (80, 255, 80), (255, 80, 255)  # contour colours: green, magenta
 
 
 class PaddedValidationLoss(keras.callbacks.Callback):
@@ -124,7 +122,7 @@ class EpochLine(keras.callbacks.Callback):
         self._warned = True
         fitting = int((60 * limit - validation) / step)
         advice = (
-            f"--config.train.steps_per_epoch={fitting} saves it every {limit:g} minutes"
+            f"--config.train.steps_per_epoch={fitting} saves the training every {limit:g} minutes"
             if fitting >= 1
             else f"{validation / 60:.1f} of them are validation: see train.validation_steps and train.photographs_every"
         )
@@ -137,29 +135,17 @@ class EpochLine(keras.callbacks.Callback):
 def learning_rate_of(model: keras.Model, logs: Mapping[str, float]) -> float:
     """Returns the learning rate of an epoch's last step, at the epoch's end."""
     # Keras' ReduceLROnPlateau, which may have changed the optimizer's since, has put it into the logs.
-    return float(logs.get("learning_rate", keras.ops.convert_to_numpy(model.optimizer.learning_rate)))
+    if "learning_rate" in logs:
+        return float(logs["learning_rate"])
+    return float(model.optimizer.learning_rate.numpy())
 
 
 def draw_curves(rows: Sequence[Mapping[str, float]]) -> matplotlib.figure.Figure:
     """Draws each quantity of `HistoryFiles.rows` over the epochs that have it, training and validation in one panel.
 
-    The scores of whole photographs (`val_photo_…`), which only validation has, share a panel, or one of each kind where
-    they are many.
+    The scores of whole photographs, which only validation has, share a panel, or one of each kind where they are many.
     """
-    columns = _columns(rows)
-    photographs = [name for name in columns if name.startswith(PHOTOGRAPHS)]
-    panels: dict[str, dict[str, str]] = {}  # title → label → column
-    for name in sorted(columns, key=lambda name: (name == "learning_rate", name != "loss")):
-        if name.startswith(PHOTOGRAPHS):
-            label = name.removeprefix(PHOTOGRAPHS)
-            title = "whole photographs" if len(photographs) <= MOST_LINES else label.split("_")[0] + " of photographs"
-            panels.setdefault(title, {})[label] = name
-        elif name == "learning_rate":
-            panels[name] = {"training": name}
-        elif name not in ("epoch", "seconds"):
-            side = "validation" if name.startswith("val_") else "training"
-            panels.setdefault(name.removeprefix("val_"), {})[side] = name
-
+    panels = _panels(_columns(rows))
     across = min(len(panels), ACROSS)
     down = math.ceil(len(panels) / across)
     figure = matplotlib.figure.Figure(figsize=(4.2 * across, 3.2 * down), layout="constrained")
@@ -170,48 +156,34 @@ def draw_curves(rows: Sequence[Mapping[str, float]]) -> matplotlib.figure.Figure
             axes.plot(*zip(*shown, strict=True), marker="." if len(shown) <= MARKED else "", label=label)
         axes.set_title(title)
         axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
+        axes.set_xlim(0.5, rows[-1]["epoch"] + 0.5)
+        axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True, min_n_ticks=1))
         axes.grid(alpha=0.3)
         if title == "learning_rate":
             rates = [row[title] for row in rows if row[title] > 0]
             if rates and max(rates) > 10 * min(rates):
                 axes.set_yscale("log")
         else:
-            axes.legend()
+            axes.legend(fontsize="small", ncols=1 if len(lines) <= MOST_LINES else 2)
     return figure
+
+
+def _panels(columns: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Returns, by the title of a panel, its columns by the labels of their lines: the loss first, the rate last."""
+    kinds = len([name for name in columns if name.startswith(PHOTOGRAPHS)]) > MOST_LINES
+    panels: dict[str, dict[str, str]] = {"loss": {}}
+    for name in columns:
+        if name.startswith(PHOTOGRAPHS):
+            label = name.removeprefix(PHOTOGRAPHS)
+            title = f"whole photographs: {label.split('_')[0]}" if kinds else "whole photographs"
+        else:
+            label = "validation" if name.startswith("val_") else "training"
+            title = name.removeprefix("val_")
+        panels.setdefault(title, {})[label] = name
+    rate = panels.pop("learning_rate")
+    del panels["epoch"], panels["seconds"]
+    return {**panels, "learning_rate": rate}
 
 
 def _columns(rows: Sequence[Mapping[str, float]]) -> list[str]:
     return list(dict.fromkeys(name for row in rows for name in row))
-
-
-class Previews(keras.callbacks.Callback):
-    """Draws a few validation tiles with true and predicted contours after each epoch."""
-
-    def __init__(
-        self, folder: Path, network: keras.Model, tiles: list[tuple[np.ndarray, np.ndarray]], threshold: float
-    ):
-        """Args:
-        folder: for `epoch_NNN.png`.
-        network: that is trained.
-        tiles: images float32 `[T, T, 3]` and masks `[T, T, C]`, at least one.
-        threshold: from which probability a pixel is drawn as lesion.
-        """
-        super().__init__()
-        self.folder = folder
-        self.network = network
-        self.images, self.masks = (np.stack(part) for part in zip(*tiles, strict=True))
-        self.threshold = threshold
-
-    def on_epoch_end(self, epoch, logs=None):
-        probabilities = np.concatenate(
-            [keras.ops.convert_to_numpy(self.network(image[None], training=False)) for image in self.images]
-        )
-        sheet = []
-        for image, mask, probability in zip(self.images, self.masks, probabilities, strict=True):
-            drawn = image.astype(np.uint8)
-            for index in range(mask.shape[-1]):
-                draw_contours(drawn, mask[..., index] > 0, TRUTH)
-                draw_contours(drawn, probability[..., index] >= self.threshold, PREDICTION)
-            sheet.append(drawn)
-        write_png(self.folder / f"epoch_{epoch + 1:03d}.png", contact_sheet(sheet))

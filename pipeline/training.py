@@ -1,28 +1,28 @@
 """Training: records and a config in, a workdir with a model folder out; it goes on where it was ended."""
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
 import json
-import platform
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import cv2
 import keras
-import numpy as np
 import tensorflow as tf
 
 from configs import Config, InputError, loading
 from configs.schema import field_names
 from models import Network, build_loss, build_metrics, build_network, encoder_layers, precision_policy
-from pipeline.callbacks import EpochLine, HistoryFiles, PaddedValidationLoss, Previews
+from pipeline.board import Board
+from pipeline.callbacks import EpochLine, HistoryFiles, PaddedValidationLoss
 from pipeline.checkpoints import BestWeights, Checkpoint, Checkpoints, assign, load_checkpoint, monitor_mode
 from pipeline.distribution import Devices, choose_devices, choose_xla
+from pipeline.environment import environment
+from pipeline.evaluation import read_marked
 from pipeline.input import training_batches, validation_batches
+from pipeline.previews import Picture, Previews, choose_previews, tile_pictures
 from pipeline.reading import RecordSet, choose_cache, damage_named, open_records
 from pipeline.schedules import (
     AveragedWeights,
@@ -43,6 +43,7 @@ FREE_FIELDS = {
     "train.cache",
     "train.checkpoint_minutes",
     "train.previews",
+    "train.preview_cases",
     "train.strategy",
     "train.xla",
 }
@@ -66,6 +67,7 @@ class TrainingRun:
       steps: batches an epoch.
       validation_steps: batches of validation an epoch; 0 without validation.
       cases: validation photographs that are scored whole; none without a source.
+      previewed: names of the validation photographs that are drawn after each epoch.
       monitor: column of history.csv that decides which epoch's weights are kept, None: the last one's are.
       start: where an earlier start of this run was ended, None at the beginning.
     """
@@ -83,6 +85,7 @@ class TrainingRun:
     steps: int
     validation_steps: int
     cases: list[Case]
+    previewed: list[str]
     monitor: str | None
     start: Checkpoint | None
 
@@ -128,6 +131,7 @@ def prepare(
         )
     cases = validation_cases(sources, sets) if sources else []
     monitor = _choose_monitor(config, tiles=tiles["validation"] > 0, photographs=bool(cases))
+    previewed = _choose_previewed(config, sets, tiles_alone=not cases)
     start = None if overwrite else _earlier_start(workdir, config, sets, monitor)
     devices = choose_devices(train)
     if train.deterministic:
@@ -169,6 +173,7 @@ def prepare(
         steps=steps,
         validation_steps=validation_steps,
         cases=cases,
+        previewed=previewed,
         monitor=monitor,
         start=start,
     )
@@ -196,7 +201,11 @@ def fit(run: TrainingRun, *, verbose: int) -> Path:
     for folder in (workdir, workdir / "checkpoints", workdir / "model"):
         sweep_temporaries(folder)  # of a start that was killed
     write_text(workdir / "config.json", config.to_json())
-    write_text(workdir / "environment.json", json.dumps(_environment(run), indent=2) + "\n")
+    about = environment(config, run.sets, run.network) | {
+        "chosen": run.words,
+        "records_digest": records_digest(run.sets),
+    }
+    write_text(workdir / "environment.json", json.dumps(about, indent=2) + "\n")
 
     epoch, step = (run.start.epoch, run.start.step) if run.start else (0, 0)
     request = StopRequest(workdir)
@@ -207,7 +216,21 @@ def fit(run: TrainingRun, *, verbose: int) -> Path:
                 assign(variables, run.start.arrays[group], group)
         best.restore(run.start.callbacks["BestWeights"])
     long_epochs = EpochLine(train.epochs, run.steps, train.checkpoint_minutes, quiet=verbose != 0)
-    callbacks = [*_callbacks(run), long_epochs, best]
+    segmenter = TiledSegmenter(run.network, SegmenterSpec.from_config(config, {}))  # whose weights are those of now
+
+    def score() -> PhotographScores:
+        return score_photographs(
+            lambda photograph: segmenter.segment(photograph).numpy(),
+            run.cases,
+            config.data,
+            thresholds=segmenter.spec.thresholds,
+            bins=config.evaluate.bins,
+        )
+
+    callbacks = _callbacks(run, segmenter, score)
+    history = next(callback for callback in callbacks if isinstance(callback, HistoryFiles))
+    board = Board(workdir / "tensorboard", config, run.network, history, workdir / "previews")
+    callbacks += [board, long_epochs, best]
     callbacks.append(
         Checkpoints(
             workdir / "checkpoints",
@@ -235,7 +258,7 @@ def fit(run: TrainingRun, *, verbose: int) -> Path:
         )
 
     ended = run.start is not None and run.start.ended
-    with damage_named(run.sets), request.listening():
+    with damage_named(run.sets), request.listening(), contextlib.closing(board):
         if step and not ended:  # what is left of an epoch
             _make_metrics(run)
             fit_epochs(run.training, epoch, epoch + 1, run.steps - step)
@@ -248,7 +271,7 @@ def fit(run: TrainingRun, *, verbose: int) -> Path:
     for one in run.sets:
         for name, split in one.index.splits.items():
             splits.setdefault(name, []).extend(split.cases)
-    thresholds = photograph_scorer(run)().thresholds if run.cases else None
+    thresholds = score().thresholds if run.cases else None
     save_model(run.model_folder, run.network, SegmenterSpec.from_config(config, splits, thresholds))
     return run.model_folder
 
@@ -258,23 +281,6 @@ def _make_metrics(run: TrainingRun) -> None:
     nothing = tf.zeros([1, 16, 16, len(run.config.data.classes)])
     run.devices.strategy.run(run.model.compute_metrics, args=(None, nothing, nothing))
     run.model.reset_metrics()
-
-
-def photograph_scorer(run: TrainingRun) -> Callable[[], PhotographScores]:
-    """Returns a function that scores the network, as its weights then are, on the whole validation photographs."""
-    segmenter = TiledSegmenter(run.network, SegmenterSpec.from_config(run.config, {}))
-    thresholds = segmenter.spec.thresholds
-
-    def score() -> PhotographScores:
-        return score_photographs(
-            lambda photograph: segmenter.segment(photograph).numpy(),
-            run.cases,
-            run.config.data,
-            thresholds=thresholds,
-            bins=run.config.evaluate.bins,
-        )
-
-    return score
 
 
 def all_variables(model: SteppingModel) -> dict[str, list]:
@@ -357,6 +363,19 @@ def _choose_monitor(config: Config, *, tiles: bool, photographs: bool) -> str | 
     return train.monitor
 
 
+def _choose_previewed(config: Config, sets: Sequence[RecordSet], *, tiles_alone: bool) -> list[str]:
+    """Returns the names of the validation photographs that are drawn; a photograph may have no tiles."""
+    lesions = {
+        name: sum(entry.lesion_pixels.values())
+        for one in sets
+        for name, entry in one.index.cases.items()
+        if entry.split == "validation" and (entry.tiles or not tiles_alone)
+    }
+    if not config.train.previews or not lesions:
+        return []
+    return choose_previews(lesions, config.train.previews, config.train.preview_cases)
+
+
 def _compile(model: SteppingModel, config: Config, xla: bool) -> None:
     loss = build_loss(config.train.loss)
     model.compile(
@@ -371,7 +390,9 @@ def _compile(model: SteppingModel, config: Config, xla: bool) -> None:
     model.optimizer.build(model.trainable_variables)  # before any of them is frozen
 
 
-def _callbacks(run: TrainingRun) -> list[keras.callbacks.Callback]:
+def _callbacks(
+    run: TrainingRun, segmenter: TiledSegmenter, score: Callable[[], PhotographScores]
+) -> list[keras.callbacks.Callback]:
     """Returns the callbacks in their order: what sets the training, what adds to the logs, what reads them."""
     train, workdir = run.config.train, run.workdir
     progress = Progress(train.epochs * run.steps, train.max_minutes)
@@ -382,7 +403,7 @@ def _callbacks(run: TrainingRun) -> list[keras.callbacks.Callback]:
         callbacks.append(AveragedWeights(run.model.averages))
     callbacks.append(PaddedValidationLoss(train.loss))
     if run.cases:
-        callbacks.append(PhotographValidation(photograph_scorer(run), train.photographs_every, train.epochs))
+        callbacks.append(PhotographValidation(score, train.photographs_every, train.epochs))
     callbacks.append(StopOnDivergence(progress, [one.folder for one in run.sets], workdir))
     if run.monitor is not None:
         patient = {"monitor": run.monitor, "mode": monitor_mode(run.monitor)}
@@ -393,35 +414,22 @@ def _callbacks(run: TrainingRun) -> list[keras.callbacks.Callback]:
                 ReduceLROnPlateau(patience=train.reduce_lr_patience, factor=train.reduce_lr_factor, **patient)
             )
     callbacks.append(HistoryFiles(workdir))
-    callbacks.append(keras.callbacks.TensorBoard(str(workdir / "tensorboard"), write_graph=False))
-    if run.validation is not None and train.previews:
-        tiles = run.validation.unbatch().filter(lambda image, mask, weight: tf.reduce_any(mask > 0))
-        examples = [(image, mask) for image, mask, _ in tiles.take(train.previews).as_numpy_iterator()]
-        if examples:
-            callbacks.append(Previews(workdir / "previews", run.network, examples, run.config.evaluate.threshold))
+    if run.previewed:
+        callbacks.append(_previews(run, segmenter))
     return callbacks
 
 
-def _environment(run: TrainingRun) -> dict[str, object]:
-    root = Path(__file__).parent
-    revision = subprocess.run(
-        ["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+def _previews(run: TrainingRun, segmenter: TiledSegmenter) -> Previews:
+    if run.cases:
+        shown = [read_marked(case, run.config.data) for case in run.cases if case.name in run.previewed]
+        pictures = [Picture(one.case, one.photograph, one.masks) for one in shown]
+    else:
+        pictures = tile_pictures(run.sets, run.previewed)
+        segmenter = TiledSegmenter(run.network, dataclasses.replace(segmenter.spec, scale=1.0))  # tiles are shrunk
+    return Previews(
+        run.workdir / "previews",
+        pictures,
+        lambda photograph: segmenter.segment(photograph).numpy(),
+        segmenter.spec.classes,
+        segmenter.spec.thresholds,
     )
-    return {
-        "command": sys.argv,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "tensorflow": tf.__version__,
-        "keras": keras.__version__,
-        "numpy": np.__version__,
-        "opencv": cv2.__version__,
-        "devices": [device.name for device in tf.config.list_logical_devices()],
-        "chosen": run.words,
-        "git_revision": revision.stdout.strip() or None,
-        "config": dataclasses.asdict(run.config),
-        "config_fingerprint": run.config.fingerprint(),
-        "records": [str(one.folder) for one in run.sets],
-        "records_fingerprint": run.sets[0].index.fingerprint,
-        "records_digest": records_digest(run.sets),
-        "parameters": run.network.count_params(),
-    }

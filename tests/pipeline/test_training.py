@@ -15,7 +15,6 @@ import pytest
 import tensorflow as tf
 
 from configs import DataConfig, InputError, ModelConfig, SegmentConfig, UNetConfig, loading
-from pipeline.callbacks import Previews
 from pipeline.checkpoints import BestWeights
 from pipeline.input import tiles_of_split
 from pipeline.segmenter import load_segmenter
@@ -105,12 +104,11 @@ def test_the_learning_rate_falls_along_a_cosine(trained, history, config):
     assert [row["learning_rate"] for row in history] == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_preview_of_every_epoch_shows_the_validation_tiles(trained, config):
-    previews = sorted(path.name for path in (trained.workdir / "previews").iterdir())
-    assert previews == ["epoch_001.png", "epoch_002.png"]
-    sheet = cv2.imread(str(trained.workdir / "previews" / "epoch_001.png"))
-    assert config.train.previews == 3
-    assert sheet.shape == (2 * 64 + 6, 2 * 64 + 6, 3)  # three tiles in two rows of two
+def test_previews_of_every_epoch_and_a_strip_show_the_validation_photographs(trained, config):
+    assert config.train.previews == 3  # but two photographs have tiles
+    files = {str(path.relative_to(trained.workdir / "previews")) for path in trained.workdir.glob("previews/**/*.png")}
+    assert files == {"D.png", "E.png", *(f"{name}/epoch_00{epoch}.png" for name in "DE" for epoch in (1, 2))}
+    assert cv2.imread(str(trained.workdir / "previews" / "D.png")) is not None
 
 
 def test_an_epoch_takes_exactly_its_steps(train, still, records_set, tmp_path):
@@ -226,7 +224,7 @@ def test_without_validation_the_last_epoch_is_kept(train, config, records_set, s
     assert load_segmenter(run.model).spec.splits == {"train": ["A", "B"]}
 
 
-def test_validation_tiles_without_a_lesion_leave_previews_out(train, still, records_set, shard, tmp_path):
+def test_validation_tiles_without_a_lesion_are_drawn_too(train, still, records_set, shard, tmp_path):
     data = records_set.index.data
     lonely = dataclasses.replace(records_set.cases["C"], split="validation")
     shard(tmp_path / "records", [records_set.cases["A"], lonely], data)
@@ -234,6 +232,7 @@ def test_validation_tiles_without_a_lesion_leave_previews_out(train, still, reco
     chosen = with_train(still, epochs=1, previews=3)
     run = train(chosen, tmp_path / "records", tmp_path / "run")
     assert len(read_history(run.workdir)) == 1
+    assert [path.name for path in (run.workdir / "previews").rglob("*.png")] == ["C.png", "epoch_001.png"]
 
 
 def test_a_training_that_diverges_is_answered_in_words(train, config, records_set, tmp_path):
@@ -360,18 +359,3 @@ def test_without_a_monitored_quantity_the_last_weights_are_the_best(network, tmp
     assert best.epoch == 3
     best.load()
     assert all(np.all(weight == 2) for weight in model.get_weights())
-
-
-def test_previews_draw_the_truth_green_and_the_prediction_magenta(tmp_path):
-    mask = np.zeros((32, 32, 1), np.float32)
-    mask[4:12, 4:12] = 1
-    found = np.zeros((32, 32, 1), np.float32)
-    found[18:28, 16:30] = 0.7
-    tiles = tf.data.Dataset.from_tensors((np.full((32, 32, 3), 100, np.float32), mask))
-    previews = Previews(tmp_path, lambda images, training: tf.constant(found[None]), tiles, threshold=0.6)
-    previews.on_epoch_end(6)
-    drawn = cv2.imread(str(tmp_path / "epoch_007.png"))[..., ::-1]
-    green, magenta = (np.argwhere((drawn == color).all(axis=-1)) for color in ((80, 255, 80), (255, 80, 255)))
-    assert (green.min(axis=0).tolist(), green.max(axis=0).tolist()) == ([4, 4], [11, 11])
-    assert (magenta.min(axis=0).tolist(), magenta.max(axis=0).tolist()) == ([18, 16], [27, 29])
-    assert len(green) == 4 * 7  # an outline, not a filled square
