@@ -54,7 +54,10 @@ def test_train_left_a_workdir_as_designed(way):
     history = rows(way.workdir / "history.csv")
     assert [row["epoch"] for row in history] == ["1", "2"]
     assert all(np.isfinite(float(row["loss"])) and np.isfinite(float(row["val_loss"])) for row in history)
-    assert cv2.imread(str(way.workdir / "previews" / "epoch_002.png")) is not None
+    assert all(0 <= float(row["val_photo_aupr"]) <= 1 for row in history)
+    (case,) = read_index(way.records).splits["validation"].cases
+    for name in (f"{case}.png", f"{case}/epoch_002.png"):
+        assert cv2.imread(str(way.workdir / "previews" / name)) is not None
     environment = json.loads((way.workdir / "environment.json").read_text())
     assert environment["config_fingerprint"] == loading.load_config(str(way.workdir / "config.json")).fingerprint()
 
@@ -79,6 +82,7 @@ def test_eval_wrote_scores_of_every_photograph_and_of_tiles(way):
 
 def test_predict_wrote_mask_overlay_map_and_rows_of_every_photograph(way):
     photographs = sorted(way.source.glob("A*/1*/b*/*.jpg"))
+    (threshold,) = json.loads((way.workdir / "model" / "segmenter.json").read_text())["thresholds"]
     assert [row["case"] for row in rows(way.predictions / "predictions.csv")] == [file.stem for file in photographs]
     for file in photographs:
         size = cv2.imread(str(file)).shape[:2]
@@ -90,8 +94,8 @@ def test_predict_wrote_mask_overlay_map_and_rows_of_every_photograph(way):
         assert kept["probabilities"].dtype == np.float16
         assert kept["probabilities"].shape == (*size, 1)
         assert list(kept["classes"]) == ["HE"]
-        near = np.abs(kept["probabilities"][..., 0].astype(float) - 0.5) < 1e-3  # float16 may round across
-        assert np.array_equal((mask > 0)[~near], (kept["probabilities"][..., 0] >= 0.5)[~near])
+        near = np.abs(kept["probabilities"][..., 0].astype(float) - threshold) < 1e-3  # float16 may round across
+        assert np.array_equal((mask > 0)[~near], (kept["probabilities"][..., 0] >= threshold)[~near])
 
 
 def test_the_export_gives_predicts_maps_in_a_process_that_knows_only_tensorflow(way):
