@@ -47,18 +47,25 @@ class SteppingModel(TrainingModel):
     def train_step(self, state, data):
         trainable, others, optimizer, metrics = state
         loss_and_gradients = jax.value_and_grad(self.compute_loss_and_updates, has_aux=True)
-        gradients = None
-        for part in range(self.micro_batches):
-            # By turns, so that a part is made of the same tiles however many devices share the batch.
-            batch = jax.tree.map(lambda whole, part=part: whole[part :: self.micro_batches], data)
-            # One part after the other: otherwise XLA may run them side by side, and no memory is saved.
-            batch, gradients = jax.lax.optimization_barrier((batch, gradients))
+
+        def add_part(carried, batch):
+            gradients, others, metrics = carried
             image, mask, weight = keras.utils.unpack_x_y_sample_weight(batch)
             (_, (loss, predicted, others, metrics)), added = loss_and_gradients(
                 trainable, others, metrics, image, mask, weight, training=True, optimizer_variables=optimizer
             )
             logs, metrics = self._update_metrics_variables(metrics, loss, image, mask, predicted, weight)
-            gradients = added if gradients is None else jax.tree.map(jnp.add, gradients, added)
+            return (jax.tree.map(jnp.add, gradients, added), others, metrics), logs
+
+        start = jax.tree.map(jnp.zeros_like, trainable), others, metrics
+        if self.micro_batches == 1:
+            (gradients, others, metrics), logs = add_part(start, data)
+        else:
+            # A loop: of parts that are written one after the other, XLA for a CPU has all in memory at once. There,
+            # convolutions in a loop are some ten times slower, so that a batch in one part has none.
+            parts = jax.tree.map(self._parts, data)
+            (gradients, others, metrics), logs = jax.lax.scan(add_part, start, parts)
+            logs = jax.tree.map(lambda values: values[-1], logs)
         gradients = jax.tree.map(lambda total: total / self.micro_batches, gradients)
         trainable, optimizer = self._apply(gradients, trainable, others, optimizer)
         if self.averages is not None:
@@ -66,6 +73,10 @@ class SteppingModel(TrainingModel):
             values = self._values(trainable, others)
             others = others[: -len(self.averages.variables_kept)] + self.averages.moved(values, step)
         return logs, (trainable, others, optimizer, metrics)
+
+    def _parts(self, whole: jax.Array) -> jax.Array:
+        """Splits `[B, …]` by turns into `[micro_batches, B / micro_batches, …]`, so that devices keep their tiles."""
+        return jnp.swapaxes(whole.reshape(-1, self.micro_batches, *whole.shape[1:]), 0, 1)
 
     def _apply(self, gradients, trainable, others, optimizer):
         """Returns the values of what learns, and of the optimizer, after its step."""
