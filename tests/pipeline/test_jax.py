@@ -32,7 +32,13 @@ pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("jax") is None, reason="JAX is not installed; pip install '.[jax]'"
 )
 ROOT = Path(__file__).parents[2]
-ENVIRONMENT = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "2"}
+ENVIRONMENT = {
+    **os.environ,
+    "KERAS_BACKEND": "jax",
+    "JAX_PLATFORMS": "cpu",
+    "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",  # compiles in a fraction of the time
+    "TF_CPP_MIN_LOG_LEVEL": "2",
+}
 
 EPOCHS = 12
 SMALL = ModelConfig(unet=UNetConfig(width=4, levels=2, normalization="batch"))
