@@ -109,18 +109,27 @@ class SegmentConfig:
       overlap: share of a tile that neighbouring tiles have in common, 0 to below 1.
       window: weight of a tile's pixels where tiles overlap: "uniform", "hann" or "gaussian".
       tile_batch: tiles that go through the network at once.
+      flips: orientations of each tile whose maps are averaged: 1, as it is; 4, also flipped left to right, upside down,
+        and both; 8, also these transposed. The time grows in proportion.
+      skip_background: leaves out tiles that show no retina; their map is 0. Nothing changes in the field of view.
+      xla: "on" or "off": whether XLA compiles the network; "auto": not on a CPU, on a GPU if a trial shows it faster.
     """
 
     tile: int | None = None
     overlap: float = 0.5
     window: Window = "hann"
     tile_batch: int = 4
+    flips: int = 1
+    skip_background: bool = False
+    xla: Literal["auto", "on", "off"] = "auto"
 
     def __post_init__(self) -> None:
         check(self.tile is None or self.tile >= 16, "segment.tile", self.tile, "at least 16, or none")
         check(0 <= self.overlap < 1, "segment.overlap", self.overlap, "at least 0 and below 1")
         check_choice("segment.window", self.window, get_args(Window))
         check(self.tile_batch >= 1, "segment.tile_batch", self.tile_batch, "at least 1")
+        check(self.flips in (1, 4, 8), "segment.flips", self.flips, "1, 4 or 8")
+        check_choice("segment.xla", self.xla, ("auto", "on", "off"))
 
 
 @dataclasses.dataclass(frozen=True)

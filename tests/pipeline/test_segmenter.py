@@ -89,7 +89,7 @@ def test_the_saved_network_leaves_its_optimizer_behind_and_keeps_its_moving_aver
 def test_a_spec_takes_its_fields_from_the_config():
     config = Config(
         data=DataConfig(classes=("HE", "EX"), scale=0.5, tile=256, stride=128),
-        segment=SegmentConfig(overlap=0.25, window="gaussian", tile_batch=7),
+        segment=SegmentConfig(overlap=0.25, window="gaussian", tile_batch=7, flips=4, skip_background=True, xla="off"),
         evaluate=EvaluateConfig(threshold=0.4),
     )
     made = SegmenterSpec.from_config(config, {"train": ["A"]})
@@ -105,6 +105,9 @@ def test_a_spec_takes_its_fields_from_the_config():
         "splits": {"train": ["A"]},
         "records_fingerprint": config.fingerprint("data"),
         "config_fingerprint": config.fingerprint(),
+        "flips": 4,
+        "skip_background": True,
+        "xla": "off",
     }
 
 
@@ -145,6 +148,30 @@ def test_a_segmenter_json_with_a_field_too_many_is_named(damaged):
     content = json.loads((damaged / "segmenter.json").read_text())
     (damaged / "segmenter.json").write_text(json.dumps({**content, "colour": "red"}))
     with pytest.raises(InputError, match=r"segmenter\.json: damaged .*colour"):
+        load_segmenter(damaged)
+
+
+def test_a_folder_from_before_a_field_was_there_means_what_it_meant(damaged):
+    content = json.loads((damaged / "segmenter.json").read_text())
+    for name in ("flips", "skip_background", "xla"):
+        del content[name]
+    (damaged / "segmenter.json").write_text(json.dumps(content))
+    spec = load_segmenter(damaged).spec
+    assert (spec.flips, spec.skip_background, spec.xla) == (1, False, "auto")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("flips", 3, r"segmenter\.json: segment\.flips must be 1, 4 or 8; received 3\."),
+        ("window", "hamming", r"segmenter\.json: segment\.window must be one of uniform, hann, gaussian"),
+        ("overlap", "half", r"segmenter\.json: damaged \(TypeError"),
+    ],
+)
+def test_a_segmenter_json_with_a_value_that_cannot_be_is_named(damaged, field, value, message):
+    content = json.loads((damaged / "segmenter.json").read_text())
+    (damaged / "segmenter.json").write_text(json.dumps({**content, field: value}))
+    with pytest.raises(InputError, match=message):
         load_segmenter(damaged)
 
 
