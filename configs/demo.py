@@ -2,7 +2,7 @@
 
 Expected: AUPR of whole test photographs of 0.85 to 0.9 after two to three minutes of training on two cores.
 
-    python -m scripts.train --config=configs/demo.py --records=RECORDS --workdir=WORKDIR
+    python -m scripts.train --config=configs/demo.py --records=RECORDS --source=SOURCE --workdir=WORKDIR
 """
 
 from configs import (

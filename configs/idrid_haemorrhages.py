@@ -4,7 +4,7 @@ Seen once, with --config.train.epochs=3 (ten minutes on two busy cores): AUPR 0.
 whole validation photographs; a colour threshold has an AUPR of 0.016 there. All 40 epochs have not been run yet.
 
 python -m scripts.shard --config=configs/idrid_haemorrhages.py --source=IDRID --records=RECORDS
-python -m scripts.train --config=configs/idrid_haemorrhages.py --records=RECORDS --workdir=WORKDIR
+python -m scripts.train --config=configs/idrid_haemorrhages.py --records=RECORDS --source=IDRID --workdir=WORKDIR
 """
 
 from configs import (

@@ -138,7 +138,7 @@ class EvaluateConfig:
 
     Attributes:
       threshold: probability from which a pixel counts as lesion; it becomes the model's operating threshold of
-        every class.
+        every class, unless training had --source, whose photographs choose one for each class.
       bins: of the probability histograms behind the precision-recall curve; 1,024 or more is exact enough to
         agree with the sorted computation to three decimals.
     """

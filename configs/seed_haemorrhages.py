@@ -5,7 +5,7 @@ what one wants for it. It differs where the earlier system was wrong: splits are
 the masks as they are, photograph and mask stay aligned, and RGB is scaled inside the network.
 
     python -m scripts.shard --config=configs/seed_haemorrhages.py --source=IDRID --records=RECORDS
-    python -m scripts.train --config=configs/seed_haemorrhages.py --records=RECORDS --workdir=WORKDIR
+    python -m scripts.train --config=configs/seed_haemorrhages.py --records=RECORDS --source=IDRID --workdir=WORKDIR
 """
 
 from configs import (

@@ -75,9 +75,9 @@ class TrainConfig:
         tiles, or of photographs.
       cache: where tiles wait in memory: "none" (read anew each time), "records" (as they are stored), "decoded" (as
         pixels, 4 bytes each), or "auto", the last of these that takes at most half of the free memory.
-      previews: validation photographs (tiles, without --source) drawn with their true and predicted contours after
-        each epoch; 0: none.
-      preview_cases: names of the photographs to draw; empty: `previews` of them, from few lesion pixels to many.
+      previews: validation photographs (without --source, the fullest tile of each) drawn with their true and predicted
+        outlines after each epoch, from few lesion pixels to many; 0: none.
+      preview_cases: names of the photographs to draw instead.
       checkpoint_minutes: an epoch that takes longer is warned of, as that much is lost when the machine fails.
       deterministic: the same config on the same machine gives the same bits, for some speed.
       seed: of weights, order of tiles, augmentation and dropout.

@@ -4,23 +4,25 @@ A network takes float32 RGB 0..255 `[B, h, w, 3]` and gives probabilities float3
 input itself, and its `stride` divides h and w.
 """
 
+from models.encoders import encoder_layers
 from models.folding import fold_normalization
 from models.losses import build_loss
 from models.metrics import METRICS, DiceCoefficient, build_metrics
 from models.network import Network
 from models.precision import precision_policy
 from models.registry import NETWORKS, build_network
-from models.supervision import training_model
+from models.supervision import TrainingModel
 
 __all__ = [
     "METRICS",
     "NETWORKS",
     "DiceCoefficient",
     "Network",
+    "TrainingModel",
     "build_loss",
     "build_metrics",
     "build_network",
+    "encoder_layers",
     "fold_normalization",
     "precision_policy",
-    "training_model",
 ]

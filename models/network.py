@@ -15,7 +15,7 @@ AS_IT_IS = PreprocessConfig()
 class Network(keras.Model):
     """A functional model from RGB 0..255 to probabilities.
 
-    What only training needs hangs on further tensors of the same graph, for `models.supervision.training_model`. They
+    What only training needs hangs on further tensors of the same graph, for `models.supervision.TrainingModel`. They
     are no outputs: a saved network has only the layers of its probabilities, and a loaded one has no such tensors.
 
     Attributes:

@@ -1,19 +1,22 @@
-"""What happens at the end of an epoch: the history and its curves, previews, and the best weights so far."""
+"""What people watch: the history and its curves, a line an epoch, previews."""
 
 import csv
 import io
 import math
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import keras
 import matplotlib.figure
-import numpy as np
+import matplotlib.ticker
 
-from configs import InputError
-from records import complete_file, contact_sheet, draw_contours, write_png, write_text
+from records import complete_file, write_text
 
-TRUTH, PREDICTION = (80, 255, 80), (255, 80, 255)  # contour colours: green, magenta
+PHOTOGRAPHS = "val_photo_"  # how columns of whole photographs' scores begin
+ACROSS = 4  # panels of curves in a row
+MOST_LINES = 4  # of scores of whole photographs that share a panel
+MARKED = 60  # epochs up to which each has a dot on its curve
 
 
 class PaddedValidationLoss(keras.callbacks.Callback):
@@ -33,110 +36,154 @@ class PaddedValidationLoss(keras.callbacks.Callback):
             logs["val_loss"] = logs.pop(f"val_{self.metric}")
 
 
-class StopOnDivergence(keras.callbacks.Callback):
-    """Ends a training whose loss is no number any more.
-
-    Raises:
-      InputError: names epoch and step, and what to change.
-    """
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.epoch = epoch
-
-    def on_train_batch_end(self, batch, logs=None):
-        loss = float(logs["loss"])
-        if not math.isfinite(loss):
-            raise InputError(
-                f"training diverged: the loss is {loss} in epoch {self.epoch + 1}, step {batch + 1}. Lower "
-                "train.learning_rate, or set train.clipvalue. The best weights so far, if any, are in checkpoints/."
-            )
-
-
 class HistoryFiles(keras.callbacks.Callback):
-    """Writes `history.csv`, a row an epoch, and redraws `curves.png`. The learning rate is that of the first step."""
+    """Writes `history.csv`, a row an epoch, and redraws `curves.png`.
+
+    Attributes:
+      rows: of the epochs that are over: epoch (from 1), what the logs have, learning rate of the last step, seconds.
+        Some quantities come in some epochs only; the others have blank cells for them.
+    """
 
     def __init__(self, workdir: Path):
         super().__init__()
         self.workdir = workdir
         self.rows: list[dict[str, float]] = []
-        self.began = 0.0
-        self.learning_rate = 0.0
+        self._began = 0.0
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.began = time.monotonic()
-        self.learning_rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        self._began = time.monotonic()
 
     def on_epoch_end(self, epoch, logs=None):
-        seconds = round(time.monotonic() - self.began, 3)
         values = {name: float(value) for name, value in logs.items()}
-        self.rows.append({"epoch": epoch + 1, **values, "learning_rate": self.learning_rate, "seconds": seconds})
+        seconds = round(time.monotonic() - self._began, 3)
+        rate = learning_rate_of(self.model, logs)
+        self.rows.append({"epoch": epoch + 1, **values, "learning_rate": rate, "seconds": seconds})
         text = io.StringIO()
-        writer = csv.DictWriter(text, self.rows[0], lineterminator="\n")
+        writer = csv.DictWriter(text, _columns(self.rows), lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.rows)
         write_text(self.workdir / "history.csv", text.getvalue())
         with complete_file(self.workdir / "curves.png") as temporary:
-            _draw_curves(self.rows).savefig(temporary)
+            draw_curves(self.rows).savefig(temporary)
+
+    def state(self) -> dict:
+        return {"rows": self.rows}
+
+    def restore(self, state: dict) -> None:
+        self.rows = list(state["rows"])
 
 
-class BestWeights(keras.callbacks.Callback):
-    """Keeps the weights of the epoch with the lowest validation loss; without validation, of the last epoch."""
+class EpochLine(keras.callbacks.Callback):
+    """Prints one line an epoch, and once warns of epochs that are too long to lose.
 
-    def __init__(self, path: Path):
+    Args:
+      epochs: of the whole training.
+      steps: of an epoch.
+      checkpoint_minutes: an epoch that takes longer is warned of.
+      quiet: prints the warning alone.
+    """
+
+    def __init__(self, epochs: int, steps: int, checkpoint_minutes: float, *, quiet: bool):
         super().__init__()
-        self.path = path
-        self.lowest = float("inf")
-        self.epoch = 0
+        self.epochs, self.steps, self.checkpoint_minutes, self.quiet = epochs, steps, checkpoint_minutes, quiet
+        self._began = 0.0
+        self._ends: list[float] = []  # of the steps
+        self._warned = False
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._began = time.monotonic()
+        self._ends = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._ends.append(time.monotonic())
 
     def on_epoch_end(self, epoch, logs=None):
-        loss = logs.get("val_loss")
-        if loss is None or loss < self.lowest:
-            self.lowest, self.epoch = loss if loss is not None else self.lowest, epoch + 1
-            with complete_file(self.path) as temporary:
-                self.model.save_weights(temporary)
+        now = time.monotonic()
+        if not self.quiet:
+            print(self._line(epoch, logs, now - self._began), flush=True)
+        if not self._warned:
+            self._warn(now - self._ends[-1])
 
+    def _line(self, epoch: int, logs: dict, seconds: float) -> str:
+        rate = learning_rate_of(self.model, logs)
+        names = [name for name in logs if name != "learning_rate"]
+        names.sort(key=lambda name: (name.startswith("val_"), not name.endswith("loss")))
+        values = ", ".join(f"{name} {float(logs[name]):.4g}" for name in names)
+        return f"epoch {epoch + 1}/{self.epochs}: {values}, learning_rate {rate:.2e}, {seconds:.1f} s"
 
-class Previews(keras.callbacks.Callback):
-    """Draws a few validation tiles with true and predicted contours after each epoch."""
-
-    def __init__(
-        self, folder: Path, network: keras.Model, tiles: list[tuple[np.ndarray, np.ndarray]], threshold: float
-    ):
-        """Args:
-        folder: for `epoch_NNN.png`.
-        network: that is trained.
-        tiles: images float32 `[T, T, 3]` and masks `[T, T, C]`, at least one.
-        threshold: from which probability a pixel is drawn as lesion.
-        """
-        super().__init__()
-        self.folder = folder
-        self.network = network
-        self.images, self.masks = (np.stack(part) for part in zip(*tiles, strict=True))
-        self.threshold = threshold
-
-    def on_epoch_end(self, epoch, logs=None):
-        probabilities = np.concatenate(
-            [keras.ops.convert_to_numpy(self.network(image[None], training=False)) for image in self.images]
+    def _warn(self, validation: float) -> None:
+        """Warns if an epoch takes too long; `validation` is what it took after its last step, seconds."""
+        # Between the steps: what comes before the first one's end, tracing and compiling, comes once.
+        between = self._ends[-1] - (self._ends[0] if len(self._ends) > 1 else self._began)
+        step = between / max(len(self._ends) - 1, 1)
+        minutes, limit = (self.steps * step + validation) / 60, self.checkpoint_minutes
+        if minutes <= limit:
+            return
+        self._warned = True
+        fitting = int((60 * limit - validation) / step)
+        advice = (
+            f"--config.train.steps_per_epoch={fitting} saves the training every {limit:g} minutes"
+            if fitting >= 1
+            else f"{validation / 60:.1f} of them are validation: see train.validation_steps and train.photographs_every"
         )
-        sheet = []
-        for image, mask, probability in zip(self.images, self.masks, probabilities, strict=True):
-            drawn = image.astype(np.uint8)
-            for index in range(mask.shape[-1]):
-                draw_contours(drawn, mask[..., index] > 0, TRUTH)
-                draw_contours(drawn, probability[..., index] >= self.threshold, PREDICTION)
-            sheet.append(drawn)
-        write_png(self.folder / f"epoch_{epoch + 1:03d}.png", contact_sheet(sheet))
+        print(
+            f"warning: an epoch takes {minutes:.1f} minutes, and that much is lost when the machine fails; {advice}.",
+            flush=True,
+        )
 
 
-def _draw_curves(rows: list[dict[str, float]]) -> matplotlib.figure.Figure:
-    """Draws each quantity of the rows, a line for training and one for validation."""
-    names = [name for name in rows[0] if not name.startswith("val_") and name not in ("epoch", "seconds")]
-    epochs = [row["epoch"] for row in rows]
-    figure = matplotlib.figure.Figure(figsize=(4 * len(names), 3.6), layout="constrained")
-    for axes, name in zip(figure.subplots(1, len(names)), names, strict=True):
-        for column, label in ((name, "training"), (f"val_{name}", "validation")):
-            if column in rows[0]:
-                axes.plot(epochs, [row[column] for row in rows], marker=".", label=label)
-        axes.set(title=name, xlabel="epoch")
-        axes.legend()
+def learning_rate_of(model: keras.Model, logs: Mapping[str, float]) -> float:
+    """Returns the learning rate of an epoch's last step, at the epoch's end."""
+    # Keras' ReduceLROnPlateau, which may have changed the optimizer's since, has put it into the logs.
+    if "learning_rate" in logs:
+        return float(logs["learning_rate"])
+    return float(model.optimizer.learning_rate.numpy())
+
+
+def draw_curves(rows: Sequence[Mapping[str, float]]) -> matplotlib.figure.Figure:
+    """Draws each quantity of `HistoryFiles.rows` over the epochs that have it, training and validation in one panel.
+
+    The scores of whole photographs, which only validation has, share a panel, or one of each kind where they are many.
+    """
+    panels = _panels(_columns(rows))
+    across = min(len(panels), ACROSS)
+    down = math.ceil(len(panels) / across)
+    figure = matplotlib.figure.Figure(figsize=(4.2 * across, 3.2 * down), layout="constrained")
+    for place, (title, lines) in enumerate(panels.items(), start=1):
+        axes = figure.add_subplot(down, across, place)
+        for label, column in lines.items():
+            shown = [(row["epoch"], row[column]) for row in rows if column in row]
+            axes.plot(*zip(*shown, strict=True), marker="." if len(shown) <= MARKED else "", label=label)
+        axes.set_title(title)
+        axes.set_xlabel("epoch")
+        axes.set_xlim(0.5, rows[-1]["epoch"] + 0.5)
+        axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True, min_n_ticks=1))
+        axes.grid(alpha=0.3)
+        if title == "learning_rate":
+            rates = [row[title] for row in rows if row[title] > 0]
+            if rates and max(rates) > 10 * min(rates):
+                axes.set_yscale("log")
+        else:
+            axes.legend(fontsize="small", ncols=1 if len(lines) <= MOST_LINES else 2)
     return figure
+
+
+def _panels(columns: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Returns, by the title of a panel, its columns by the labels of their lines: the loss first, the rate last."""
+    kinds = len([name for name in columns if name.startswith(PHOTOGRAPHS)]) > MOST_LINES
+    panels: dict[str, dict[str, str]] = {"loss": {}}
+    for name in columns:
+        if name.startswith(PHOTOGRAPHS):
+            label = name.removeprefix(PHOTOGRAPHS)
+            title = f"whole photographs: {label.split('_')[0]}" if kinds else "whole photographs"
+        else:
+            label = "validation" if name.startswith("val_") else "training"
+            title = name.removeprefix("val_")
+        panels.setdefault(title, {})[label] = name
+    rate = panels.pop("learning_rate")
+    del panels["epoch"], panels["seconds"]
+    return {**panels, "learning_rate": rate}
+
+
+def _columns(rows: Sequence[Mapping[str, float]]) -> list[str]:
+    return list(dict.fromkeys(name for row in rows for name in row))

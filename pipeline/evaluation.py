@@ -7,7 +7,7 @@ import csv
 import dataclasses
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,8 @@ class Counts:
     """Pixels of one class in one region: histograms of lesion and other pixels over the probability, and outcomes.
 
     Attributes:
-      lesion: int64 `[bins]`, lesion pixels whose probability lies in each of the equal bins over 0..1.
+      lesion: int64 `[bins]`, lesion pixels whose probability lies in each of the equal bins over 0..1; bin i is
+        [i / bins, (i + 1) / bins), the last one with its end.
       other: int64 `[bins]`, the same of all other pixels.
       true_positive: lesion pixels at or above the threshold.
       false_positive: other pixels at or above the threshold.
@@ -44,6 +45,23 @@ class Counts:
             self.true_positive + more.true_positive,
             self.false_positive + more.false_positive,
         )
+
+
+@dataclasses.dataclass(frozen=True)
+class MarkedPhotograph:
+    """A photograph and what is known of it.
+
+    Attributes:
+      case: its name.
+      photograph: uint8 RGB `[H, W, 3]`.
+      masks: bool `[H, W, C]`.
+      retina: bool `[H, W]`, the field of view.
+    """
+
+    case: str
+    photograph: np.ndarray
+    masks: np.ndarray
+    retina: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +97,8 @@ def count_photograph(
     frame, inside = {}, {}
     for index, name in enumerate(classes):
         probability, mask = probabilities[..., index], masks[..., index]
-        level = np.minimum((probability * bins).astype(np.int32), bins - 1)
+        # In float64 the product is exact, so that a probability at or beside an edge falls on the right side of it.
+        level = np.minimum((probability * np.float64(bins)).astype(np.int32), bins - 1)
         # One pass counts all four kinds of pixel: bit 0 lesion, bit 1 retina.
         kind = level + bins * (mask + 2 * retina)
         histogram = np.bincount(kind.ravel(), minlength=4 * bins).reshape(4, bins)
@@ -111,6 +130,31 @@ def average_precision(lesion: np.ndarray, other: np.ndarray) -> float | None:
     return float(np.sum(lesion[::-1] * precision) / positives)
 
 
+def best_threshold(lesion: np.ndarray, other: np.ndarray) -> float | None:
+    """Returns the edge between two bins from which on, taken as the threshold, Dice is highest.
+
+    Of edges that are equally good, it is the middle of their longest run. The number is one of float32, not below the
+    edge, so that `probability >= threshold` finds the same pixels in float32 and in float64: those of the bins above.
+
+    Args:
+      lesion: int `[bins]`, lesion pixels by their probability, as `Counts` has them.
+      other: int `[bins]`, all other pixels.
+
+    Returns:
+      A number strictly between 0 and 1; None where there is no lesion pixel.
+    """
+    positives, bins = lesion.sum(), len(lesion)
+    if positives == 0:
+        return None
+    right, wrong = np.cumsum(lesion[::-1])[::-1], np.cumsum(other[::-1])[::-1]  # at the lower edge of each bin
+    dice = (2 * right / (positives + right + wrong))[1:]  # 0, the lowest edge, is no threshold
+    best = np.flatnonzero(dice == dice.max()) + 1
+    run = max(np.split(best, np.flatnonzero(np.diff(best) > 1) + 1), key=len)
+    edge = run[len(run) // 2] / bins
+    threshold = np.float32(edge)
+    return float(threshold if threshold >= edge else np.nextafter(threshold, np.float32(1)))
+
+
 def scores(counts: Counts) -> dict[str, float | int | None]:
     """Returns the scores of one class in one region; None where the denominator is zero."""
     true_positive, false_positive = counts.true_positive, counts.false_positive
@@ -129,38 +173,48 @@ def scores(counts: Counts) -> dict[str, float | int | None]:
     }
 
 
-def evaluate_photographs(
-    segment: Callable[[np.ndarray], np.ndarray],
-    cases: Iterable[Case],
-    data: DataConfig,
-    *,
-    thresholds: tuple[float, ...],
-    bins: int,
-) -> Iterator[PhotographCounts]:
-    """Segments and counts one case after the other.
-
-    Args:
-      segment: uint8 RGB `[H, W, 3]` → float32 0..1 `[H, W, C]`.
-      cases: with masks of all of `data.classes`.
-      data: classes and the largest number of pixels.
-      thresholds: operating threshold of each class.
-      bins: of the histograms.
+def read_marked(case: Case, data: DataConfig) -> MarkedPhotograph:
+    """Reads a case's photograph and its masks of all of `data.classes`.
 
     Raises:
       InputError: a photograph or mask that cannot be read, or masks of another size.
     """
-    for case in cases:
-        photograph = read_photograph(case.photograph, max_pixels=data.max_pixels)
-        masks = read_masks(case, photograph.shape[:2], data)
-        counts = count_photograph(
-            segment(photograph),
-            masks,
-            field_of_view(photograph),
-            classes=data.classes,
-            thresholds=thresholds,
-            bins=bins,
+    photograph = read_photograph(case.photograph, max_pixels=data.max_pixels)
+    masks = read_masks(case, photograph.shape[:2], data)
+    return MarkedPhotograph(case.name, photograph, masks, field_of_view(photograph))
+
+
+def evaluate_photograph(
+    segment: Callable[[np.ndarray], np.ndarray],
+    marked: MarkedPhotograph,
+    *,
+    classes: tuple[str, ...],
+    thresholds: tuple[float, ...],
+    bins: int,
+) -> PhotographCounts:
+    """Segments one photograph and counts its pixels.
+
+    Args:
+      segment: uint8 RGB `[H, W, 3]` → float32 0..1 `[H, W, C]`.
+      marked: the photograph.
+      classes: names of the C classes.
+      thresholds: operating threshold of each class.
+      bins: of the histograms.
+
+    Raises:
+      InputError: a map with numbers that are none.
+    """
+    probabilities = segment(marked.photograph)
+    if np.isnan(probabilities).any():
+        raise InputError(
+            f"case {marked.case}: the network's map has pixels that are no number (NaN): its weights, or what its "
+            "layers make of this photograph, have grown too large. Train it with a lower train.learning_rate, with "
+            "train.global_clipnorm, or in float32."
         )
-        yield PhotographCounts(case.name, counts)
+    counts = count_photograph(
+        probabilities, marked.masks, marked.retina, classes=classes, thresholds=thresholds, bins=bins
+    )
+    return PhotographCounts(marked.case, counts)
 
 
 def pool(photographs: Iterable[PhotographCounts]) -> dict[str, dict[str, Counts]]:

@@ -65,7 +65,10 @@ class SegmenterSpec:
     xla: str = "auto"
 
     @classmethod
-    def from_config(cls, config: Config, splits: Mapping[str, Sequence[str]]) -> "SegmenterSpec":
+    def from_config(
+        cls, config: Config, splits: Mapping[str, Sequence[str]], thresholds: tuple[float, ...] | None = None
+    ) -> "SegmenterSpec":
+        """Takes what the config says; without `thresholds`, its threshold is that of every class."""
         return cls(
             classes=config.data.classes,
             scale=config.data.scale,
@@ -73,7 +76,7 @@ class SegmenterSpec:
             overlap=config.segment.overlap,
             window=config.segment.window,
             tile_batch=config.segment.tile_batch,
-            thresholds=(config.evaluate.threshold,) * len(config.data.classes),
+            thresholds=thresholds or (config.evaluate.threshold,) * len(config.data.classes),
             splits=splits,
             records_fingerprint=config.fingerprint("data"),
             config_fingerprint=config.fingerprint(),

@@ -1,27 +1,19 @@
 """Sheets of captioned pictures: what `pipeline.inspection` finds, for the eye."""
 
-import math
-import re
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 import cv2
-import matplotlib
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
 
 from configs import AugmentConfig, Config
 from pipeline.inspection import Element, Extreme
-from records import CLASS_COLORS, contact_sheet, draw_contours
+from pipeline.panels import BLACK, MARGIN, WHITE, captioned, densest_window, outlined, with_legend, wrapped
+from records import contact_sheet
 
 SIDE = 224  # of a picture on a sheet, pixels
 LEAST = 480  # pixels that the words about one element need
-LINE, MARGIN = 15, 3  # of captions, pixels
-BLACK, GREY, WHITE = (0, 0, 0), (130, 130, 130), (255, 255, 255)
+GREY = (130, 130, 130)
 FINE = ("elastic", "blur", "sharpening", "jpeg")  # these cannot be seen in a shrunk tile
-
-# matplotlib's own: has the letters of most languages, which OpenCV's has not.
-_FONT = ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), 11)
 
 
 def draw_extremes(groups: Iterable[list[Extreme]], config: Config) -> np.ndarray:
@@ -40,10 +32,10 @@ def draw_extremes(groups: Iterable[list[Extreme]], config: Config) -> np.ndarray
         name = group[0].name
         part = detail if name in FINE else np.s_[:, :]
         pictures = [
-            _caption(_contoured(one.image[part], one.mask[part], SIDE), *_about(one, config.augment)) for one in shown
+            captioned(_contoured(one.image[part], one.mask[part], SIDE), *_about(one, config.augment)) for one in shown
         ]
         pairs += [_pad(contact_sheet(pictures[place : place + 2])) for place in range(0, len(pictures), 2)]
-    return _with_legend(contact_sheet(pairs), config)
+    return with_legend(contact_sheet(pairs), config.data.classes)
 
 
 def draw_elements(elements: Sequence[Element], config: Config) -> np.ndarray:
@@ -52,13 +44,13 @@ def draw_elements(elements: Sequence[Element], config: Config) -> np.ndarray:
     for element in elements:
         stored = element.stored
         where = f"{element.k}: {stored.case}, y {stored.y}, x {stored.x}"
-        texts.append([*_wrap(where, SIDE), *_wrap(element.words, SIDE)])
+        texts.append([*wrapped(where, SIDE), *wrapped(element.words, SIDE)])
     rows = max(map(len, texts))
     pictures = [
-        _caption(_contoured(element.image, element.mask, SIDE), [""] * (rows - len(text)) + text)
+        captioned(_contoured(element.image, element.mask, SIDE), [""] * (rows - len(text)) + text)
         for element, text in zip(elements, texts, strict=True)
     ]
-    return _with_legend(contact_sheet(pictures), config)
+    return with_legend(contact_sheet(pictures), config.data.classes)
 
 
 def draw_element(element: Element, config: Config) -> np.ndarray:
@@ -74,12 +66,12 @@ def draw_element(element: Element, config: Config) -> np.ndarray:
         "what training saw": _levels(element.image),
         "with its mask": _contoured(element.image, element.mask, side),
     }
-    captions = [_wrap(text, picture.shape[1]) for text, picture in pictures.items()]
+    captions = [wrapped(text, picture.shape[1]) for text, picture in pictures.items()]
     rows, height = max(map(len, captions)), tile.shape[0]
     columns = []
     for lines, picture in zip(captions, pictures.values(), strict=True):
         below = ((0, height - picture.shape[0]), (0, 2 * MARGIN), (0, 0))
-        columns.append(_caption(np.pad(picture, below, constant_values=255), [""] * (rows - len(lines)) + lines))
+        columns.append(captioned(np.pad(picture, below, constant_values=255), [""] * (rows - len(lines)) + lines))
     row = np.concatenate(columns, axis=1)
     row = np.pad(row, ((0, 0), (0, max(0, LEAST - row.shape[1])), (0, 0)), constant_values=255)
     stored_at, (y, x) = element.stored, element.origin
@@ -89,7 +81,8 @@ def draw_element(element: Element, config: Config) -> np.ndarray:
         f"shows {element.shows}, crop of {side} at y {y}, x {x}",
         f"augmentations: {element.words}",
     ]
-    return _with_legend(_caption(row, [line for text in about for line in _wrap(text, row.shape[1])]), config)
+    words = [line for text in about for line in wrapped(text, row.shape[1])]
+    return with_legend(captioned(row, words), config.data.classes)
 
 
 def _about(extreme: Extreme, config: AugmentConfig) -> tuple[list[str], tuple[int, int, int]]:
@@ -105,56 +98,17 @@ def _about(extreme: Extreme, config: AugmentConfig) -> tuple[list[str], tuple[in
 def _detail(mask: np.ndarray) -> tuple[slice, slice]:
     """Returns where, in mask `[S, S, C]`, the most lesion pixels lie that a picture of full size can hold."""
     side = min(SIDE, mask.shape[0])
-    summed = np.pad(mask.max(axis=-1).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
-    within = summed[side:, side:] - summed[:-side, side:] - summed[side:, :-side] + summed[:-side, :-side]
-    y, x = np.unravel_index(within.argmax(), within.shape)
-    return slice(y, y + side), slice(x, x + side)
+    return densest_window(mask.max(axis=-1), (side, side))
 
 
 def _contoured(image: np.ndarray, mask: np.ndarray, side: int) -> np.ndarray:
-    """Returns uint8 `[side, side, 3]` with the outlines of mask `[S, S, C]`, a colour a class; none vanishes."""
-    means = cv2.INTER_AREA if side < image.shape[0] else cv2.INTER_NEAREST
-    picture = cv2.resize(_levels(image), (side, side), interpolation=means)
-    for index, color in zip(range(mask.shape[-1]), CLASS_COLORS, strict=False):
-        share = cv2.resize(mask[..., index].astype(np.float32), (side, side), interpolation=means)
-        draw_contours(picture, share > 0, color)
-    return picture
+    """Returns uint8 `[side, side, 3]` with the outlines of mask `[S, S, C]`."""
+    return outlined(_levels(image), mask, (side, side))
 
 
 def _levels(image: np.ndarray) -> np.ndarray:
     return np.rint(image).astype(np.uint8)
 
 
-def _caption(picture: np.ndarray, lines: Sequence[str], color: tuple[int, int, int] = BLACK) -> np.ndarray:
-    strip = Image.new("RGB", (picture.shape[1], len(lines) * LINE + MARGIN), WHITE)
-    drawing = ImageDraw.Draw(strip)
-    for number, line in enumerate(lines):
-        drawing.text((MARGIN, number * LINE), line, fill=color, font=_FONT)
-    return np.concatenate([np.asarray(strip), picture])
-
-
-def _with_legend(sheet: np.ndarray, config: Config) -> np.ndarray:
-    """Writes the classes below a sheet, each beside the colour of its outlines."""
-    strip = Image.new("RGB", (sheet.shape[1], LINE + MARGIN), WHITE)
-    drawing = ImageDraw.Draw(strip)
-    x = MARGIN
-    for name, color in zip(config.data.classes, CLASS_COLORS, strict=False):
-        drawing.rectangle((x, 2 * MARGIN, x + MARGIN * 3, 5 * MARGIN), fill=color, outline=BLACK)
-        drawing.text((x + 4 * MARGIN, MARGIN), name, fill=BLACK, font=_FONT)
-        x += math.ceil(_FONT.getlength(name)) + 8 * MARGIN
-    return np.concatenate([sheet, np.asarray(strip)])
-
-
 def _pad(picture: np.ndarray) -> np.ndarray:
     return np.pad(picture, ((MARGIN, MARGIN), (MARGIN, MARGIN), (0, 0)), constant_values=255)
-
-
-def _wrap(text: str, width: int) -> list[str]:
-    lines = [""]
-    for word in re.sub(r" (?=%|px)", "\N{NO-BREAK SPACE}", text).split(" "):
-        longer = f"{lines[-1]} {word}".strip()
-        if _FONT.getlength(longer) <= width - 2 * MARGIN:
-            lines[-1] = longer
-        else:
-            lines.append(word)
-    return lines if lines[0] else lines[1:]

@@ -1,54 +1,102 @@
-"""Training: records and a config in, a workdir with a model folder out."""
+"""Training: records and a config in, a workdir with a model folder out; it goes on where it was ended."""
 
+import contextlib
 import dataclasses
+import functools
+import hashlib
 import json
-import platform
-import subprocess
-import sys
-from collections.abc import Sequence
+import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import cv2
 import keras
-import numpy as np
 import tensorflow as tf
 
-from configs import Config, InputError
-from models import Network, build_loss, build_metrics, build_network, precision_policy, training_model
-from pipeline.callbacks import BestWeights, HistoryFiles, PaddedValidationLoss, Previews, StopOnDivergence
+from configs import Config, InputError, loading
+from configs.schema import field_names
+from models import Network, build_loss, build_metrics, build_network, encoder_layers, precision_policy
+from pipeline.board import Board
+from pipeline.callbacks import EpochLine, HistoryFiles, PaddedValidationLoss
+from pipeline.checkpoints import BestWeights, Checkpoint, Checkpoints, assign, load_checkpoint, monitor_mode
+from pipeline.distribution import Devices, choose_devices, choose_xla
+from pipeline.environment import environment
+from pipeline.evaluation import read_marked
 from pipeline.input import training_batches, validation_batches
+from pipeline.previews import Picture, Previews, choose_previews, tile_pictures
 from pipeline.reading import RecordSet, choose_cache, damage_named, open_records
-from pipeline.segmenter import SegmenterSpec, check_tile, save_model
-from records import SPLITS, make_folder, write_text
+from pipeline.schedules import (
+    AveragedWeights,
+    EarlyStopping,
+    FrozenEncoder,
+    LearningRate,
+    Progress,
+    ReduceLROnPlateau,
+)
+from pipeline.segmenter import SegmenterSpec, TiledSegmenter, check_tile, save_model
+from pipeline.stepping import SteppingModel, build_optimizer, seed_generators
+from pipeline.stopping import StopOnDivergence, StopRequest
+from pipeline.validation import PhotographScores, PhotographValidation, score_photographs, validation_cases
+from records import SPLITS, Case, make_folder, sweep_temporaries, write_text
+
+# Fields that a training may go on with at other values: they change no number but by rounding.
+FREE_FIELDS = {
+    "train.cache",
+    "train.checkpoint_minutes",
+    "train.previews",
+    "train.preview_cases",
+    "train.strategy",
+    "train.xla",
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainingRun:
-    """A run that is ready to start.
+    """A run that is ready to start, or to go on.
 
     Attributes:
       config: all settings.
       workdir: where everything is written.
       sets: the records.
-      cache: says where tiles wait in memory, and why.
+      devices: where it runs.
+      words: what was chosen, a line each: devices, precision, XLA, cache.
       network: whose weights are trained.
-      model: what is fitted: the network, or with it what only training needs (`models.supervision`); compiled.
-      training: endless stream of batches.
+      model: what is fitted: the network with what only training needs; compiled, its optimizer built.
+      training: the endless stream of training batches from where the run starts.
+      batches: the same from any element on.
       validation: finite batches, or None where the records have no validation tiles.
       steps: batches an epoch.
       validation_steps: batches of validation an epoch; 0 without validation.
+      cases: validation photographs that are scored whole; none without a source.
+      previewed: names of the validation photographs that are drawn after each epoch.
+      monitor: column of history.csv that decides which epoch's weights are kept, None: the last one's are.
+      start: where an earlier start of this run was ended, None at the beginning.
     """
 
     config: Config
     workdir: Path
     sets: list[RecordSet]
-    cache: str
+    devices: Devices
+    words: list[str]
     network: Network
-    model: keras.Model
+    model: SteppingModel
     training: tf.data.Dataset
+    batches: Callable[[int], tf.data.Dataset]
     validation: tf.data.Dataset | None
     steps: int
     validation_steps: int
+    cases: list[Case]
+    previewed: list[str]
+    monitor: str | None
+    start: Checkpoint | None
+
+    @property
+    def model_folder(self) -> Path:
+        return self.workdir / "model"
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.start is not None and self.start.ended and (self.model_folder / "segmenter.json").exists()
 
 
 def count_tiles(sets: Sequence[RecordSet]) -> dict[str, int]:
@@ -56,45 +104,78 @@ def count_tiles(sets: Sequence[RecordSet]) -> dict[str, int]:
     return {name: sum(one.index.splits[name].records for one in sets if name in one.index.splits) for name in SPLITS}
 
 
-def prepare(config: Config, records: Sequence[Path], workdir: Path) -> TrainingRun:
+def prepare(
+    config: Config, records: Sequence[Path], workdir: Path, *, sources: Sequence[Path] = (), overwrite: bool = False
+) -> TrainingRun:
     """Checks everything that can be checked, then builds streams and network. Writes nothing.
 
+    Args:
+      config: all settings.
+      records: folders of records.
+      workdir: of this run; one that was begun with the same config is gone on with.
+      sources: folders that hold the records' validation photographs; with none, only tiles are validated.
+      overwrite: begin anew whatever the workdir holds.
+
     Raises:
-      InputError: records that do not fit the config or are damaged, a network, loss or tile that cannot be, or fewer
-        training tiles than a batch takes.
+      InputError: records that do not fit the config or are damaged, a network, loss, device or tile that cannot be,
+        fewer training tiles than a batch takes, sources without the validation photographs, or a workdir of another
+        config, other records, or with sources where this has none.
     """
+    train = config.train
     sets = open_records(records, config)
     tiles = count_tiles(sets)
-    if tiles["train"] < config.train.batch_size:
+    if tiles["train"] < train.batch_size:
         raise InputError(
-            f"train.batch_size is {config.train.batch_size}, but {' and '.join(map(str, records))} "
+            f"train.batch_size is {train.batch_size}, but {' and '.join(map(str, records))} "
             f"{'has' if len(records) == 1 else 'have'} {tiles['train']} training tiles; choose a smaller batch."
         )
-    if config.train.deterministic:
+    cases = validation_cases(sources, sets) if sources else []
+    monitor = _choose_monitor(config, tiles=tiles["validation"] > 0, photographs=bool(cases))
+    previewed = _choose_previewed(config, sets, tiles_alone=not cases)
+    start = None if overwrite else _earlier_start(workdir, config, sets, monitor)
+    devices = choose_devices(train)
+    if train.deterministic:
         tf.config.experimental.enable_op_determinism()
-    keras.utils.set_random_seed(config.train.seed)
-    with precision_policy(config.train.precision):
+    keras.utils.set_random_seed(train.seed)
+    with devices.strategy.scope(), precision_policy(train.precision):
         network = build_network(config.model, len(config.data.classes))
-        model = training_model(network)
-    check_tile(network, config.data.tile, "data.tile")
-    check_tile(network, config.train.crop or config.data.tile, "train.crop")
-    check_tile(network, config.segment.tile or config.data.tile, "segment.tile")
+        xla, xla_words = choose_xla(train, devices, network)
+        model = SteppingModel(network, train)
+        _compile(model, config, xla)
+    _check_network(network, config)
 
-    cache, cache_words = choose_cache(sets, config.train.cache)
-    gpus = tf.config.list_logical_devices("GPU")
-    device = gpus[0].name if len(gpus) == 1 else None
-    training = training_batches(sets, config.train, config.augment, cache=cache, device=device)
-    steps = config.train.steps_per_epoch or tiles["train"] // config.train.batch_size
+    cache, cache_words = choose_cache(sets, train.cache)
+    device = devices.gpus[0] if devices.replicas == 1 and devices.gpus else None
+
+    def batches(first: int) -> tf.data.Dataset:
+        return training_batches(sets, train, config.augment, start=first, cache=cache, device=device)
+
+    steps = train.steps_per_epoch or tiles["train"] // train.batch_size
+    training = batches((start.epoch * steps + start.step) * train.batch_size if start else 0)
     validation, validation_steps = None, 0
     if tiles["validation"]:
-        validation = validation_batches(sets, config.train, cache=cache)
+        validation = validation_batches(sets, train, cache=cache)
         validation_steps = int(validation.cardinality())
-        if config.train.validation_steps is not None:
-            validation_steps = min(validation_steps, config.train.validation_steps)
+        if train.validation_steps is not None:
+            validation_steps = min(validation_steps, train.validation_steps)
             validation = validation.take(validation_steps)
-    _compile(model, config, steps)
     return TrainingRun(
-        config, workdir, sets, cache_words, network, model, training, validation, steps, validation_steps
+        config=config,
+        workdir=workdir,
+        sets=sets,
+        devices=devices,
+        words=[f"{devices.words}; {train.precision}; {xla_words}", cache_words],
+        network=network,
+        model=model,
+        training=training,
+        batches=batches,
+        validation=validation,
+        steps=steps,
+        validation_steps=validation_steps,
+        cases=cases,
+        previewed=previewed,
+        monitor=monitor,
+        start=start,
     )
 
 
@@ -103,102 +184,252 @@ def fit(run: TrainingRun, *, verbose: int) -> Path:
 
     Args:
       run: as `prepare` returns it.
-      verbose: of `keras.Model.fit`: 1 a progress bar, 2 a line an epoch.
+      verbose: of `keras.Model.fit`: 1 a progress bar, 0 nothing.
 
     Returns:
       The model folder.
+
+    Raises:
+      StoppedError: someone asked for the end; all is saved.
+      InputError: the training diverged, or a shard went bad.
     """
-    config, workdir = run.config, run.workdir
+    config, train, workdir = run.config, run.config.train, run.workdir
+    if run.start is None:
+        _clear(workdir)
     for name in ("checkpoints", "tensorboard", "previews"):
         make_folder(workdir / name, flag="--workdir")
+    for folder in (workdir, workdir / "checkpoints", workdir / "model"):
+        sweep_temporaries(folder)  # of a start that was killed
     write_text(workdir / "config.json", config.to_json())
-    write_text(workdir / "environment.json", json.dumps(_environment(run), indent=2) + "\n")
-    best = BestWeights(workdir / "checkpoints" / "best.weights.h5")
-    with damage_named(run.sets):
+    about = environment(config, run.sets, run.network) | {
+        "chosen": run.words,
+        "records_digest": records_digest(run.sets),
+    }
+    write_text(workdir / "environment.json", json.dumps(about, indent=2) + "\n")
+
+    epoch, step = (run.start.epoch, run.start.step) if run.start else (0, 0)
+    request = StopRequest(workdir)
+    best = BestWeights(workdir / "checkpoints", run.monitor)
+    if run.start is not None:
+        for group, variables in all_variables(run.model).items():
+            if group != "metrics":  # these, `fit` sets back; the checkpoints' callback has them
+                assign(variables, run.start.arrays[group], group)
+        best.restore(run.start.callbacks["BestWeights"])
+    long_epochs = EpochLine(train.epochs, run.steps, train.checkpoint_minutes, quiet=verbose != 0)
+    segmenter = TiledSegmenter(run.network, SegmenterSpec.from_config(config, {}))  # whose weights are those of now
+
+    def score() -> PhotographScores:
+        return score_photographs(
+            lambda photograph: segmenter.segment(photograph).numpy(),
+            run.cases,
+            config.data,
+            thresholds=segmenter.spec.thresholds,
+            bins=config.evaluate.bins,
+        )
+
+    callbacks = _callbacks(run, segmenter, score)
+    history = next(callback for callback in callbacks if isinstance(callback, HistoryFiles))
+    board = Board(workdir / "tensorboard", config, run.network, history, workdir / "previews")
+    callbacks += [board, long_epochs, best]
+    callbacks.append(
+        Checkpoints(
+            workdir / "checkpoints",
+            variables=lambda: all_variables(run.model),
+            callbacks=callbacks.copy(),
+            records=records_digest(run.sets),
+            monitor=run.monitor,
+            epochs=train.epochs,
+            steps=run.steps,
+            request=request,
+            start=run.start,
+        )
+    )
+
+    def fit_epochs(stream: tf.data.Dataset, first: int, last: int, steps: int) -> None:
         run.model.fit(
-            run.training,
-            epochs=config.train.epochs,
-            steps_per_epoch=run.steps,
+            stream,
+            initial_epoch=first,
+            epochs=last,
+            steps_per_epoch=steps,
             validation_data=run.validation,
-            callbacks=[
-                StopOnDivergence(),
-                PaddedValidationLoss(config.train.loss),
-                HistoryFiles(workdir),
-                best,
-                *_optional_callbacks(run),
-            ],
+            callbacks=callbacks,
             shuffle=False,  # the stream shuffles
             verbose=verbose,
         )
-    run.model.load_weights(best.path)
+
+    ended = run.start is not None and run.start.ended
+    with damage_named(run.sets), request.listening(), contextlib.closing(board):
+        if step and not ended:  # what is left of an epoch
+            _make_metrics(run)
+            fit_epochs(run.training, epoch, epoch + 1, run.steps - step)
+            epoch, ended = epoch + 1, run.model.stop_training
+        if epoch < train.epochs and not ended:
+            stream = run.batches(epoch * run.steps * train.batch_size) if step else run.training
+            fit_epochs(stream, epoch, train.epochs, run.steps)
+    best.load()
     splits: dict[str, list[str]] = {}
     for one in run.sets:
         for name, split in one.index.splits.items():
             splits.setdefault(name, []).extend(split.cases)
-    save_model(workdir / "model", run.network, SegmenterSpec.from_config(config, splits))
-    return workdir / "model"
+    thresholds = score().thresholds if run.cases else None
+    save_model(run.model_folder, run.network, SegmenterSpec.from_config(config, splits, thresholds))
+    return run.model_folder
 
 
-def _compile(model: keras.Model, config: Config, steps: int) -> None:
-    train = config.train
-    rate: float | keras.optimizers.schedules.LearningRateSchedule = train.learning_rate
-    if train.schedule == "cosine":
-        rate = keras.optimizers.schedules.CosineDecay(train.learning_rate, decay_steps=train.epochs * steps)
-    if train.optimizer == "adam":
-        optimizer = keras.optimizers.Adam(rate, clipvalue=train.clipvalue)
-    else:
-        optimizer = keras.optimizers.AdamW(rate, weight_decay=train.weight_decay, clipvalue=train.clipvalue)
-        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    loss = build_loss(train.loss)
+def _make_metrics(run: TrainingRun) -> None:
+    """Makes the variables of the metrics, which otherwise the first step does: too late to give them their values."""
+    nothing = tf.zeros([1, 16, 16, len(run.config.data.classes)])
+    run.devices.strategy.run(run.model.compute_metrics, args=(None, nothing, nothing))
+    run.model.reset_metrics()
+
+
+def all_variables(model: SteppingModel) -> dict[str, list]:
+    """Returns all that changes in training, by group."""
+    return {
+        "weights": model.weights,
+        "averages": model.averages.variables_kept if model.averages else [],
+        "optimizer": model.optimizer.variables,
+        "seeds": [generator.state for generator in seed_generators(model)],
+        "metrics": model.metrics_variables,
+    }
+
+
+def records_digest(sets: Sequence[RecordSet]) -> str:
+    """Returns 16 hexadecimal digits that depend on the content of all shards alone."""
+    shards = [shard.sha256 for one in sets for split in one.index.splits.values() for shard in split.shards]
+    return hashlib.sha256(json.dumps(shards).encode()).hexdigest()[:16]
+
+
+def _earlier_start(workdir: Path, config: Config, sets: Sequence[RecordSet], monitor: str | None) -> Checkpoint | None:
+    """Returns where the run in the workdir was ended; None where there is none, or it came to no checkpoint."""
+    path = workdir / "config.json"
+    if not path.exists():
+        return None
+    before = loading.load_config(str(path))
+    values = [(name, _field(before, name), _field(config, name)) for name in field_names() if name not in FREE_FIELDS]
+    differing = [f"{name} was {old!r} and is {new!r}" for name, old, new in values if old != new]
+    remedy = "Name another folder, or add --overwrite to train anew."
+    if differing:
+        raise InputError(f"--workdir={workdir} holds a run of another config: {'; '.join(differing)}. {remedy}")
+    start = load_checkpoint(workdir / "checkpoints")
+    if start is not None and start.records != records_digest(sets):
+        raise InputError(f"--workdir={workdir} holds a run on other records than these. {remedy}")
+    if start is not None and start.monitor != monitor:
+        raise InputError(
+            f"--workdir={workdir} holds a run whose best epoch was chosen by {start.monitor}, not {monitor}; give "
+            f"--source as then. {remedy}"
+        )
+    return start
+
+
+def _field(config: Config, name: str) -> object:
+    return functools.reduce(getattr, name.split("."), config)
+
+
+def _clear(workdir: Path) -> None:
+    """Removes what an earlier run left, if there was one."""
+    if not (workdir / "config.json").exists():
+        return
+    for name in ("checkpoints", "tensorboard", "previews", "model"):
+        shutil.rmtree(workdir / name, ignore_errors=True)
+    for name in ("history.csv", "curves.png"):
+        (workdir / name).unlink(missing_ok=True)
+
+
+def _check_network(network: Network, config: Config) -> None:
+    check_tile(network, config.data.tile, "data.tile")
+    check_tile(network, config.train.crop or config.data.tile, "train.crop")
+    check_tile(network, config.segment.tile or config.data.tile, "segment.tile")
+    if config.train.frozen_encoder_epochs and not encoder_layers(network):
+        raise InputError(
+            f"train.frozen_encoder_epochs is {config.train.frozen_encoder_epochs}, but network {network.name} has no "
+            "encoder; set it to 0."
+        )
+
+
+def _choose_monitor(config: Config, *, tiles: bool, photographs: bool) -> str | None:
+    train, classes = config.train, config.data.classes
+    if train.monitor == "auto":
+        return "val_photo_aupr" if photographs else "val_loss" if tiles else None
+    known = ["loss", *(metric.name for metric in build_metrics(train.metrics, classes))]
+    if tiles:
+        known += [f"val_{name}" for name in known]
+    if photographs:
+        suffixes = ["", *(f"_{name}" for name in classes)] if len(classes) > 1 else [""]
+        known += [f"val_photo_{score}{suffix}" for score in ("aupr", "dice") for suffix in suffixes]
+    if train.monitor not in known:
+        hint = "" if photographs else "; val_photo_aupr and others need --source"
+        raise InputError(f"train.monitor must be auto or one of {', '.join(known)}; received {train.monitor!r}{hint}.")
+    return train.monitor
+
+
+def _choose_previewed(config: Config, sets: Sequence[RecordSet], *, tiles_alone: bool) -> list[str]:
+    """Returns the names of the validation photographs that are drawn; a photograph may have no tiles."""
+    lesions = {
+        name: sum(entry.lesion_pixels.values())
+        for one in sets
+        for name, entry in one.index.cases.items()
+        if entry.split == "validation" and (entry.tiles or not tiles_alone)
+    }
+    if not config.train.previews or not lesions:
+        return []
+    return choose_previews(lesions, config.train.previews, config.train.preview_cases)
+
+
+def _compile(model: SteppingModel, config: Config, xla: bool) -> None:
+    loss = build_loss(config.train.loss)
     model.compile(
-        optimizer=optimizer,
+        optimizer=build_optimizer(config.train),
         loss=loss,
         weighted_metrics=[
-            *build_metrics(train.metrics, config.data.classes),
-            keras.metrics.MeanMetricWrapper(loss.call, name=train.loss),
+            *build_metrics(config.train.metrics, config.data.classes),
+            keras.metrics.MeanMetricWrapper(loss.call, name=config.train.loss),
         ],
-        jit_compile=False,  # XLA is about twice slower than oneDNN's kernels on a CPU
+        jit_compile=xla,
     )
+    model.optimizer.build(model.trainable_variables)  # before any of them is frozen
 
 
-def _optional_callbacks(run: TrainingRun) -> list[keras.callbacks.Callback]:
-    train = run.config.train
-    callbacks: list[keras.callbacks.Callback] = [
-        keras.callbacks.TensorBoard(str(run.workdir / "tensorboard"), write_graph=False)
-    ]
-    if run.validation is None:
-        return callbacks
-    if train.reduce_lr_patience:
-        callbacks.append(
-            keras.callbacks.ReduceLROnPlateau(factor=train.reduce_lr_factor, patience=train.reduce_lr_patience)
-        )
-    if train.early_stopping_patience:
-        callbacks.append(keras.callbacks.EarlyStopping(patience=train.early_stopping_patience))
-    if train.previews:
-        tiles = run.validation.unbatch().filter(lambda image, mask, weight: tf.reduce_any(mask > 0))
-        examples = [(image, mask) for image, mask, _ in tiles.take(train.previews).as_numpy_iterator()]
-        if examples:
-            callbacks.append(Previews(run.workdir / "previews", run.network, examples, run.config.evaluate.threshold))
+def _callbacks(
+    run: TrainingRun, segmenter: TiledSegmenter, score: Callable[[], PhotographScores]
+) -> list[keras.callbacks.Callback]:
+    """Returns the callbacks in their order: what sets the training, what adds to the logs, what reads them."""
+    train, workdir = run.config.train, run.workdir
+    progress = Progress(train.epochs * run.steps, train.max_minutes)
+    callbacks: list[keras.callbacks.Callback] = [progress, LearningRate(train, progress)]
+    if train.frozen_encoder_epochs:
+        callbacks.append(FrozenEncoder(run.network, train.frozen_encoder_epochs))
+    if run.model.averages:
+        callbacks.append(AveragedWeights(run.model.averages))
+    callbacks.append(PaddedValidationLoss(train.loss))
+    if run.cases:
+        callbacks.append(PhotographValidation(score, train.photographs_every, train.epochs))
+    callbacks.append(StopOnDivergence(progress, [one.folder for one in run.sets], workdir))
+    if run.monitor is not None:
+        patient = {"monitor": run.monitor, "mode": monitor_mode(run.monitor)}
+        if train.early_stopping_patience:
+            callbacks.append(EarlyStopping(patience=train.early_stopping_patience, **patient))
+        if train.reduce_lr_patience:
+            callbacks.append(
+                ReduceLROnPlateau(patience=train.reduce_lr_patience, factor=train.reduce_lr_factor, **patient)
+            )
+    callbacks.append(HistoryFiles(workdir))
+    if run.previewed:
+        callbacks.append(_previews(run, segmenter))
     return callbacks
 
 
-def _environment(run: TrainingRun) -> dict[str, object]:
-    root = Path(__file__).parent
-    revision = subprocess.run(
-        ["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+def _previews(run: TrainingRun, segmenter: TiledSegmenter) -> Previews:
+    if run.cases:
+        shown = [read_marked(case, run.config.data) for case in run.cases if case.name in run.previewed]
+        pictures = [Picture(one.case, one.photograph, one.masks) for one in shown]
+    else:
+        pictures = tile_pictures(run.sets, run.previewed)
+        segmenter = TiledSegmenter(run.network, dataclasses.replace(segmenter.spec, scale=1.0))  # tiles are shrunk
+    return Previews(
+        run.workdir / "previews",
+        pictures,
+        lambda photograph: segmenter.segment(photograph).numpy(),
+        segmenter.spec.classes,
+        segmenter.spec.thresholds,
     )
-    return {
-        "command": sys.argv,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "tensorflow": tf.__version__,
-        "keras": keras.__version__,
-        "numpy": np.__version__,
-        "opencv": cv2.__version__,
-        "devices": [device.name for device in tf.config.list_logical_devices()],
-        "git_revision": revision.stdout.strip() or None,
-        "config_fingerprint": run.config.fingerprint(),
-        "records": [str(one.folder) for one in run.sets],
-        "records_fingerprint": run.sets[0].index.fingerprint,
-        "parameters": run.network.count_params(),
-    }

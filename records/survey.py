@@ -57,7 +57,7 @@ def survey_case(case: Case, data: DataConfig) -> Survey:
     origins = tile_origins(scaled.shape[0], scaled.shape[1], data.tile, data.stride)
     any_class = np.logical_or.reduce(scaled, axis=-1) if scaled.shape[2] > 1 else scaled[..., 0]
     nonempty = sum(bool(any_class[y : y + data.tile, x : x + data.tile].any()) for y, x in origins)
-    photograph_digest, digest = _digests(case)
+    photograph_digest, digest = case_digests(case)
     return Survey(
         height=height,
         width=width,
@@ -116,6 +116,16 @@ def shrink_masks(masks: np.ndarray, scale: float) -> np.ndarray:
     return _stacked([shrink_mask(masks[..., index], scale) for index in range(masks.shape[2])])
 
 
+def case_digests(case: Case) -> tuple[str, str]:
+    """Returns the sha256 of a case's photograph, and that of all its files together, as `Survey` has them."""
+    photograph = hashlib.sha256(case.photograph.read_bytes()).hexdigest()
+    together = hashlib.sha256(photograph.encode())
+    for name, path in case.masks.items():
+        content = path.read_bytes() if path is not None else b""
+        together.update(f"{name} {hashlib.sha256(content).hexdigest()}".encode())
+    return photograph, together.hexdigest()
+
+
 def _of_size(mask: np.ndarray, size: tuple[int, int], path: Path, case: Case) -> np.ndarray:
     if mask.shape[:2] != size:
         raise InputError(
@@ -133,12 +143,3 @@ def _stacked(planes: list[np.ndarray]) -> np.ndarray:
 def _lesion_sizes(mask: np.ndarray) -> list[int]:
     areas = [int(np.count_nonzero(lesion.pixels)) for lesion in lesions(mask)]
     return np.bincount([area.bit_length() - 1 for area in areas], minlength=SIZE_BINS).tolist()
-
-
-def _digests(case: Case) -> tuple[str, str]:
-    photograph = hashlib.sha256(case.photograph.read_bytes()).hexdigest()
-    together = hashlib.sha256(photograph.encode())
-    for name, path in case.masks.items():
-        content = path.read_bytes() if path is not None else b""
-        together.update(f"{name} {hashlib.sha256(content).hexdigest()}".encode())
-    return photograph, together.hexdigest()

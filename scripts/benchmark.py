@@ -2,7 +2,7 @@
 
 python -m scripts.benchmark shard --config=configs/seed_haemorrhages.py --source=IDRID --json=FILE
 python -m scripts.benchmark input --config=configs/seed_haemorrhages.py --records=RECORDS --json=FILE
-python -m scripts.benchmark train --config=configs/idrid_haemorrhages.py --json=FILE
+python -m scripts.benchmark train --config=configs/idrid_haemorrhages.py [--records=RECORDS] --json=FILE
 """
 
 import importlib
@@ -16,7 +16,8 @@ from records import write_text
 from scripts import command
 
 # The folder that each measures, or one of two.
-BENCHMARKS: dict[str, tuple[str, ...]] = {"shard": ("source",), "input": ("records", "source"), "train": ()}
+BENCHMARKS: dict[str, tuple[str, ...]] = {"shard": ("source",), "input": ("records", "source"), "train": ("records",)}
+WITHOUT_FOLDER = {"train"}  # can do without, and then says less
 
 _FOLDERS = {
     "source": flags.DEFINE_string("source", None, "Folder of photographs and masks."),
@@ -55,8 +56,8 @@ def _folders(name: str) -> dict[str, Path]:
     """Returns the folder that the benchmark takes, by the name of its flag."""
     given = {flag: Path(folder.value) for flag, folder in _FOLDERS.items() if folder.value}
     takes = BENCHMARKS[name]
-    if len(given) != min(len(takes), 1) or not given.keys() <= set(takes):
-        wanted = " or ".join(f"--{flag}" for flag in takes) or "no folder"
+    if len(given) > 1 or not given.keys() <= set(takes) or not (given or name in WITHOUT_FOLDER):
+        wanted = " or ".join([f"--{flag}" for flag in takes] + ["no folder"] * (name in WITHOUT_FOLDER))
         received = " and ".join(f"--{flag}" for flag in given) or "none"
         raise InputError(f"benchmark {name} takes {wanted}; received {received}.")
     return given

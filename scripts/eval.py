@@ -11,7 +11,7 @@ from absl import flags
 from tqdm import tqdm
 
 from configs import Config, DataConfig, InputError
-from records import SPLITS, Case, find_cases, make_folder, read_index
+from records import SPLITS, Case, Index, find_cases, make_folder, read_index
 from scripts import command
 
 _MODEL = flags.DEFINE_string("model", None, "Model folder, such as WORKDIR/model.", required=True)
@@ -26,8 +26,7 @@ _BASELINE = flags.DEFINE_bool("baseline", False, "Also score a colour threshold,
 
 
 def main(_: list[str]) -> int:
-    if _RECORDS.value:
-        read_index(Path(_RECORDS.value))  # before the seconds that loading takes
+    index = read_index(Path(_RECORDS.value)) if _RECORDS.value else None  # before the seconds that loading takes
     with command.quiet_start():
         from pipeline import evaluation
         from pipeline.segmenter import load_segmenter
@@ -50,12 +49,14 @@ def main(_: list[str]) -> int:
     failures: list[str] = []
     for case in tqdm(cases, desc="photographs", disable=None):
         try:
-            photographs += evaluation.evaluate_photographs(
-                lambda photograph: segmenter.segment(photograph).numpy(),
-                [case],
-                data,
-                thresholds=spec.thresholds,
-                bins=bins,
+            photographs.append(
+                evaluation.evaluate_photograph(
+                    lambda photograph: segmenter.segment(photograph).numpy(),
+                    evaluation.read_marked(case, data),
+                    classes=spec.classes,
+                    thresholds=spec.thresholds,
+                    bins=bins,
+                )
             )
         except InputError as error:
             failures.append(str(error))
@@ -76,8 +77,8 @@ def main(_: list[str]) -> int:
     _print_scores(pooled)
     if _BASELINE.value:
         _print_baseline(cases, data, bins, pooled)
-    if _RECORDS.value:
-        _score_tiles(segmenter, output)
+    if index is not None:
+        _score_tiles(segmenter, index, output)
     print(f"scores: {output / 'scores.json'}    look: {output / 'photographs.csv'}")
     return command.SOME_FAILED if failures else command.DONE
 
@@ -112,12 +113,15 @@ def _print_baseline(cases: list[Case], data: DataConfig, bins: int, pooled) -> N
     from pipeline import evaluation
     from pipeline.baseline import color_threshold_map
 
-    counted = evaluation.evaluate_photographs(
-        lambda photograph: color_threshold_map(photograph, len(data.classes)),
-        cases,
-        data,
-        thresholds=(0.5,) * len(data.classes),
-        bins=bins,
+    counted = (
+        evaluation.evaluate_photograph(
+            lambda photograph: color_threshold_map(photograph, len(data.classes)),
+            evaluation.read_marked(case, data),
+            classes=data.classes,
+            thresholds=(0.5,) * len(data.classes),
+            bins=bins,
+        )
+        for case in cases
     )
     for name, counts in evaluation.pool(counted)["frame"].items():
         baseline = evaluation.scores(counts)["aupr"]
@@ -127,13 +131,12 @@ def _print_baseline(cases: list[Case], data: DataConfig, bins: int, pooled) -> N
         )
 
 
-def _score_tiles(segmenter, output: Path) -> None:
+def _score_tiles(segmenter, index: Index, output: Path) -> None:
     from pipeline import evaluation
     from pipeline import input as stream
     from pipeline.reading import RecordSet, damage_named
 
-    folder = Path(_RECORDS.value)
-    sets = [RecordSet(folder, read_index(folder))]
+    sets = [RecordSet(Path(_RECORDS.value), index)]
     with damage_named(sets):
         values = evaluation.evaluate_tiles(segmenter, stream.tiles_of_split(sets, _SPLIT.value))
     evaluation.write_tile_scores(output, values)

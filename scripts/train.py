@@ -1,4 +1,4 @@
-"""Records → a trained model folder.
+"""Records → a trained model folder. Started again, it goes on where it was ended.
 
 python -m scripts.train --config=configs/idrid_haemorrhages.py --records=RECORDS --workdir=WORKDIR
 """
@@ -8,7 +8,6 @@ from pathlib import Path
 
 from absl import flags
 
-from configs import InputError
 from records import make_folder
 from scripts import command
 
@@ -16,22 +15,35 @@ _RECORDS = flags.DEFINE_multi_string(
     "records", None, "Folder that python -m scripts.shard wrote; given again, the sets are mixed.", required=True
 )
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder for the run: model, history, curves, previews.", required=True)
-_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Train anew in a workdir that holds a run already.")
+_SOURCE = flags.DEFINE_multi_string(
+    "source", [], "Folder that holds the records' validation photographs, which then are scored whole; can be repeated."
+)
+_OVERWRITE = flags.DEFINE_bool(
+    "overwrite", False, "Train anew in a workdir that holds a run already; else that one goes on."
+)
 command.define_config()
 
 
 def main(_: list[str]) -> int:
     config = command.config()
     workdir = Path(_WORKDIR.value)
-    if (workdir / "config.json").exists() and not _OVERWRITE.value:
-        raise InputError(f"--workdir={workdir}: holds a run already; name another folder or add --overwrite.")
     with command.quiet_start():
         from pipeline import training
+        from pipeline.stopping import StoppedError
 
-        run = training.prepare(config, [Path(folder) for folder in _RECORDS.value], workdir)
+        records = [Path(folder) for folder in _RECORDS.value]
+        sources = [Path(folder) for folder in _SOURCE.value]
+        run = training.prepare(config, records, workdir, sources=sources, overwrite=_OVERWRITE.value)
+    if run.over:
+        print(f"this training is over; model: {run.model_folder}. Add --overwrite to train anew.")
+        return command.DONE
     make_folder(workdir, flag="--workdir")
     _print_plan(run)
-    model = training.fit(run, verbose=1 if sys.stdout.isatty() else 2)
+    try:
+        model = training.fit(run, verbose=1 if sys.stdout.isatty() else 0)
+    except StoppedError as stopped:
+        print(f"stopped by {stopped}, all is saved; the same command goes on from there.", flush=True)
+        return stopped.code
     print(f"model: {model}    look: {workdir / 'curves.png'}, {workdir / 'previews'}, {workdir / 'history.csv'}")
     return command.DONE
 
@@ -46,10 +58,15 @@ def _print_plan(run) -> None:
     )
     print(
         f"{tiles['train']} training tiles of {data.tile} pixels at scale {data.scale:.4g}, "
-        f"{tiles['validation']} for validation ({run.validation_steps} batches); {run.cache}"
+        f"{tiles['validation']} for validation ({run.validation_steps} batches)"
+        + (f", and {len(run.cases)} whole photographs" if run.cases else "")
     )
+    print("\n".join(run.words))
+    if run.start is not None:
+        print(f"goes on after epoch {run.start.epoch} and {run.start.step} steps")
     print(
-        f"{train.epochs} epochs of {run.steps} steps, {train.batch_size} tiles a step → {run.workdir}",
+        f"{train.epochs} epochs of {run.steps} steps, {train.batch_size} tiles a step; the best epoch is kept, by "
+        f"{run.monitor or 'being the last'} → {run.workdir}",
         flush=True,
     )
 

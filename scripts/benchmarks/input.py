@@ -96,7 +96,7 @@ def measure(config: Config, **folder: Path) -> Result:
     """
     with tempfile.TemporaryDirectory() as scratch:
         records = folder.get("records") or _make_records(config, folder["source"], Path(scratch) / "records")
-        wait = _measure_wait(config, records)
+        wait = measure_wait(config, records)
         one = _first_shards(open_records([records], config)[0], MOST_BYTES)
         train = dataclasses.replace(config.train, crop=None)
         streams = _time_streams(one, train, config.augment)
@@ -141,7 +141,7 @@ def _make_records(config: Config, source: Path, folder: Path) -> Path:
     return folder
 
 
-def _measure_wait(config: Config, records: Path) -> Wait:
+def measure_wait(config: Config, records: Path) -> Wait:
     """Trains with the stream and with one batch in turn, as the config says."""
     run = prepare(config, [records], Path())  # which writes nothing
     batch = next(iter(run.training))
@@ -173,7 +173,7 @@ def _measure_wait(config: Config, records: Path) -> Wait:
         slowdown=1 - median_ratio(seconds["ready"], seconds["stream"]),
         steps=steps,
         step_seconds=statistics.median(seconds["ready"]) / steps,
-        cache=run.cache,
+        cache=run.words[-1],
     )
 
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from configs import ModelConfig
 from models import Network, build_loss, build_network
-from models.supervision import training_model
+from models.supervision import TrainingModel
 from scripts.benchmarks.measuring import take_turns
 
 REPEATS = 3
@@ -83,7 +83,7 @@ def kept_bytes(network: Network, tile: int) -> int:
 
     Read from the graph, before TensorFlow rearranges it; weights are left out. It grows in proportion to the batch.
     """
-    model = training_model(network)
+    model = TrainingModel(network)
     forward = 0  # how many of the operations, which are in the order of their making
 
     @tf.function(autograph=False)
@@ -168,7 +168,7 @@ def _times(
 ) -> dict[str, float]:
     image = tf.constant(np.random.default_rng(0).uniform(0, 255, (1, tile, tile, 3)), tf.float32)
     mask = tf.cast(tf.random.stateless_uniform((1, tile, tile, classes), seed=(0, 0)) < 0.01, tf.float32)
-    model = training_model(network)
+    model = TrainingModel(network)
     model.compile(keras.optimizers.AdamW(1e-4), build_loss("bce_dice"), jit_compile=False)
 
     def run_forward() -> None:

@@ -26,7 +26,7 @@ from configs import (
 )
 from models import NETWORKS, Network, build_loss, build_network, fold_normalization
 from models.encoders import encoder_layers
-from models.supervision import training_model
+from models.supervision import TrainingModel
 
 
 class Narrow(NamedTuple):
@@ -94,7 +94,7 @@ def learnt_by_heart(name: str) -> tuple[Network, list[float]]:
     for layer in encoder_layers(network):  # their averages, Keras' own, are too slow for so few steps
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = 0.8
-    model = training_model(network)
+    model = TrainingModel(network)
     model.compile(keras.optimizers.Adam(narrow.learning_rate), build_loss("bce_dice"), jit_compile=False)
     losses = model.fit(*two_tiles(narrow.side), batch_size=2, epochs=narrow.steps, verbose=0).history["loss"]
     return network, losses
@@ -103,7 +103,7 @@ def learnt_by_heart(name: str) -> tuple[Network, list[float]]:
 def check_gradients(name: str) -> None:
     """Asserts that each weight of a new network gets a gradient of numbers."""
     images, masks = two_tiles(NARROW[name].side)
-    model = training_model(build(name))
+    model = TrainingModel(build(name))
     model.compile(loss=build_loss("bce_dice"))
     with tf.GradientTape() as tape:
         loss = model.compute_loss(images, masks, model(images, training=True))

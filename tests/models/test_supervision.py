@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import pytest
 
-from configs import UNet3PlusConfig, UNetConfig
+from configs import InputError, UNet3PlusConfig, UNetConfig
 from models import DiceCoefficient, build_loss
 from models.metrics import dice_coefficient
-from models.supervision import training_model
+from models.supervision import TrainingModel
 from models.unet import build_unet
 from models.unet3plus import build_unet3plus
 
@@ -37,7 +37,7 @@ def tiles() -> tuple[np.ndarray, np.ndarray]:
 
 
 def compiled(network, **kwargs) -> keras.Model:
-    model = training_model(network)
+    model = TrainingModel(network)
     model.compile(keras.optimizers.SGD(0.1), build_loss("bce_dice"), jit_compile=False, **kwargs)
     return model
 
@@ -49,9 +49,31 @@ def bce_dice(masks: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     return (bce + 1 - np.asarray(dice_coefficient(masks, probabilities))) / 2
 
 
-def test_a_network_with_nothing_besides_is_trained_as_it_is():
-    network = build_unet(UNetConfig(width=4, levels=2), classes=1)
-    assert training_model(network) is network
+def test_a_network_with_nothing_besides_has_the_loss_of_its_probabilities(tiles):
+    images, masks = tiles
+    network = build_unet(UNetConfig(width=4, levels=2), classes=2)
+    model = compiled(network)
+    probabilities = network(images, training=True).numpy()
+    loss = model.compute_loss(images, masks, model(images, training=True))
+    assert float(loss) == pytest.approx(bce_dice(masks, probabilities).mean(), rel=1e-5)
+    assert model.count_params() == network.count_params()
+
+
+def test_side_outputs_and_presence_count_by_their_weights(network, tiles):
+    images, masks = tiles
+    model = TrainingModel(network, side_output_weights=(0.5, 0), presence_weight=3)
+    model.compile("sgd", build_loss("bce_dice"), jit_compile=False)
+    outputs = [output.numpy() for output in model(images, training=True)]
+    maps = (bce_dice(masks, outputs[0]) + 0.5 * bce_dice(masks, outputs[1])) / 1.5
+    holds, presence = masks.max(axis=(1, 2)), outputs[3].astype(np.float64)
+    cross = -np.mean(holds * np.log(presence) + (1 - holds) * np.log(1 - presence), axis=1)
+    loss = model.compute_loss(images, masks, model(images, training=True))
+    assert float(loss) == pytest.approx(np.mean(maps + 3 * cross), rel=1e-5)
+
+
+def test_a_weight_for_each_side_output_is_asked_for(network):
+    with pytest.raises(InputError, match=r"side_output_weights must have 2 numbers.*unet3plus.*received 1"):
+        TrainingModel(network, side_output_weights=(1,))
 
 
 def test_the_training_loss_is_the_mean_over_the_maps_and_the_cross_entropy_of_the_presence(network, tiles):
@@ -120,7 +142,7 @@ def test_weights_saved_in_training_come_back_into_the_network(network, tiles, tm
 def test_presence_is_learnt_and_then_empties_the_maps_of_empty_tiles(network, tiles):
     images, masks = tiles
     images = np.where(masks[..., :1] > 0, 250, np.where(masks[..., 1:] > 0, 20, 120)) + images / 50
-    model = training_model(network)
+    model = TrainingModel(network)
     model.compile(keras.optimizers.Adam(1e-2), build_loss("bce_dice"), jit_compile=False)
     model.fit(images, masks, batch_size=4, epochs=40, verbose=0)
     presence = keras.Model(network.input, network.presence)(images).numpy()

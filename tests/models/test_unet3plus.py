@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from configs import InputError, UNet3PlusConfig
-from models.supervision import training_model
+from models.supervision import TrainingModel
 from models.unet3plus import PresenceGate, build_unet3plus
 
 TINY = UNet3PlusConfig(width=4, levels=3, classification=True)
@@ -43,7 +43,7 @@ def test_the_default_has_the_papers_26_97_million_parameters():
     network = build_unet3plus(UNet3PlusConfig(), classes=1)
     assert trainable(network) == trainable_by_hand(64, 5, 1) == 26_971_777
     # Three levels of 320 channels and the bridge of 1024, each through a 3x3 convolution to one class.
-    assert trainable(training_model(network)) - trainable(network) == 3 * (9 * 320 + 1) + 9 * 1024 + 1 == 17_860
+    assert trainable(TrainingModel(network)) - trainable(network) == 3 * (9 * 320 + 1) + 9 * 1024 + 1 == 17_860
 
 
 @pytest.mark.parametrize(("width", "levels", "classes"), [(8, 5, 2), (4, 3, 1), (4, 2, 3)])
@@ -78,7 +78,7 @@ def test_side_outputs_are_of_every_other_level_and_of_full_size(images):
         [network.get_layer("encoder2_conv1_activation").output, network.side_outputs[1], network.side_outputs[0]],
     )(images)
     # The bridge's, [2, 4, 6, 16], through its own convolution, enlarged by OpenCV.
-    side_layers = training_model(network)
+    side_layers = TrainingModel(network)
     logits = side_layers.get_layer("logits2")(bridge).numpy()
     enlarged = np.stack([cv2.resize(one, (24, 16), interpolation=cv2.INTER_LINEAR) for one in logits])
     np.testing.assert_allclose(coarse, 1 / (1 + np.exp(-enlarged)), atol=1e-5)
@@ -88,7 +88,6 @@ def test_side_outputs_are_of_every_other_level_and_of_full_size(images):
 def test_without_deep_supervision_there_are_no_side_outputs():
     network = build_unet3plus(UNet3PlusConfig(width=4, levels=3, deep_supervision=False), classes=2)
     assert network.side_outputs == []
-    assert training_model(network) is network
 
 
 def test_a_network_holds_no_head_that_only_training_has():

@@ -3,6 +3,8 @@
 import csv
 import dataclasses
 import json
+import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -18,10 +20,12 @@ from pipeline.evaluation import (
     Counts,
     PhotographCounts,
     average_precision,
+    best_threshold,
     count_photograph,
-    evaluate_photographs,
+    evaluate_photograph,
     evaluate_tiles,
     pool,
+    read_marked,
     scores,
     write_scores,
     write_tile_scores,
@@ -98,6 +102,80 @@ def test_the_edges_of_the_histogram_hold_probabilities_0_and_1():
     assert counts.other.tolist() == [0, 0, 0, 0]
 
 
+@st.composite
+def marked_probabilities(draw):
+    """Bins, and probabilities of float32 with a mask: many lie on an edge between two bins or next to one."""
+    bins = draw(st.sampled_from([2, 3, 7, 10, 64, 100, 1000, 1024]))
+    edges = np.array(draw(st.lists(st.integers(0, bins), min_size=1, max_size=40))) / bins
+    beside = [np.nextafter(np.float32(edge), np.float32(draw(st.sampled_from([0, edge, 1])))) for edge in edges]
+    between = draw(st.lists(st.floats(0, 1, width=32), max_size=10))
+    probability = np.array([*beside, *between], np.float32)
+    return bins, probability, draw(hnp.arrays(np.bool_, len(probability)))
+
+
+@given(marked_probabilities())
+@settings(max_examples=100, deadline=None, derandomize=True)
+def test_the_bins_are_exact_for_probabilities_on_their_edges_and_next_to_them(drawn):
+    bins, probability, mask = drawn
+    counts = count(probability[None, :, None], mask[None, :, None], bins=bins)["frame"]["HE"]
+    exact = [min(math.floor(Fraction(float(p)) * bins), bins - 1) for p in probability]
+    assert counts.lesion.tolist() == np.bincount(np.array(exact)[mask], minlength=bins).tolist()
+    assert counts.other.tolist() == np.bincount(np.array(exact)[~mask], minlength=bins).tolist()
+
+
+def dice_at(threshold, probability: np.ndarray, mask: np.ndarray) -> Fraction:
+    found = probability >= threshold
+    return Fraction(2 * int((found & mask).sum()), int(found.sum() + mask.sum()))
+
+
+@given(marked_probabilities())
+@settings(max_examples=100, deadline=None, derandomize=True)
+def test_the_best_threshold_has_the_highest_dice_of_all_edges_on_the_map_itself(drawn):
+    bins, probability, mask = drawn
+    assume(mask.any())
+    counts = count(probability[None, :, None], mask[None, :, None], bins=bins)["frame"]["HE"]
+    threshold = best_threshold(counts.lesion, counts.other)
+    assert 0 < threshold < 1
+    of_edges = []
+    for edge in range(1, bins):  # in integers, which know no rounding
+        found = np.array([Fraction(float(p)) * bins >= edge for p in probability])
+        of_edges.append(Fraction(2 * int((found & mask).sum()), int(found.sum() + mask.sum())))
+    assert dice_at(np.float32(threshold), probability, mask) == max(of_edges)
+    assert dice_at(np.float64(threshold), probability.astype(np.float64), mask) == max(of_edges)
+    assert np.float32(threshold) == threshold
+    assert of_edges[math.floor(threshold * bins) - 1] == max(of_edges)
+
+
+@pytest.mark.parametrize(
+    ("lesion", "other", "expected"),
+    [
+        ([0, 0, 0, 0, 0, 0, 0, 3], [9, 0, 0, 0, 0, 0, 0, 0], 4 / 8),  # edges 1 to 7 part them
+        ([0, 0, 0, 0, 0, 3, 0, 0], [0, 0, 9, 0, 0, 0, 0, 0], 4 / 8),  # edges 3 to 5
+        ([1, 0, 0, 0, 0, 0, 0, 8], [9, 0, 0, 0, 9, 0, 0, 0], 6 / 8),  # edges 5 to 7, though one lesion pixel is lost
+        ([0, 4, 0, 0, 2, 0, 0, 0], [0, 0, 0, 3, 0, 0, 0, 0], 1 / 8),  # one edge alone: 2 * 6 / (6 + 9)
+        ([0, 2, 0, 0, 0, 0, 2, 0], [9, 0, 4, 0, 0, 0, 0, 0], 5 / 8),  # edge 1: 8 / 12; edges 3 to 6: 4 / 6
+        ([5, 0, 0, 0, 0, 0, 0, 0], [5, 0, 0, 0, 0, 0, 0, 0], 4 / 8),  # nothing found by any edge
+    ],
+)
+def test_the_best_threshold_is_the_middle_of_the_longest_run_of_equals(lesion, other, expected):
+    assert best_threshold(np.array(lesion), np.array(other)) == expected
+
+
+def test_the_best_threshold_leaves_out_what_lies_below_the_edge_though_it_is_the_edge_in_float32():
+    below = np.float32(0.7)  # 0.69999999, of the bin below 7 / 10
+    above = np.nextafter(below, np.float32(1))
+    probability, mask = np.array([below, above, 0.95], np.float32), np.array([False, True, True])
+    counts = count(probability[None, :, None], mask[None, :, None], bins=10)["frame"]["HE"]
+    threshold = best_threshold(counts.lesion, counts.other)
+    assert (
+        (probability >= threshold).tolist() == (probability.astype(np.float64) >= threshold).tolist() == mask.tolist()
+    )
+
+
+def test_without_lesion_pixels_no_threshold_is_best():
+    assert best_threshold(np.zeros(8, int), np.full(8, 3)) is None
+
+
 @pytest.mark.parametrize("thresholds", [(0.5, 0.5), (0.3, 0.8)])
 def test_scores_of_every_class_and_region_equal_scikit_learns(thresholds):
     probabilities, masks, retina = random_photograph(1)
@@ -156,18 +234,21 @@ def test_pooled_counts_are_those_of_all_photographs_laid_side_by_side():
             assert (one.true_positive, one.false_positive) == (other.true_positive, other.false_positive)
 
 
-def test_photographs_are_read_segmented_and_counted_one_by_one(records_set):
-    cases = list(records_set.cases.values())
-    by_size = {picture.photograph.shape: picture.masks for picture in records_set.pictures.values()}
-
-    def all_knowing(photograph: np.ndarray) -> np.ndarray:
-        return by_size[photograph.shape].astype(np.float32)
-
+def test_photographs_are_read_segmented_and_counted_class_by_class(records_set):
     data = records_set.index.data
-    counted = list(evaluate_photographs(all_knowing, cases, data, thresholds=(0.5, 0.5), bins=BINS))
-    assert [photograph.case for photograph in counted] == [case.name for case in cases]
-    for photograph in counted:
-        picture = records_set.pictures[photograph.case]
+    for case in records_set.cases.values():
+        picture = records_set.pictures[case.name]
+        marked = read_marked(case, data)
+        assert np.array_equal(marked.photograph, picture.photograph)
+        assert np.array_equal(marked.masks, picture.masks)
+        photograph = evaluate_photograph(
+            lambda photograph, found=picture.masks: found.astype(np.float32),
+            marked,
+            classes=CLASSES,
+            thresholds=(0.5, 0.5),
+            bins=BINS,
+        )
+        assert photograph.case == case.name
         for index, name in enumerate(CLASSES):
             found = scores(photograph.counts["frame"][name])
             assert found["lesion_pixels"] == picture.masks[..., index].sum()
@@ -176,18 +257,18 @@ def test_photographs_are_read_segmented_and_counted_one_by_one(records_set):
             assert inside["pixels"] == field_of_view(picture.photograph).sum()
 
 
-def test_photographs_are_not_read_before_they_are_asked_for(records_set, tmp_path):
+def test_a_photograph_that_cannot_be_read_is_named(records_set, tmp_path):
     gone = dataclasses.replace(records_set.cases["D"], photograph=tmp_path / "gone.png")
-    counted = evaluate_photographs(
-        lambda photograph: np.zeros((*photograph.shape[:2], 2), np.float32),
-        [records_set.cases["A"], gone],
-        records_set.index.data,
-        thresholds=(0.5, 0.5),
-        bins=BINS,
-    )
-    assert next(counted).case == "A"
     with pytest.raises(InputError, match=r"gone\.png"):
-        next(counted)
+        read_marked(gone, records_set.index.data)
+
+
+def test_a_map_with_a_pixel_that_is_no_number_is_refused_by_its_case(records_set):
+    marked = read_marked(records_set.cases["D"], records_set.index.data)
+    probabilities = np.full(marked.masks.shape, 0.5, np.float32)
+    probabilities[3, 4, 1] = np.nan
+    with pytest.raises(InputError, match=r"^case D: the network's map has pixels that are no number \(NaN\)[^\n]+$"):
+        evaluate_photograph(lambda photograph: probabilities, marked, classes=CLASSES, thresholds=(0.5, 0.5), bins=BINS)
 
 
 @pytest.fixture

@@ -111,6 +111,13 @@ def test_a_spec_takes_its_fields_from_the_config():
     }
 
 
+def test_a_spec_takes_thresholds_that_it_is_given():
+    config = Config(data=DataConfig(classes=("HE", "EX")), evaluate=EvaluateConfig(threshold=0.4))
+    given = SegmenterSpec.from_config(config, {}, (0.25, 0.75))
+    assert given.thresholds == (0.25, 0.75)
+    assert dataclasses.replace(given, thresholds=(0.4, 0.4)) == SegmenterSpec.from_config(config, {})
+
+
 def test_segment_tile_may_differ_from_the_records_tile():
     config = Config(data=DataConfig(tile=256, stride=256), segment=SegmentConfig(tile=384))
     assert SegmenterSpec.from_config(config, {}).tile == 384

@@ -116,10 +116,12 @@ def test_train_refuses_what_does_not_fit(fails, way, tmp_path, overrides, messag
     assert message in fails("train", DEMO, f"--records={way.records}", *small, *overrides)
 
 
-def test_train_refuses_records_that_are_none_and_a_workdir_in_use(fails, way, tmp_path):
+def test_train_refuses_records_that_are_none_and_a_workdir_of_another_config(fails, way, tmp_path):
     assert "no index.json there" in fails("train", DEMO, f"--records={tmp_path}", f"--workdir={tmp_path / 'run'}")
-    line = fails("train", DEMO, f"--records={way.records}", f"--workdir={way.workdir}")
-    assert "holds a run already; name another folder or add --overwrite" in line
+    other = ("--config.data.photographs_per_shard=3", "--config.train.seed=5")
+    line = fails("train", DEMO, f"--records={way.records}", f"--workdir={way.workdir}", *other)
+    assert "holds a run of another config: " in line
+    assert "train.seed was 0 and is 5" in line
 
 
 def test_train_refuses_a_shard_that_is_missing_or_shorter(fails, way, tmp_path):

@@ -30,13 +30,16 @@ def test_train_measures_the_step_the_loop_around_it_and_the_normalisation(run, t
         "step, float32",
         "step, mixed_bfloat16, Keras' norm.",
         "step, float32, Keras' norm.",
+        "fit, mixed_bfloat16, 2 devices",
+        "fit, float32, 2 devices",
     ]
+    assert numbers["two_devices_over_one"] > 0
 
 
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (("train", "--source=/somewhere"), "benchmark train takes no folder; received --source."),
+        (("train", "--source=/somewhere"), "benchmark train takes --records or no folder; received --source."),
         (("shard",), "benchmark shard takes --source; received none."),
         (("shard", "--records=/somewhere"), "benchmark shard takes --source; received --records."),
         (

@@ -1,0 +1,108 @@
+"""What sheets and previews are made of: pictures with outlines, words above them, and a legend below."""
+
+import functools
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import matplotlib
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from records import CLASS_COLORS, draw_contours
+
+LETTERS = 11  # size of what is written, pixels
+MARGIN = 3  # around it
+BLACK, WHITE = (0, 0, 0), (255, 255, 255)
+
+
+def outlined(image: np.ndarray, masks: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Shrinks (by area) or enlarges (by the nearest pixel) an image, and then draws the outlines of its lesions.
+
+    Args:
+      image: uint8 RGB `[H, W, 3]`.
+      masks: bool `[H, W, C]`, a colour of `CLASS_COLORS` each; no lesion is too small to be outlined.
+      size: height and width of the picture.
+
+    Returns:
+      uint8 `[*size, 3]`.
+    """
+    means = cv2.INTER_AREA if size[0] < image.shape[0] else cv2.INTER_NEAREST
+    picture = cv2.resize(image, size[::-1], interpolation=means)
+    for index, color in zip(range(masks.shape[-1]), CLASS_COLORS, strict=False):
+        share = cv2.resize(masks[..., index].astype(np.float32), size[::-1], interpolation=means)
+        draw_contours(picture, share > 0, color)
+    return picture
+
+
+def densest_window(mask: np.ndarray, size: tuple[int, int]) -> tuple[slice, slice]:
+    """Finds where a window holds the most lesion pixels; of equally good places, the one nearest to their middle.
+
+    Args:
+      mask: uint8 or bool `[H, W]`; of uint8, the sum counts.
+      size: height and width of the window, at most those of the mask.
+    """
+    height, width = size
+    summed = cv2.integral(mask.astype(np.uint8))  # int32 [H + 1, W + 1]
+    within = summed[height:, width:] - summed[:-height, width:] - summed[height:, :-width] + summed[:-height, :-width]
+    places = np.argwhere(within == within.max())
+    y, x = places[np.square(places - places.mean(axis=0)).sum(axis=1).argmin()]
+    return slice(int(y), int(y) + height), slice(int(x), int(x) + width)
+
+
+def captioned(
+    picture: np.ndarray,
+    lines: Sequence[str],
+    color: tuple[int, int, int] = BLACK,
+    *,
+    letters: int = LETTERS,
+) -> np.ndarray:
+    """Writes lines above a picture, uint8 `[H, W, 3]`; what is too long is cut off."""
+    strip = Image.new("RGB", (picture.shape[1], caption_height(len(lines), letters)), WHITE)
+    drawing = ImageDraw.Draw(strip)
+    for number, line in enumerate(lines):
+        drawing.text((MARGIN, caption_height(number, letters) - MARGIN), line, fill=color, font=_font(letters))
+    return np.concatenate([np.asarray(strip), picture])
+
+
+def with_legend(sheet: np.ndarray, classes: Sequence[str], *, letters: int = LETTERS) -> np.ndarray:
+    """Writes the classes below a sheet, uint8 `[H, W, 3]`, each beside the colour of its outlines."""
+    side, gap = letters - 2, 5 * MARGIN
+    places, x, line = [], MARGIN, 0
+    for name in classes:
+        width = side + MARGIN + math.ceil(_font(letters).getlength(name))
+        if x + width > sheet.shape[1] and x > MARGIN:
+            x, line = MARGIN, line + 1
+        places.append((x, caption_height(line, letters)))
+        x += width + gap
+    strip = Image.new("RGB", (sheet.shape[1], caption_height(line + 1, letters)), WHITE)
+    drawing = ImageDraw.Draw(strip)
+    for name, color, (x, y) in zip(classes, CLASS_COLORS, places, strict=False):
+        drawing.rectangle((x, y + MARGIN, x + side, y + MARGIN + side), fill=color, outline=BLACK)
+        drawing.text((x + side + MARGIN, y), name, fill=BLACK, font=_font(letters))
+    return np.concatenate([sheet, np.asarray(strip)])
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Breaks a text into lines of at most `width` pixels; a number stays with its unit."""
+    lines = [""]
+    for word in re.sub(r" (?=%|px)", "\N{NO-BREAK SPACE}", text).split(" "):
+        longer = f"{lines[-1]} {word}".strip()
+        if _font(LETTERS).getlength(longer) <= width - 2 * MARGIN:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines if lines[0] else lines[1:]
+
+
+def caption_height(lines: int, letters: int = LETTERS) -> int:
+    """Returns what so many lines above a picture take, pixels."""
+    return lines * round(letters * 15 / 11) + MARGIN
+
+
+@functools.cache
+def _font(letters: int) -> ImageFont.FreeTypeFont:
+    # matplotlib's own: has the letters of most languages, which OpenCV's has not.
+    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), letters)
