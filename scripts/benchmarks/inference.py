@@ -48,7 +48,8 @@ predict, by tile, and predict, at once: keras.Model.predict of each tile, and of
 no background: with skip_background; flips 8: with flips=8; tile T, O: the config's scale in tiles of T, overlap O
 of floor: median over the turns of the ratio to the network alone over the same tiles; from preset on, to whole
 first s: the first call, which traces the graph
-seam: how far probabilities are from those of whole, in the field of view, most and mean{seams}
+seam: how far probabilities are from those of whole, in the field of view, most and mean{seams};
+  near the lower and right border also for what the network's stride asks to be filled up there
 peak_maps: what a process takes beyond the network's largest batch, the photograph and the scaled photograph, in float32
   maps of the photograph's size; the most of 54, 176 and preset"""
 
@@ -76,19 +77,20 @@ def measure(config: Config, model: Path | None = None, source: Path | None = Non
         nothing is said of seams.
       source: a folder of which the first photographs are taken; without one, a photograph is drawn.
     """
+    tf.get_logger().setLevel("ERROR")  # it warns of so many traces, of which each segmenter has but one
     network = _network(config, model)
     photographs = _photographs(source, config)
     preset = SegmenterSpec.from_config(config, {})
-    specs = {key: _full(preset, overlap) for key, overlap in FULL_OVERLAPS.items()} | {"preset": preset}
-    sides = _full_sides(network, photographs[0], specs) | _preset_sides(network, photographs[0], preset)
+    specs = {key: full_spec(preset, overlap) for key, overlap in FULL_OVERLAPS.items()} | {"preset": preset}
+    sides = _sides(network, photographs[0], specs)
     choices = _choices(network, preset)
     for name, segmenter in choices.items():
         sides[name] = Side(_segmenting(segmenter, photographs[0]), "whole, preset", _number(segmenter.spec))
     first = {name: _seconds(side.run) for name, side in sides.items()}
     seconds = take_turns({name: side.run for name, side in sides.items()}, repeats=REPEATS)
-    wholes = _whole_maps(network, photographs, preset.scale)
-    seams = {name: _seam(segmenter, photographs, wholes) for name, segmenter in choices.items()} if model else {}
-    peaks = [_peak_maps(config, model, spec, photographs[0]) for spec in specs.values()]
+    wholes = whole_maps(network, photographs, preset.scale)
+    seams = {name: seam(segmenter, photographs, wholes) for name, segmenter in choices.items()} if model else {}
+    peaks = [peak_maps(config, model, spec, photographs[0]) for spec in specs.values()]
     ratios = {name: median_ratio(times, seconds[sides[name].floor]) for name, times in seconds.items()}
     return Result(
         title=TITLE.format(
@@ -151,40 +153,32 @@ def _photographs(source: Path | None, config: Config) -> list[np.ndarray]:
     return [cv2.resize(one, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA) for one in read]
 
 
-def _full(preset: SegmenterSpec, overlap: float) -> SegmenterSpec:
+def full_spec(preset: SegmenterSpec, overlap: float) -> SegmenterSpec:
     full = dataclasses.replace(preset, scale=1.0, tile=FULL_TILE, overlap=overlap, tile_batch=FULL_BATCH)
     return dataclasses.replace(full, window="hann", flips=1, skip_background=False, trim=False)
 
 
-def _full_sides(network: Network, photograph: np.ndarray, specs: dict[str, SegmenterSpec]) -> dict[str, Side]:
-    """Returns those that compute all tiles of each spec, and tiles of the first one in other ways."""
+def _sides(network: Network, photograph: np.ndarray, specs: dict[str, SegmenterSpec]) -> dict[str, Side]:
+    """Returns what is compared, but for the choices of tile and overlap; each close to what it is held against."""
     sides: dict[str, Side] = {}
     for key, spec in specs.items():
         floor = f"network alone, {key}"
-        number = _number(spec)
-        segmenter = TiledSegmenter(network, spec)
-        few = TiledSegmenter(network, dataclasses.replace(spec, skip_background=True))
         above = "whole, preset" if key == "preset" else floor
-        sides[floor] = Side(_alone(network, photograph, spec), above, number)
-        sides[f"segment, {key}"] = Side(_segmenting(segmenter, photograph), above, number)
+        few = TiledSegmenter(network, dataclasses.replace(spec, skip_background=True))
         kept = int(few.kept_tiles(photograph).numpy().sum())
+        if key == "preset":
+            sides[above] = Side(_whole(network, photograph, spec), above, None)
+        sides[floor] = Side(bare(network, photograph, spec), above, _number(spec))
+        sides[f"segment, {key}"] = Side(_segmenting(TiledSegmenter(network, spec), photograph), above, _number(spec))
         sides[f"no background, {key}"] = Side(_segmenting(few, photograph), above, kept)
+    flipped = TiledSegmenter(network, dataclasses.replace(specs["preset"], flips=8))
+    sides["flips 8, preset"] = Side(_segmenting(flipped, photograph), "whole, preset", _number(flipped.spec))
     spec, floor = specs["54"], "network alone, 54"
-    sides["network alone, XLA, 54"] = Side(_alone(network, photograph, spec, xla=True), floor, _number(spec))
+    sides["network alone, XLA, 54"] = Side(bare(network, photograph, spec, xla=True), floor, _number(spec))
     for name, at_once in (("by tile", False), ("at once", True)):
         run = _usual(network, photograph, spec, at_once=at_once)
         sides[f"predict, {name}, 54"] = Side(run, floor, _number(spec))
     return sides
-
-
-def _preset_sides(network: Network, photograph: np.ndarray, preset: SegmenterSpec) -> dict[str, Side]:
-    whole = tf.constant(_padded(network, shrink_photograph(photograph, preset.scale)))
-    function = _function(network)
-    flipped = TiledSegmenter(network, dataclasses.replace(preset, flips=8))
-    return {
-        "whole, preset": Side(lambda: _wait(function(whole)), "whole, preset", None),
-        "flips 8, preset": Side(_segmenting(flipped, photograph), "whole, preset", _number(preset)),
-    }
 
 
 def _choices(network: Network, preset: SegmenterSpec) -> dict[str, TiledSegmenter]:
@@ -232,7 +226,14 @@ def _cut(network: Network, photograph: np.ndarray, spec: SegmenterSpec) -> tuple
     return np.stack(tiles).astype(np.float32), origins
 
 
-def _alone(network: Network, photograph: np.ndarray, spec: SegmenterSpec, *, xla: bool = False) -> Callable[[], None]:
+def _whole(network: Network, photograph: np.ndarray, spec: SegmenterSpec) -> Callable[[], None]:
+    """Returns a function that runs the network over the scaled photograph, which lies ready."""
+    whole = tf.constant(_padded(network, shrink_photograph(photograph, spec.scale)))
+    function = _function(network)
+    return lambda: _wait(function(whole))
+
+
+def bare(network: Network, photograph: np.ndarray, spec: SegmenterSpec, *, xla: bool = False) -> Callable[[], None]:
     """Returns a function that runs the network over the tiles, in batches that lie ready, the last one filled up."""
     tiles, _ = _cut(network, photograph, spec)
     tiles = np.concatenate([tiles, tiles[-1:].repeat(-len(tiles) % spec.tile_batch, axis=0)])
@@ -247,24 +248,28 @@ def _alone(network: Network, photograph: np.ndarray, spec: SegmenterSpec, *, xla
     return run
 
 
-def _usual(network: Network, photograph: np.ndarray, spec: SegmenterSpec, *, at_once: bool) -> Callable[[], None]:
-    """Returns a function that does all of a segmenter's work at full resolution with NumPy and `predict`."""
+def usual_map(network: Network, photograph: np.ndarray, spec: SegmenterSpec, *, at_once: bool) -> np.ndarray:
+    """Does all of a segmenter's work at full resolution with NumPy and `predict`: float32 `[H, W, C]`."""
+    tiles, origins = _cut(network, photograph, spec)
+    if at_once:
+        maps = network.predict(tiles, batch_size=spec.tile_batch, verbose=0)
+    else:
+        maps = np.concatenate([network.predict(tile[None], verbose=0) for tile in tiles])
     along = window(spec.window, spec.tile)
     weight = np.outer(along, along)[..., None]
+    total = np.zeros((*photograph.shape[:2], maps.shape[-1]), np.float32)
+    weights = np.zeros((*photograph.shape[:2], 1), np.float32)
+    for (y, x), one in zip(origins, maps, strict=True):
+        place = np.s_[y : y + spec.tile, x : x + spec.tile]
+        total[place] += one * weight
+        weights[place] += weight
+    total /= weights
+    return total
 
+
+def _usual(network: Network, photograph: np.ndarray, spec: SegmenterSpec, *, at_once: bool) -> Callable[[], None]:
     def run() -> None:
-        tiles, origins = _cut(network, photograph, spec)
-        if at_once:
-            maps = network.predict(tiles, batch_size=spec.tile_batch, verbose=0)
-        else:
-            maps = np.concatenate([network.predict(tile[None], verbose=0) for tile in tiles])
-        total = np.zeros((*photograph.shape[:2], maps.shape[-1]), np.float32)
-        weights = np.zeros((*photograph.shape[:2], 1), np.float32)
-        for (y, x), one in zip(origins, maps, strict=True):
-            place = np.s_[y : y + spec.tile, x : x + spec.tile]
-            total[place] += one * weight
-            weights[place] += weight
-        total /= weights
+        usual_map(network, photograph, spec, at_once=at_once)
 
     return run
 
@@ -275,7 +280,7 @@ def _padded(network: Network, scaled: np.ndarray) -> np.ndarray:
     return np.pad(scaled, [*missing, (0, 0)])[None].astype(np.float32)
 
 
-def _whole_maps(network: Network, photographs: list[np.ndarray], scale: float) -> list[np.ndarray]:
+def whole_maps(network: Network, photographs: list[np.ndarray], scale: float) -> list[np.ndarray]:
     """Returns what a segmenter would give if the scaled photograph were one tile: float32 `[H, W, C]` each."""
     function, wholes = _function(network), []
     for photograph in photographs:
@@ -285,7 +290,7 @@ def _whole_maps(network: Network, photographs: list[np.ndarray], scale: float) -
     return wholes
 
 
-def _seam(segmenter: TiledSegmenter, photographs: list[np.ndarray], wholes: list[np.ndarray]) -> tuple[float, float]:
+def seam(segmenter: TiledSegmenter, photographs: list[np.ndarray], wholes: list[np.ndarray]) -> tuple[float, float]:
     """Returns the largest and the mean difference from the maps of the whole, in the field of view."""
     differences = [
         np.abs(segmenter.segment(photograph).numpy() - whole)[field_of_view(photograph)]
@@ -294,7 +299,7 @@ def _seam(segmenter: TiledSegmenter, photographs: list[np.ndarray], wholes: list
     return float(max(one.max() for one in differences)), float(np.mean([one.mean() for one in differences]))
 
 
-def _peak_maps(config: Config, model: Path | None, spec: SegmenterSpec, photograph: np.ndarray) -> float:
+def peak_maps(config: Config, model: Path | None, spec: SegmenterSpec, photograph: np.ndarray) -> float:
     """Returns what a segmenter takes beyond one batch and the photographs, in maps of the photograph's size."""
     taken = []
     for segments in (False, True):

@@ -92,3 +92,11 @@ def test_a_segmenter_of_a_pixelwise_network_gives_the_same_map_with_flips(spec, 
     options = {"classes": ("R", "G", "B"), "overlap": 0.5, "window": "hann"}
     usual, averaged = (TiledSegmenter(lambda images: images / 255, spec(flips=n, **options)) for n in (1, flips))
     np.testing.assert_allclose(averaged.segment(photograph), usual.segment(photograph), atol=1e-6)
+
+
+@pytest.mark.parametrize("flips", [4, 8])
+def test_trimmed_tiles_that_are_no_squares_come_back_as_they_lay(spec, flips):
+    photograph = np.random.default_rng(2).integers(0, 256, (13, 50, 3), np.uint8)
+    options = {"classes": ("R", "G", "B"), "tile": 32, "overlap": 0.25, "window": "hann", "trim": True}
+    segmenter = TiledSegmenter(lambda images: images / 255, spec(flips=flips, **options))
+    np.testing.assert_allclose(segmenter.segment(photograph), photograph / 255, atol=1e-6)
