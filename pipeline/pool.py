@@ -53,6 +53,9 @@ class SegmenterPool:
         """Traces every segmenter and runs it once, which else the first photographs would wait for."""
         white = np.full((1, 1, 3), 255, np.uint8)
         for _ in range(self._number):
+            device, segmenter = self._idle.get()
+            self._idle.put((device, _traced(segmenter, device)))
+        for _ in range(self._number):
             self._segment(white)  # by the one that has been idle for longest
 
     def segment_all(
@@ -82,7 +85,7 @@ class SegmenterPool:
                         probabilities = segmenter.segment(photograph).numpy()
                         return Segmented(probabilities, time.perf_counter() - began)
                 except tf.errors.ResourceExhaustedError:
-                    segmenter = self._with_smaller_batches(segmenter, photograph)
+                    segmenter = _traced(self._with_smaller_batches(segmenter, photograph), device)
         finally:
             self._idle.put((device, segmenter))
 
@@ -100,6 +103,13 @@ class SegmenterPool:
                 self._said.add(tiles)
                 self._say(f"out of memory with {tiles} tiles of {tile} pixels at a time; going on with {tiles // 2}.")
         return TiledSegmenter(segmenter.network, dataclasses.replace(segmenter.spec, tile_batch=tiles // 2))
+
+
+def _traced(segmenter: TiledSegmenter, device: str) -> TiledSegmenter:
+    """Traces a segmenter ahead of its calls, where TensorFlow would warn of the fifth that traces."""
+    with tf.device(device):
+        segmenter.segment.get_concrete_function()
+    return segmenter
 
 
 def all_devices() -> list[str]:

@@ -105,6 +105,17 @@ def test_a_batch_that_does_not_fit_is_halved_and_that_is_said_once(spec, said):
         ]
 
 
+def test_many_segmenters_are_no_reason_to_warn_of_traces(spec, said, caplog):
+    pool = SegmenterPool(lambda: TiledSegmenter(limited(2), spec(tile_batch=8)), CPU * 3, say=said.append)
+    pool.warm_up()
+    for _, _, segmented in pool.segment_all(photographs(4)):
+        segmented.result()
+    assert "retracing" not in caplog.text
+    for segmenter in [TiledSegmenter(limited(2), spec()) for _ in range(6)]:  # which are told of where each is called
+        segmenter.segment(photographs(1)[0][1])
+    assert "retracing" in caplog.text
+
+
 def test_a_photograph_for_which_a_single_tile_is_too_much_is_an_error_of_its_own(spec, said):
     pool = SegmenterPool(lambda: TiledSegmenter(limited(0), spec(tile_batch=2)), CPU, say=said.append)
     results = [segmented for _, _, segmented in pool.segment_all(photographs(2))]
