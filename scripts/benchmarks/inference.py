@@ -47,6 +47,7 @@ network alone: the bare network over the tiles; whole: over the scaled photograp
 predict, by tile, and predict, at once: keras.Model.predict of each tile, and of all, stitched with NumPy
 no background: with skip_background; flips 8: with flips=8; tile T, O: the config's scale in tiles of T, overlap O
 of floor: median over the turns of the ratio to the network alone over the same tiles; from preset on, to whole
+on cores: the same ratio of the time that the process had on cores, for a machine that others use too
 first s: the first call, which traces the graph
 seam: how far probabilities are from those of whole, in the field of view, most and mean{seams};
   near the lower and right border also for what the network's stride asks to be filled up there
@@ -87,11 +88,13 @@ def measure(config: Config, model: Path | None = None, source: Path | None = Non
     for name, segmenter in choices.items():
         sides[name] = Side(_segmenting(segmenter, photographs[0]), "whole, preset", _number(segmenter.spec))
     first = {name: _seconds(side.run) for name, side in sides.items()}
-    seconds = take_turns({name: side.run for name, side in sides.items()}, repeats=REPEATS)
+    cores: dict[str, list[float]] = {name: [] for name in sides}
+    seconds = take_turns({name: _counting(side.run, cores[name]) for name, side in sides.items()}, repeats=REPEATS)
     wholes = whole_maps(network, photographs, preset.scale)
     seams = {name: seam(segmenter, photographs, wholes) for name, segmenter in choices.items()} if model else {}
     peaks = [peak_maps(config, model, spec, photographs[0]) for spec in specs.values()]
     ratios = {name: median_ratio(times, seconds[sides[name].floor]) for name, times in seconds.items()}
+    on_cores = {name: median_ratio(times, cores[sides[name].floor]) for name, times in cores.items()}
     return Result(
         title=TITLE.format(
             network=network.name,
@@ -108,12 +111,24 @@ def measure(config: Config, model: Path | None = None, source: Path | None = Non
             tile_batch=preset.tile_batch,
             seams=f", {len(photographs)} photographs" if model else ": only with --model",
         ),
-        columns=["", "median s", "least", "most", "of floor", "tiles", "first s", "seam, most", "seam, mean"],
+        columns=[
+            "",
+            "median s",
+            "least",
+            "most",
+            "of floor",
+            "on cores",
+            "tiles",
+            "first s",
+            "seam, most",
+            "seam, mean",
+        ],
         rows=[
             [
                 name,
                 *(f"{pick(seconds[name]):.3f}" for pick in (median, min, max)),
                 f"{ratios[name]:.3f}",
+                f"{on_cores[name]:.3f}",
                 "" if side.tiles is None else f"{side.tiles}",
                 f"{first[name]:.2f}",
                 *(f"{value:.4f}" for value in seams.get(name, ())),
@@ -122,6 +137,7 @@ def measure(config: Config, model: Path | None = None, source: Path | None = Non
         ],
         keys={
             "graph_over_floor": {key: ratios[f"segment, {key}"] for key in specs},
+            "graph_over_floor_on_cores": {key: on_cores[f"segment, {key}"] for key in specs},
             "usual_over_graph": median_ratio(seconds["predict, by tile, 54"], seconds["segment, 54"]),
             "peak_maps": max(peaks),
             "preset_over_same_tiles": median_ratio(seconds["segment, preset"], seconds["network alone, preset"]),
@@ -320,6 +336,17 @@ def _peak_bytes(config: Config, model: Path | None, spec: SegmenterSpec, photogr
     else:
         _function(segmenter.network)(tf.zeros([spec.tile_batch, spec.tile, spec.tile, 3]))
     return peak_of_this_process()
+
+
+def _counting(run: Callable[[], None], spent: list[float]) -> Callable[[], None]:
+    """Returns the function that also notes the seconds of all cores that this process has had for it."""
+
+    def counted() -> None:
+        began = time.process_time()
+        run()
+        spent.append(time.process_time() - began)
+
+    return counted
 
 
 def _seconds(run: Callable[[], None]) -> float:

@@ -105,17 +105,6 @@ def test_a_batch_that_does_not_fit_is_halved_and_that_is_said_once(spec, said):
         ]
 
 
-def test_many_segmenters_are_no_reason_to_warn_of_traces(spec, said, caplog):
-    pool = SegmenterPool(lambda: TiledSegmenter(limited(2), spec(tile_batch=8)), CPU * 3, say=said.append)
-    pool.warm_up()
-    for _, _, segmented in pool.segment_all(photographs(4)):
-        segmented.result()
-    assert "retracing" not in caplog.text
-    for segmenter in [TiledSegmenter(limited(2), spec()) for _ in range(6)]:  # which are told of where each is called
-        segmenter.segment(photographs(1)[0][1])
-    assert "retracing" in caplog.text
-
-
 def test_a_photograph_for_which_a_single_tile_is_too_much_is_an_error_of_its_own(spec, said):
     pool = SegmenterPool(lambda: TiledSegmenter(limited(0), spec(tile_batch=2)), CPU, say=said.append)
     results = [segmented for _, _, segmented in pool.segment_all(photographs(2))]
@@ -153,7 +142,7 @@ tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
 from pipeline.pool import SegmenterPool
-from pipeline.segmenter import load_segmenter
+from pipeline.segmenter import TiledSegmenter, load_segmenter
 
 devices = ["/device:CPU:0", "/device:CPU:1"]
 segmenters = []
@@ -177,6 +166,8 @@ for _, photograph, segmented in found:
     expected = segmenters[0].segment(photograph)
     np.testing.assert_allclose(segmented.result().probabilities, expected, atol=1e-6)
 assert [segmenter.segment.experimental_get_tracing_count() for segmenter in segmenters] == [1, 1]
+many = SegmenterPool(lambda: TiledSegmenter(lambda images: images[..., :1], segmenters[0].spec), devices * 4, say=print)
+many.warm_up()
 print("held")
 """
 
@@ -187,3 +178,4 @@ def test_two_devices_hold_their_own_weights_and_share_the_photographs(model_fold
     done = subprocess.run(words, cwd=root, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "held\n"
+    assert "retracing" not in done.stderr  # which TensorFlow says of the fifth segmenter whose first call traces it
