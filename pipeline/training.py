@@ -31,6 +31,7 @@ from pipeline.schedules import (
     LearningRate,
     Progress,
     ReduceLROnPlateau,
+    TimeLimit,
 )
 from pipeline.segmenter import SegmenterSpec, TiledSegmenter, check_tile, save_model
 from pipeline.stepping import SteppingModel, build_optimizer, seed_generators
@@ -404,6 +405,8 @@ def _callbacks(
     callbacks.append(PaddedValidationLoss(train.loss))
     if run.cases:
         callbacks.append(PhotographValidation(score, train.photographs_every, train.epochs))
+    if train.max_minutes is not None:
+        callbacks.append(TimeLimit(progress, train.max_minutes))
     callbacks.append(StopOnDivergence(progress, [one.folder for one in run.sets], workdir))
     if run.monitor is not None:
         patient = {"monitor": run.monitor, "mode": monitor_mode(run.monitor)}
