@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,11 +28,12 @@ def complete_file(path: Path) -> Iterator[Path]:
 
 
 def sweep_temporaries(folder: Path) -> None:
-    """Removes the temporary files of `complete_file` whose process is gone: it was killed while it wrote."""
-    for file in folder.glob(".tmp-*-*"):
-        process = file.name.split("-")[1]
+    """Removes temporary files and folders, `.tmp-PROCESS-NAME`, whose process is gone: it was killed meanwhile."""
+    for path in folder.glob(".tmp-*-*"):
+        process = path.name.split("-")[1]
         if not process.isdigit() or not Path(f"/proc/{process}").exists():
-            file.unlink(missing_ok=True)
+            shutil.rmtree(path, ignore_errors=True)
+            path.unlink(missing_ok=True)
 
 
 def sha256_of(path: Path) -> str:
