@@ -1,5 +1,6 @@
 """Export: a model folder becomes a SavedModel with the whole graph inside, in the layout that TF Serving expects."""
 
+import dataclasses
 import os
 import shutil
 from pathlib import Path
@@ -16,8 +17,9 @@ class ServedSegmenter(tf.Module):
 
     def __init__(self, segmenter: TiledSegmenter):
         super().__init__()
-        self.segmenter = segmenter
-        spec = segmenter.spec
+        # An exported function must not ask for XLA (tensorflow/serving#2214).
+        spec = dataclasses.replace(segmenter.spec, xla="off")
+        self.segmenter = segmenter = TiledSegmenter(segmenter.network, spec)
         tile_shape = [None, spec.tile, spec.tile, 3]
         self.tiles_function = tf.function(
             lambda tiles: {"probabilities": segmenter.tiles(tiles)},

@@ -3,21 +3,20 @@
 import csv
 import dataclasses
 import io
-import time
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from configs import InputError
-from pipeline.segmenter import SegmenterSpec, TiledSegmenter
+from pipeline.pool import Segmented
+from pipeline.segmenter import SegmenterSpec
 from records import (
     CLASS_COLORS,
     complete_file,
     draw_contours,
     field_of_view,
     image_files,
-    read_photograph,
     write_jpeg,
     write_png,
     write_text,
@@ -58,19 +57,28 @@ def photographs_of(arguments: list[str]) -> dict[str, Path]:
     return found
 
 
-def predict_photograph(
-    segmenter: TiledSegmenter, case: str, path: Path, output: Path, *, max_pixels: int, probabilities: bool
+def write_prediction(
+    spec: SegmenterSpec,
+    case: str,
+    path: Path,
+    photograph: np.ndarray,
+    segmented: Segmented,
+    output: Path,
+    *,
+    probabilities: bool,
 ) -> Prediction:
-    """Segments one photograph; writes `masks/CASE_CLASS.png`, `overlays/CASE.jpg`, on request `probabilities/CASE.npz`.
+    """Writes `masks/CASE_CLASS.png`, `overlays/CASE.jpg`, and on request `probabilities/CASE.npz`.
 
-    Raises:
-      InputError: the photograph cannot be read.
+    Args:
+      spec: of the segmenter.
+      case: the photograph's name.
+      path: its file.
+      photograph: uint8 RGB `[H, W, 3]`.
+      segmented: what the segmenter found in it.
+      output: folder with the folders `masks`, `overlays` and, on request, `probabilities`.
+      probabilities: whether the map is written, too.
     """
-    photograph = read_photograph(path, max_pixels=max_pixels)
-    began = time.perf_counter()
-    maps = segmenter.segment(photograph).numpy()  # [H, W, C]
-    seconds = time.perf_counter() - began
-    spec = segmenter.spec
+    maps = segmented.probabilities
     found = maps >= np.array(spec.thresholds, np.float32)
     for index, name in enumerate(spec.classes):
         write_png(output / "masks" / f"{case}_{name}.png", found[..., index].astype(np.uint8) * 255)
@@ -87,7 +95,7 @@ def predict_photograph(
         "height": photograph.shape[0],
         "width": photograph.shape[1],
         "retina_pixels": retina_pixels,
-        "segment_seconds": round(seconds, 3),
+        "segment_seconds": round(segmented.seconds, 3),
     }
     for index, name in enumerate(spec.classes):
         inside = int(np.count_nonzero(found[..., index] & retina))

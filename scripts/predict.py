@@ -4,6 +4,7 @@ python -m scripts.predict --model=WORKDIR/model --output=OUT PHOTOGRAPH_OR_FOLDE
 """
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from absl import flags
 from tqdm import tqdm
 
 from configs import DataConfig, InputError
-from records import make_folder
+from records import make_folder, read_photograph
 from scripts import command
 
 _MODEL = flags.DEFINE_string("model", None, "Model folder, such as WORKDIR/model.", required=True)
@@ -24,47 +25,61 @@ _PROBABILITIES = flags.DEFINE_bool("probabilities", False, "Also write probabili
 def main(arguments: list[str]) -> int:
     with command.quiet_start():
         from pipeline import prediction
+        from pipeline.pool import SegmenterPool, all_devices
         from pipeline.segmenter import load_segmenter
 
         photographs = prediction.photographs_of(arguments)
-        segmenter = load_segmenter(Path(_MODEL.value))
-    spec = segmenter.spec
+        devices = all_devices()
+        pool = SegmenterPool(lambda: load_segmenter(Path(_MODEL.value)), devices, say=_say)
+    spec = pool.spec
     output = make_folder(Path(_OUTPUT.value), flag="--output")
     folders = ["masks", "overlays"] + ["probabilities"] * _PROBABILITIES.value
     for name in folders:
         make_folder(output / name, flag="--output")
     print(
-        f"{len(photographs)} photographs; classes {', '.join(spec.classes)}, tiles of {spec.tile} pixels at scale "
-        f"{spec.scale:.4g}, overlap {spec.overlap:g} → {output}/{{{','.join(folders)}}}",
+        f"{len(photographs)} photographs on {', '.join(device.removeprefix('/device:') for device in devices)}; "
+        f"classes {', '.join(spec.classes)}, tiles of {spec.tile} pixels at scale {spec.scale:.4g}, overlap "
+        f"{spec.overlap:g} → {output}/{{{','.join(folders)}}}",
         flush=True,
     )
-    segmenter.segment(np.zeros((1, 1, 3), np.uint8))  # traced here, not in the first photograph's time
+    pool.warm_up()
     done: list[prediction.Prediction] = []
     failures: list[str] = []
-    for case, path in tqdm(photographs.items(), desc="photographs", disable=None):
+    readable = _readable(photographs, failures)
+    for case, photograph, segmented in tqdm(
+        pool.segment_all(readable), desc="photographs", total=len(photographs), disable=None
+    ):
+        path = photographs[case]
         try:
-            done.append(
-                prediction.predict_photograph(
-                    segmenter,
-                    case,
-                    path,
-                    output,
-                    max_pixels=DataConfig().max_pixels,
-                    probabilities=_PROBABILITIES.value,
-                )
+            written = prediction.write_prediction(
+                spec, case, path, photograph, segmented.result(), output, probabilities=_PROBABILITIES.value
             )
+            done.append(written)
         except InputError as error:
-            failures.append(str(error))
+            failures.append(f"{path}: {error}")
     for line in failures:
         print(f"left out: {line}", file=sys.stderr)
     if not done:
-        raise InputError(f"none of the {len(photographs)} photographs could be read.")
+        raise InputError(f"none of the {len(photographs)} photographs could be read and segmented.")
     prediction.write_table(output / "predictions.csv", [one.summary for one in done], list(done[0].summary))
     prediction.write_table(
         output / "lesions.csv", [row for one in done for row in one.lesions], prediction.LESION_COLUMNS
     )
     print(f"predicted: {output}    look: {output / 'overlays'}, {output / 'predictions.csv'}")
     return command.SOME_FAILED if failures else command.DONE
+
+
+def _readable(photographs: dict[str, Path], failures: list[str]) -> Iterator[tuple[str, np.ndarray]]:
+    """Reads one photograph after the other; what is wrong with those that cannot be read goes to `failures`."""
+    for case, path in photographs.items():
+        try:
+            yield case, read_photograph(path, max_pixels=DataConfig().max_pixels)
+        except InputError as error:
+            failures.append(str(error))
+
+
+def _say(line: str) -> None:
+    tqdm.write(line, file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Prediction: which photographs, and that masks, overlays, maps and tables say what the segmenter's map says."""
 
 import csv
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -8,7 +9,8 @@ import pytest
 import scipy.ndimage
 
 from configs import InputError
-from pipeline.prediction import LESION_COLUMNS, photographs_of, predict_photograph, write_table
+from pipeline.pool import Segmented
+from pipeline.prediction import LESION_COLUMNS, Prediction, photographs_of, write_prediction, write_table
 from pipeline.segmenter import TiledSegmenter
 from records import field_of_view
 
@@ -45,9 +47,16 @@ def predicted(segmenter, photograph, tmp_path_factory):
     folder = tmp_path_factory.mktemp("prediction")
     for name in ("masks", "overlays", "probabilities"):
         (folder / name).mkdir()
-    cv2.imwrite(str(folder / "eye.png"), photograph[..., ::-1])
-    prediction = predict_photograph(segmenter, "eye", folder / "eye.png", folder, max_pixels=20_000, probabilities=True)
+    prediction = predict(segmenter, "eye", photograph, folder, probabilities=True)
     return prediction, folder, segmenter.segment(photograph).numpy()
+
+
+def predict(
+    segmenter: TiledSegmenter, case: str, photograph: np.ndarray, folder: Path, *, probabilities: bool
+) -> Prediction:
+    segmented = Segmented(segmenter.segment(photograph).numpy(), seconds=1.23456)
+    path = folder / f"{case}.png"
+    return write_prediction(segmenter.spec, case, path, photograph, segmented, folder, probabilities=probabilities)
 
 
 def test_masks_are_0_and_255_where_the_map_reaches_the_threshold(predicted):
@@ -84,10 +93,9 @@ def test_the_overlay_is_the_photograph_with_the_outlines_of_what_was_found(predi
 def test_without_a_wish_for_probabilities_none_are_written(segmenter, photograph, tmp_path):
     for name in ("masks", "overlays"):
         (tmp_path / name).mkdir()
-    cv2.imwrite(str(tmp_path / "eye.png"), photograph[..., ::-1])
-    predict_photograph(segmenter, "eye", tmp_path / "eye.png", tmp_path, max_pixels=20_000, probabilities=False)
+    predict(segmenter, "eye", photograph, tmp_path, probabilities=False)
     written = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
-    assert written == {"eye.png", "masks/eye_HE.png", "masks/eye_MA.png", "overlays/eye.jpg"}
+    assert written == {"masks/eye_HE.png", "masks/eye_MA.png", "overlays/eye.jpg"}
 
 
 @pytest.mark.parametrize("index", [0, 1])
@@ -120,6 +128,7 @@ def test_the_summary_counts_what_the_rows_list(predicted, photograph):
     summary = prediction.summary
     retina = int(field_of_view(photograph).sum())
     assert (summary["case"], summary["file"]) == ("eye", str(folder / "eye.png"))
+    assert summary["segment_seconds"] == 1.235
     assert (summary["height"], summary["width"], summary["retina_pixels"]) == (90, 130, retina)
     for index, name in enumerate(CLASSES):
         rows = [row for row in prediction.lesions if row["class"] == name]
@@ -133,29 +142,11 @@ def test_the_summary_counts_what_the_rows_list(predicted, photograph):
 def test_a_photograph_that_shows_nothing_has_no_lesions_and_no_share(spec, tmp_path):
     for name in ("masks", "overlays"):
         (tmp_path / name).mkdir()
-    cv2.imwrite(str(tmp_path / "black.png"), np.zeros((20, 30, 3), np.uint8))
     segmenter = TiledSegmenter(lambda images: images[..., :1] / 255, spec())
-    prediction = predict_photograph(
-        segmenter, "black", tmp_path / "black.png", tmp_path, max_pixels=1000, probabilities=False
-    )
+    prediction = predict(segmenter, "black", np.zeros((20, 30, 3), np.uint8), tmp_path, probabilities=False)
     assert prediction.lesions == []
     assert (prediction.summary["retina_pixels"], prediction.summary["HE_share_of_retina"]) == (0, "")
     assert not cv2.imread(str(tmp_path / "masks" / "black_HE.png"), cv2.IMREAD_UNCHANGED).any()
-
-
-@pytest.mark.parametrize("content", [b"", b"no image", None])
-def test_a_photograph_that_cannot_be_read_is_named_and_leaves_nothing(segmenter, photograph, tmp_path, content):
-    good = cv2.imencode(".jpg", photograph)[1].tobytes()
-    (tmp_path / "bad.jpg").write_bytes(good[: len(good) // 2] if content is None else content)
-    with pytest.raises(InputError, match=r"bad\.jpg"):
-        predict_photograph(segmenter, "bad", tmp_path / "bad.jpg", tmp_path, max_pixels=20_000, probabilities=True)
-    assert [path.name for path in tmp_path.iterdir()] == ["bad.jpg"]
-
-
-def test_a_photograph_with_too_many_pixels_is_refused(segmenter, photograph, tmp_path):
-    cv2.imwrite(str(tmp_path / "eye.png"), photograph)
-    with pytest.raises(InputError, match="130x90 pixels"):
-        predict_photograph(segmenter, "eye", tmp_path / "eye.png", tmp_path, max_pixels=11_699, probabilities=False)
 
 
 def test_photographs_are_files_and_the_images_of_folders_in_order(tmp_path):
