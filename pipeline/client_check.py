@@ -68,15 +68,9 @@ def check_client(export: Path, segmenter: TiledSegmenter, file: Path) -> ClientC
         for index, (name, threshold) in enumerate(zip(classes, words["thresholds"], strict=True))
     ]
     expected = segmenter.segment(photograph).numpy()
-    orientation = _orientation(file) if signature == "serving_default" else 1
-    if orientation != 1:
-        lines.append(
-            f"NOT the same map as predict's {list(expected.shape)}: the file has orientation tag {orientation}, which "
-            "serving_default leaves to the client"
-        )
-        return ClientCheck(lines, same=False)
     line, same = _compare(found, expected, words["thresholds"], words["precision"].decode(), _precision(segmenter))
-    return ClientCheck([*lines, line], same)
+    left = _left_to_client(file) if signature == "serving_default" and not same else ""
+    return ClientCheck([*lines, line + left], same)
 
 
 def _map_of(model: Any, signature: str, given: tf.Tensor) -> np.ndarray:
@@ -97,9 +91,12 @@ def _describe(probabilities: np.ndarray, threshold: float) -> str:
     )
 
 
-def _orientation(file: Path) -> int:
+def _left_to_client(file: Path) -> str:
+    """Says what serving_default does not do for a JPEG or PNG and predict does."""
     with opened(file, max_pixels=DataConfig().max_pixels) as image:
-        return image.getexif().get(ORIENTATION, 1)
+        orientation = image.getexif().get(ORIENTATION, 1)
+        causes = [f"has orientation tag {orientation}"] * (orientation != 1) + ["is in CMYK"] * (image.mode == "CMYK")
+    return f"; the file {' and '.join(causes)}, which serving_default leaves to the client" if causes else ""
 
 
 def _precision(segmenter: TiledSegmenter) -> str:
@@ -110,13 +107,12 @@ def _compare(
     found: np.ndarray, expected: np.ndarray, thresholds: np.ndarray, served: str, predicts: str
 ) -> tuple[str, bool]:
     """Says how far the client's map, computed in the precision `served`, is from predict's."""
+    if found.shape != expected.shape:
+        return f"NOT the same map as predict's, which is {list(expected.shape)}", False
     largest = float(np.abs(found - expected).max())
-    allowed = ROUNDING if served == predicts else max(TOLERANCES[served], TOLERANCES[predicts])
-    same = largest <= allowed
+    same = largest <= (ROUNDING if served == predicts else max(TOLERANCES[served], TOLERANCES[predicts]))
     crossed = np.count_nonzero((found >= thresholds) != (expected >= thresholds))
-    rounding = "" if served == predicts else f", to the rounding of {served} against its {predicts}"
-    return (
-        f"{'the same' if same else 'NOT the same'} map as predict's{rounding}: largest difference {largest:.1e}, {crossed} pixels on the "
-        "other side of their threshold",
-        same,
-    )
+    verdict = f"{'the same' if same else 'NOT the same'} map as predict's"
+    if served != predicts:
+        verdict += f", to the rounding of {served} against its {predicts}"
+    return f"{verdict}: largest difference {largest:.1e}, {crossed} pixels on the other side of their threshold", same

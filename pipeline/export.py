@@ -74,7 +74,8 @@ def decode_photograph(encoded: tf.Tensor) -> tf.Tensor:
     """Decodes a JPEG or PNG, string scalar, to the pixels that `records.read_photograph` gives, but not turned.
 
     Returns:
-      uint8 RGB `[H, W, 3]`. Anything else fails, also what the decoder would take: a WebP for an animation.
+      uint8 RGB `[H, W, 3]`. CMYK is rounded otherwise, by one level at most. Anything else fails, also what the decoder
+      would take: a WebP for an animation.
     """
     is_png = tf.strings.substr(encoded, 0, 4) == b"\x89PNG"
     known = tf.debugging.Assert(tf.io.is_jpeg(encoded) | is_png, ["no JPEG or PNG.", SERVING_DEFAULT_LEAVES])
