@@ -3,10 +3,10 @@
 from pipeline.segmenter import SegmenterSpec
 
 SERVING_DEFAULT_LEAVES = (
-    "serving_default reads JPEG and PNG to the same pixels as predict, CMYK to one of 255 levels. It leaves to "
-    "the client: orientation tags (pixels are taken as they are stored, and the map lies as they do), exact CMYK, all other "
-    "formats (TIFF, BMP, WebP, DICOM), and a limit of pixels. Such a photograph is decoded and turned by the client, "
-    "and sent to the signature segment as RGB."
+    "serving_default reads JPEG and PNG to the same pixels as predict, CMYK to one of 255 levels. It leaves to the "
+    "client: orientation tags (pixels are taken as they are stored, and the map lies as they do), exact CMYK, all "
+    "other formats (TIFF, BMP, WebP, DICOM), and a limit of pixels. Such a photograph is decoded and turned by the "
+    "client, and sent to the signature segment as RGB."
 )
 
 README = """\
