@@ -1,5 +1,6 @@
 """Export: a SavedModel that gives the segmenter's maps where nothing of this software is installed."""
 
+import dataclasses
 import io
 import json
 import os
@@ -259,6 +260,20 @@ def test_in_its_own_precision_if_asked_for_the_map_is_predicts(mixed_model, fund
     assert np.ptp(found) > 0.01
     np.testing.assert_allclose(found, segmenter.segment(photograph), atol=1e-6)
     assert served.metadata()["precision"] == b"mixed_bfloat16"
+
+
+def test_the_export_carries_all_that_the_segmenter_does_but_xla(segmenter, model_folder, fundus, tmp_path):
+    fields = {"flips": 4, "skip_background": True, "trim": True}
+    asked = TiledSegmenter(segmenter.network, dataclasses.replace(segmenter.spec, **fields, xla="on"))
+    target = export_model(asked, model_folder, tmp_path, version=1, overwrite=False)
+    assert not [node.name for node in graph_nodes(target) if node.attr["_XlaMustCompile"].b]
+    served = tf.saved_model.load(str(target))
+    expecting = TiledSegmenter(segmenter.network, dataclasses.replace(segmenter.spec, **fields, xla="off"))
+    photograph = np.zeros((121, 30, 3), np.uint8)  # narrower than a tile, half of it background
+    photograph[:60] = fundus(60, 30, seed=1).photograph
+    found = served.signatures["segment"](photograph=tf.constant(photograph))["probabilities"].numpy()
+    np.testing.assert_allclose(found, expecting.segment(photograph), atol=1e-6)
+    assert not found[-20:].any()
 
 
 @pytest.mark.parametrize(
