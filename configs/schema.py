@@ -112,7 +112,10 @@ class SegmentConfig:
       flips: orientations of each tile whose maps are averaged: 1, as it is; 4, also flipped left to right, upside down,
         and both; 8, also these transposed. The time grows in proportion.
       skip_background: leaves out tiles that show no retina; their map is 0. Nothing changes in the field of view.
+      trim: cuts tiles to the scaled photograph where that is the shorter, but to a multiple of the network's stride,
+        instead of filling them up with black; so that a large `tile` takes a photograph in one piece.
       xla: "on" or "off": whether XLA compiles the network; "auto": not on a CPU, on a GPU if a trial shows it faster.
+        Its tiles are of one shape: not with `trim`.
     """
 
     tile: int | None = None
@@ -121,6 +124,7 @@ class SegmentConfig:
     tile_batch: int = 4
     flips: int = 1
     skip_background: bool = False
+    trim: bool = False
     xla: Literal["auto", "on", "off"] = "auto"
 
     def __post_init__(self) -> None:
@@ -130,6 +134,7 @@ class SegmentConfig:
         check(self.tile_batch >= 1, "segment.tile_batch", self.tile_batch, "at least 1")
         check(self.flips in (1, 4, 8), "segment.flips", self.flips, "1, 4 or 8")
         check_choice("segment.xla", self.xla, ("auto", "on", "off"))
+        check(not (self.trim and self.xla == "on"), "segment.xla", self.xla, "auto or off with segment.trim")
 
 
 @dataclasses.dataclass(frozen=True)

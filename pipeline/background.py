@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from pipeline.shrinking import shrink
+from pipeline.scaling import shrink
 from records.field_of_view import DARKEST_RETINA, WORKING_SIDE
 
 # The field of view is found in the same small copy. There, closing adds to the bright pixels what lies among them

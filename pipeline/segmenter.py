@@ -19,7 +19,7 @@ from models import Network, fold_normalization
 from pipeline.background import tiles_with_retina
 from pipeline.compiling import compiles
 from pipeline.orientations import average_over
-from pipeline.shrinking import shrink
+from pipeline.scaling import enlarge, shrink
 from pipeline.tiling import Tiling, stitch, tile_starts
 from records import complete_file, make_folder, stride_of_overlap, write_text
 
@@ -45,8 +45,8 @@ class SegmenterSpec:
       records_fingerprint: of the records that the network was trained on.
       config_fingerprint: of the whole config.
       colors: of the classes where the source has one coloured mask a photograph, else empty; see `DataConfig`.
-      flips, skip_background, xla: see `SegmentConfig`. A folder that was written before there were such fields has none
-        of them, and means the values that stand here.
+      flips, skip_background, trim, xla: see `SegmentConfig`. A folder that was written before there were such fields
+        has none of them, and means the values that stand here.
     """
 
     classes: tuple[str, ...]
@@ -62,6 +62,7 @@ class SegmenterSpec:
     colors: tuple[str, ...] = ()
     flips: int = 1
     skip_background: bool = False
+    trim: bool = False
     xla: str = "auto"
 
     @classmethod
@@ -83,6 +84,7 @@ class SegmenterSpec:
             colors=config.data.colors,
             flips=config.segment.flips,
             skip_background=config.segment.skip_background,
+            trim=config.segment.trim,
             xla=config.segment.xla,
         )
 
@@ -124,7 +126,7 @@ class TiledSegmenter(tf.Module):
             kept=self.kept_tiles(photograph) if spec.skip_background else None,
         )
         if spec.scale != 1:
-            probabilities = tf.image.resize(probabilities, size)
+            probabilities = enlarge(probabilities, size)
         return tf.ensure_shape(probabilities, [None, None, len(spec.classes)])
 
     @tf.function(input_signature=[tf.TensorSpec([None, None, 3], tf.uint8, name="photograph")])
@@ -141,19 +143,19 @@ class TiledSegmenter(tf.Module):
         return self.network(images)
 
     def _compiled_tiles(self) -> Callable[[tf.Tensor], tf.Tensor]:
-        """Returns `tiles` as a function for batches of their one shape, which is traced once however often it runs."""
+        """Returns `tiles` as a function of its own, which is traced once, however many orientations it runs for."""
         spec = self.spec
-        shape = [spec.tile_batch, spec.tile, spec.tile, 3]
+        fixed = [spec.tile_batch, spec.tile, spec.tile, 3]
         with tf.init_scope():  # outside of the graph that is being traced
-            compiled = compiles(spec.xla, self.tiles, shape)
-        return tf.function(
-            self.tiles, input_signature=[tf.TensorSpec(shape, tf.float32)], autograph=False, jit_compile=compiled
-        )
+            compiled = not spec.trim and compiles(spec.xla, self.tiles, fixed)
+        images = tf.TensorSpec([spec.tile_batch, None, None, 3] if spec.trim else fixed, tf.float32)
+        return tf.function(self.tiles, input_signature=[images], autograph=False, jit_compile=compiled)
 
     def _tiling(self) -> Tiling:
         spec = self.spec
         stride = stride_of_overlap(spec.tile, spec.overlap)
-        return Tiling(len(spec.classes), spec.tile, stride, spec.window, spec.tile_batch)
+        trim_to = getattr(self.network, "stride", 1) if spec.trim else None
+        return Tiling(len(spec.classes), spec.tile, stride, spec.window, spec.tile_batch, trim_to)
 
     def _scaled_size(self, size: tf.Tensor) -> tf.Tensor:
         """Does what `records.scaled_size` does: int32 `[2]`."""

@@ -24,6 +24,8 @@ class Tiling:
       stride: S, pixels between tiles, 1 to T.
       window: weight of a tile's pixels, a name of `records.grid.window`; those of all tiles sum to one at every pixel.
       tile_batch: tiles that are computed at once; the last batch is filled up with the last tile, weight 0.
+      trim_to: where the image is shorter than a tile, tiles are cut to it, but to a multiple of this, pixels; None:
+        they are of T pixels always.
     """
 
     classes: int
@@ -31,6 +33,7 @@ class Tiling:
     stride: int
     window: str
     tile_batch: int
+    trim_to: int | None = None
 
     @property
     def strips(self) -> int:
@@ -41,6 +44,12 @@ class Tiling:
     def row(self) -> int:
         """Numbers in a row of a strip."""
         return self.stride * self.classes
+
+    def side(self, length: tf.Tensor) -> int | tf.Tensor:
+        """Returns how long tiles are along an axis of the image, pixels."""
+        if self.trim_to is None:
+            return self.tile
+        return tf.minimum(self.tile, -(-length // self.trim_to) * self.trim_to)
 
 
 def tile_starts(length: tf.Tensor, tile: int, stride: int) -> tf.Tensor:
@@ -61,7 +70,7 @@ def stitch(
 
     Args:
       image: `[h, w, 3]`, any dtype; smaller than a tile, it is padded with zeros at the far ends.
-      predict: float32 `[tile_batch, T, T, 3]` → float32 `[tile_batch, T, T, C]`.
+      predict: float32 `[tile_batch, t, t', 3]` → float32 `[tile_batch, t, t', C]`, with t = t' = T but for `trim_to`.
       tiling: the geometry.
       kept: bool `[rows, columns]`, the tiles that are computed; the maps of the others count as 0. None: all.
 
@@ -69,7 +78,8 @@ def stitch(
       float32 `[h, w, C]`.
     """
     height, width = tf.shape(image)[0], tf.shape(image)[1]
-    padded = tf.pad(image, [[0, tf.maximum(tiling.tile - height, 0)], [0, tf.maximum(tiling.tile - width, 0)], [0, 0]])
+    missing = [[0, tf.maximum(tiling.side(length) - length, 0)] for length in (height, width)]
+    padded = tf.pad(image, [*missing, [0, 0]])
     rows, columns = (tile_starts(length, tiling.tile, tiling.stride) for length in (height, width))
     tiles = tf.range(tf.size(rows) * tf.size(columns))
     if kept is not None:
@@ -87,13 +97,13 @@ def _add_tiles(
     tiling: Tiling,
 ) -> tf.Tensor:
     """Computes the tiles and returns their weighted sums, float32 `[strips, h, S * C]`, the last column's behind."""
-    tile, batch = tiling.tile, tiling.tile_batch
     height, width = tf.shape(image)[0], tf.shape(image)[1]
+    high, wide, batch = tiling.side(height), tiling.side(width), tiling.tile_batch
     flat = tf.reshape(image, [height, width * 3])  # of which rectangles are copied faster
     row_weights = _shares(rows, height, tiling)
-    column_weights = tf.repeat(_shares(columns, width, tiling), tiling.classes, axis=1)  # [columns, T * C]
+    column_weights = tf.repeat(_shares(columns, width, tiling), tiling.classes, axis=1)  # [columns, t' * C]
     regular = -(-width // tiling.stride)  # strips of all columns but the last
-    places = tf.range(tile)[:, None] + tf.range(tiling.strips) * height  # [T, strips]: a tile's rows, from its first
+    places = tf.range(high)[:, None] + tf.range(tiling.strips) * height  # [t, strips]: a tile's rows, from its first
 
     def add_batch(first: tf.Tensor, strips: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         numbers = first + tf.range(batch)  # [B]
@@ -101,14 +111,14 @@ def _add_tiles(
         chosen = tf.gather(tiles, tf.minimum(numbers, tf.size(tiles) - 1))
         row, column = chosen // tf.size(columns), chosen % tf.size(columns)
         y, x = tf.gather(rows, row), tf.gather(columns, column)
-        pixels = tf.concat([flat[y[b] : y[b] + tile, 3 * x[b] : 3 * (x[b] + tile)] for b in range(batch)], axis=0)
-        maps = predict(tf.cast(tf.reshape(pixels, [batch, tile, tile, 3]), tf.float32))
+        pixels = tf.concat([flat[y[b] : y[b] + high, 3 * x[b] : 3 * (x[b] + wide)] for b in range(batch)], axis=0)
+        maps = predict(tf.cast(tf.reshape(pixels, [batch, high, wide, 3]), tf.float32))
         weights = (tf.gather(row_weights, row) * exists[:, None])[..., None] * tf.gather(column_weights, column)[
             :, None
         ]
-        maps = tf.reshape(maps, [batch, tile, tile * tiling.classes]) * weights
-        maps = tf.pad(maps, [[0, 0], [0, 0], [0, tiling.strips * tiling.row - tile * tiling.classes]])
-        maps = tf.reshape(maps, [batch, tile * tiling.strips, tiling.row])
+        maps = tf.reshape(maps, [batch, high, wide * tiling.classes]) * weights
+        maps = tf.pad(maps, [[0, 0], [0, 0], [0, tiling.strips * tiling.row - wide * tiling.classes]])
+        maps = tf.reshape(maps, [batch, high * tiling.strips, tiling.row])
         strip = tf.where(column == tf.size(columns) - 1, regular, column)
         for b in range(batch):  # one after the other: on a GPU, rows that come twice in one call would be lost
             where = tf.reshape(strip[b] * height + y[b] + places, [-1])
@@ -128,22 +138,23 @@ def _add_tiles(
 
 
 def _shares(starts: tf.Tensor, length: tf.Tensor, tiling: Tiling) -> tf.Tensor:
-    """Returns what share of the weight at each pixel is each tile's, along one axis: float32 `[tiles, T]`."""
-    weights = tf.tile(window(tiling.window, tiling.tile)[None], [tf.size(starts), 1])
-    pixels = starts[:, None] + tf.range(tiling.tile)
+    """Returns what share of the weight at each pixel is each tile's, along one axis: float32 `[tiles, t]`."""
+    side = tiling.side(length)
+    weights = tf.tile(tf.constant(window(tiling.window, tiling.tile))[None, :side], [tf.size(starts), 1])
+    pixels = starts[:, None] + tf.range(side)
     total = tf.tensor_scatter_nd_add(tf.zeros([length]), pixels[..., None], weights)
     return weights / tf.gather(total, pixels)
 
 
 def _lay_strips(strips: tf.Tensor, width: tf.Tensor, tiling: Tiling) -> tf.Tensor:
     """Lays strips side by side and adds the last column's to them: a map, float32 `[h, w, C]`."""
-    classes = tiling.classes
+    classes, wide = tiling.classes, tiling.side(width)
     regular = -(-width // tiling.stride)
-    left = width - tiling.tile  # first pixel of the last column
+    left = width - wide  # first pixel of the last column
     whole = left // tiling.stride  # strips that it does not touch
     before = _side_by_side(strips[:whole])  # [h, whole * S * C]
     behind = _side_by_side(strips[whole:regular])[:, : (width - whole * tiling.stride) * classes]
-    last = _side_by_side(strips[regular:])[:, : tiling.tile * classes]
+    last = _side_by_side(strips[regular:])[:, : wide * classes]
     behind += tf.pad(last, [[0, 0], [(left - whole * tiling.stride) * classes, 0]])
     return tf.reshape(tf.concat([before, behind], axis=1), [tf.shape(strips)[1], width, classes])
 

@@ -43,12 +43,13 @@ def leaving(segmenter: TiledSegmenter) -> set[str]:
     return {node.op for node in nodes_of(segmenter) if not has_gpu_kernel(node)}
 
 
+@pytest.mark.parametrize("trim", [False, True])
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16", "mixed_float16"])
-def test_every_op_has_a_kernel_for_a_gpu(gpu, spec, precision):
+def test_every_op_has_a_kernel_for_a_gpu(gpu, spec, precision, trim):
     with precision_policy(precision):
         network = build_network(ModelConfig(network="fast", fast=FastConfig(widths=(8, 8))), classes=2)
     options = {"scale": 0.5, "overlap": 0.3, "window": "hann", "flips": 8, "skip_background": True, "xla": "off"}
-    assert leaving(TiledSegmenter(network, spec(classes=("a", "b"), **options))) == set()
+    assert leaving(TiledSegmenter(network, spec(classes=("a", "b"), trim=trim, **options))) == set()
 
 
 def test_the_list_of_kernels_tells_what_has_none(spec):

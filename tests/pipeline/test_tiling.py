@@ -1,5 +1,6 @@
 """The stitching of tiles, with networks that are plain functions: what goes in must come out, at every size."""
 
+import dataclasses
 import math
 
 import cv2
@@ -239,6 +240,25 @@ def test_only_kept_tiles_are_computed_and_the_others_count_as_zero(positional):
         assert calls == math.ceil(len(wanted) / tile_batch)
 
     holds()
+
+
+@given(st.integers(1, 60), st.integers(1, 60), st.integers(9, TILE), st.sampled_from([1, 4, 16]))
+@settings(max_examples=25, deadline=None, derandomize=True)
+def test_trimmed_tiles_are_no_larger_than_the_image_needs(height, width, stride, multiple):
+    sides = [min(TILE, math.ceil(length / multiple) * multiple) for length in (height, width)]
+    shapes = set()
+
+    def predict(images: tf.Tensor) -> tf.Tensor:
+        shapes.add(tuple(images.shape))
+        place = tf.range(images.shape[1], dtype=tf.float32)[:, None] + tf.range(images.shape[2], dtype=tf.float32) / 32
+        return images / 255 + place[..., None]  # which shows where in its tile a pixel was
+
+    image = photograph_of(height, width)
+    tiling = Tiling(classes=3, tile=TILE, stride=stride, window="hann", tile_batch=2, trim_to=multiple)
+    found = stitch(tf.constant(image), predict, tiling).numpy()
+    assert shapes == {(2, *sides, 3)}
+    full = stitch(tf.constant(image), predict, dataclasses.replace(tiling, trim_to=None))
+    np.testing.assert_allclose(found, full, atol=2e-5)  # a map that depends on the start of its tile alone
 
 
 @pytest.mark.parametrize("overlap", [0.0, 0.3, 0.5])

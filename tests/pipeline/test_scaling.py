@@ -1,4 +1,4 @@
-"""Both forms of area averaging in the graph, held against OpenCV's and against exact sums."""
+"""Shrinking in both forms, held against OpenCV and exact sums, and enlarging, against `tf.image.resize`."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,8 @@ import tensorflow as tf
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipeline import shrinking
-from pipeline.shrinking import shrink, shrink_by_sums
+from pipeline import scaling
+from pipeline.scaling import enlarge, shrink, shrink_by_sums
 from records import scaled_size, shrink_photograph
 
 FORMS = {"area": shrink, "sums": shrink_by_sums}
@@ -68,7 +68,7 @@ def test_strips_join_without_a_trace(monkeypatch):
     photograph = noise(211, 90)
     whole = shrink_by_sums(tf.constant(photograph), tf.constant([70, 30])).numpy()
     for rows in (1, 7, 64):
-        monkeypatch.setattr(shrinking, "STRIP", rows)
+        monkeypatch.setattr(scaling, "STRIP", rows)
         assert np.array_equal(shrink_by_sums(tf.constant(photograph), tf.constant([70, 30])), whole)
 
 
@@ -88,3 +88,18 @@ def test_a_gpu_gets_the_form_that_it_has_kernels_for(monkeypatch):
     assert "ResizeArea" in ops()
     monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: ["/device:GPU:0"] if kind == "GPU" else [])
     assert "ResizeArea" not in ops()
+
+
+@given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 150), st.integers(1, 150), st.integers(1, 3))
+@settings(max_examples=40, deadline=None, derandomize=True)
+def test_enlarging_gives_the_numbers_of_resize(height, width, full_height, full_width, classes):
+    maps = np.random.default_rng((height, width, classes)).random((height, width, classes), np.float32)
+    size = (max(full_height, height), max(full_width, width))
+    found = enlarge(tf.constant(maps), tf.constant(size))
+    assert found.shape == (*size, classes)
+    np.testing.assert_allclose(found, tf.image.resize(maps, size), atol=1e-6)
+
+
+def test_enlarging_interpolates_between_the_middles_of_pixels():
+    found = enlarge(tf.constant([[[0.0], [3.0]]]), tf.constant([1, 6]))
+    np.testing.assert_allclose(np.ravel(found), [0, 0, 1, 2, 3, 3], atol=1e-6)
