@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -153,6 +154,41 @@ def test_predict_names_bad_photographs_and_does_the_others(way, run, tmp_path):
     assert [row["case"] for row in rows(tmp_path / "out" / "predictions.csv")] == [good.stem]
     assert not list((tmp_path / "out").rglob("*cut*"))
     assert "Traceback" not in done.stderr
+
+
+def test_a_stopped_predict_goes_on_and_ends_as_an_undisturbed_one(way, run, tmp_path):
+    originals = sorted(way.source.glob("A*/1*/b*/*.jpg"))
+    (tmp_path / "photographs").mkdir()
+    for number in range(8):
+        shutil.copy(originals[number % 2], tmp_path / "photographs" / f"copy{number}.jpg")
+    shutil.copy(originals[0], tmp_path / "photographs")
+    model, source, out = f"--model={way.workdir / 'model'}", f"--source={way.source}", tmp_path / "out"
+    words = ["-m", "scripts.predict", model, source, f"--output={out}", str(tmp_path / "photographs")]
+    process = subprocess.Popen([sys.executable, *words], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    while not list(out.glob("geojson/copy*")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.terminate()
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 143
+    finished = list(out.glob("geojson/*.geojson"))
+    assert f"stopped by SIGTERM; the same command goes on with the {9 - len(finished)} photographs left" in printed
+    assert {row["case"] for row in rows(out / "predictions.csv")} == {file.stem for file in finished}
+    assert not list(out.rglob(".tmp*"))
+
+    done = run("predict", *words[2:])
+    assert done.returncode == 0, done.stderr
+    assert f"9 photographs, {len(finished)} of them finished before" in done.stdout
+    assert "times the sum of their segment times" in done.stdout
+    undisturbed = run("predict", model, source, f"--output={tmp_path / 'undisturbed'}", tmp_path / "photographs")
+    assert undisturbed.returncode == 0, undisturbed.stderr
+    for name in ("predictions.csv", "lesions.csv", "lesions.json"):
+        assert (out / name).read_bytes() == (tmp_path / "undisturbed" / name).read_bytes()
+    height, width = cv2.imread(str(originals[0])).shape[:2]
+    assert cv2.imread(str(out / "overlays" / "copy0.jpg")).shape[:2] == (height, width)
+    beside = cv2.imread(str(out / "overlays" / originals[0].name)).shape[:2]
+    assert beside[0] > height
+    assert 2 * width <= beside[1] <= 2 * width + 10
 
 
 def test_eval_names_bad_photographs_and_scores_the_others(way, run, tmp_path):
