@@ -26,11 +26,13 @@ class Board(keras.callbacks.Callback):
     graph of a network inside another model, counts epochs from 0, and leaves its files open after an exception.
     """
 
-    def __init__(self, folder: Path, config: Config, network: keras.Model, history: HistoryFiles, previews: Path):
+    def __init__(
+        self, folder: Path, config: Config, network: keras.Model | None, history: HistoryFiles, previews: Path
+    ):
         """Args:
         folder: of the files.
         config: of the training.
-        network: whose graph is shown.
+        network: whose graph is shown; None: no graph.
         history: a callback before this one.
         previews: folder of `pipeline.previews.Previews`, a callback before this one.
         """
@@ -40,11 +42,9 @@ class Board(keras.callbacks.Callback):
         self._writers: dict[str, tf.summary.SummaryWriter] = {}
 
     def on_train_begin(self, logs=None):
-        side = self.config.train.crop or self.config.data.tile
-        images = tf.TensorSpec([None, side, side, 3], tf.float32, name="images")
-        traced = tf.function(lambda images: self.network(images, training=False)).get_concrete_function(images)
         with self._writer(BOTH).as_default(step=0):
-            tf.summary.graph(traced.graph)
+            if self.network is not None:
+                tf.summary.graph(self._graph(self.network))
             api.hparams(hyperparameters(self.config))
         self._flush()
 
@@ -71,6 +71,11 @@ class Board(keras.callbacks.Callback):
         for writer in self._writers.values():
             writer.close()
         self._writers = {}
+
+    def _graph(self, network: keras.Model) -> tf.Graph:
+        side = self.config.train.crop or self.config.data.tile
+        images = tf.TensorSpec([None, side, side, 3], tf.float32, name="images")
+        return tf.function(lambda images: network(images, training=False)).get_concrete_function(images).graph
 
     def _writer(self, run: str) -> tf.summary.SummaryWriter:
         if run not in self._writers:

@@ -1,4 +1,4 @@
-"""On which devices a training runs, and whether XLA compiles its step; what was chosen, in words."""
+"""On which devices TensorFlow trains, and whether XLA compiles its step; what was chosen, in words."""
 
 import dataclasses
 
@@ -14,9 +14,9 @@ class Devices:
     """Where a training runs.
 
     Attributes:
-      strategy: in whose scope model and optimizer are made; TensorFlow's default one on a single device.
+      strategy: in whose scope model and optimizer are made; TensorFlow's default one on a single device, and for JAX.
       replicas: devices that share each batch.
-      gpus: names of the GPUs among them, such as "/device:GPU:0".
+      gpus: TensorFlow's names of the GPUs among them, such as "/device:GPU:0"; none for JAX.
       words: what was chosen and why.
     """
 
@@ -81,18 +81,28 @@ def choose_xla(train: TrainConfig, devices: Devices, network: Network) -> tuple[
     return True, "XLA on: a single GPU"
 
 
-def _mirrored(names: list[str], train: TrainConfig, why: str) -> Devices:
-    share, rest = divmod(train.batch_size, len(names))
+def share_of_batch(train: TrainConfig, devices: int) -> int:
+    """Returns how many tiles of a batch each of several devices has.
+
+    Raises:
+      InputError: the batch, or one's share of it, does not divide.
+    """
+    share, rest = divmod(train.batch_size, devices)
     if rest:
         raise InputError(
-            f"train.batch_size {train.batch_size} does not divide among {len(names)} devices; choose a multiple of "
-            f"{len(names)}, or train.strategy single."
+            f"train.batch_size {train.batch_size} does not divide among {devices} devices; choose a multiple of "
+            f"{devices}, or train.strategy single."
         )
     if share % train.micro_batches:
         raise InputError(
             f"train.micro_batches {train.micro_batches} does not divide the {share} tiles that each of "
-            f"{len(names)} devices has of a batch; choose a divisor of {share}."
+            f"{devices} devices has of a batch; choose a divisor of {share}."
         )
+    return share
+
+
+def _mirrored(names: list[str], train: TrainConfig, why: str) -> Devices:
+    share = share_of_batch(train, len(names))
     gpus = tuple(f"/device:{name}" for name in names if name.startswith("GPU"))
     words = f"mirrored on {len(names)} {'GPUs' if gpus else 'parts of the CPU'}, {share} tiles each a step ({why})"
     return Devices(tf.distribute.MirroredStrategy(names), len(names), gpus, words)

@@ -23,11 +23,16 @@ from pipeline.reading import RecordSet
 CPU_FILE = Path("/proc/cpuinfo")
 
 
-def environment(config: Config, sets: Sequence[RecordSet], network: Network) -> dict[str, object]:
+def environment(
+    config: Config, sets: Sequence[RecordSet], network: Network, accelerators: Sequence[str]
+) -> dict[str, object]:
     """Returns command, versions, devices, revision of the software, config, records and network, as JSON has them.
 
-    For when the devices are chosen: TensorFlow takes a GPU's whole memory to say how much that is, unless told before
-    to take it as needed.
+    Args:
+      config: all settings.
+      sets: the records.
+      network: that is trained.
+      accelerators: the devices beside the CPU, as `gpus` names them.
     """
     backend = keras.backend.backend()
     revision, dirty = git_state(Path(__file__).parent)
@@ -42,7 +47,7 @@ def environment(config: Config, sets: Sequence[RecordSet], network: Network) -> 
         backend: sys.modules[backend].__version__,
         "numpy": np.__version__,
         "opencv": cv2.__version__,
-        "devices": [processor(), *gpus()],
+        "devices": [processor(), *accelerators],
         "git_revision": revision,
         "git_dirty": dirty,
         "config": dataclasses.asdict(config),
@@ -62,7 +67,11 @@ def processor() -> str:
 
 
 def gpus() -> list[str]:
-    """Returns the model of each GPU and the memory that TensorFlow may take of it."""
+    """Returns the model of each GPU and the memory that TensorFlow may take of it.
+
+    For when the devices are chosen: TensorFlow takes a GPU's whole memory to say how much that is, unless told before
+    to take it as needed.
+    """
     if not tf.config.list_physical_devices("GPU"):
         return []
     found = [device for device in device_lib.list_local_devices() if device.device_type == "GPU"]

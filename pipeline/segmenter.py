@@ -181,12 +181,23 @@ def save_model(folder: Path, network: Network, spec: SegmenterSpec) -> None:
     write_text(folder / SEGMENTER_FILE, json.dumps(content, indent=2) + "\n")
 
 
-def load_segmenter(folder: Path) -> TiledSegmenter:
-    """Loads a model folder, the normalisations of its network folded into its convolutions.
+def load_segmenter(folder: Path, *, fold: bool = True) -> TiledSegmenter:
+    """Loads a model folder.
+
+    Args:
+      folder: that `save_model` wrote.
+      fold: the normalisations of its network into the convolutions before them, which is faster; else it is the
+        network as saved, that other weights of it fit.
 
     Raises:
-      InputError: not a model folder, files of another schema version, or damaged ones.
+      InputError: not a model folder, files of another schema version, or damaged ones; or Keras does not run on
+        TensorFlow, whose graph this is.
     """
+    if keras.backend.backend() != "tensorflow":
+        raise InputError(
+            f"KERAS_BACKEND is {keras.backend.backend()!r}, but photographs are segmented on 'tensorflow', whatever a "
+            "model was trained on; unset it for this command."
+        )
     for file in (folder / NETWORK_FILE, folder / SEGMENTER_FILE):
         if not file.is_file():
             raise InputError(
@@ -199,7 +210,8 @@ def load_segmenter(folder: Path) -> TiledSegmenter:
     except DAMAGE as error:
         first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(f"{folder / NETWORK_FILE}: damaged, or no network of this software ({first_line}).") from error
-    return TiledSegmenter(fold_normalization(network), spec)  # the file keeps the network that can be trained on
+    # The file keeps the network that can be trained on.
+    return TiledSegmenter(fold_normalization(network) if fold else network, spec)
 
 
 def _read_spec(path: Path) -> SegmenterSpec:

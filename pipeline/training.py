@@ -10,15 +10,25 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from configs import Config, InputError, loading
 from configs.schema import field_names
-from models import Network, build_loss, build_metrics, build_network, encoder_layers, precision_policy
+from models import (
+    Network,
+    TrainingModel,
+    build_loss,
+    build_metrics,
+    build_network,
+    encoder_layers,
+    precision_policy,
+)
+from pipeline.backend import Backend, choose_backend
 from pipeline.board import Board
 from pipeline.callbacks import EpochLine, HistoryFiles, PaddedValidationLoss
 from pipeline.checkpoints import BestWeights, Checkpoint, Checkpoints, assign, load_checkpoint, monitor_mode
-from pipeline.distribution import Devices, choose_devices, choose_xla
+from pipeline.distribution import Devices
 from pipeline.environment import environment
 from pipeline.evaluation import read_marked
 from pipeline.input import training_batches, validation_batches
@@ -31,11 +41,12 @@ from pipeline.schedules import (
     LearningRate,
     Progress,
     ReduceLROnPlateau,
+    TimeLimit,
 )
-from pipeline.segmenter import SegmenterSpec, TiledSegmenter, check_tile, save_model
-from pipeline.stepping import SteppingModel, build_optimizer, seed_generators
+from pipeline.segmenter import SegmenterSpec, check_tile, save_model
+from pipeline.stepping import build_optimizer, seed_generators
 from pipeline.stopping import StopOnDivergence, StopRequest
-from pipeline.validation import PhotographScores, PhotographValidation, score_photographs, validation_cases
+from pipeline.validation import PhotographSegmenter, PhotographValidation, validation_cases
 from records import SPLITS, Case, make_folder, sweep_temporaries, write_text
 
 # Fields that a training may go on with at other values: they change no number but by rounding.
@@ -57,6 +68,7 @@ class TrainingRun:
       config: all settings.
       workdir: where everything is written.
       sets: the records.
+      backend: on which it runs.
       devices: where it runs.
       words: what was chosen, a line each: devices, precision, XLA, cache.
       network: whose weights are trained.
@@ -75,10 +87,11 @@ class TrainingRun:
     config: Config
     workdir: Path
     sets: list[RecordSet]
+    backend: Backend
     devices: Devices
     words: list[str]
     network: Network
-    model: SteppingModel
+    model: TrainingModel
     training: tf.data.Dataset
     batches: Callable[[int], tf.data.Dataset]
     validation: tf.data.Dataset | None
@@ -122,6 +135,7 @@ def prepare(
         config, other records, or with sources where this has none.
     """
     train = config.train
+    backend = choose_backend()
     sets = open_records(records, config)
     tiles = count_tiles(sets)
     if tiles["train"] < train.batch_size:
@@ -130,17 +144,17 @@ def prepare(
             f"{'has' if len(records) == 1 else 'have'} {tiles['train']} training tiles; choose a smaller batch."
         )
     cases = validation_cases(sources, sets) if sources else []
+    devices = backend.choose_devices(train)
     monitor = _choose_monitor(config, tiles=tiles["validation"] > 0, photographs=bool(cases))
     previewed = _choose_previewed(config, sets, tiles_alone=not cases)
     start = None if overwrite else _earlier_start(workdir, config, sets, monitor)
-    devices = choose_devices(train)
     if train.deterministic:
         tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(train.seed)
     with devices.strategy.scope(), precision_policy(train.precision):
         network = build_network(config.model, len(config.data.classes))
-        xla, xla_words = choose_xla(train, devices, network)
-        model = SteppingModel(network, train)
+        xla, xla_words = backend.choose_xla(train, devices, network)
+        model = backend.make_model(network, train)
         _compile(model, config, xla)
     _check_network(network, config)
 
@@ -163,6 +177,7 @@ def prepare(
         config=config,
         workdir=workdir,
         sets=sets,
+        backend=backend,
         devices=devices,
         words=[f"{devices.words}; {train.precision}; {xla_words}", cache_words],
         network=network,
@@ -193,7 +208,7 @@ def fit(run: TrainingRun, *, verbose: int) -> Path:
       StoppedError: someone asked for the end; all is saved.
       InputError: the training diverged, or a shard went bad.
     """
-    config, train, workdir = run.config, run.config.train, run.workdir
+    config, workdir = run.config, run.workdir
     if run.start is None:
         _clear(workdir)
     for name in ("checkpoints", "tensorboard", "previews"):
@@ -201,12 +216,29 @@ def fit(run: TrainingRun, *, verbose: int) -> Path:
     for folder in (workdir, workdir / "checkpoints", workdir / "model"):
         sweep_temporaries(folder)  # of a start that was killed
     write_text(workdir / "config.json", config.to_json())
-    about = environment(config, run.sets, run.network) | {
+    about = environment(config, run.sets, run.network, run.backend.gpus()) | {
         "chosen": run.words,
         "records_digest": records_digest(run.sets),
     }
     write_text(workdir / "environment.json", json.dumps(about, indent=2) + "\n")
 
+    spec = SegmenterSpec.from_config(config, {})
+    if not run.cases:
+        spec = dataclasses.replace(spec, scale=1.0)  # previews are of tiles, which are shrunk
+    with run.backend.live_segmenter(run.network, spec, config, workdir) as segmenter:
+        _train(run, segmenter, verbose)
+        thresholds = segmenter.score(run.cases).thresholds if run.cases else None
+    splits: dict[str, list[str]] = {}
+    for one in run.sets:
+        for name, split in one.index.splits.items():
+            splits.setdefault(name, []).extend(split.cases)
+    save_model(run.model_folder, run.network, SegmenterSpec.from_config(config, splits, thresholds))
+    return run.model_folder
+
+
+def _train(run: TrainingRun, segmenter: PhotographSegmenter, verbose: int) -> None:
+    """Fits from where the run starts to its end, and gives the network the best weights."""
+    train, workdir = run.config.train, run.workdir
     epoch, step = (run.start.epoch, run.start.step) if run.start else (0, 0)
     request = StopRequest(workdir)
     best = BestWeights(workdir / "checkpoints", run.monitor)
@@ -216,20 +248,10 @@ def fit(run: TrainingRun, *, verbose: int) -> Path:
                 assign(variables, run.start.arrays[group], group)
         best.restore(run.start.callbacks["BestWeights"])
     long_epochs = EpochLine(train.epochs, run.steps, train.checkpoint_minutes, quiet=verbose != 0)
-    segmenter = TiledSegmenter(run.network, SegmenterSpec.from_config(config, {}))  # whose weights are those of now
-
-    def score() -> PhotographScores:
-        return score_photographs(
-            lambda photograph: segmenter.segment(photograph).numpy(),
-            run.cases,
-            config.data,
-            thresholds=segmenter.spec.thresholds,
-            bins=config.evaluate.bins,
-        )
-
-    callbacks = _callbacks(run, segmenter, score)
+    callbacks = _callbacks(run, segmenter)
     history = next(callback for callback in callbacks if isinstance(callback, HistoryFiles))
-    board = Board(workdir / "tensorboard", config, run.network, history, workdir / "previews")
+    shown = run.network if run.backend.draws_graph else None
+    board = Board(workdir / "tensorboard", run.config, shown, history, workdir / "previews")
     callbacks += [board, long_epochs, best]
     callbacks.append(
         Checkpoints(
@@ -267,23 +289,16 @@ def fit(run: TrainingRun, *, verbose: int) -> Path:
             stream = run.batches(epoch * run.steps * train.batch_size) if step else run.training
             fit_epochs(stream, epoch, train.epochs, run.steps)
     best.load()
-    splits: dict[str, list[str]] = {}
-    for one in run.sets:
-        for name, split in one.index.splits.items():
-            splits.setdefault(name, []).extend(split.cases)
-    thresholds = score().thresholds if run.cases else None
-    save_model(run.model_folder, run.network, SegmenterSpec.from_config(config, splits, thresholds))
-    return run.model_folder
 
 
 def _make_metrics(run: TrainingRun) -> None:
     """Makes the variables of the metrics, which otherwise the first step does: too late to give them their values."""
-    nothing = tf.zeros([1, 16, 16, len(run.config.data.classes)])
+    nothing = np.zeros([1, 16, 16, len(run.config.data.classes)], np.float32)
     run.devices.strategy.run(run.model.compute_metrics, args=(None, nothing, nothing))
     run.model.reset_metrics()
 
 
-def all_variables(model: SteppingModel) -> dict[str, list]:
+def all_variables(model: TrainingModel) -> dict[str, list]:
     """Returns all that changes in training, by group."""
     return {
         "weights": model.weights,
@@ -376,7 +391,7 @@ def _choose_previewed(config: Config, sets: Sequence[RecordSet], *, tiles_alone:
     return choose_previews(lesions, config.train.previews, config.train.preview_cases)
 
 
-def _compile(model: SteppingModel, config: Config, xla: bool) -> None:
+def _compile(model: TrainingModel, config: Config, xla: bool) -> None:
     loss = build_loss(config.train.loss)
     model.compile(
         optimizer=build_optimizer(config.train),
@@ -390,9 +405,7 @@ def _compile(model: SteppingModel, config: Config, xla: bool) -> None:
     model.optimizer.build(model.trainable_variables)  # before any of them is frozen
 
 
-def _callbacks(
-    run: TrainingRun, segmenter: TiledSegmenter, score: Callable[[], PhotographScores]
-) -> list[keras.callbacks.Callback]:
+def _callbacks(run: TrainingRun, segmenter: PhotographSegmenter) -> list[keras.callbacks.Callback]:
     """Returns the callbacks in their order: what sets the training, what adds to the logs, what reads them."""
     train, workdir = run.config.train, run.workdir
     progress = Progress(train.epochs * run.steps, train.max_minutes)
@@ -403,7 +416,11 @@ def _callbacks(
         callbacks.append(AveragedWeights(run.model.averages))
     callbacks.append(PaddedValidationLoss(train.loss))
     if run.cases:
-        callbacks.append(PhotographValidation(score, train.photographs_every, train.epochs))
+        callbacks.append(
+            PhotographValidation(lambda: segmenter.score(run.cases), train.photographs_every, train.epochs)
+        )
+    if train.max_minutes is not None:
+        callbacks.append(TimeLimit(progress, train.max_minutes))
     callbacks.append(StopOnDivergence(progress, [one.folder for one in run.sets], workdir))
     if run.monitor is not None:
         patient = {"monitor": run.monitor, "mode": monitor_mode(run.monitor)}
@@ -419,17 +436,11 @@ def _callbacks(
     return callbacks
 
 
-def _previews(run: TrainingRun, segmenter: TiledSegmenter) -> Previews:
+def _previews(run: TrainingRun, segmenter: PhotographSegmenter) -> Previews:
     if run.cases:
         shown = [read_marked(case, run.config.data) for case in run.cases if case.name in run.previewed]
         pictures = [Picture(one.case, one.photograph, one.masks) for one in shown]
     else:
         pictures = tile_pictures(run.sets, run.previewed)
-        segmenter = TiledSegmenter(run.network, dataclasses.replace(segmenter.spec, scale=1.0))  # tiles are shrunk
-    return Previews(
-        run.workdir / "previews",
-        pictures,
-        lambda photograph: segmenter.segment(photograph).numpy(),
-        segmenter.spec.classes,
-        segmenter.spec.thresholds,
-    )
+    classes, threshold = run.config.data.classes, run.config.evaluate.threshold
+    return Previews(run.workdir / "previews", pictures, segmenter.segment, classes, [threshold] * len(classes))

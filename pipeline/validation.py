@@ -4,13 +4,16 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Protocol
 
 import keras
 import numpy as np
 
-from configs import DataConfig, InputError
+from configs import Config, DataConfig, InputError
+from models import Network
 from pipeline.evaluation import MarkedPhotograph, best_threshold, evaluate_photograph, pool, read_marked, scores
 from pipeline.reading import RecordSet
+from pipeline.segmenter import SegmenterSpec, TiledSegmenter
 from records import Case, case_digests, find_cases
 
 NAMED = 3  # cases that an error names
@@ -28,6 +31,32 @@ class PhotographScores:
 
     logs: dict[str, float]
     thresholds: tuple[float, ...]
+
+
+class PhotographSegmenter(Protocol):
+    """Segments whole photographs with the weights that a network has when it is asked."""
+
+    def segment(self, photograph: np.ndarray) -> np.ndarray:
+        """Maps uint8 RGB `[H, W, 3]` to probabilities, float32 `[H, W, C]`."""
+        ...
+
+    def score(self, cases: Sequence[Case]) -> PhotographScores:
+        """Returns the scores of cases, of which at least one shows a lesion, as `score_photographs` does."""
+        ...
+
+
+class LiveSegmenter:
+    """A `PhotographSegmenter` by the tiled graph around the network itself: one trace, under which weights change."""
+
+    def __init__(self, network: Network, spec: SegmenterSpec, config: Config):
+        self._segmenter, self._config = TiledSegmenter(network, spec), config
+
+    def segment(self, photograph: np.ndarray) -> np.ndarray:
+        return self._segmenter.segment(photograph).numpy()
+
+    def score(self, cases: Sequence[Case]) -> PhotographScores:
+        data, thresholds = self._config.data, self._segmenter.spec.thresholds
+        return score_photographs(self.segment, cases, data, thresholds=thresholds, bins=self._config.evaluate.bins)
 
 
 class PhotographValidation(keras.callbacks.Callback):

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ def complete_file(path: Path) -> Iterator[Path]:
     """Lends a temporary name beside `path`; what was written there is flushed and renamed when the block ends well.
 
     The temporary name keeps the suffix, by which writers choose a format. A block that raises leaves nothing behind,
-    and a file that was there before as it was.
+    and a file that was there before as it was; an OSError of the system's names `path`.
     """
     temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
     try:
@@ -22,16 +23,21 @@ def complete_file(path: Path) -> Iterator[Path]:
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    except OSError as error:
+        if error.errno is not None and error.filename in (None, temporary):  # a full disk names no file
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def sweep_temporaries(folder: Path) -> None:
-    """Removes the temporary files of `complete_file` whose process is gone: it was killed while it wrote."""
-    for file in folder.glob(".tmp-*-*"):
-        process = file.name.split("-")[1]
+    """Removes temporary files and folders, `.tmp-PROCESS-NAME`, whose process is gone: it was killed meanwhile."""
+    for path in folder.glob(".tmp-*-*"):
+        process = path.name.split("-")[1]
         if not process.isdigit() or not Path(f"/proc/{process}").exists():
-            file.unlink(missing_ok=True)
+            shutil.rmtree(path, ignore_errors=True)
+            path.unlink(missing_ok=True)
 
 
 def sha256_of(path: Path) -> str:

@@ -35,11 +35,11 @@ step "Evaluate on the test photographs"
 step "Predict"
 "$python" -m scripts.predict --model="$demo/run/model" --output="$demo/predictions" --probabilities \
   "$demo/source/A. Segmentation/1. Original Images/b. Testing Set"
-step "Export"
-"$python" -m scripts.export --model="$demo/run/model" --output="$demo/export"
+step "Export, and send it a photograph as a client does"
+"$python" -m scripts.export --model="$demo/run/model" --output="$demo/export" \
+  --client_check="$demo/source/A. Segmentation/1. Original Images/b. Testing Set/SYN_17.jpg"
 step "Reload the export in a process that imports only tensorflow"
-"$python" -I scripts/compare_export.py "$demo/export/1" \
-  "$demo/source/A. Segmentation/1. Original Images/b. Testing Set" "$demo/predictions/probabilities"
+"$python" -I "$demo/export/1/verify.py"
 
 step "Done in $((SECONDS / 60)) min $((SECONDS % 60)) s. Open:"
 echo "  $demo/predictions/overlays/   found lesions, outlined"

@@ -54,6 +54,7 @@ def measure(config: Config, records: Path | None = None) -> Result:
     CPU, or GPUs where there are two), and against itself in float32, in bfloat16 and with Keras' batch normalisation
     where the network has our own. With records, it is also said how long steps wait for the stream.
     """
+    two = _two_devices(config)  # before anything is made on one
     batch, crop = config.train.batch_size, config.train.crop or config.data.tile
     step = Side(config.train.precision)
     loop = dataclasses.replace(step, loop=True)
@@ -61,7 +62,6 @@ def measure(config: Config, records: Path | None = None) -> Result:
     sides = [step, loop, *others]
     if any(isinstance(layer, FusedBatchNormalization) for layer in _network(config, step).layers):
         sides += [dataclasses.replace(side, keras_normalization=True) for side in sides if not side.loop]
-    two = _two_devices(config)
     if two is not None:
         sides += [dataclasses.replace(side, loop=True, devices=2) for side in (step, *others)]
     data = _random_batch(batch, crop, len(config.data.classes))

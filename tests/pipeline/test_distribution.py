@@ -72,6 +72,8 @@ VARIANTS = {
     "sgd, clipped by norm": variant(clipnorm=1e-2),
     "sgd, clipped by the norm of all": variant(global_clipnorm=1e-2),
     "two micro-batches and averages": variant(micro_batches=2, ema_momentum=0.9),
+    "sgd with weight decay": variant(weight_decay=0.1),
+    "scaled float16, clipped by the norm of all": variant(precision="mixed_float16", global_clipnorm=1e-2),
     "weights of side outputs": variant(SUPERVISED, side_output_weights=(0.3,)),
 }
 
@@ -100,8 +102,10 @@ def results(tmp_path_factory) -> dict[str, list[float]]:
 def test_two_devices_give_the_weights_of_one(results, name):
     moved, apart, loss, other_loss = results[name]
     assert moved > 1e-4
-    assert apart < 2e-6 + 1e-3 * moved
-    assert other_loss == pytest.approx(loss, rel=1e-5)
+    print(f"{name}: moved by {moved:.2g}, apart by {apart:.1e}")
+    half = "float16" in name
+    assert apart < (1e-3 if half else 1e-4)  # most are below 1e-6; SSIM and powers amplify rounding
+    assert other_loss == pytest.approx(loss, rel=1e-3 if half else 1e-5)
 
 
 def test_mirrored_without_a_gpu_is_refused_with_what_was_found():

@@ -166,7 +166,7 @@ for _, photograph, segmented in found:
     expected = segmenters[0].segment(photograph)
     np.testing.assert_allclose(segmented.result().probabilities, expected, atol=1e-6)
 assert [segmenter.segment.experimental_get_tracing_count() for segmenter in segmenters] == [1, 1]
-many = SegmenterPool(lambda: TiledSegmenter(lambda images: images[..., :1], segmenters[0].spec), devices * 4, say=print)
+many = SegmenterPool(lambda: TiledSegmenter(lambda images: images[..., :2], segmenters[0].spec), devices * 4, say=print)
 many.warm_up()
 print("held")
 """

@@ -51,7 +51,7 @@ def way(run, tmp_path_factory) -> Way:
     commands = {
         "synthesize": (f"--output={source}", "--training=5", "--test=2"),
         "shard": (*TINY, f"--source={source}", f"--records={records}"),
-        "train": (*TINY, *SHORT, f"--records={records}", f"--workdir={workdir}"),
+        "train": (*TINY, *SHORT, f"--records={records}", f"--source={source}", f"--workdir={workdir}"),
         "eval": (
             model,
             f"--source={source}",
@@ -61,7 +61,7 @@ def way(run, tmp_path_factory) -> Way:
             "--baseline",
         ),
         "predict": (model, f"--output={predictions}", "--probabilities", photographs),
-        "export": (model, f"--output={export}"),
+        "export": (model, f"--output={export}", f"--client_check={photographs / 'SYN_06.jpg'}"),
     }
     printed = {}
     for name, arguments in commands.items():

@@ -174,3 +174,16 @@ def test_export_refuses_to_overwrite(fails, way):
     line = fails("export", f"--model={way.workdir / 'model'}", f"--output={way.export}")
     assert "there already; give another --version, or --overwrite" in line
     assert {file: file.read_bytes() for file in Path(way.export).rglob("*") if file.is_file()} == before
+
+
+def test_export_refuses_a_photograph_that_is_none_before_it_writes(fails, way, tmp_path):
+    (tmp_path / "eye.jpg").write_text("no image")
+    arguments = (f"--model={way.workdir / 'model'}", f"--output={tmp_path / 'out'}")
+    line = fails("export", *arguments, f"--client_check={tmp_path / 'eye.jpg'}")
+    assert "eye.jpg: not an image that can be read" in line
+    assert "eye.png: cannot be read" in fails("export", *arguments, f"--client_check={tmp_path / 'eye.png'}")
+
+
+def test_export_refuses_a_precision_that_there_is_not(fails, way, tmp_path):
+    line = fails("export", f"--model={way.workdir / 'model'}", f"--output={tmp_path / 'out'}", "--precision=float16")
+    assert "flag --precision=float16" in line

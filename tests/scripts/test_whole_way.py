@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -54,7 +55,10 @@ def test_train_left_a_workdir_as_designed(way):
     history = rows(way.workdir / "history.csv")
     assert [row["epoch"] for row in history] == ["1", "2"]
     assert all(np.isfinite(float(row["loss"])) and np.isfinite(float(row["val_loss"])) for row in history)
-    assert cv2.imread(str(way.workdir / "previews" / "epoch_002.png")) is not None
+    assert all(0 <= float(row["val_photo_aupr"]) <= 1 for row in history)
+    (case,) = read_index(way.records).splits["validation"].cases
+    for name in (f"{case}.png", f"{case}/epoch_002.png"):
+        assert cv2.imread(str(way.workdir / "previews" / name)) is not None
     environment = json.loads((way.workdir / "environment.json").read_text())
     assert environment["config_fingerprint"] == loading.load_config(str(way.workdir / "config.json")).fingerprint()
 
@@ -79,6 +83,7 @@ def test_eval_wrote_scores_of_every_photograph_and_of_tiles(way):
 
 def test_predict_wrote_mask_overlay_map_and_rows_of_every_photograph(way):
     photographs = sorted(way.source.glob("A*/1*/b*/*.jpg"))
+    (threshold,) = json.loads((way.workdir / "model" / "segmenter.json").read_text())["thresholds"]
     assert [row["case"] for row in rows(way.predictions / "predictions.csv")] == [file.stem for file in photographs]
     for file in photographs:
         size = cv2.imread(str(file)).shape[:2]
@@ -90,19 +95,40 @@ def test_predict_wrote_mask_overlay_map_and_rows_of_every_photograph(way):
         assert kept["probabilities"].dtype == np.float16
         assert kept["probabilities"].shape == (*size, 1)
         assert list(kept["classes"]) == ["HE"]
-        near = np.abs(kept["probabilities"][..., 0].astype(float) - 0.5) < 1e-3  # float16 may round across
-        assert np.array_equal((mask > 0)[~near], (kept["probabilities"][..., 0] >= 0.5)[~near])
+        near = np.abs(kept["probabilities"][..., 0].astype(float) - threshold) < 1e-3  # float16 may round across
+        assert np.array_equal((mask > 0)[~near], (kept["probabilities"][..., 0] >= threshold)[~near])
+
+
+CLIENT = """
+import sys
+from pathlib import Path
+import numpy as np
+import tensorflow as tf
+
+export, photographs, probabilities = map(Path, sys.argv[1:])
+model = tf.saved_model.load(str(export))
+files = sorted(photographs.glob("*.jpg"))
+for file in files:
+    served = model.signatures["serving_default"](tf.constant(file.read_bytes()))["probabilities"].numpy()
+    predicted = np.load(probabilities / f"{file.stem}.npz")["probabilities"]
+    np.testing.assert_allclose(served, predicted, rtol=0, atol=2.0**-11)  # float16 just below 1
+print(len(files), "maps agree")
+"""
 
 
 def test_the_export_gives_predicts_maps_in_a_process_that_knows_only_tensorflow(way):
     photographs = way.source / "A. Segmentation" / "1. Original Images" / "b. Testing Set"
-    words = [sys.executable, "-I", ROOT / "scripts" / "compare_export.py", way.export / "1", photographs]
-    done = subprocess.run(
-        [*words, way.predictions / "probabilities"], cwd="/", capture_output=True, text=True, check=False
-    )
+    words = [sys.executable, "-I", "-c", CLIENT, way.export / "1", photographs, way.predictions / "probabilities"]
+    done = subprocess.run(words, cwd="/", capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "2 maps agree" in done.stdout
-    assert (way.export / "1" / "segmenter.json").is_file()
+    assert done.stdout == "2 maps agree\n"
+
+
+def test_export_said_what_a_client_gets(way):
+    lines = [line for line in way.printed["export"].splitlines() if line.startswith("client: ")]
+    assert "SYN_06.jpg → serving_default → probabilities [712, 1072, 1]; loading" in lines[0]
+    assert lines[1].startswith("client: HE: ")
+    assert "the same map as predict's: largest difference" in lines[2]
 
 
 def test_a_run_can_be_repeated_from_its_own_config_json(way, run, tmp_path):
@@ -128,6 +154,41 @@ def test_predict_names_bad_photographs_and_does_the_others(way, run, tmp_path):
     assert [row["case"] for row in rows(tmp_path / "out" / "predictions.csv")] == [good.stem]
     assert not list((tmp_path / "out").rglob("*cut*"))
     assert "Traceback" not in done.stderr
+
+
+def test_a_stopped_predict_goes_on_and_ends_as_an_undisturbed_one(way, run, tmp_path):
+    originals = sorted(way.source.glob("A*/1*/b*/*.jpg"))
+    (tmp_path / "photographs").mkdir()
+    for number in range(8):
+        shutil.copy(originals[number % 2], tmp_path / "photographs" / f"copy{number}.jpg")
+    shutil.copy(originals[0], tmp_path / "photographs")
+    model, source, out = f"--model={way.workdir / 'model'}", f"--source={way.source}", tmp_path / "out"
+    words = ["-m", "scripts.predict", model, source, f"--output={out}", str(tmp_path / "photographs")]
+    process = subprocess.Popen([sys.executable, *words], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    while not list(out.glob("geojson/copy*")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.terminate()
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 143
+    finished = list(out.glob("geojson/*.geojson"))
+    assert f"stopped by SIGTERM; the same command goes on with the {9 - len(finished)} photographs left" in printed
+    assert {row["case"] for row in rows(out / "predictions.csv")} == {file.stem for file in finished}
+    assert not list(out.rglob(".tmp*"))
+
+    done = run("predict", *words[2:])
+    assert done.returncode == 0, done.stderr
+    assert f"9 photographs, {len(finished)} of them finished before" in done.stdout
+    assert "times the sum of their segment times" in done.stdout
+    undisturbed = run("predict", model, source, f"--output={tmp_path / 'undisturbed'}", tmp_path / "photographs")
+    assert undisturbed.returncode == 0, undisturbed.stderr
+    for name in ("predictions.csv", "lesions.csv", "lesions.json"):
+        assert (out / name).read_bytes() == (tmp_path / "undisturbed" / name).read_bytes()
+    height, width = cv2.imread(str(originals[0])).shape[:2]
+    assert cv2.imread(str(out / "overlays" / "copy0.jpg")).shape[:2] == (height, width)
+    beside = cv2.imread(str(out / "overlays" / originals[0].name)).shape[:2]
+    assert beside[0] > height
+    assert 2 * width <= beside[1] <= 2 * width + 10
 
 
 def test_eval_names_bad_photographs_and_scores_the_others(way, run, tmp_path):
