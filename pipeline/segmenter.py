@@ -47,6 +47,8 @@ class SegmenterSpec:
       colors: of the classes where the source has one coloured mask a photograph, else empty; see `DataConfig`.
       flips, skip_background, trim, xla: see `SegmentConfig`. A folder that was written before there were such fields
         has none of them, and means the values that stand here.
+      threshold_source: "validation" where the thresholds are the best on the validation photographs, else "config";
+        "unknown" of a folder that does not say.
     """
 
     classes: tuple[str, ...]
@@ -64,6 +66,7 @@ class SegmenterSpec:
     skip_background: bool = False
     trim: bool = False
     xla: str = "auto"
+    threshold_source: str = "config"
 
     @classmethod
     def from_config(
@@ -86,6 +89,7 @@ class SegmenterSpec:
             skip_background=config.segment.skip_background,
             trim=config.segment.trim,
             xla=config.segment.xla,
+            threshold_source="validation" if thresholds else "config",
         )
 
 
@@ -221,7 +225,7 @@ def _read_spec(path: Path) -> SegmenterSpec:
         if version != SCHEMA_VERSION:
             raise InputError(f"schema version {version}, but this software reads {SCHEMA_VERSION}.")
         tuples = {name: tuple(content[name]) for name in ("classes", "thresholds", "colors")}
-        spec = SegmenterSpec(**{**content, **tuples})
+        spec = SegmenterSpec(**{"threshold_source": "unknown", **content, **tuples})
         SegmentConfig(**{field.name: getattr(spec, field.name) for field in dataclasses.fields(SegmentConfig)})
         return spec
     except InputError as error:
