@@ -150,9 +150,7 @@ class Gallery:
         """Of photographs without a lesion, those with the largest false-positive area, the largest first."""
         return self._false_alarms.pictures
 
-    def _draw(
-        self, marked: MarkedPhotograph, found: np.ndarray, counts: PhotographCounts, value: float
-    ) -> Picture:
+    def _draw(self, marked: MarkedPhotograph, found: np.ndarray, counts: PhotographCounts, value: float) -> Picture:
         part = _retina_box(marked.retina)
         photograph, masks, found_part = marked.photograph[part], marked.masks[part], found[part]
         height, width = photograph.shape[:2]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from pipeline.lesion_matching import FALSE_POSITIVES, LESION, froc
+from pipeline.lesion_matching import FALSE_POSITIVES, froc, sensitivity_at
 from pipeline.scores import precision_recall
 
 MOST_POINTS = 600  # of a curve: more cannot be seen
@@ -58,7 +58,9 @@ FIFTHS = [(tenth / 10, f"{tenth / 10:g}") for tenth in range(0, 11, 2)]
 
 
 def precision_recall_plot(
-    classes: Sequence[str], histograms: Sequence[tuple[np.ndarray, np.ndarray]], points: Sequence[tuple | None]
+    classes: Sequence[str],
+    histograms: Sequence[tuple[np.ndarray, np.ndarray]],
+    points: Sequence[tuple[float, float, str] | None],
 ) -> Plot:
     """Plots precision over recall.
 
@@ -67,13 +69,12 @@ def precision_recall_plot(
       histograms: of each class its counts of lesion and of other pixels, int64 `[bins]`.
       points: of each class (recall, precision, words) at the operating threshold, None where nothing was found.
     """
-    curves = [_curve("", [(recall, dice * recall / (2 * recall - dice)) for recall in np.linspace(dice / (2 - dice), 1)], 0)
-              for dice in ISO_DICE]  # fmt: skip
+    curves = [_equal_dice(dice) for dice in ISO_DICE]
     for number, (name, (lesion, other), point) in enumerate(zip(classes, histograms, points, strict=True)):
         if lesion.any():
             _, precision, recall = precision_recall(lesion, other)
             first = np.flatnonzero(lesion[::-1] + other[::-1])[0]  # above it nothing was found
-            marks = [Mark(*point, large=True)] if point else []
+            marks = [Mark(point[0], point[1], point[2], large=True)] if point else []
             curves.append(_curve(name, _falling_steps(recall[first:], precision[first:]), number, marks))
     return Plot("Precision and recall", "recall (sensitivity)", "precision (PPV)", FIFTHS, FIFTHS, curves)
 
@@ -94,23 +95,29 @@ def froc_plot(
       photographs: their number.
       intervals: of each class at `FALSE_POSITIVES`, None where there is none.
     """
-    curves = []
-    most = float(FALSE_POSITIVES[-1])
-    for number, (name, true, found) in enumerate(zip(classes, lesions, findings, strict=True)):
-        if not len(true):
-            continue
-        _, false, sensitivity = froc(true, found, photographs)
-        most = max(most, false[-1])
-        at = [float(sensitivity[false <= limit].max()) for limit in FALSE_POSITIVES]
-        marks = [
-            Mark(limit, height, f"{name}: {height:.3f} at {limit:g} false positives a photograph", _pair(interval))
-            for limit, height, interval in zip(FALSE_POSITIVES, at, intervals[number], strict=True)
-            if limit <= false[-1]
-        ]
-        words = f"{name}, operating point: {sensitivity[-1]:.3f} at {false[-1]:.2f} false positives a photograph"
-        marks.append(Mark(float(false[-1]), float(sensitivity[-1]), words, large=True))
-        curves.append((name, _rising_steps(false, sensitivity), number, marks))
+    lines = {
+        number: froc(true, found, photographs)[1:]
+        for number, (true, found) in enumerate(zip(lesions, findings, strict=True))
+        if len(true)
+    }
+    most = max([FALSE_POSITIVES[-1], *(float(false[-1]) for false, _ in lines.values())])
     place = _logarithmic(FALSE_POSITIVES[0], most)
+    curves = []
+    for number, (false, sensitivity) in lines.items():
+        name, end = classes[number], float(false[-1])
+        marks = [
+            Mark(
+                place(limit), height, f"{name}: {height:.3f} at {limit:g} false positives a photograph", _pair(interval)
+            )
+            for limit, height, interval in zip(
+                FALSE_POSITIVES, sensitivity_at(false, sensitivity), intervals[number], strict=True
+            )
+            if limit <= end
+        ]
+        words = f"{name}, operating point: {sensitivity[-1]:.3f} at {end:.2f} false positives a photograph"
+        marks.append(Mark(place(end), float(sensitivity[-1]), words, large=True))
+        points = [(place(x), y) for x, y in _rising_steps(false, sensitivity)]
+        curves.append(_curve(name, points, number, marks))
     ticks = [2.0**power for power in range(-3, math.floor(math.log2(most)) + 1)]
     return Plot(
         "Lesions found (FROC)",
@@ -118,12 +125,8 @@ def froc_plot(
         "share of lesions found",
         [(place(tick), EIGHTHS.get(tick, f"{tick:g}")) for tick in ticks],
         FIFTHS,
-        [
-            _curve(name, ((place(x), y) for x, y in points), number,
-                   [dataclasses.replace(mark, x=place(mark.x)) for mark in marks])
-            for name, points, number, marks in curves
-        ],
-    )  # fmt: skip
+        curves,
+    )
 
 
 def calibration_plot(classes: Sequence[str], ranges: Sequence[Sequence[dict]]) -> Plot:
@@ -136,6 +139,12 @@ def calibration_plot(classes: Sequence[str], ranges: Sequence[Sequence[dict]]) -
         ]
         curves.append(_curve(name, [(x, y) for x, y, _ in filled], number, marks))
     return Plot("Calibration", "mean probability", "share that is lesion", FIFTHS, FIFTHS, curves)
+
+
+def _equal_dice(dice: float) -> Curve:
+    """Returns where precision and recall have this harmonic mean."""
+    recall = np.linspace(dice / (2 - dice), 1)
+    return _curve("", zip(recall, dice * recall / (2 * recall - dice), strict=True), 0)
 
 
 def _curve(name: str, points: Iterable[tuple[float, float]], color: int, marks: Sequence[Mark] = ()) -> Curve:

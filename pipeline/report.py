@@ -5,7 +5,6 @@ Numbers come from `scores.json` and `counts.npz`, pictures from the gallery, lea
 """
 
 import base64
-import dataclasses
 import functools
 import itertools
 from collections.abc import Mapping, Sequence
@@ -51,18 +50,10 @@ RULERS = {  # of the area under the precision-recall curve, and whose numbers ea
     ),
     "aupr_11_trapezoid": (
         "trapezoids between 11 thresholds",
-        "M2MRF (Liu et al. 2023, doi:10.1016/j.compbiomed.2022.106482), HRDecoder (Ding et al. 2024) and others that use "
-        "that code; it is not average precision, and can lie above it",
+        "M2MRF (Liu et al. 2023, doi:10.1016/j.compbiomed.2022.106482), HRDecoder (Ding et al. 2024) and others that use that "
+        "code; it is not average precision, and can lie above it",
     ),
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class RecordsOfReport:
-    """The records that missed lesions are looked up in: as given on the command line, and their index."""
-
-    folder: str
-    index: Index
 
 
 def write_report(
@@ -72,7 +63,7 @@ def write_report(
     *,
     gallery: Gallery | None = None,
     audit: Audit | None = None,
-    records: RecordsOfReport | None = None,
+    index: Index | None = None,
     tiles: Mapping[str, float] | None = None,
 ) -> Path:
     """Writes `report.html` and returns its path.
@@ -83,7 +74,7 @@ def write_report(
       scores: the content of `scores.json`, see `pipeline.summary`.
       gallery: that was shown every photograph; None: the report has no pictures, and says so.
       audit: of leaks; None: the report says that none was made.
-      records: where missed lesions are looked up.
+      index: of the records that `scores` names, in which missed lesions are looked up.
       tiles: name → value of `evaluation.csv`, if tiles were scored.
     """
     environment = jinja2.Environment(
@@ -106,9 +97,8 @@ def write_report(
         photographs=_photograph_rows(result),
         groups=groups,
         numbers=numbers,
-        record_of=functools.partial(record_at, records.index) if records else None,
+        record_of=functools.partial(record_at, index) if index else None,
         audit=audit,
-        records=records,
         tiles=tiles,
     )
     path = folder / REPORT
@@ -129,6 +119,7 @@ def _groups(gallery: Gallery | None) -> dict[str, list[Picture]]:
 
 def _plots(result: Result, scores: Mapping[str, Any]) -> list[Plot]:
     pooled = pool(result.photographs())["frame"]
+    histograms = [(pooled[name].lesion, pooled[name].other) for name in result.classes]
     lesions, findings = _regions_of_all(result)
     points = []
     for name in result.classes:
@@ -137,7 +128,7 @@ def _plots(result: Result, scores: Mapping[str, Any]) -> list[Plot]:
         words = f"{name}, operating point: recall {_number(recall)}, precision {_number(precision)}"
         points.append(None if recall is None or precision is None else (recall, precision, words))
     return [
-        precision_recall_plot(result.classes, [(pooled[name].lesion, pooled[name].other) for name in result.classes], points),
+        precision_recall_plot(result.classes, histograms, points),
         froc_plot(
             result.classes,
             lesions,
@@ -146,7 +137,7 @@ def _plots(result: Result, scores: Mapping[str, Any]) -> list[Plot]:
             [scores["lesions"][name]["froc"]["intervals"] for name in result.classes],
         ),
         calibration_plot(result.classes, [scores["calibration"]["frame"][name] for name in result.classes]),
-    ]  # fmt: skip
+    ]
 
 
 def _regions_of_all(result: Result) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -161,7 +152,7 @@ def _regions_of_all(result: Result) -> tuple[list[np.ndarray], list[np.ndarray]]
 
 
 def _photograph_rows(result: Result) -> list[dict[str, Any]]:
-    """Returns a row a photograph and class, the lowest Dice first, those without a lesion by false-positive area last."""
+    """Returns a row a photograph and class: the lowest Dice first, last those without a lesion by false positives."""
     rows = []
     for photograph in result.photographs():
         order = mean_dice(photograph)

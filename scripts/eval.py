@@ -34,7 +34,7 @@ _THRESHOLD = flags.DEFINE_string(
 )
 _RECORDS = flags.DEFINE_string("records", None, "Records the model was trained on: also scores their tiles.")
 _OUTPUT = flags.DEFINE_string(
-    "output", None, "Folder for scores.json, photographs.csv, lesions.csv, counts.npz, evaluation.csv."
+    "output", None, "Folder for report.html, scores.json, photographs.csv, lesions.csv, counts.npz, evaluation.csv."
 )
 _ALLOW_MISSING = flags.DEFINE_bool(
     "allow_missing_masks", False, "In paired folders, a photograph without a mask shows no lesion."
@@ -65,7 +65,8 @@ def main(folders: list[str]) -> int:
     _check_flags()
     index = read_index(Path(_RECORDS.value)) if _RECORDS.value else None  # before the seconds that loading takes
     with command.quiet_start():
-        from pipeline import evaluation, given_maps, summary
+        from pipeline import evaluation, given_maps, leaks, report, summary
+        from pipeline.gallery import Gallery
         from pipeline.results import counts_writer, read_counts
         from pipeline.segmenter import load_segmenter
 
@@ -97,10 +98,11 @@ def main(folders: list[str]) -> int:
     network_map = evaluation.segmented_by(lambda photograph: segmenter.segment(photograph).numpy())  # type: ignore[union-attr]
     bins = Config().evaluate.bins
     seconds = evaluation.Seconds()
+    gallery = Gallery(classes, thresholds)
     failures = {case.name: _no_mask(case) for case in unmarked}
     marked_cases = [case for case in cases if case.name not in failures]
     evaluated = evaluation.evaluate_photographs(
-        map_of, marked_cases, data, thresholds=thresholds, bins=bins, seconds=seconds
+        map_of, marked_cases, data, thresholds=thresholds, bins=bins, seconds=seconds, look=gallery.look
     )
     with counts_writer(output, classes=classes, bins=bins, thresholds=thresholds) as writer:
         for case, outcome in tqdm(evaluated, desc="photographs", total=len(marked_cases), disable=None):
@@ -112,7 +114,6 @@ def main(folders: list[str]) -> int:
             print(f"left out: {line}", file=sys.stderr)
         if len(failures) == len(cases):
             raise InputError(f"none of the {len(cases)} photographs could be scored.")
-    seen = threshold_source == "validation" and _SPLIT.value in ("validation", "all")
     about = {
         "model": _MODEL.value,
         "predictions": _PREDICTIONS.value,
@@ -126,22 +127,25 @@ def main(folders: list[str]) -> int:
         "bins": bins,
         "thresholds": dict(zip(classes, thresholds, strict=True)),
         "threshold_source": threshold_source,
-        "threshold_seen": seen,
+        "threshold_seen": threshold_source == "validation" and _SPLIT.value in ("validation", "all"),
         "versions": _versions(),
         "fingerprints": {"config": spec.config_fingerprint, "records": spec.records_fingerprint} if spec else None,
         "seconds": {"segmenting": round(seconds.segmenting, 3), "scoring": round(seconds.scoring, 3)},
     }
-    content = summary.write_summary(output, read_counts(output, about), about)
+    result = read_counts(output, about)
+    content = summary.write_summary(output, result, about)
     _print_scores(content)
     if _BASELINE.value:
         _print_baseline([case for case in cases if case.name not in failures], data, bins, content["scores"])
-    if index is not None:
-        _score_tiles(segmenter, index, output)
+    tiles = _score_tiles(segmenter, index, output) if index is not None else None
+    audit = leaks.audit(index, splits or {}, gallery.hashes)
+    report.write_report(output, result, content, gallery=gallery, audit=audit, index=index, tiles=tiles)
     print(
         f"{'reading maps' if files is not None else 'segmenting'} {seconds.segmenting:.1f} s, scoring "
-        f"{seconds.scoring:.1f} s ({_percent(seconds.scoring, seconds.segmenting)}, beside it)"
+        f"{seconds.scoring:.1f} s ({_percent(seconds.scoring, seconds.segmenting)}, beside it), "
+        f"pictures {gallery.seconds:.1f} s"
     )
-    print(f"scores: {output / 'scores.json'}    look: {output / 'photographs.csv'}, {output / 'lesions.csv'}")
+    print(f"scores: {output / 'scores.json'}    look: {output / report.REPORT}, {output / 'photographs.csv'}")
     return command.SOME_FAILED if failures else command.DONE
 
 
@@ -281,7 +285,7 @@ def _print_baseline(cases: list[Case], data: DataConfig, bins: int, scores) -> N
         )
 
 
-def _score_tiles(segmenter, index: Index, output: Path) -> None:
+def _score_tiles(segmenter, index: Index, output: Path) -> dict[str, float]:
     from pipeline import evaluation
     from pipeline import input as stream
     from pipeline.reading import RecordSet, damage_named
@@ -292,6 +296,7 @@ def _score_tiles(segmenter, index: Index, output: Path) -> None:
     evaluation.write_tile_scores(output, values)
     words = ", ".join(f"{name} {value:.4f}" for name, value in values.items())
     print(f"tiles that hold a lesion, soft and per batch, not to be held against the above: {words}")
+    return values
 
 
 def _compare(folders: list[str]) -> int:
