@@ -161,8 +161,8 @@ def _rising_steps(x: np.ndarray, y: np.ndarray) -> list[tuple[float, float]]:
 
 
 def _falling_steps(x: np.ndarray, y: np.ndarray) -> list[tuple[float, float]]:
-    """Returns a line that has the height of the point after, as average precision counts."""
-    return [point for i in range(len(x)) for point in ((x[max(i - 1, 0)], y[i]), (x[i], y[i]))]
+    """Returns a line from x = 0 that has the height of the point after, as average precision counts."""
+    return [point for i in range(len(x)) for point in ((x[i - 1] if i else 0.0, y[i]), (x[i], y[i]))]
 
 
 def _logarithmic(least: float, most: float) -> Callable[[float], float]:

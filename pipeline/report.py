@@ -7,6 +7,7 @@ Numbers come from `scores.json` and `counts.npz`, pictures from the gallery, lea
 import base64
 import functools
 import itertools
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -50,8 +51,8 @@ RULERS = {  # of the area under the precision-recall curve, and whose numbers ea
     ),
     "aupr_11_trapezoid": (
         "trapezoids between 11 thresholds",
-        "M2MRF (Liu et al. 2023, doi:10.1016/j.compbiomed.2022.106482), HRDecoder (Ding et al. 2024) and others that use that "
-        "code; it is not average precision, and can lie above it",
+        "M2MRF (Liu et al. 2023, doi:10.1016/j.compbiomed.2022.106482), HRDecoder (Ding et al. 2024) and others with "
+        "that code; it is not average precision, and can lie above it",
     ),
 }
 
@@ -84,7 +85,13 @@ def write_report(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": _number, "interval": _interval, "share": _share, "jpeg": _data_uri}
+    environment.filters |= {
+        "number": _number,
+        "interval": _interval,
+        "share": _share,
+        "jpeg": _data_uri,
+        "quote": shlex.quote,
+    }
     groups = _groups(gallery)
     numbers = {picture.case: number for number, picture in enumerate(itertools.chain(*groups.values()), start=1)}
     text = environment.get_template("report.html").render(
