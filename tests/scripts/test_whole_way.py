@@ -78,6 +78,7 @@ def test_eval_wrote_scores_of_every_photograph_and_of_tiles(way):
     assert {row["case"] for row in photographs} == set(read_index(way.records).splits["test"].cases)
     assert {row["name"] for row in rows(way.workdir / "evaluation.csv")} == {"bce_dice", "dice_coef"}
     assert "colour threshold" in way.printed["eval"]
+    assert "<h1>Evaluation on 2 test photographs</h1>" in (way.workdir / "report.html").read_text()
 
 
 def test_predict_wrote_mask_overlay_map_and_rows_of_every_photograph(way):
