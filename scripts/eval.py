@@ -285,7 +285,10 @@ def _print_baseline(cases: list[Case], data: DataConfig, bins: int, scores) -> N
         )
 
 
-def _score_tiles(segmenter, index: Index, output: Path) -> dict[str, float]:
+def _score_tiles(segmenter, index: Index, output: Path) -> dict[str, float] | None:
+    if _SPLIT.value not in index.splits:
+        print(f"no tiles scored: {_RECORDS.value} has the splits {', '.join(index.splits)}, and not {_SPLIT.value}.")
+        return None
     from pipeline import evaluation
     from pipeline import input as stream
     from pipeline.reading import RecordSet, damage_named

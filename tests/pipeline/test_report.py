@@ -225,7 +225,7 @@ def test_without_records_it_says_that_no_tile_can_be_named(write):
 
 def test_the_audit_warns_at_the_top_and_names_what_it_found(written):
     words = " ".join(written.page.words.split())
-    assert re.search(r"The leak audit found \d+ ways? in which", words)
+    assert re.search(r"The leak audit found \d+ leaks?: ", words)
     assert "✗ scored photographs that the model was trained on: 1A" in words
     assert "1 of the scored photographs are of the model's validation split" in words
 
