@@ -74,6 +74,28 @@ def segmented_by(segment: Callable[[np.ndarray], np.ndarray]) -> MapOf:
     return map_of
 
 
+def parse_thresholds(text: str, classes: tuple[str, ...]) -> tuple[float, ...]:
+    """Reads --threshold: one number for all classes, or NAME=NUMBER,… for each.
+
+    Raises:
+      InputError: other classes, or what is no number above 0 and below 1.
+    """
+    pairs = [part.strip().rpartition("=") for part in text.split(",")]
+    given = {name: number for name, _, number in pairs}
+    if set(given) == {""} and len(pairs) == 1:
+        given = dict.fromkeys(classes, given[""])
+    elif set(given) != set(classes) or len(given) != len(pairs):
+        expected = ",".join(f"{name}=0.5" for name in classes)
+        raise InputError(f"--threshold={text}: expected one number, or one for each class, as in {expected}.")
+    try:
+        thresholds = tuple(float(given[name]) for name in classes)
+    except ValueError as error:
+        raise InputError(f"--threshold={text}: expected numbers ({error}).") from error
+    if not all(0 < threshold < 1 for threshold in thresholds):
+        raise InputError(f"--threshold={text}: expected numbers above 0 and below 1.")
+    return thresholds
+
+
 def read_marked(case: Case, data: DataConfig) -> MarkedPhotograph:
     """Reads a case's photograph and its masks of all of `data.classes`.
 

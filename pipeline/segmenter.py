@@ -41,7 +41,8 @@ class SegmenterSpec:
       records_fingerprint: of the records that the network was trained on.
       config_fingerprint: of the whole config.
       colors: of the classes where the source has one coloured mask a photograph, else empty; see `DataConfig`.
-      threshold_source: "validation" where the thresholds are the best on the validation photographs, else "config".
+      threshold_source: "validation" where the thresholds are the best on the validation photographs, else "config";
+        "unknown" of a folder that does not say.
     """
 
     classes: tuple[str, ...]
@@ -179,7 +180,7 @@ def _read_spec(path: Path) -> SegmenterSpec:
         if version != SCHEMA_VERSION:
             raise InputError(f"{path}: schema version {version}, but this software reads {SCHEMA_VERSION}.")
         tuples = {name: tuple(content[name]) for name in ("classes", "thresholds", "colors")}
-        return SegmenterSpec(**{**content, **tuples})
+        return SegmenterSpec(**{"threshold_source": "unknown", **content, **tuples})
     except InputError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError) as error:

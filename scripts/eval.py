@@ -42,6 +42,7 @@ _ALLOW_MISSING = flags.DEFINE_bool(
 _BASELINE = flags.DEFINE_bool("baseline", False, "Also score a colour threshold, to hold the model against.")
 _COMPARE = flags.DEFINE_bool("compare", False, "Compare two folders that eval left, named after it.")
 
+BINS = Config().evaluate.bins
 PACKAGES = ("fundus-tiles", "numpy", "opencv-python-headless", "pillow", "scipy", "tensorflow", "keras")
 TABLE = (
     "aupr",
@@ -65,23 +66,20 @@ def main(folders: list[str]) -> int:
     _check_flags()
     index = read_index(Path(_RECORDS.value)) if _RECORDS.value else None  # before the seconds that loading takes
     with command.quiet_start():
-        from pipeline import evaluation, given_maps, leaks, report, summary
+        from pipeline import given_maps, leaks, report, summary
+        from pipeline.evaluation import Seconds, segmented_by
         from pipeline.gallery import Gallery
-        from pipeline.results import counts_writer, read_counts
+        from pipeline.results import read_counts
         from pipeline.segmenter import load_segmenter
 
         segmenter = load_segmenter(Path(_MODEL.value)) if _MODEL.value else None
     spec = segmenter.spec if segmenter is not None else None
-    files = given_maps.find_maps(Path(_PREDICTIONS.value)) if _PREDICTIONS.value else None
-    if spec is not None:
-        classes, colors, splits = spec.classes, spec.colors, spec.splits
-    else:
-        classes, colors, splits = tuple(_CLASSES.value or given_maps.classes_of(files or {})), (), None
-    data = DataConfig(classes=classes, colors=colors)
+    files = given_maps.find_maps(Path(_PREDICTIONS.value)) if _PREDICTIONS.value else {}
+    classes = spec.classes if spec is not None else tuple(_CLASSES.value or given_maps.classes_of(files))
+    data = DataConfig(classes=classes, colors=spec.colors if spec is not None else ())
     thresholds, threshold_source = _thresholds(spec, classes)
-    layout, cases = find_cases(Path(_SOURCE.value), classes, colored=bool(colors), allow_missing_masks=True)
-    cases = _of_split(cases, splits)
-    unmarked = [] if layout == "idrid" or _ALLOW_MISSING.value else [case for case in cases if None in _masks(case)]
+    layout, found = find_cases(Path(_SOURCE.value), classes, colored=bool(data.colors), allow_missing_masks=True)
+    cases = _of_split(found, spec.splits if spec is not None else None)
     output = make_folder(Path(_OUTPUT.value), flag="--output")
     print(
         f"{len(cases)} photographs of split {_SPLIT.value} in {_SOURCE.value} ({layout}); classes "
@@ -89,31 +87,15 @@ def main(folders: list[str]) -> int:
         f"(threshold: {threshold_source}) → {output}",
         flush=True,
     )
-
-    def map_of(marked: evaluation.MarkedPhotograph):
-        if files is not None:
-            return given_maps.read_map(files, marked.case, marked.masks.shape[:2], classes)
-        return network_map(marked)
-
-    network_map = evaluation.segmented_by(lambda photograph: segmenter.segment(photograph).numpy())  # type: ignore[union-attr]
-    bins = Config().evaluate.bins
-    seconds = evaluation.Seconds()
-    gallery = Gallery(classes, thresholds)
-    failures = {case.name: _no_mask(case) for case in unmarked}
-    marked_cases = [case for case in cases if case.name not in failures]
-    evaluated = evaluation.evaluate_photographs(
-        map_of, marked_cases, data, thresholds=thresholds, bins=bins, seconds=seconds, look=gallery.look
+    if segmenter is not None and not files:
+        network = segmenter  # in a variable, see TiledSegmenter
+        map_of = segmented_by(lambda photograph: network.segment(photograph).numpy())
+    else:
+        map_of = lambda marked: given_maps.read_map(files, marked.case, marked.masks.shape[:2], classes)  # noqa: E731
+    seconds, gallery = Seconds(), Gallery(classes, thresholds)
+    failures = _count(
+        map_of, cases, data, thresholds=thresholds, layout=layout, output=output, seconds=seconds, look=gallery.look
     )
-    with counts_writer(output, classes=classes, bins=bins, thresholds=thresholds) as writer:
-        for case, outcome in tqdm(evaluated, desc="photographs", total=len(marked_cases), disable=None):
-            if isinstance(outcome, InputError):
-                failures[case.name] = str(outcome)
-            else:
-                writer.add(outcome)
-        for line in failures.values():
-            print(f"left out: {line}", file=sys.stderr)
-        if len(failures) == len(cases):
-            raise InputError(f"none of the {len(cases)} photographs could be scored.")
     about = {
         "model": _MODEL.value,
         "predictions": _PREDICTIONS.value,
@@ -124,7 +106,7 @@ def main(folders: list[str]) -> int:
         "photographs": len(cases) - len(failures),
         "left_out": [{"case": case, "why": why} for case, why in failures.items()],
         "classes": list(classes),
-        "bins": bins,
+        "bins": BINS,
         "thresholds": dict(zip(classes, thresholds, strict=True)),
         "threshold_source": threshold_source,
         "threshold_seen": threshold_source == "validation" and _SPLIT.value in ("validation", "all"),
@@ -136,17 +118,39 @@ def main(folders: list[str]) -> int:
     content = summary.write_summary(output, result, about)
     _print_scores(content)
     if _BASELINE.value:
-        _print_baseline([case for case in cases if case.name not in failures], data, bins, content["scores"])
+        _print_baseline([case for case in cases if case.name not in failures], data, content["scores"])
     tiles = _score_tiles(segmenter, index, output) if index is not None else None
-    audit = leaks.audit(index, splits or {}, gallery.hashes)
+    audit = leaks.audit(index, spec.splits if spec is not None else {}, gallery.hashes)
     report.write_report(output, result, content, gallery=gallery, audit=audit, index=index, tiles=tiles)
     print(
-        f"{'reading maps' if files is not None else 'segmenting'} {seconds.segmenting:.1f} s, scoring "
-        f"{seconds.scoring:.1f} s ({_percent(seconds.scoring, seconds.segmenting)}, beside it), "
-        f"pictures {gallery.seconds:.1f} s"
+        f"{'reading maps' if files else 'segmenting'} {seconds.segmenting:.1f} s, scoring {seconds.scoring:.1f} s "
+        f"({_percent(seconds.scoring, seconds.segmenting)}), beside it; pictures {gallery.seconds:.1f} s"
     )
     print(f"scores: {output / 'scores.json'}    look: {output / report.REPORT}, {output / 'photographs.csv'}")
     return command.SOME_FAILED if failures else command.DONE
+
+
+def _count(map_of, cases: list[Case], data: DataConfig, *, thresholds, layout: str, output: Path, seconds, look):
+    """Writes the counts of all cases that can be scored; names the others, and returns what is wrong with each."""
+    from pipeline.evaluation import evaluate_photographs
+    from pipeline.results import counts_writer
+
+    # In IDRiD's layout a class without a file is one that the photograph does not show.
+    needs_masks = layout != "idrid" and not _ALLOW_MISSING.value
+    failures = {case.name: _no_mask(case) for case in cases if needs_masks and None in case.masks.values()}
+    marked = [case for case in cases if case.name not in failures]
+    evaluated = evaluate_photographs(map_of, marked, data, thresholds=thresholds, bins=BINS, seconds=seconds, look=look)
+    with counts_writer(output, classes=data.classes, bins=BINS, thresholds=thresholds) as writer:
+        for case, outcome in tqdm(evaluated, desc="photographs", total=len(marked), disable=None):
+            if isinstance(outcome, InputError):
+                failures[case.name] = str(outcome)
+            else:
+                writer.add(outcome)
+        for line in failures.values():
+            print(f"left out: {line}", file=sys.stderr)
+        if len(failures) == len(cases):
+            raise InputError(f"none of the {len(cases)} photographs could be scored.")
+    return failures
 
 
 def _check_flags() -> None:
@@ -163,30 +167,13 @@ def _check_flags() -> None:
 
 def _thresholds(spec, classes: tuple[str, ...]) -> tuple[tuple[float, ...], str]:
     """Returns the threshold of each class and where it is from."""
-    if _THRESHOLD.value is None:
-        if spec is not None:
-            return spec.thresholds, spec.threshold_source
-        return (Config().evaluate.threshold,) * len(classes), "config"
-    pairs = [part.rpartition("=") for part in _THRESHOLD.value.split(",")]
-    if len(pairs) == 1 and not pairs[0][0]:
-        pairs = [(name, "=", pairs[0][2]) for name in classes]
-    given = {name.strip(): number for name, _, number in pairs}
-    if set(given) != set(classes) or len(given) != len(pairs):
-        raise InputError(
-            f"--threshold={_THRESHOLD.value}: expected one number, or one for each class: "
-            f"{','.join(f'{name}=0.5' for name in classes)}."
-        )
-    return tuple(_threshold(given[name]) for name in classes), "given"
+    from pipeline.evaluation import parse_thresholds
 
-
-def _threshold(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0 < number < 1:
-        raise InputError(f"--threshold={_THRESHOLD.value}: {text!r} is no number above 0 and below 1.")
-    return number
+    if _THRESHOLD.value is not None:
+        return parse_thresholds(_THRESHOLD.value, classes), "given"
+    if spec is not None:
+        return spec.thresholds, spec.threshold_source
+    return (Config().evaluate.threshold,) * len(classes), "config"
 
 
 def _of_split(cases: list[Case], splits: Mapping[str, Sequence[str]] | None) -> list[Case]:
@@ -210,10 +197,6 @@ def _of_split(cases: list[Case], splits: Mapping[str, Sequence[str]] | None) -> 
             f"Name {'another split' if splits is None else 'the source it was trained from'}, or --split=all."
         )
     return chosen
-
-
-def _masks(case: Case) -> Sequence[Path | None]:
-    return list(case.masks.values())
 
 
 def _no_mask(case: Case) -> str:
@@ -264,7 +247,7 @@ def _print_scores(content: Mapping[str, Any]) -> None:
         print("The thresholds are those given, not the model's.")
 
 
-def _print_baseline(cases: list[Case], data: DataConfig, bins: int, scores) -> None:
+def _print_baseline(cases: list[Case], data: DataConfig, scores) -> None:
     from pipeline import evaluation
     from pipeline.baseline import color_threshold_map
     from pipeline.counting import pool
@@ -275,7 +258,7 @@ def _print_baseline(cases: list[Case], data: DataConfig, bins: int, scores) -> N
         cases,
         data,
         thresholds=(0.5,) * len(data.classes),
-        bins=bins,
+        bins=BINS,
     )
     pooled = pool(outcome for _, outcome in evaluated if not isinstance(outcome, InputError))
     for name, counts in pooled["frame"].items():

@@ -15,6 +15,7 @@ from pipeline.evaluation import (
     Seconds,
     evaluate_photographs,
     evaluate_tiles,
+    parse_thresholds,
     read_marked,
     segmented_by,
     write_tile_scores,
@@ -115,6 +116,19 @@ def test_at_most_three_photographs_are_in_memory(records_set, monkeypatch):
     cases = [records_set.cases[name] for name in "ABCDEFG"]
     assert len(list(evaluate_photographs(map_of, cases, records_set.index.data, **OPTIONS))) == 7
     assert max(most) <= 3
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("0.3", (0.3, 0.3)), ("MA=0.2,HE=0.6", (0.6, 0.2)), ("HE=.5, MA=1e-3", (0.5, 0.001))]
+)
+def test_thresholds_are_one_for_all_or_one_a_class(text, expected):
+    assert parse_thresholds(text, CLASSES) == expected
+
+
+@pytest.mark.parametrize("text", ["0", "1", "nan", "high", "", "HE=0.5", "HE=0.5,EX=0.5", "HE=0.5,MA=0.5,MA=0.6"])
+def test_thresholds_that_are_none_are_refused(text):
+    with pytest.raises(InputError, match=rf"^--threshold={text}: expected [^\n]+$"):
+        parse_thresholds(text, CLASSES)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -74,11 +75,36 @@ def test_eval_wrote_scores_of_every_photograph_and_of_tiles(way):
     scores = json.loads((way.workdir / "scores.json").read_text())
     assert scores["photographs"] == 2
     assert 0 <= scores["scores"]["frame"]["HE"]["aupr"] <= 1
+    low, high = scores["intervals"]["frame"]["HE"]["aupr"]
+    assert low <= scores["scores"]["frame"]["HE"]["aupr"] <= high
+    assert (scores["threshold_source"], scores["threshold_seen"]) == ("validation", False)
     photographs = rows(way.workdir / "photographs.csv")
     assert {row["case"] for row in photographs} == set(read_index(way.records).splits["test"].cases)
+    assert len([row for row in rows(way.workdir / "lesions.csv") if row["kind"] == "lesion"]) == sum(
+        int(row["lesions"]) for row in photographs if row["region"] == "frame"
+    )
     assert {row["name"] for row in rows(way.workdir / "evaluation.csv")} == {"bce_dice", "dice_coef"}
     assert "colour threshold" in way.printed["eval"]
     assert "<h1>Evaluation on 2 test photographs</h1>" in (way.workdir / "report.html").read_text()
+    assert re.search(r"segmenting [\d.]+ s, scoring [\d.]+ s \(\d+ %\)", way.printed["eval"])
+
+
+def test_eval_scores_the_maps_of_predict_as_it_scores_the_model_and_compares_the_two(way, run, tmp_path):
+    (threshold,) = json.loads((way.workdir / "model" / "segmenter.json").read_text())["thresholds"]
+    maps = (f"--predictions={way.predictions}", f"--source={way.source}", "--split=test")
+    done = run("eval", *maps, f"--threshold=HE={threshold}", f"--output={tmp_path / 'maps'}")
+    assert done.returncode == 0, done.stderr
+    assert "The thresholds are those given" in done.stdout
+    ours, theirs = (json.loads((folder / "scores.json").read_text()) for folder in (way.workdir, tmp_path / "maps"))
+    for key in ("aupr", "dice", "roc_auc"):  # their files hold float16
+        one, other = (content["scores"]["field_of_view"]["HE"][key] for content in (ours, theirs))
+        assert one == pytest.approx(other, abs=5e-3)
+    compared = run("eval", "--compare", way.workdir, tmp_path / "maps", f"--output={tmp_path / 'both'}")
+    assert compared.returncode == 0, compared.stderr
+    content = json.loads((tmp_path / "both" / "compare.json").read_text())
+    assert content["photographs"] == 2
+    assert content["pooled"]["frame"]["HE"]["aupr"]["difference"] == pytest.approx(0, abs=5e-3)
+    assert len(rows(tmp_path / "both" / "compare.csv")) > 0
 
 
 def test_predict_wrote_mask_overlay_map_and_rows_of_every_photograph(way):
@@ -149,6 +175,31 @@ def test_eval_names_bad_photographs_and_scores_the_others(way, run, tmp_path):
     assert done.returncode == 1
     assert f"left out: {short}: damaged or cut short" in done.stderr
     assert {row["case"] for row in rows(tmp_path / "out" / "photographs.csv")} == {good.stem}
+    assert json.loads((tmp_path / "out" / "scores.json").read_text())["left_out"][0]["case"] == short.stem
+
+
+def test_eval_names_photographs_without_a_mask_or_a_map_and_scores_the_others(run, tmp_path):
+    for folder in ("images", "masks", "maps"):
+        (tmp_path / folder).mkdir()
+    for name in "abcd":
+        cv2.imwrite(str(tmp_path / "images" / f"{name}.png"), np.full((60, 80, 3), 120, np.uint8))
+        cv2.imwrite(str(tmp_path / "masks" / f"{name}.png"), np.eye(60, 80, dtype=np.uint8) * 255)
+        cv2.imwrite(str(tmp_path / "maps" / f"{name}_HE.png"), np.eye(60, 80 - (name == "c"), dtype=np.uint8) * 255)
+    (tmp_path / "masks" / "a.png").unlink()
+    (tmp_path / "maps" / "b_HE.png").unlink()
+    arguments = (f"--predictions={tmp_path / 'maps'}", f"--source={tmp_path}", "--split=all")
+    done = run("eval", *arguments, f"--output={tmp_path / 'out'}")
+    assert done.returncode == 1
+    for line in ("a.png: no mask of class HE", "case b: no map of class HE", "c_HE.png: 79x60 pixels, but"):
+        assert line in done.stderr
+    assert {row["case"] for row in rows(tmp_path / "out" / "photographs.csv")} == {"d"}
+    assert "masks, not maps" in done.stdout
+    assert "one photograph: no intervals" in done.stdout
+    (tmp_path / "masks" / "d.png").unlink()
+    done = run("eval", *arguments, f"--output={tmp_path / 'none'}")
+    assert done.returncode == 2
+    assert "none of the 4 photographs could be scored" in done.stderr
+    assert not list((tmp_path / "none").iterdir())
 
 
 def test_shard_names_bad_cases_and_does_the_others(way, run, tmp_path):
