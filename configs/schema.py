@@ -131,7 +131,7 @@ class EvaluateConfig:
       threshold: probability from which a pixel counts as lesion; it becomes the model's operating threshold of
         every class, unless training had --source, whose photographs choose one for each class.
       bins: of the probability histograms behind the precision-recall curve; 1,024 or more agree with the sorted
-        computation to about two thousandths. A multiple of 160 has the thresholds k/10 and k/32 among its edges.
+        computation to some thousandths (`pipeline/scores.py`). A multiple of 160 has k/10 and k/32 among its edges.
     """
 
     threshold: float = 0.5

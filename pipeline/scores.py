@@ -5,18 +5,21 @@ Where a denominator is zero a score is NaN here; `pipeline.summary` writes null.
 Four areas under the precision-recall curve, of the same counts, are told side by side, because papers use each under
 the same name:
 
-- `aupr`: exact average precision, Σ (R_i − R_{i−1}) P_i over all bins. It is scikit-learn's `average_precision_score`
-  of the probabilities' bins. With 1,280 bins it lies within 0.002 of that of the probabilities themselves.
+- `aupr`: average precision, Σ (R_i − R_{i−1}) P_i over all bins: scikit-learn's `average_precision_score` of the
+  probabilities' bins. Of probabilities that spread over 0..1 it is that of the probabilities themselves to about 0.002
+  with 1,280 bins. It is never far above and can lie below where they crowd into few bins: on eleven photographs of
+  IDRiD 0.492 for 0.497 (0.019 less on one of them) by a network that in three epochs had learnt no more than 0.54.
 - `aupr_33`: the same steps at the 33 thresholds k/32 of the IDRiD challenge (Porwal et al. 2020,
   doi:10.1016/j.media.2019.101561), precision and recall pooled over all photographs. Its text leaves open, and is taken
   as: `>=`, a precision of 1 where nothing is found, steps. `aupr_33_trapezoid` is what trapezoids would give; the
-  difference is the size of what is left open. `>` differs only for probabilities on a threshold.
+  difference is the size of what is left open (on those photographs 0.433 and 0.502). `>` differs only for
+  probabilities on a threshold.
 - `aupr_11_trapezoid`: trapezoids between the 11 thresholds k/10, from (recall 0, precision 1) on: the ruler of M2MRF
   (Liu et al. 2023, arXiv:2111.00193) and of those that took its code, as HRDecoder (Ding et al. 2024,
   arXiv:2411.03976).
   It is no average precision: a straight line between two points that lie far apart runs above the curve, and the first
   one starts at a precision of 1 that no threshold has. Theirs is `>`, so that at threshold 0 pixels of exactly 0, which
-  a network hardly gives, are not found; here all are.
+  a network hardly gives, are not found; here all are. On those photographs it is 0.545.
 
 The 33 and 11 thresholds are edges of the histogram where its bins are a multiple of 160, as 1,280 is; else the next
 higher edge is taken.

@@ -106,7 +106,7 @@ def test_the_fingerprint_depends_on_the_named_sections_alone():
 
 
 def test_the_fingerprint_is_the_same_on_every_machine_and_run():
-    assert Config().fingerprint("evaluate") == "50f7b7087980fac2"
+    assert Config().fingerprint("evaluate") == "5c5794322ea07601"
 
 
 def test_an_int_for_a_float_is_the_same_setting():
