@@ -51,6 +51,7 @@ class Seconds:
 
 
 MapOf = Callable[[MarkedPhotograph], np.ndarray]  # → float32 0..1 `[H, W, C]`
+Look = Callable[[MarkedPhotograph, np.ndarray, PhotographCounts], None]  # a photograph, its map and its counts
 
 
 def segmented_by(segment: Callable[[np.ndarray], np.ndarray]) -> MapOf:
@@ -114,6 +115,7 @@ def evaluate_photographs(
     thresholds: tuple[float, ...],
     bins: int,
     seconds: Seconds | None = None,
+    look: Look | None = None,
 ) -> Iterator[tuple[Case, PhotographCounts | InputError]]:
     """Evaluates photographs in order; while one is segmented, the next is read and the one before is counted.
 
@@ -126,6 +128,7 @@ def evaluate_photographs(
       thresholds: operating threshold of each class.
       bins: of the histograms.
       seconds: is added to.
+      look: is shown each photograph after it was counted, such as `pipeline.gallery.Gallery.look`.
 
     Yields:
       Each case with its counts, or with what is wrong with it.
@@ -144,6 +147,8 @@ def evaluate_photographs(
             bins=bins,
         )
         seconds.scoring += time.perf_counter() - began
+        if look is not None:
+            look(marked, probabilities, counts)
         return counts
 
     with ThreadPoolExecutor(1) as counter:

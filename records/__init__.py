@@ -6,7 +6,7 @@ do, are imported by their own names, so that a process that only decodes and cut
 
 from records.cutting import estimate_bytes
 from records.drawing import CLASS_COLORS, contact_sheet, draw_contours, write_jpeg, write_png
-from records.duplicates import hash_case, near_pairs, refuse_equal_files
+from records.duplicates import hash_case, near_pairs, perceptual_hash, refuse_equal_files
 from records.field_of_view import field_of_view
 from records.files import complete_file, make_folder, sha256_of, sweep_temporaries, write_bytes, write_text
 from records.grid import scaled_size, stride_of_overlap, tile_origins, tile_starts, window
@@ -41,6 +41,7 @@ __all__ = [
     "make_folder",
     "mask_values",
     "near_pairs",
+    "perceptual_hash",
     "photograph_size",
     "read_index",
     "read_mask",

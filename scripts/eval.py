@@ -34,7 +34,7 @@ _THRESHOLD = flags.DEFINE_string(
 )
 _RECORDS = flags.DEFINE_string("records", None, "Records the model was trained on: also scores their tiles.")
 _OUTPUT = flags.DEFINE_string(
-    "output", None, "Folder for scores.json, photographs.csv, lesions.csv, counts.npz, evaluation.csv."
+    "output", None, "Folder for report.html, scores.json, photographs.csv, lesions.csv, counts.npz, evaluation.csv."
 )
 _ALLOW_MISSING = flags.DEFINE_bool(
     "allow_missing_masks", False, "In paired folders, a photograph without a mask shows no lesion."
@@ -66,8 +66,9 @@ def main(folders: list[str]) -> int:
     _check_flags()
     index = read_index(Path(_RECORDS.value)) if _RECORDS.value else None  # before the seconds that loading takes
     with command.quiet_start():
-        from pipeline import given_maps, summary
+        from pipeline import given_maps, leaks, report, summary
         from pipeline.evaluation import Seconds, segmented_by
+        from pipeline.gallery import Gallery
         from pipeline.results import read_counts
         from pipeline.segmenter import load_segmenter
 
@@ -91,8 +92,10 @@ def main(folders: list[str]) -> int:
         map_of = segmented_by(lambda photograph: network.segment(photograph).numpy())
     else:
         map_of = lambda marked: given_maps.read_map(files, marked.case, marked.masks.shape[:2], classes)  # noqa: E731
-    seconds = Seconds()
-    failures = _count(map_of, cases, data, thresholds=thresholds, layout=layout, output=output, seconds=seconds)
+    seconds, gallery = Seconds(), Gallery(classes, thresholds)
+    failures = _count(
+        map_of, cases, data, thresholds=thresholds, layout=layout, output=output, seconds=seconds, look=gallery.look
+    )
     about = {
         "model": _MODEL.value,
         "predictions": _PREDICTIONS.value,
@@ -111,21 +114,23 @@ def main(folders: list[str]) -> int:
         "fingerprints": {"config": spec.config_fingerprint, "records": spec.records_fingerprint} if spec else None,
         "seconds": {"segmenting": round(seconds.segmenting, 3), "scoring": round(seconds.scoring, 3)},
     }
-    content = summary.write_summary(output, read_counts(output, about), about)
+    result = read_counts(output, about)
+    content = summary.write_summary(output, result, about)
     _print_scores(content)
     if _BASELINE.value:
         _print_baseline([case for case in cases if case.name not in failures], data, content["scores"])
-    if index is not None:
-        _score_tiles(segmenter, index, output)
+    tiles = _score_tiles(segmenter, index, output) if index is not None else None
+    audit = leaks.audit(index, spec.splits if spec is not None else {}, gallery.hashes)
+    report.write_report(output, result, content, gallery=gallery, audit=audit, index=index, tiles=tiles)
     print(
         f"{'reading maps' if files else 'segmenting'} {seconds.segmenting:.1f} s, scoring {seconds.scoring:.1f} s "
-        f"({_percent(seconds.scoring, seconds.segmenting)}), beside it"
+        f"({_percent(seconds.scoring, seconds.segmenting)}), beside it; pictures {gallery.seconds:.1f} s"
     )
-    print(f"scores: {output / 'scores.json'}    look: {output / 'photographs.csv'}, {output / 'lesions.csv'}")
+    print(f"scores: {output / 'scores.json'}    look: {output / report.REPORT}, {output / 'photographs.csv'}")
     return command.SOME_FAILED if failures else command.DONE
 
 
-def _count(map_of, cases: list[Case], data: DataConfig, *, thresholds, layout: str, output: Path, seconds):
+def _count(map_of, cases: list[Case], data: DataConfig, *, thresholds, layout: str, output: Path, seconds, look):
     """Writes the counts of all cases that can be scored; names the others, and returns what is wrong with each."""
     from pipeline.evaluation import evaluate_photographs
     from pipeline.results import counts_writer
@@ -134,7 +139,7 @@ def _count(map_of, cases: list[Case], data: DataConfig, *, thresholds, layout: s
     needs_masks = layout != "idrid" and not _ALLOW_MISSING.value
     failures = {case.name: _no_mask(case) for case in cases if needs_masks and None in case.masks.values()}
     marked = [case for case in cases if case.name not in failures]
-    evaluated = evaluate_photographs(map_of, marked, data, thresholds=thresholds, bins=BINS, seconds=seconds)
+    evaluated = evaluate_photographs(map_of, marked, data, thresholds=thresholds, bins=BINS, seconds=seconds, look=look)
     with counts_writer(output, classes=data.classes, bins=BINS, thresholds=thresholds) as writer:
         for case, outcome in tqdm(evaluated, desc="photographs", total=len(marked), disable=None):
             if isinstance(outcome, InputError):
@@ -263,7 +268,10 @@ def _print_baseline(cases: list[Case], data: DataConfig, scores) -> None:
         )
 
 
-def _score_tiles(segmenter, index: Index, output: Path) -> None:
+def _score_tiles(segmenter, index: Index, output: Path) -> dict[str, float] | None:
+    if _SPLIT.value not in index.splits:
+        print(f"no tiles scored: {_RECORDS.value} has the splits {', '.join(index.splits)}, and not {_SPLIT.value}.")
+        return None
     from pipeline import evaluation
     from pipeline import input as stream
     from pipeline.reading import RecordSet, damage_named
@@ -274,6 +282,7 @@ def _score_tiles(segmenter, index: Index, output: Path) -> None:
     evaluation.write_tile_scores(output, values)
     words = ", ".join(f"{name} {value:.4f}" for name, value in values.items())
     print(f"tiles that hold a lesion, soft and per batch, not to be held against the above: {words}")
+    return values
 
 
 def _compare(folders: list[str]) -> int:

@@ -86,6 +86,7 @@ def test_eval_wrote_scores_of_every_photograph_and_of_tiles(way):
     )
     assert {row["name"] for row in rows(way.workdir / "evaluation.csv")} == {"bce_dice", "dice_coef"}
     assert "colour threshold" in way.printed["eval"]
+    assert "<h1>Evaluation on 2 test photographs</h1>" in (way.workdir / "report.html").read_text()
     assert re.search(r"segmenting [\d.]+ s, scoring [\d.]+ s \(\d+ %\)", way.printed["eval"])
 
 
