@@ -12,7 +12,7 @@ from records.files import complete_file, make_folder, sweep_temporaries, write_b
 from records.grid import scaled_size, stride_of_overlap, tile_origins, tile_starts, window
 from records.imaging import photograph_size, read_mask, read_photograph, shrink_mask, shrink_photograph
 from records.index import Index, check_config, locate_records, read_index, write_index
-from records.sources import IMAGE_SUFFIXES, SPLITS, Case, find_cases, image_files, read_patients
+from records.sources import IMAGE_SUFFIXES, SPLITS, Case, find_cases, image_files, read_patients, read_splits
 from records.splits import assign_folds, assign_validation
 from records.survey import Survey, case_digests, mask_values, read_masks, survey_case
 
@@ -45,6 +45,7 @@ __all__ = [
     "read_masks",
     "read_patients",
     "read_photograph",
+    "read_splits",
     "refuse_equal_files",
     "scaled_size",
     "shrink_mask",
