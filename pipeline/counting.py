@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from configs import InputError
 from pipeline.lesion_matching import match_lesions
 
 REGIONS = ("frame", "field_of_view")
@@ -50,8 +49,8 @@ class PhotographCounts:
       height: pixels.
       width: pixels.
       counts: `counts[region][class]`, regions `REGIONS`.
-      lesions: by class its true lesions, `pipeline.lesion_matching.REGION` `[lesions]`, in the whole frame.
-      regions: by class what was found, `REGION` `[regions]`, in the whole frame.
+      lesions: by class its lesions in the whole frame, `pipeline.lesion_matching.LESION` `[lesions]`.
+      findings: by class what was found in the whole frame, `LESION` `[findings]`.
     """
 
     case: str
@@ -59,7 +58,7 @@ class PhotographCounts:
     width: int
     counts: Mapping[str, Mapping[str, Counts]]
     lesions: Mapping[str, np.ndarray]
-    regions: Mapping[str, np.ndarray]
+    findings: Mapping[str, np.ndarray]
 
 
 def count_photograph(
@@ -76,25 +75,20 @@ def count_photograph(
 
     Args:
       case: its name.
-      probabilities: float32 0..1 `[H, W, C]`.
+      probabilities: float32 0..1 `[H, W, C]`, none of them NaN.
       masks: bool `[H, W, C]`.
       retina: bool `[H, W]`, the field of view.
       classes: names of the C classes.
       thresholds: from which probability a pixel of each class counts as found.
       bins: of the histograms.
-
-    Raises:
-      InputError: a map with numbers that are none.
     """
-    frame, inside, lesions, regions = {}, {}, {}, {}
+    frame, inside, lesions, findings = {}, {}, {}, {}
     for index, name in enumerate(classes):
         probability, mask = np.ascontiguousarray(probabilities[..., index]), np.ascontiguousarray(masks[..., index])
-        if np.isnan(probability).any():
-            raise InputError(f"case {case}: the map of {name} has pixels that are no number (NaN).")
         frame[name], inside[name] = _count_pixels(probability, mask, retina, thresholds[index], bins)
-        lesions[name], regions[name] = match_lesions(probability, mask, thresholds[index])
+        lesions[name], findings[name] = match_lesions(probability, mask, thresholds[index])
     height, width = retina.shape
-    return PhotographCounts(case, height, width, {"frame": frame, "field_of_view": inside}, lesions, regions)
+    return PhotographCounts(case, height, width, {"frame": frame, "field_of_view": inside}, lesions, findings)
 
 
 def pool(photographs: Iterable[PhotographCounts]) -> dict[str, dict[str, Counts]]:

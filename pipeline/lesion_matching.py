@@ -1,19 +1,21 @@
 """Lesions one by one: which true ones were found, which found ones are false, and how that goes with the threshold.
 
-A lesion is an 8-connected region of a mask; a found region is one of the pixels at or above the operating threshold.
+A lesion is an 8-connected region of the true mask; a finding is one of the pixels at or above the operating threshold.
 
-- A true lesion is *found* where found regions cover at least a fifth of its pixels.
-- A found region is a *false positive* where less than a fifth of its pixels are lesion.
+- A lesion is *found* where findings cover at least a fifth of its pixels.
+- A finding is a *false positive* where less than a fifth of its pixels are lesion.
 
 The fifth is that of Zhang et al. 2014 (doi:10.1016/j.media.2014.05.004), who hold exudates of e-ophtha against each
-other region by region. A single common pixel, which others take, lets one large region find whatever it grazes; what
+other outline by outline. A single common pixel, which others take, lets one large finding hit whatever it grazes; what
 that rule would say is in the tables too (`overlap > 0`), and in `sensitivity_one_pixel`.
 
-The score of a region is the highest probability in it. FROC (`froc`) raises the threshold on scores, as is usual for
-candidates: a region is taken or left as a whole. Its last point is the operating point, and it says nothing of lower
-thresholds. To cut the map anew at each threshold would let regions shrink and part, which costs one labelling a
-threshold.
+The score of a finding is the highest probability in it. The free-response curve (`froc`) goes over scores, as is usual
+for candidates: a finding is taken or left as a whole. Its last point is the operating point, and it says nothing of
+lower thresholds. To cut the map anew at each threshold would let findings shrink and part, and costs a labelling of
+the whole photograph a threshold.
 """
+
+import itertools
 
 import cv2
 import numpy as np
@@ -22,8 +24,8 @@ OVERLAP = 5  # a fifth of the pixels: `OVERLAP * common >= area`
 FALSE_POSITIVES = (1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8)  # a photograph, at which the FROC is read
 SIZES = (100, 300, 1000, 3000, 10_000)  # pixels: edges between the sizes by which sensitivity is told
 
-# One row a region, of true lesions and of found regions alike.
-REGION = np.dtype(
+# One row a region, of lesions and findings alike.
+LESION = np.dtype(
     [
         ("x", np.int32),  # first column of the bounding box
         ("y", np.int32),  # first row
@@ -33,19 +35,19 @@ REGION = np.dtype(
         ("center_y", np.float32),
         ("area", np.int32),  # pixels
         ("maximum", np.float32),  # highest probability in it
-        # Of a true lesion its pixels at or above the operating threshold, of a found region its lesion pixels.
+        # Of a lesion its pixels at or above the operating threshold, of a finding its lesion pixels.
         ("overlap", np.int32),
-        # Of a true lesion the highest score from which on found regions cover a fifth of it, 0 where none do (missed);
-        # of a found region `maximum`.
+        # Of a lesion the highest score from which on findings cover a fifth of it, 0 where they never do (missed); of a
+        # finding `maximum`.
         ("score", np.float32),
-        # A true lesion that was found; a found region that is no false positive.
+        # A lesion that was found; a finding that is no false positive.
         ("matched", np.bool_),
     ]
 )
 
 
 def match_lesions(probability: np.ndarray, mask: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:
-    """Matches the true lesions and the found regions of one class in one photograph.
+    """Matches the lesions and the findings of one class in one photograph.
 
     Args:
       probability: float32 0..1 `[H, W]`.
@@ -53,19 +55,18 @@ def match_lesions(probability: np.ndarray, mask: np.ndarray, threshold: float) -
       threshold: from which probability on a pixel is found, above 0.
 
     Returns:
-      The true lesions and the found regions, `REGION` `[lesions]` and `[regions]`, each from top to bottom by its
-      first pixel.
+      The lesions and the findings, `LESION` `[lesions]` and `[findings]`.
     """
     found = probability >= threshold
-    regions, places, labels = _regions(found, probability)
-    regions["overlap"] = np.bincount(labels, mask.ravel()[places], len(regions))
-    regions["score"] = regions["maximum"]
-    regions["matched"] = OVERLAP * regions["overlap"].astype(np.int64) >= regions["area"]
+    findings, places, labels = _regions(found, probability)
+    findings["overlap"] = np.bincount(labels, mask.ravel()[places], len(findings))
+    findings["score"] = findings["maximum"]
+    findings["matched"] = OVERLAP * findings["overlap"].astype(np.int64) >= findings["area"]
 
     lesions, lesion_places, lesion_labels = _regions(mask, probability)
     if len(lesions):
         score = np.zeros(found.size, np.float32)
-        score[places] = regions["score"][labels]
+        score[places] = findings["score"][labels]
         scores = score[lesion_places]
         lesions["overlap"] = np.bincount(lesion_labels, scores > 0, len(lesions))
         # The score that the best-scored fifth of its pixels have at least.
@@ -73,22 +74,22 @@ def match_lesions(probability: np.ndarray, mask: np.ndarray, threshold: float) -
         first = np.cumsum(lesions["area"]) - lesions["area"]
         lesions["score"] = scores[order][first + (lesions["area"] + OVERLAP - 1) // OVERLAP - 1]
         lesions["matched"] = lesions["score"] > 0
-    return lesions, regions
+    return lesions, findings
 
 
-def froc(lesions: np.ndarray, regions: np.ndarray, photographs: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def froc(lesions: np.ndarray, findings: np.ndarray, photographs: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns the free-response curve over all scores, from the highest down.
 
     Args:
-      lesions: true lesions of all photographs, `REGION` `[lesions]`, at least one.
-      regions: found regions of all photographs, `REGION` `[regions]`.
+      lesions: of all photographs, `LESION` `[lesions]`, at least one.
+      findings: of all photographs, `LESION` `[findings]`.
       photographs: their number, those without a lesion included.
 
     Returns:
-      Three arrays `[points]`: the score from which on regions are taken, false positives a photograph, share of the
+      Three arrays `[points]`: the score from which on findings are taken, false positives a photograph, share of the
       lesions found. The first point is (infinity, 0, 0), the last one the operating point.
     """
-    false = np.sort(regions["score"][~regions["matched"]])
+    false = np.sort(findings["score"][~findings["matched"]])
     true = np.sort(lesions["score"][lesions["matched"]])
     scores = np.concatenate([[np.inf], np.unique(np.concatenate([false, true]))[::-1]])
     false_positives = (len(false) - np.searchsorted(false, scores)) / photographs
@@ -105,11 +106,11 @@ def sensitivity_at(false_positives: np.ndarray, sensitivity: np.ndarray) -> list
 
 
 def by_size(lesions: np.ndarray) -> list[dict[str, int | float | None]]:
-    """Counts the true lesions of each size, `[least, below)` pixels with the edges `SIZES`, and those found."""
+    """Counts the lesions of each size, `[least, below)` pixels with the edges `SIZES`, and those found."""
     edges = (1, *SIZES, None)
     rows: list[dict[str, int | float | None]] = []
     size = np.searchsorted(SIZES, lesions["area"], side="right")
-    for number, (least, below) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+    for number, (least, below) in enumerate(itertools.pairwise(edges)):
         of_size = lesions[size == number]
         found = int(np.count_nonzero(of_size["matched"]))
         share = found / len(of_size) if len(of_size) else None
@@ -119,16 +120,16 @@ def by_size(lesions: np.ndarray) -> list[dict[str, int | float | None]]:
 
 def _regions(binary: np.ndarray, probability: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns the regions of bool `[H, W]` without overlap and score, and of each of its pixels place and region."""
-    height, width = binary.shape
+    width = binary.shape[1]
     pixels = np.ascontiguousarray(binary).view(np.uint8)
     left, top, columns, rows = cv2.boundingRect(pixels)  # of nothing: 0, 0, 0, 0
     if not columns:
-        return np.zeros(0, REGION), np.zeros(0, np.int64), np.zeros(0, np.int64)
+        return np.zeros(0, LESION), np.zeros(0, np.int64), np.zeros(0, np.int64)
     box = pixels[top : top + rows, left : left + columns]
     count, labeled, boxes, centers = cv2.connectedComponentsWithStats(box, connectivity=8)
     y, x = np.divmod(np.flatnonzero(box), columns)
     places, labels = (y + top) * width + x + left, labeled[y, x] - 1
-    regions = np.zeros(count - 1, REGION)
+    regions = np.zeros(count - 1, LESION)
     regions["x"], regions["y"] = boxes[1:, 0] + left, boxes[1:, 1] + top
     regions["width"], regions["height"], regions["area"] = boxes[1:, 2:].T
     regions["center_x"], regions["center_y"] = centers[1:, 0] + left, centers[1:, 1] + top

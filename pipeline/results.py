@@ -12,12 +12,12 @@
   | `sizes` | int64 `[N, 2]`, height and width of each photograph |
   | `NUMBER/histograms` | int64 `[R, C, 2, bins]` of photograph NUMBER (from 0): other pixels, then lesion pixels |
   | `NUMBER/outcomes` | int64 `[R, C, 2]`: false positives, then true positives |
-  | `NUMBER/lesions/CLASS` | its true lesions, `pipeline.lesion_matching.REGION` |
-  | `NUMBER/regions/CLASS` | what was found in it, the same |
+  | `NUMBER/lesions/CLASS` | its lesions, `pipeline.lesion_matching.LESION` |
+  | `NUMBER/findings/CLASS` | what was found in it, the same |
 
 - `scores.json`: what was scored and all numbers (`pipeline.summary`).
 - `photographs.csv`: a row a photograph, class and region.
-- `lesions.csv`: a row a true lesion or found region.
+- `lesions.csv`: a row a lesion or finding.
 
 `read_result` reads `counts.npz` and what `scores.json` says of the run. Photographs are read one at a time.
 """
@@ -91,7 +91,7 @@ class CountsWriter:
         self._write(f"{number}/outcomes", outcomes)
         for name in self._classes:
             self._write(f"{number}/lesions/{name}", photograph.lesions[name])
-            self._write(f"{number}/regions/{name}", photograph.regions[name])
+            self._write(f"{number}/findings/{name}", photograph.findings[name])
         self._cases.append(photograph.case)
         self._sizes.append((photograph.height, photograph.width))
 
@@ -110,11 +110,13 @@ def counts_writer(
     folder: Path, *, classes: tuple[str, ...], bins: int, thresholds: tuple[float, ...]
 ) -> Iterator[CountsWriter]:
     """Lends a writer of `counts.npz`, which is there when the block ends well, whole or not at all."""
-    with complete_file(folder / COUNTS) as temporary:
-        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-            writer = CountsWriter(archive, classes=classes, bins=bins, thresholds=thresholds)
-            yield writer
-            writer.close()
+    with (
+        complete_file(folder / COUNTS) as temporary,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+    ):
+        writer = CountsWriter(archive, classes=classes, bins=bins, thresholds=thresholds)
+        yield writer
+        writer.close()
 
 
 def read_result(*folders: Path) -> Result:
@@ -142,20 +144,31 @@ def read_result(*folders: Path) -> Result:
     return Result(tuple(folders), first.classes, first.bins, thresholds, tuple(owner), first.about)
 
 
-def _read_one(folder: Path) -> Result:
-    for name in (COUNTS, SCORES):
-        if not (folder / name).is_file():
-            raise InputError(f"{folder}: no {name} there; expected a folder that python -m scripts.eval left.")
-    try:
-        about = json.loads((folder / SCORES).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{folder / SCORES}: damaged ({error}); run python -m scripts.eval again.") from error
+def read_counts(folder: Path, about: Mapping[str, Any]) -> Result:
+    """Opens the counts of one evaluation.
+
+    Raises:
+      InputError: none there, damaged ones or of another schema version.
+    """
+    if not (folder / COUNTS).is_file():
+        raise InputError(f"{folder}: no {COUNTS} there; expected a folder that python -m scripts.eval left.")
     with _opened(folder / COUNTS) as arrays:
         if (version := int(arrays["schema_version"])) != SCHEMA_VERSION:
             raise InputError(f"{folder / COUNTS}: schema version {version}, but this software reads {SCHEMA_VERSION}.")
         classes, thresholds = tuple(arrays["classes"].tolist()), tuple(arrays["thresholds"].tolist())
         cases = tuple(arrays["cases"].tolist())
         return Result((folder,), classes, int(arrays["bins"]), (thresholds,), cases, about)
+
+
+def _read_one(folder: Path) -> Result:
+    path = folder / SCORES
+    if not path.is_file():
+        raise InputError(f"{folder}: no {SCORES} there; expected a folder that python -m scripts.eval left.")
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: damaged ({error}); run python -m scripts.eval again.") from error
+    return read_counts(folder, about)
 
 
 def _photograph(
@@ -170,8 +183,8 @@ def _photograph(
         for r, region in enumerate(REGIONS)
     }
     lesions = {name: arrays[f"{number}/lesions/{name}"] for name in classes}
-    regions = {name: arrays[f"{number}/regions/{name}"] for name in classes}
-    return PhotographCounts(case, size[0], size[1], counts, lesions, regions)
+    findings = {name: arrays[f"{number}/findings/{name}"] for name in classes}
+    return PhotographCounts(case, size[0], size[1], counts, lesions, findings)
 
 
 @contextlib.contextmanager

@@ -41,6 +41,7 @@ class SegmenterSpec:
       records_fingerprint: of the records that the network was trained on.
       config_fingerprint: of the whole config.
       colors: of the classes where the source has one coloured mask a photograph, else empty; see `DataConfig`.
+      threshold_source: "validation" where the thresholds are the best on the validation photographs, else "config".
     """
 
     classes: tuple[str, ...]
@@ -54,6 +55,7 @@ class SegmenterSpec:
     records_fingerprint: str
     config_fingerprint: str
     colors: tuple[str, ...] = ()
+    threshold_source: str = "config"
 
     @classmethod
     def from_config(
@@ -72,6 +74,7 @@ class SegmenterSpec:
             records_fingerprint=config.fingerprint("data"),
             config_fingerprint=config.fingerprint(),
             colors=config.data.colors,
+            threshold_source="validation" if thresholds else "config",
         )
 
 
