@@ -42,9 +42,13 @@ class FoldPlan:
             parts.append(assign_validation(dealt, areas, fraction=self.data.validation_fraction, seed=self.data.seed))
         return parts
 
-    def lesion_pixels(self, cases: Sequence[Case]) -> int:
-        """Returns the lesion pixels of all classes and cases together."""
-        return sum(sum(self.surveys[case.name].lesion_pixels.values()) for case in cases)
+    def members(self, fold: int, split: str) -> list[Case]:
+        """Returns the cases of all sources that have a split in a fold."""
+        return [case for case in itertools.chain(*self.parts(fold)) if case.split == split]
+
+    def shows_lesions(self, fold: int, split: str) -> bool:
+        """Says whether any of them shows a lesion of any class."""
+        return any(any(self.surveys[case.name].lesion_pixels.values()) for case in self.members(fold, split))
 
     @functools.cached_property
     def digest(self) -> str:
@@ -120,11 +124,11 @@ def plan_folds(
     plan = FoldPlan(folds, tuple(tuple(cases) for cases in sources), surveys, fold_of, data)
     _refuse_equal(plan)
     for fold in range(folds):
-        training = [case for cases in plan.parts(fold) for case in cases if case.split == "train"]
-        if not plan.lesion_pixels(training):
+        if not plan.shows_lesions(fold, "train"):
+            training = len(plan.members(fold, "train"))
             raise InputError(
-                f"fold {fold} of {folds}: none of its {len(training)} training photographs shows any of "
-                f"{', '.join(data.classes)}; choose fewer folds, another data.seed or data.validation_fraction."
+                f"fold {fold} of {folds}: none of its {training} training photographs shows any of "
+                f"{', '.join(data.classes)}; choose other --folds, data.seed or data.validation_fraction."
             )
     return plan
 

@@ -9,7 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 
 SECONDS_BETWEEN_LOOKS = 0.2  # for signals to pass on
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-STOPPED = tuple(128 + number for number in SIGNALS)  # exit codes of who was asked to end
+
+
+class StoppedError(Exception):
+    """A child ended because someone asked for it; `code` is that with which to exit."""
+
+    def __init__(self, code: int):
+        super().__init__(code)
+        self.code = code
 
 
 class Children:
@@ -22,11 +29,6 @@ class Children:
     def __init__(self) -> None:
         self._asked: list[int] = []
         self._first: int | None = None
-
-    @property
-    def code(self) -> int | None:
-        """With which to exit, if someone has asked for the end."""
-        return None if self._first is None else 128 + self._first
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
@@ -51,11 +53,14 @@ class Children:
           keeps_open: file descriptors that the child inherits, such as that of a lock, which holds as long as it lives.
 
         Returns:
-          Its exit code, 128 and the signal's number if one ended it; without a start, `code` if that is set.
+          Its exit code, 128 and the signal's number if one ended it.
+
+        Raises:
+          StoppedError: a signal has asked for the end, of this process or of the child; nothing is started after it.
         """
-        if self.code is not None:
-            return self.code
-        child = subprocess.Popen(
+        if self._first is not None:
+            raise StoppedError(128 + self._first)
+        child = subprocess.Popen(  # noqa: S603
             [sys.executable, "-m", f"scripts.{name}", *map(str, arguments)],
             env={**os.environ, **environment},
             pass_fds=tuple(keeps_open),
@@ -68,7 +73,10 @@ class Children:
                 code = child.wait(SECONDS_BETWEEN_LOOKS)
             except subprocess.TimeoutExpired:
                 continue
-            return 128 - code if code < 0 else code
+            code = 128 - code if code < 0 else code
+            if code in [128 + number for number in SIGNALS]:
+                raise StoppedError(code)
+            return code
 
     def _note(self, number: int, frame: object) -> None:
         self._first = self._first or number

@@ -2,8 +2,8 @@
 
     python -m scripts.crossval --config=configs/idrid_haemorrhages.py --source=IDRID --workdir=WORKDIR --folds=5
 
-The same command again skips finished folds and goes on in the one that was ended. With --only=0,2 the others can be done
-elsewhere, or later. --workdir alone computes the numbers again, from what lies in WORKDIR/fold_*/result.
+The same command again skips finished folds and goes on in the one that was ended. With --only=0,2 the others can be
+done elsewhere, or later. --workdir alone computes the numbers again, from what lies in WORKDIR/fold_*/result.
 """
 
 import contextlib
@@ -38,11 +38,11 @@ from pipeline.crossvalidation import (
     write_fold,
 )
 from pipeline.results import COUNTS
-from records import Case, Survey, make_folder, survey_case, write_text
+from records import SPLITS, Case, Survey, make_folder, survey_case, write_text
 from records.files import sha256_of
 from records.folds import FoldPlan, find_training_cases, plan_folds
 from scripts import command
-from scripts.children import STOPPED, Children
+from scripts.children import Children, StoppedError
 
 _SOURCE = flags.DEFINE_multi_string(
     "source", [], "Folder of photographs and masks; can be repeated. Its own test part takes no part."
@@ -76,14 +76,15 @@ def main(_: list[str]) -> int:
 
     failed: list[str] = []
     children = Children()
-    with children.listening():
-        for fold in only:
-            code = _run_fold(children, plan, config, fold, workdir)
-            if code in STOPPED:
-                print("stopped; the same command goes on from there.", flush=True)
-                return code
-            if code:
-                failed.append(f"fold {fold}: failed with exit code {code}; the reason stands above.")
+    try:
+        with children.listening():
+            for fold in only:
+                code = _run_fold(children, plan, config, fold, workdir)
+                if code:
+                    failed.append(f"fold {fold}: failed with exit code {code}; the reason stands above.")
+    except StoppedError as stopped:
+        print("stopped; the same command goes on from there.", flush=True)
+        return stopped.code
     for line in failed:
         print(line, file=sys.stderr)
     content = pool_folds(workdir)
@@ -159,30 +160,31 @@ def _table_of_folds(plan: FoldPlan) -> str:
 
 def _print_plan(plan: FoldPlan, config: Config, only: list[int], workdir: Path) -> None:
     for fold in range(plan.folds):
-        counts = [
-            sum(case.split == split for case in itertools.chain(*plan.parts(fold)))
-            for split in ("train", "validation", "test")
-        ]
+        train, validation, held_out = (len(plan.members(fold, split)) for split in SPLITS)
         print(
-            "fold {}: {} photographs train, {} choose epoch and thresholds, {} are held out".format(fold, *counts)
+            f"fold {fold}: {train} photographs train, {validation} validate, {held_out} are held out; thresholds "
+            + ("those best in validation" if _chooses(plan, fold) else f"the config's, {config.evaluate.threshold:g}")
             + ("" if fold in only else " (not now)")
-        )
-    if not config.data.validation_fraction:
-        print(
-            f"data.validation_fraction is 0: thresholds are the config's {config.evaluate.threshold:g}, and the last "
-            "epoch is scored"
         )
     todo = [fold for fold in only if read_fold(result_folder(workdir, fold)) is None]
     if config.train.max_minutes is not None and todo:
         each = config.train.max_minutes
         print(
-            f"training takes up to {len(todo)} folds x {each:g} = {len(todo) * each:g} minutes, beside sharding and scoring"
+            f"{len(todo)} folds of up to {each:g} minutes of training: {len(todo) * each:g} minutes, beside sharding "
+            "and scoring"
         )
     print(f"→ {workdir}", flush=True)
 
 
 def _run_fold(children: Children, plan: FoldPlan, config: Config, fold: int, workdir: Path) -> int:
-    """Runs what is left of a fold, and computes the numbers so far; returns the exit code of what ended it, or 0."""
+    """Runs what is left of a fold, and computes the numbers so far.
+
+    Returns:
+      The exit code of the command that failed, 0 if none did.
+
+    Raises:
+      StoppedError: someone asked for the end, by a signal or by the training's file `stop`.
+    """
     folder, result = workdir / f"fold_{fold}", result_folder(workdir, fold)
     make_folder(result, flag="--workdir")
     with _claimed(folder) as lock:
@@ -192,25 +194,26 @@ def _run_fold(children: Children, plan: FoldPlan, config: Config, fold: int, wor
         if read_fold(result) is not None:
             print(f"fold {fold}: finished already.", flush=True)
             return command.DONE
-        parts = plan.parts(fold)
-        chosen = plan.lesion_pixels([case for case in itertools.chain(*parts) if case.split == "validation"]) > 0
-        for name, arguments in _steps(folder, parts, workdir / "config.json", photographs_choose=chosen):
+        for name, arguments in _steps(plan, fold, workdir):
             print(f"fold {fold} of {plan.folds}: {name}", flush=True)
             code = _timed(children, name, arguments, folder, lock)
             if code:
                 return code
             if name == "train" and not (folder / "run" / "model" / "segmenter.json").is_file():
-                print(f"fold {fold}: its training was stopped; the same command goes on from there.", flush=True)
-                return command.DONE
-        write_fold(result, _result(plan, config, fold, folder, source="validation" if chosen else "config"))
+                raise StoppedError(command.DONE)  # by its file
+        write_fold(result, _result(plan, config, fold, folder))
     pool_folds(workdir)
     return command.DONE
 
 
-def _steps(
-    folder: Path, parts: list[list[Case]], config: Path, *, photographs_choose: bool
-) -> list[tuple[str, list[str]]]:
+def _chooses(plan: FoldPlan, fold: int) -> bool:
+    """Says whether whole validation photographs choose epoch and thresholds; without a lesion they cannot."""
+    return plan.shows_lesions(fold, "validation")
+
+
+def _steps(plan: FoldPlan, fold: int, workdir: Path) -> list[tuple[str, list[str]]]:
     """Returns the commands of a fold with their flags, after writing the lists that they read."""
+    folder, config, parts = workdir / f"fold_{fold}", workdir / "config.json", plan.parts(fold)
     missing = ["--allow_missing_masks"] if _ALLOW_MISSING.value else []
     shards, scores = [], []
     for number, (source, cases) in enumerate(zip(_SOURCE.value, parts, strict=True)):
@@ -224,7 +227,7 @@ def _steps(
         scores.append(("eval", [*score, f"--output={folder / 'result' / str(number)}", *missing]))
     train = [f"--config={config}", f"--workdir={folder / 'run'}"]
     train += [f"--records={folder / 'records' / str(number)}" for number in range(len(parts))]
-    if photographs_choose:
+    if _chooses(plan, fold):
         train += [f"--source={source}" for source in _SOURCE.value]
     return [*shards, ("train", train), *scores]
 
@@ -246,8 +249,7 @@ def _seconds(folder: Path) -> dict[str, float]:
     return json.loads(path.read_text()) if path.exists() else {}
 
 
-def _result(plan: FoldPlan, config: Config, fold: int, folder: Path, *, source: str) -> FoldResult:
-    cases = list(itertools.chain(*plan.parts(fold)))
+def _result(plan: FoldPlan, config: Config, fold: int, folder: Path) -> FoldResult:
     sources = tuple(str(number) for number in range(len(plan.sources)))
     return FoldResult(
         fold=fold,
@@ -255,10 +257,10 @@ def _result(plan: FoldPlan, config: Config, fold: int, folder: Path, *, source: 
         plan=plan.digest,
         photographs=len(plan.fold_of),
         config=config,
-        held_out={case.name: plan.surveys[case.name].digest for case in cases if case.split == "test"},
-        training=sum(case.split == "train" for case in cases),
-        validation=sum(case.split == "validation" for case in cases),
-        threshold_source=source,
+        held_out={case.name: plan.surveys[case.name].digest for case in plan.members(fold, "test")},
+        training=len(plan.members(fold, "train")),
+        validation=len(plan.members(fold, "validation")),
+        threshold_source="validation" if _chooses(plan, fold) else "config",
         seconds=_seconds(folder),
         sources=sources,
         counts=tuple(sha256_of(folder / "result" / name / COUNTS) for name in sources),
