@@ -45,7 +45,7 @@ FOLD, POOLED = "fold.json", "crossval.json"
 
 @dataclasses.dataclass(frozen=True)
 class FoldResult:
-    """A finished fold.
+    """A finished fold; where its thresholds come from and what else was run, `scores.json` of its results says.
 
     Attributes:
       fold: its number, from 0.
@@ -56,7 +56,6 @@ class FoldResult:
       held_out: the digest of each photograph that was scored, by its name.
       training: photographs trained on.
       validation: photographs that chose epoch and thresholds.
-      threshold_source: "validation" or "config".
       seconds: of "shard", "train" and "eval", over all starts that ended.
       sources: names of the folders beside `fold.json` with the results of each source.
       counts: sha256 of the counts in each of them.
@@ -70,7 +69,6 @@ class FoldResult:
     held_out: Mapping[str, str]
     training: int
     validation: int
-    threshold_source: str
     seconds: Mapping[str, float]
     sources: tuple[str, ...]
     counts: tuple[str, ...]
@@ -202,7 +200,7 @@ def _one_fold(fold: FoldResult, result: Result) -> dict[str, Any]:
         "training": fold.training,
         "validation": fold.validation,
         "photographs": len(result.cases),
-        "threshold_source": fold.threshold_source,
+        "threshold_source": result.about["threshold_source"],
         "thresholds": dict(zip(result.classes, result.thresholds[0], strict=True)),  # one model, so all are equal
         "seconds": dict(fold.seconds),
         "scores": {region: {name: score(counts) for name, counts in row.items()} for region, row in pooled.items()},

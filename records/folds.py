@@ -115,7 +115,7 @@ def plan_folds(
 
     Raises:
       InputError: fewer than two folds, a source with fewer cases or patients than folds, equal photographs that could
-        be parted, or a fold whose training part shows no lesion.
+        be parted, a fold whose training part shows no lesion, or one where some sources validate and others cannot.
     """
     areas = {name: survey.lesion_share for name, survey in surveys.items()}
     fold_of: dict[str, int] = {}
@@ -129,6 +129,13 @@ def plan_folds(
             raise InputError(
                 f"fold {fold} of {folds}: none of its {training} training photographs shows any of "
                 f"{', '.join(data.classes)}; choose other --folds, data.seed or data.validation_fraction."
+            )
+        validating = [{case.split for case in cases} >= {"validation"} for cases in plan.parts(fold)]
+        if any(validating) and not all(validating):
+            few = sources[validating.index(False)]
+            raise InputError(
+                f"fold {fold} of {folds}: the source of {few[0].photograph} has {len(few)} photographs, too few to "
+                "train and validate with beside those held out; choose fewer --folds, or leave it out."
             )
     return plan
 

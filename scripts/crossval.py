@@ -170,8 +170,8 @@ def _print_plan(plan: FoldPlan, config: Config, only: list[int], workdir: Path) 
     if config.train.max_minutes is not None and todo:
         each = config.train.max_minutes
         print(
-            f"{len(todo)} folds of up to {each:g} minutes of training: {len(todo) * each:g} minutes, beside sharding "
-            "and scoring"
+            f"training takes up to {each:g} minutes a fold, {len(todo) * each:g} minutes for {len(todo)} of them, "
+            "beside sharding and scoring"
         )
     print(f"→ {workdir}", flush=True)
 
@@ -260,7 +260,6 @@ def _result(plan: FoldPlan, config: Config, fold: int, folder: Path) -> FoldResu
         held_out={case.name: plan.surveys[case.name].digest for case in plan.members(fold, "test")},
         training=len(plan.members(fold, "train")),
         validation=len(plan.members(fold, "validation")),
-        threshold_source="validation" if _chooses(plan, fold) else "config",
         seconds=_seconds(folder),
         sources=sources,
         counts=tuple(sha256_of(folder / "result" / name / COUNTS) for name in sources),
@@ -283,7 +282,8 @@ def _print_scores(content: dict[str, Any]) -> None:
     finished = content["finished"]
     print(
         f"\nout of fold, from {len(finished)} of {content['folds']} folds, {content['photographs']} of "
-        f"{content['photographs_in_all']} photographs, full frame, 95 % intervals over photographs"
+        f"{content['photographs_in_all']} photographs; full frame, each fold at its own thresholds; 95 % intervals "
+        "over photographs"
     )
     for name in content["classes"]:
         scores, intervals = content["scores"]["frame"][name], content["intervals"]["frame"][name]
