@@ -119,8 +119,10 @@ def plan_folds(
     """
     areas = {name: survey.lesion_share for name, survey in surveys.items()}
     fold_of: dict[str, int] = {}
-    for cases in sources:
-        fold_of |= assign_folds(cases, areas, folds=folds, seed=data.seed)
+    # Each source has draws of its own, so that what does not divide by the folds does not go into the same ones.
+    in_order = sorted(sources, key=lambda cases: min(case.name for case in cases))
+    for number, cases in enumerate(in_order):
+        fold_of |= assign_folds(cases, areas, folds=folds, seed=data.seed + number)
     plan = FoldPlan(folds, tuple(tuple(cases) for cases in sources), surveys, fold_of, data)
     _refuse_equal(plan)
     for fold in range(folds):

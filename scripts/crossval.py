@@ -90,7 +90,8 @@ def main(_: list[str]) -> int:
     content = pool_folds(workdir)
     if content is not None:
         _print_scores(content)
-    print(f"folds: {workdir / 'folds.csv'}    look: {workdir}/{{{POOLED},photographs.csv,lesions.csv}}")
+    look = f"{{{POOLED},photographs.csv,lesions.csv}}" if content is not None else "folds.csv (no fold is finished)"
+    print(f"folds: {workdir / 'folds.csv'}    look: {workdir}/{look}")
     return command.SOME_FAILED if failed else command.DONE
 
 
