@@ -49,7 +49,7 @@ def test_each_case_is_held_out_once_and_no_patient_is_on_two_sides(sizes, folds,
 
 
 def test_what_is_left_over_of_several_sources_does_not_pile_up_in_the_same_folds():
-    sources = [[make_case(f"{s}{i}") for i in range(11)] for s in range(20)]
+    sources = [[make_case(f"{s}-{i}") for i in range(11)] for s in range(20)]
     plan = plan_of(sources, {case.name: i for cases in sources for i, case in enumerate(cases)}, folds=5)
     sizes = collections.Counter(plan.fold_of.values())
     assert sum(sizes.values()) == 220 and max(sizes.values()) - min(sizes.values()) < 10  # of 20 with equal draws
