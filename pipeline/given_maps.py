@@ -10,13 +10,15 @@ Of masks, what the operating point says may be scored: Dice, IoU, sensitivity, P
 curves have a single point, so that areas under them are marked (`binary` in `scores.json`).
 """
 
+import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
 
 from configs import InputError
 from records import image_files
-from records.decoding import decode, is_sixteen_bit_grey, naming_damage, opened, rgb_of, sixteen_bit_grey
+from records.decoding import decode, is_sixteen_bit_grey, naming_damage, open_file, opened, rgb_of, sixteen_bit_grey
 
 PLACES = ("", "probabilities", "masks")
 
@@ -88,11 +90,10 @@ def read_map(files: dict[str, Path], case: str, size: tuple[int, int], classes: 
 
 
 def _arrays(path: Path) -> tuple[np.ndarray, list[str]]:
-    try:
-        with naming_damage(path), np.load(path) as arrays:
-            probabilities, names = arrays["probabilities"], [str(name) for name in arrays["classes"]]
-    except KeyError as error:
-        raise InputError(f"{path}: no array {error}; expected probabilities and classes.") from error
+    with open_file(path) as file, naming_damage(path, zipfile.BadZipFile, zlib.error), np.load(file) as arrays:
+        if not {"probabilities", "classes"} <= set(arrays.files):
+            raise InputError(f"{path}: expected the arrays probabilities and classes; has {', '.join(arrays.files)}.")
+        probabilities, names = arrays["probabilities"], [str(name) for name in arrays["classes"]]
     if probabilities.ndim != 3 or probabilities.shape[2] != len(names) or probabilities.dtype.kind != "f":
         raise InputError(
             f"{path}: probabilities are {probabilities.dtype} {list(probabilities.shape)}; expected floats "

@@ -190,7 +190,7 @@ def _photograph(
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[Mapping[str, np.ndarray]]:
     try:
-        with np.load(path) as arrays:
+        with open(path, "rb") as file, np.load(file) as arrays:
             yield arrays
     except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(

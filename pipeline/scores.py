@@ -120,11 +120,16 @@ def reliability(lesion: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.n
       Three arrays `[…, RELIABILITY_BINS]`; NaN for the latter two where there is no pixel.
     """
     bins = lesion.shape[-1]
-    edges = -(-np.arange(RELIABILITY_BINS) * bins // RELIABILITY_BINS)  # the first bin of each range
+    edges = -(-np.arange(RELIABILITY_BINS + 1) * bins // RELIABILITY_BINS)  # the first bin of each range, and the end
+
+    def of_ranges(values: np.ndarray) -> np.ndarray:
+        total = np.concatenate([np.zeros_like(values[..., :1]), np.cumsum(values, axis=-1)], axis=-1)
+        return np.diff(total[..., edges], axis=-1)
+
     both = lesion + other
-    pixels = np.add.reduceat(both, edges, axis=-1)
-    probability = np.add.reduceat(both * ((np.arange(bins) + 0.5) / bins), edges, axis=-1)
-    return pixels, _ratio(probability, pixels), _ratio(np.add.reduceat(lesion, edges, axis=-1), pixels)
+    pixels = of_ranges(both)
+    probability = of_ranges(both * ((np.arange(bins) + 0.5) / bins))
+    return pixels, _ratio(probability, pixels), _ratio(of_ranges(lesion), pixels)
 
 
 def calibration_error(lesion: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -164,9 +169,11 @@ def _area_at(lesion: np.ndarray, other: np.ndarray, steps: int, *, trapezoid: bo
     At threshold 1 nothing is found, at 0 everything.
     """
     bins = lesion.shape[-1]
-    above = bins - -(-np.arange(steps - 1, -1, -1) * bins // steps)  # how many bins lie above each threshold below 1
-    found, wrong = (_from_the_top(counts)[..., above - 1] for counts in (lesion, other))
-    found, wrong = (np.concatenate([np.zeros_like(some[..., :1]), some], axis=-1) for some in (found, wrong))
+    above = bins - -(-np.arange(steps, -1, -1) * bins // steps)  # how many bins lie above each threshold
+    found, wrong = (
+        np.concatenate([np.zeros_like(counts[..., :1]), _from_the_top(counts)], axis=-1)[..., above]
+        for counts in (lesion, other)
+    )
     precision = np.where(found + wrong > 0, found / np.maximum(found + wrong, 1), 1.0)
     heights = (precision[..., 1:] + precision[..., :-1]) / 2 if trapezoid else precision[..., 1:]
     return _ratio(np.sum(np.diff(found, axis=-1) * heights, axis=-1), found[..., -1])
