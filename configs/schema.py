@@ -9,6 +9,7 @@ overrides by them.
 """
 
 import dataclasses
+import functools
 import hashlib
 import json
 import math
@@ -22,6 +23,16 @@ from configs.networks import ModelConfig
 from configs.train import TrainConfig
 
 Window = Literal["uniform", "hann", "gaussian"]
+
+# Fields that a training may go on with at other values: they change no number but by rounding.
+FREE_FIELDS = {
+    "train.cache",
+    "train.checkpoint_minutes",
+    "train.previews",
+    "train.preview_cases",
+    "train.strategy",
+    "train.xla",
+}
 
 MAX_CLASSES = 8  # a record keeps the classes as the bits of one byte
 
@@ -194,6 +205,16 @@ def field_names(schema: type = Config) -> list[str]:
         else:
             names.append(field.name)
     return names
+
+
+def differing_fields(before: Config, now: Config) -> list[str]:
+    """Says in which fields two configs differ, `FREE_FIELDS` left out: `["data.seed was 0 and is 1", …]`."""
+
+    def value(config: Config, name: str) -> object:
+        return functools.reduce(getattr, name.split("."), config)
+
+    pairs = [(name, value(before, name), value(now, name)) for name in field_names() if name not in FREE_FIELDS]
+    return [f"{name} was {old!r} and is {new!r}" for name, old, new in pairs if old != new]
 
 
 def optional_fields(schema: type = Config) -> list[str]:

@@ -74,7 +74,7 @@ def write_summary(folder: Path, result: Result, about: Mapping[str, Any]) -> dic
       result: the counts.
       about: what the run says of itself, in the order of the file.
     """
-    _write_tables(folder, result)
+    write_tables(folder, result)
     content = {"schema_version": SCHEMA_VERSION, **about, **summarize(result)}
     write_text(folder / SCORES_FILE, json.dumps(content, indent=2, allow_nan=False) + "\n")
     return content
@@ -246,7 +246,8 @@ def _lesions(result: Result, name: str, draws: np.ndarray | None) -> dict[str, A
     }
 
 
-def _write_tables(folder: Path, result: Result) -> None:
+def write_tables(folder: Path, result: Result) -> None:
+    """Writes `photographs.csv` and `lesions.csv`."""
     photographs, lesions = io.StringIO(), io.StringIO()
     writers = [csv.writer(text, lineterminator="\n") for text in (photographs, lesions)]
     writers[0].writerow(["case", "class", "region", *SCORES, *PIXELS, *LESION_COLUMNS])

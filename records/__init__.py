@@ -13,7 +13,7 @@ from records.grid import scaled_size, stride_of_overlap, tile_origins, tile_star
 from records.imaging import photograph_size, read_mask, read_photograph, shrink_mask, shrink_photograph
 from records.index import Index, check_config, locate_records, read_index, write_index
 from records.lesions import lesions
-from records.sources import IMAGE_SUFFIXES, SPLITS, Case, find_cases, image_files, read_patients
+from records.sources import IMAGE_SUFFIXES, SPLITS, Case, find_cases, image_files, read_patients, read_splits
 from records.splits import assign_folds, assign_validation
 from records.survey import Survey, case_digests, mask_values, read_masks, survey_case
 
@@ -48,6 +48,7 @@ __all__ = [
     "read_masks",
     "read_patients",
     "read_photograph",
+    "read_splits",
     "refuse_equal_files",
     "scaled_size",
     "sha256_of",
