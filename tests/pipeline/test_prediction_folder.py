@@ -192,9 +192,9 @@ def test_the_truth_is_shown_on_the_left_and_only_where_it_is_known(folder, photo
     edge[6:19, 6:19] = False
     left = beside[top : top + 40, :50]
     green = left[..., 1] - (left[..., 0] + left[..., 2]) / 2
-    around = cv2.dilate(edge.astype(np.uint8), np.ones((5, 5))).astype(bool)
-    assert green[edge].mean() > 100
-    assert abs(green[~around]).max() < 10
+    far = cv2.dilate(edge.astype(np.uint8), np.ones((7, 7))) == 0  # JPEG halves the colours' resolution
+    assert green[edge].mean() > 50
+    assert np.abs(green[far]).max() < 20
     assert predict(folder(truths=truth), photographs) == []
     assert predict(folder(), photographs) == []  # a later run without a source takes nothing away
 
