@@ -123,6 +123,7 @@ def test_a_spec_takes_its_fields_from_the_config():
         "skip_background": True,
         "trim": True,
         "xla": "off",
+        "threshold_source": "config",
     }
 
 
@@ -130,7 +131,18 @@ def test_a_spec_takes_thresholds_that_it_is_given():
     config = Config(data=DataConfig(classes=("HE", "EX")), evaluate=EvaluateConfig(threshold=0.4))
     given = SegmenterSpec.from_config(config, {}, (0.25, 0.75))
     assert given.thresholds == (0.25, 0.75)
-    assert dataclasses.replace(given, thresholds=(0.4, 0.4)) == SegmenterSpec.from_config(config, {})
+    assert given.threshold_source == "validation"
+    assert dataclasses.replace(given, thresholds=(0.4, 0.4), threshold_source="config") == SegmenterSpec.from_config(
+        config, {}
+    )
+
+
+def test_a_model_folder_that_does_not_say_where_its_thresholds_are_from_is_taken_as_unknown(damaged):
+    file = damaged / "segmenter.json"
+    content = json.loads(file.read_text())
+    assert content.pop("threshold_source") == "config"
+    file.write_text(json.dumps(content))
+    assert load_segmenter(damaged).spec.threshold_source == "unknown"
 
 
 def test_segment_tile_may_differ_from_the_records_tile():
