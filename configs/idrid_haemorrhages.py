@@ -1,7 +1,7 @@
 """Haemorrhages of IDRiD at a third of full resolution, with the network "fast", which two cores can train.
 
-Seen once, with --config.train.epochs=3 (ten minutes on two busy cores): AUPR 0.492 and Dice 0.488, pooled over the 11
-whole validation photographs; a colour threshold has an AUPR of 0.016 there. All 40 epochs have not been run yet.
+Seen once, with --config.train.max_minutes=10 on two busy cores (four epochs): AUPR 0.496 and Dice 0.525, pooled over
+the 11 whole validation photographs; a colour threshold has an AUPR of 0.016 there. All 40 epochs have not been run yet.
 
 python -m scripts.shard --config=configs/idrid_haemorrhages.py --source=IDRID --records=RECORDS
 python -m scripts.train --config=configs/idrid_haemorrhages.py --records=RECORDS --source=IDRID --workdir=WORKDIR
@@ -44,7 +44,12 @@ def get_config() -> Config:
             lesion_pixel_share=0.3,
             lesion_share=0.3,
             learning_rate=2e-3,
+            warmup_share=0.03,
+            global_clipnorm=1.0,
+            ema_momentum=0.995,
+            photographs_every=2,
         ),
-        segment=SegmentConfig(overlap=0.25, window="hann"),
+        # A tile as large as IDRiD's scaled photographs takes each in one piece, without seams and the least time.
+        segment=SegmentConfig(tile=1440, trim=True, tile_batch=1, overlap=0.25, window="hann"),
         evaluate=EvaluateConfig(threshold=0.5),
     )

@@ -9,6 +9,7 @@ overrides by them.
 """
 
 import dataclasses
+import functools
 import hashlib
 import json
 import math
@@ -22,6 +23,16 @@ from configs.networks import ModelConfig
 from configs.train import TrainConfig
 
 Window = Literal["uniform", "hann", "gaussian"]
+
+# Fields that a training may go on with at other values: they change no number but by rounding.
+FREE_FIELDS = {
+    "train.cache",
+    "train.checkpoint_minutes",
+    "train.previews",
+    "train.preview_cases",
+    "train.strategy",
+    "train.xla",
+}
 
 MAX_CLASSES = 8  # a record keeps the classes as the bits of one byte
 
@@ -109,18 +120,32 @@ class SegmentConfig:
       overlap: share of a tile that neighbouring tiles have in common, 0 to below 1.
       window: weight of a tile's pixels where tiles overlap: "uniform", "hann" or "gaussian".
       tile_batch: tiles that go through the network at once.
+      flips: orientations of each tile whose maps are averaged: 1, as it is; 4, also flipped left to right, upside down,
+        and both; 8, also these transposed. The time grows in proportion.
+      skip_background: leaves out tiles that show no retina; their map is 0. Nothing changes in the field of view.
+      trim: cuts tiles to the scaled photograph where that is the shorter, but to a multiple of the network's stride,
+        instead of filling them up with black; so that a large `tile` takes a photograph in one piece.
+      xla: "on" or "off": whether XLA compiles the network; "auto": not on a CPU, on a GPU if a trial shows it faster.
+        Its tiles are of one shape: not with `trim`.
     """
 
     tile: int | None = None
     overlap: float = 0.5
     window: Window = "hann"
     tile_batch: int = 4
+    flips: int = 1
+    skip_background: bool = False
+    trim: bool = False
+    xla: Literal["auto", "on", "off"] = "auto"
 
     def __post_init__(self) -> None:
         check(self.tile is None or self.tile >= 16, "segment.tile", self.tile, "at least 16, or none")
         check(0 <= self.overlap < 1, "segment.overlap", self.overlap, "at least 0 and below 1")
         check_choice("segment.window", self.window, get_args(Window))
         check(self.tile_batch >= 1, "segment.tile_batch", self.tile_batch, "at least 1")
+        check(self.flips in (1, 4, 8), "segment.flips", self.flips, "1, 4 or 8")
+        check_choice("segment.xla", self.xla, ("auto", "on", "off"))
+        check(not (self.trim and self.xla == "on"), "segment.xla", self.xla, "auto or off with segment.trim")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,12 +155,12 @@ class EvaluateConfig:
     Attributes:
       threshold: probability from which a pixel counts as lesion; it becomes the model's operating threshold of
         every class, unless training had --source, whose photographs choose one for each class.
-      bins: of the probability histograms behind the precision-recall curve; 1,024 or more is exact enough to
-        agree with the sorted computation to three decimals.
+      bins: of the probability histograms behind the precision-recall curve; 1,024 or more agree with the sorted
+        computation to some thousandths (`pipeline/scores.py`). A multiple of 160 has k/10 and k/32 among its edges.
     """
 
     threshold: float = 0.5
-    bins: int = 1024
+    bins: int = 1280
 
     def __post_init__(self) -> None:
         check(0 < self.threshold < 1, "evaluate.threshold", self.threshold, "above 0 and below 1")
@@ -180,6 +205,16 @@ def field_names(schema: type = Config) -> list[str]:
         else:
             names.append(field.name)
     return names
+
+
+def differing_fields(before: Config, now: Config) -> list[str]:
+    """Says in which fields two configs differ, `FREE_FIELDS` left out: `["data.seed was 0 and is 1", …]`."""
+
+    def value(config: Config, name: str) -> object:
+        return functools.reduce(getattr, name.split("."), config)
+
+    pairs = [(name, value(before, name), value(now, name)) for name in field_names() if name not in FREE_FIELDS]
+    return [f"{name} was {old!r} and is {new!r}" for name, old, new in pairs if old != new]
 
 
 def optional_fields(schema: type = Config) -> list[str]:

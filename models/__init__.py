@@ -9,7 +9,7 @@ from models.folding import fold_normalization
 from models.losses import build_loss
 from models.metrics import METRICS, DiceCoefficient, build_metrics
 from models.network import Network
-from models.precision import precision_policy
+from models.precision import in_precision, precision_of, precision_policy
 from models.registry import NETWORKS, build_network
 from models.supervision import TrainingModel
 
@@ -24,5 +24,7 @@ __all__ = [
     "build_network",
     "encoder_layers",
     "fold_normalization",
+    "in_precision",
+    "precision_of",
     "precision_policy",
 ]

@@ -1,50 +1,23 @@
-"""Scores of whole photographs, which are the scores that count, and of tiles as the earlier system computed them.
+"""Evaluation: photographs are read, segmented and counted side by side, and tiles scored as the earlier system did.
 
-Counts are integers, pooled over photographs; a photograph's map is reduced to counts and let go.
+The scores that count are those of whole photographs (`pipeline.scores`, `pipeline.summary`).
 """
 
-import csv
 import dataclasses
-import io
-import json
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from configs import DataConfig, InputError
+from pipeline.counting import PhotographCounts, count_photograph
 from pipeline.segmenter import TiledSegmenter
 from records import Case, field_of_view, read_masks, read_photograph, write_text
 
-REGIONS = ("frame", "field_of_view")
 TILE_BATCH = 4  # of the earlier system's evaluator, over whose batches its numbers are means
-
-
-@dataclasses.dataclass(frozen=True)
-class Counts:
-    """Pixels of one class in one region: histograms of lesion and other pixels over the probability, and outcomes.
-
-    Attributes:
-      lesion: int64 `[bins]`, lesion pixels whose probability lies in each of the equal bins over 0..1; bin i is
-        [i / bins, (i + 1) / bins), the last one with its end.
-      other: int64 `[bins]`, the same of all other pixels.
-      true_positive: lesion pixels at or above the threshold.
-      false_positive: other pixels at or above the threshold.
-    """
-
-    lesion: np.ndarray
-    other: np.ndarray
-    true_positive: int
-    false_positive: int
-
-    def __add__(self, more: "Counts") -> "Counts":
-        return Counts(
-            self.lesion + more.lesion,
-            self.other + more.other,
-            self.true_positive + more.true_positive,
-            self.false_positive + more.false_positive,
-        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,113 +37,63 @@ class MarkedPhotograph:
     retina: np.ndarray
 
 
-@dataclasses.dataclass(frozen=True)
-class PhotographCounts:
-    """One photograph's counts by region and class: `counts[region][class]`."""
+@dataclasses.dataclass
+class Seconds:
+    """What an evaluation took.
 
-    case: str
-    counts: dict[str, dict[str, Counts]]
+    Attributes:
+      segmenting: seconds in which the map was made, or read.
+      scoring: seconds of counting, beside the segmentation of the next photograph.
+    """
+
+    segmenting: float = 0
+    scoring: float = 0
 
 
-def count_photograph(
-    probabilities: np.ndarray,
-    masks: np.ndarray,
-    retina: np.ndarray,
-    *,
-    classes: tuple[str, ...],
-    thresholds: tuple[float, ...],
-    bins: int,
-) -> dict[str, dict[str, Counts]]:
-    """Counts one photograph.
+MapOf = Callable[[MarkedPhotograph], np.ndarray]  # → float32 0..1 `[H, W, C]`
+Look = Callable[[MarkedPhotograph, np.ndarray, PhotographCounts], None]  # a photograph, its map and its counts
+
+
+def segmented_by(segment: Callable[[np.ndarray], np.ndarray]) -> MapOf:
+    """Returns the maps of a network, refused where they have numbers that are none.
 
     Args:
-      probabilities: float32 0..1 `[H, W, C]`.
-      masks: bool `[H, W, C]`.
-      retina: bool `[H, W]`, the field of view.
-      classes: names of the C classes.
-      thresholds: from which probability a pixel of each class counts as found.
-      bins: of the histograms.
-
-    Returns:
-      `counts[region][class]`, regions `REGIONS`.
+      segment: uint8 RGB `[H, W, 3]` → float32 0..1 `[H, W, C]`.
     """
-    frame, inside = {}, {}
-    for index, name in enumerate(classes):
-        probability, mask = probabilities[..., index], masks[..., index]
-        # In float64 the product is exact, so that a probability at or beside an edge falls on the right side of it.
-        level = np.minimum((probability * np.float64(bins)).astype(np.int32), bins - 1)
-        # One pass counts all four kinds of pixel: bit 0 lesion, bit 1 retina.
-        kind = level + bins * (mask + 2 * retina)
-        histogram = np.bincount(kind.ravel(), minlength=4 * bins).reshape(4, bins)
-        found = probability >= thresholds[index]
-        right, wrong = found & mask, found & ~mask
-        inside[name] = Counts(
-            histogram[3], histogram[2], int(np.count_nonzero(right & retina)), int(np.count_nonzero(wrong & retina))
-        )
-        frame[name] = Counts(
-            histogram[1] + histogram[3],
-            histogram[0] + histogram[2],
-            int(np.count_nonzero(right)),
-            int(np.count_nonzero(wrong)),
-        )
-    return {"frame": frame, "field_of_view": inside}
+
+    def map_of(marked: MarkedPhotograph) -> np.ndarray:
+        probabilities = segment(marked.photograph)
+        if np.isnan(probabilities).any():
+            raise InputError(
+                f"case {marked.case}: the network's map has pixels that are no number (NaN): its weights, or what its "
+                "layers make of this photograph, have grown too large. Train it with a lower train.learning_rate, with "
+                "train.global_clipnorm, or in float32."
+            )
+        return probabilities
+
+    return map_of
 
 
-def average_precision(lesion: np.ndarray, other: np.ndarray) -> float | None:
-    """Returns the area under the precision-recall curve, Σ (R_i − R_{i−1}) P_i from the highest bin down.
+def parse_thresholds(text: str, classes: tuple[str, ...]) -> tuple[float, ...]:
+    """Reads --threshold: one number for all classes, or NAME=NUMBER,… for each.
 
-    The same as scikit-learn's `average_precision_score` where every pixel of a bin has one probability. None where
-    there is no lesion pixel.
+    Raises:
+      InputError: other classes, or what is no number above 0 and below 1.
     """
-    positives = lesion.sum()
-    if positives == 0:
-        return None
-    found, wrong = np.cumsum(lesion[::-1]), np.cumsum(other[::-1])
-    precision = found / np.maximum(found + wrong, 1)
-    return float(np.sum(lesion[::-1] * precision) / positives)
-
-
-def best_threshold(lesion: np.ndarray, other: np.ndarray) -> float | None:
-    """Returns the edge between two bins from which on, taken as the threshold, Dice is highest.
-
-    Of edges that are equally good, it is the middle of their longest run. The number is one of float32, not below the
-    edge, so that `probability >= threshold` finds the same pixels in float32 and in float64: those of the bins above.
-
-    Args:
-      lesion: int `[bins]`, lesion pixels by their probability, as `Counts` has them.
-      other: int `[bins]`, all other pixels.
-
-    Returns:
-      A number strictly between 0 and 1; None where there is no lesion pixel.
-    """
-    positives, bins = lesion.sum(), len(lesion)
-    if positives == 0:
-        return None
-    right, wrong = np.cumsum(lesion[::-1])[::-1], np.cumsum(other[::-1])[::-1]  # at the lower edge of each bin
-    dice = (2 * right / (positives + right + wrong))[1:]  # 0, the lowest edge, is no threshold
-    best = np.flatnonzero(dice == dice.max()) + 1
-    run = max(np.split(best, np.flatnonzero(np.diff(best) > 1) + 1), key=len)
-    edge = run[len(run) // 2] / bins
-    threshold = np.float32(edge)
-    return float(threshold if threshold >= edge else np.nextafter(threshold, np.float32(1)))
-
-
-def scores(counts: Counts) -> dict[str, float | int | None]:
-    """Returns the scores of one class in one region; None where the denominator is zero."""
-    true_positive, false_positive = counts.true_positive, counts.false_positive
-    lesion, other = int(counts.lesion.sum()), int(counts.other.sum())
-    return {
-        "aupr": average_precision(counts.lesion, counts.other),
-        "dice": _ratio(2 * true_positive, lesion + true_positive + false_positive),
-        "iou": _ratio(true_positive, lesion + false_positive),
-        "sensitivity": _ratio(true_positive, lesion),
-        "ppv": _ratio(true_positive, true_positive + false_positive),
-        "specificity": _ratio(other - false_positive, other),
-        "lesion_pixels": lesion,
-        "found_pixels": true_positive + false_positive,
-        "false_positive_pixels": false_positive,
-        "pixels": lesion + other,
-    }
+    pairs = [part.strip().rpartition("=") for part in text.split(",")]
+    given = {name: number for name, _, number in pairs}
+    if set(given) == {""} and len(pairs) == 1:
+        given = dict.fromkeys(classes, given[""])
+    elif set(given) != set(classes) or len(given) != len(pairs):
+        expected = ",".join(f"{name}=0.5" for name in classes)
+        raise InputError(f"--threshold={text}: expected one number, or one for each class, as in {expected}.")
+    try:
+        thresholds = tuple(float(given[name]) for name in classes)
+    except ValueError as error:
+        raise InputError(f"--threshold={text}: expected numbers ({error}).") from error
+    if not all(0 < threshold < 1 for threshold in thresholds):
+        raise InputError(f"--threshold={text}: expected numbers above 0 and below 1.")
+    return thresholds
 
 
 def read_marked(case: Case, data: DataConfig) -> MarkedPhotograph:
@@ -184,47 +107,83 @@ def read_marked(case: Case, data: DataConfig) -> MarkedPhotograph:
     return MarkedPhotograph(case.name, photograph, masks, field_of_view(photograph))
 
 
-def evaluate_photograph(
-    segment: Callable[[np.ndarray], np.ndarray],
-    marked: MarkedPhotograph,
+def evaluate_photographs(
+    map_of: MapOf,
+    cases: Iterable[Case],
+    data: DataConfig,
     *,
-    classes: tuple[str, ...],
     thresholds: tuple[float, ...],
     bins: int,
-) -> PhotographCounts:
-    """Segments one photograph and counts its pixels.
+    seconds: Seconds | None = None,
+    look: Look | None = None,
+) -> Iterator[tuple[Case, PhotographCounts | InputError]]:
+    """Evaluates photographs in order; while one is segmented, the next is read and the one before is counted.
+
+    At most three photographs are in memory.
 
     Args:
-      segment: uint8 RGB `[H, W, 3]` → float32 0..1 `[H, W, C]`.
-      marked: the photograph.
-      classes: names of the C classes.
+      map_of: the map to be scored.
+      cases: the photographs.
+      data: classes and the largest number of pixels.
       thresholds: operating threshold of each class.
       bins: of the histograms.
+      seconds: is added to.
+      look: is shown each photograph after it was counted, such as `pipeline.gallery.Gallery.look`.
 
-    Raises:
-      InputError: a map with numbers that are none.
+    Yields:
+      Each case with its counts, or with what is wrong with it.
     """
-    probabilities = segment(marked.photograph)
-    if np.isnan(probabilities).any():
-        raise InputError(
-            f"case {marked.case}: the network's map has pixels that are no number (NaN): its weights, or what its "
-            "layers make of this photograph, have grown too large. Train it with a lower train.learning_rate, with "
-            "train.global_clipnorm, or in float32."
+    seconds = seconds or Seconds()
+
+    def count(marked: MarkedPhotograph, probabilities: np.ndarray) -> PhotographCounts:
+        began = time.perf_counter()
+        counts = count_photograph(
+            marked.case,
+            probabilities,
+            marked.masks,
+            marked.retina,
+            classes=data.classes,
+            thresholds=thresholds,
+            bins=bins,
         )
-    counts = count_photograph(
-        probabilities, marked.masks, marked.retina, classes=classes, thresholds=thresholds, bins=bins
-    )
-    return PhotographCounts(marked.case, counts)
+        seconds.scoring += time.perf_counter() - began
+        if look is not None:
+            look(marked, probabilities, counts)
+        return counts
+
+    with ThreadPoolExecutor(1) as counter:
+        before: tuple[Case, Future[PhotographCounts] | InputError] | None = None
+        for case, reading in _read_ahead(cases, data):
+            try:
+                marked = reading.result()
+                began = time.perf_counter()
+                probabilities = map_of(marked)
+                seconds.segmenting += time.perf_counter() - began
+                now: Future[PhotographCounts] | InputError = counter.submit(count, marked, probabilities)
+            except InputError as error:
+                now = error
+            if before is not None:
+                yield before[0], _outcome(before[1])
+            before = case, now
+        if before is not None:
+            yield before[0], _outcome(before[1])
 
 
-def pool(photographs: Iterable[PhotographCounts]) -> dict[str, dict[str, Counts]]:
-    """Adds the counts of all photographs up; `counts[region][class]`."""
-    total: dict[str, dict[str, Counts]] = {region: {} for region in REGIONS}
-    for photograph in photographs:
-        for region, by_class in photograph.counts.items():
-            for name, counts in by_class.items():
-                total[region][name] = total[region][name] + counts if name in total[region] else counts
-    return total
+def _outcome(counting: Future[PhotographCounts] | InputError) -> PhotographCounts | InputError:
+    return counting if isinstance(counting, InputError) else counting.result()
+
+
+def _read_ahead(cases: Iterable[Case], data: DataConfig) -> Iterator[tuple[Case, Future[MarkedPhotograph]]]:
+    """Reads the next photograph while the caller works on one."""
+    with ThreadPoolExecutor(1) as reader:
+        before = None
+        for case in cases:
+            reading = case, reader.submit(read_marked, case, data)
+            if before is not None:
+                yield before
+            before = reading
+        if before is not None:
+            yield before
 
 
 def evaluate_tiles(segmenter: TiledSegmenter, tiles: tf.data.Dataset) -> dict[str, float]:
@@ -254,38 +213,6 @@ def evaluate_tiles(segmenter: TiledSegmenter, tiles: tf.data.Dataset) -> dict[st
     return {"bce_dice": float(bce_dice), "dice_coef": float(dice_coef)}
 
 
-def write_scores(
-    output: Path, photographs: list[PhotographCounts], *, classes: tuple[str, ...], about: dict[str, object]
-) -> dict[str, dict[str, dict[str, float | int | None]]]:
-    """Writes `scores.json` (pooled, with what was scored) and `photographs.csv` (a row a photograph, class and region).
-
-    Returns:
-      The pooled scores, `pooled[region][class][score]`.
-    """
-    pooled = {
-        region: {name: scores(counts) for name, counts in by_class.items()}
-        for region, by_class in pool(photographs).items()
-    }
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    columns = list(pooled["frame"][classes[0]])
-    writer.writerow(["case", "class", "region", *columns])
-    for photograph in photographs:
-        for region in REGIONS:
-            for name in classes:
-                row = scores(photograph.counts[region][name])
-                writer.writerow(
-                    [photograph.case, name, region, *("" if row[key] is None else row[key] for key in columns)]
-                )
-    write_text(output / "photographs.csv", text.getvalue())
-    write_text(output / "scores.json", json.dumps({**about, "scores": pooled}, indent=2) + "\n")
-    return pooled
-
-
 def write_tile_scores(output: Path, values: dict[str, float]) -> None:
     """Writes `evaluation.csv`: name, value."""
     write_text(output / "evaluation.csv", "name,value\n" + "".join(f"{k},{v}\n" for k, v in values.items()))
-
-
-def _ratio(numerator: int, denominator: int) -> float | None:
-    return numerator / denominator if denominator else None

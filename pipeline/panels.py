@@ -18,13 +18,14 @@ MARGIN = 3  # around it
 BLACK, WHITE = (0, 0, 0), (255, 255, 255)
 
 
-def outlined(image: np.ndarray, masks: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def outlined(image: np.ndarray, masks: np.ndarray, size: tuple[int, int], *, thickness: int = 1) -> np.ndarray:
     """Shrinks (by area) or enlarges (by the nearest pixel) an image, and then draws the outlines of its lesions.
 
     Args:
       image: uint8 RGB `[H, W, 3]`.
       masks: bool `[H, W, C]`, a colour of `CLASS_COLORS` each; no lesion is too small to be outlined.
       size: height and width of the picture.
+      thickness: of the outlines, pixels.
 
     Returns:
       uint8 `[*size, 3]`.
@@ -33,7 +34,7 @@ def outlined(image: np.ndarray, masks: np.ndarray, size: tuple[int, int]) -> np.
     picture = cv2.resize(image, size[::-1], interpolation=means)
     for index, color in zip(range(masks.shape[-1]), CLASS_COLORS, strict=False):
         share = cv2.resize(masks[..., index].astype(np.float32), size[::-1], interpolation=means)
-        draw_contours(picture, share > 0, color)
+        draw_contours(picture, share > 0, color, thickness=thickness)
     return picture
 
 

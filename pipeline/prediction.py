@@ -1,35 +1,37 @@
-"""Prediction: photographs in, masks, overlays and tables out."""
+"""Prediction: which photographs, and what is drawn, measured and outlined in each."""
 
-import csv
-import dataclasses
-import io
-import time
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from configs import InputError
-from pipeline.segmenter import SegmenterSpec, TiledSegmenter
+from pipeline.outlines import outline
+from pipeline.panels import captioned, with_legend
+from pipeline.segmenter import SegmenterSpec
 from records import (
     CLASS_COLORS,
     complete_file,
+    contact_sheet,
     draw_contours,
     field_of_view,
     image_files,
-    read_photograph,
+    lesions,
     write_jpeg,
     write_png,
-    write_text,
 )
 
-
-@dataclasses.dataclass(frozen=True)
-class Prediction:
-    """One photograph's rows for `predictions.csv` and `lesions.csv`."""
-
-    summary: dict[str, object]
-    lesions: list[dict[str, object]]
+MEASUREMENTS = (
+    "lesion",
+    "center_x",
+    "center_y",
+    "area_pixels",
+    "mean_probability",
+    "maximum_probability",
+    "box_x",
+    "box_y",
+    "box_width",
+    "box_height",
+)
 
 
 def photographs_of(arguments: list[str]) -> dict[str, Path]:
@@ -58,53 +60,117 @@ def photographs_of(arguments: list[str]) -> dict[str, Path]:
     return found
 
 
-def predict_photograph(
-    segmenter: TiledSegmenter, case: str, path: Path, output: Path, *, max_pixels: int, probabilities: bool
-) -> Prediction:
-    """Segments one photograph; writes `masks/CASE_CLASS.png`, `overlays/CASE.jpg`, on request `probabilities/CASE.npz`.
+def picture_files(case: str, classes: tuple[str, ...], *, probabilities: bool) -> list[Path]:
+    """Returns the files that `write_pictures` writes, within the output folder."""
+    masks = [Path("masks", f"{case}_{name}.png") for name in classes]
+    return [*masks, Path("overlays", f"{case}.jpg")] + [Path("probabilities", f"{case}.npz")] * probabilities
 
-    Raises:
-      InputError: the photograph cannot be read.
+
+def write_pictures(
+    spec: SegmenterSpec,
+    case: str,
+    photograph: np.ndarray,
+    maps: np.ndarray,
+    output: Path,
+    *,
+    truth: np.ndarray | None,
+    probabilities: bool,
+) -> None:
+    """Writes `masks/CASE_CLASS.png`, `overlays/CASE.jpg`, and on request `probabilities/CASE.npz`.
+
+    Args:
+      spec: of the segmenter.
+      case: the photograph's name.
+      photograph: uint8 RGB `[H, W, 3]`.
+      maps: its probabilities, float32 `[H, W, C]`.
+      output: folder with the folders `masks`, `overlays` and, on request, `probabilities`.
+      truth: bool `[H, W, C]`, which the overlay then shows on the left of what was found; None where it is not known.
+      probabilities: whether the map is written, too.
     """
-    photograph = read_photograph(path, max_pixels=max_pixels)
-    began = time.perf_counter()
-    maps = segmenter.segment(photograph).numpy()  # [H, W, C]
-    seconds = time.perf_counter() - began
-    spec = segmenter.spec
-    found = maps >= np.array(spec.thresholds, np.float32)
+    found = _found(spec, maps)
     for index, name in enumerate(spec.classes):
         write_png(output / "masks" / f"{case}_{name}.png", found[..., index].astype(np.uint8) * 255)
-    write_jpeg(output / "overlays" / f"{case}.jpg", _overlay(photograph, found))
+    overlay = _overlay(photograph, found) if truth is None else _beside_truth(spec, photograph, truth, found)
+    write_jpeg(output / "overlays" / f"{case}.jpg", overlay)
     if probabilities:
         with complete_file(output / "probabilities" / f"{case}.npz") as temporary:
             np.savez_compressed(temporary, probabilities=maps.astype(np.float16), classes=np.array(spec.classes))
-    lesions = [row for index in range(len(spec.classes)) for row in _lesion_rows(case, spec, index, found, maps)]
-    retina = field_of_view(photograph)
+
+
+def summary_columns(classes: tuple[str, ...]) -> list[str]:
+    """Returns the columns of `predictions.csv`."""
+    of_class = [f"{name}_{value}" for name in classes for value in ("lesions", "pixels", "share_of_retina", "maximum")]
+    return ["case", "file", "height", "width", "retina_pixels", *of_class]
+
+
+def summarize(
+    spec: SegmenterSpec, case: str, file: Path, photograph: np.ndarray, maps: np.ndarray, features: list[dict]
+) -> dict[str, object]:
+    """Returns a photograph's row of `predictions.csv`; `features` are its `lesion_features`."""
+    found, retina = _found(spec, maps), field_of_view(photograph)
     retina_pixels = int(np.count_nonzero(retina))
-    summary: dict[str, object] = {
+    row: dict[str, object] = {
         "case": case,
-        "file": str(path),
+        "file": str(file),
         "height": photograph.shape[0],
         "width": photograph.shape[1],
         "retina_pixels": retina_pixels,
-        "segment_seconds": round(seconds, 3),
     }
     for index, name in enumerate(spec.classes):
         inside = int(np.count_nonzero(found[..., index] & retina))
-        summary[f"{name}_lesions"] = sum(row["class"] == name for row in lesions)
-        summary[f"{name}_pixels"] = int(np.count_nonzero(found[..., index]))
-        summary[f"{name}_share_of_retina"] = round(inside / retina_pixels, 6) if retina_pixels else ""
-        summary[f"{name}_maximum"] = round(float(maps[..., index].max()), 4)
-    return Prediction(summary, lesions)
+        row[f"{name}_lesions"] = sum(one["properties"]["classification"]["name"] == name for one in features)
+        row[f"{name}_pixels"] = int(np.count_nonzero(found[..., index]))
+        row[f"{name}_share_of_retina"] = round(inside / retina_pixels, 6) if retina_pixels else ""
+        row[f"{name}_maximum"] = round(float(maps[..., index].max()), 4)
+    return row
 
 
-def write_table(path: Path, rows: list[dict[str, object]], columns: list[str]) -> None:
-    """Writes a CSV file, whole or not at all."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(path, text.getvalue())
+def lesion_features(spec: SegmenterSpec, maps: np.ndarray) -> list[dict]:
+    """Describes the lesions, 8-connected regions, as GeoJSON features that QuPath takes for annotations.
+
+    Args:
+      spec: of the segmenter.
+      maps: float32 `[H, W, C]`.
+
+    Returns:
+      For each class in turn, its lesions from top to bottom. Their geometry is that of `outline`. Of the measurements,
+      centres and probabilities are means over the pixels, of which the first in a photograph has the centre (0, 0).
+    """
+    found = _found(spec, maps)
+    features = []
+    for index, name in enumerate(spec.classes):
+        for number, lesion in enumerate(sorted(lesions(found[..., index]), key=lambda one: (one.y, one.x)), start=1):
+            height, width = lesion.pixels.shape
+            values = maps[lesion.y : lesion.y + height, lesion.x : lesion.x + width, index][lesion.pixels]
+            ys, xs = np.nonzero(lesion.pixels)
+            measured = (
+                number,
+                round(lesion.x + float(xs.mean()), 1),
+                round(lesion.y + float(ys.mean()), 1),
+                len(values),
+                round(float(values.mean(dtype=np.float64)), 4),
+                round(float(values.max()), 4),
+                lesion.x,
+                lesion.y,
+                width,
+                height,
+            )
+            properties = {
+                "objectType": "annotation",
+                "name": f"{name} {number}",
+                "classification": {"name": name, "color": CLASS_COLORS[index]},
+                "measurements": dict(zip(MEASUREMENTS, measured, strict=True)),
+            }
+            closed = [[[*ring, ring[0]] for ring in polygon] for polygon in outline(lesion.pixels, lesion.x, lesion.y)]
+            geometry: dict[str, object] = {"type": "MultiPolygon", "coordinates": closed}
+            if len(closed) == 1:
+                geometry = {"type": "Polygon", "coordinates": closed[0]}
+            features.append({"type": "Feature", "geometry": geometry, "properties": properties})
+    return features
+
+
+def _found(spec: SegmenterSpec, maps: np.ndarray) -> np.ndarray:
+    return maps >= np.array(spec.thresholds, np.float32)
 
 
 def _overlay(photograph: np.ndarray, found: np.ndarray) -> np.ndarray:
@@ -115,45 +181,11 @@ def _overlay(photograph: np.ndarray, found: np.ndarray) -> np.ndarray:
     return overlay
 
 
-LESION_COLUMNS = [
-    "case",
-    "class",
-    "lesion",
-    "center_x",
-    "center_y",
-    "area_pixels",
-    "mean_probability",
-    "maximum_probability",
-    "box_x",
-    "box_y",
-    "box_width",
-    "box_height",
-]
-
-
-def _lesion_rows(
-    case: str, spec: SegmenterSpec, index: int, found: np.ndarray, maps: np.ndarray
-) -> list[dict[str, object]]:
-    """Describes every 8-connected region of one class."""
-    count, labels, boxes, centers = cv2.connectedComponentsWithStats(found[..., index].astype(np.uint8), connectivity=8)
-    rows = []
-    for lesion in range(1, count):
-        x, y, width, height, area = (int(value) for value in boxes[lesion])
-        box = slice(y, y + height), slice(x, x + width)
-        values = maps[..., index][box][labels[box] == lesion]
-        row = (
-            case,
-            spec.classes[index],
-            lesion,
-            round(float(centers[lesion, 0]), 1),
-            round(float(centers[lesion, 1]), 1),
-            area,
-            round(float(values.mean()), 4),
-            round(float(values.max()), 4),
-            x,
-            y,
-            width,
-            height,
-        )
-        rows.append(dict(zip(LESION_COLUMNS, row, strict=True)))
-    return rows
+def _beside_truth(spec: SegmenterSpec, photograph: np.ndarray, truth: np.ndarray, found: np.ndarray) -> np.ndarray:
+    letters = max(round(max(photograph.shape) / 90), 11)  # the same to the eye at every size
+    panels = [
+        captioned(_overlay(photograph, masks), [words], letters=letters)
+        for words, masks in (("truth", truth), ("prediction", found))
+    ]
+    legend = [f"{name} from {threshold:.3g}" for name, threshold in zip(spec.classes, spec.thresholds, strict=True)]
+    return with_legend(contact_sheet(panels), legend, letters=letters)

@@ -36,8 +36,6 @@ class Progress(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         self.step += 1
-        if self.max_minutes is not None and self.minutes >= self.max_minutes:
-            self.model.stop_training = True  # after this step; validation and the end of the epoch follow
 
     def state(self) -> dict:
         return {"step": self.step, "seconds": self.minutes * 60}
@@ -45,6 +43,21 @@ class Progress(keras.callbacks.Callback):
     def restore(self, state: dict) -> None:
         self.step, self._seconds_before = state["step"], state["seconds"]
         self._began = time.monotonic()
+
+
+class TimeLimit(keras.callbacks.Callback):
+    """Ends a training when its minutes are over: after the step, whose epoch is validated, or after a validation."""
+
+    def __init__(self, progress: Progress, max_minutes: float):
+        super().__init__()
+        self.progress, self.max_minutes = progress, max_minutes
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.progress.minutes >= self.max_minutes:
+            self.model.stop_training = True
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.on_train_batch_end(epoch)
 
 
 class LearningRate(keras.callbacks.Callback):

@@ -7,16 +7,20 @@ import dataclasses
 import json
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from configs import Config, InputError
+from configs import Config, InputError, SegmentConfig
 from models import Network, fold_normalization
-from pipeline.tiling import stitch
+from pipeline.background import tiles_with_retina
+from pipeline.compiling import compiles
+from pipeline.orientations import average_over
+from pipeline.scaling import enlarge, shrink
+from pipeline.tiling import Tiling, stitch, tile_starts
 from records import complete_file, make_folder, stride_of_overlap, write_text
 
 SCHEMA_VERSION = 1
@@ -41,6 +45,10 @@ class SegmenterSpec:
       records_fingerprint: of the records that the network was trained on.
       config_fingerprint: of the whole config.
       colors: of the classes where the source has one coloured mask a photograph, else empty; see `DataConfig`.
+      flips, skip_background, trim, xla: see `SegmentConfig`. A folder that was written before there were such fields
+        has none of them, and means the values that stand here.
+      threshold_source: "validation" where the thresholds are the best on the validation photographs, else "config";
+        "unknown" of a folder that does not say.
     """
 
     classes: tuple[str, ...]
@@ -54,6 +62,11 @@ class SegmenterSpec:
     records_fingerprint: str
     config_fingerprint: str
     colors: tuple[str, ...] = ()
+    flips: int = 1
+    skip_background: bool = False
+    trim: bool = False
+    xla: str = "auto"
+    threshold_source: str = "config"
 
     @classmethod
     def from_config(
@@ -72,6 +85,11 @@ class SegmenterSpec:
             records_fingerprint=config.fingerprint("data"),
             config_fingerprint=config.fingerprint(),
             colors=config.data.colors,
+            flips=config.segment.flips,
+            skip_background=config.segment.skip_background,
+            trim=config.segment.trim,
+            xla=config.segment.xla,
+            threshold_source="validation" if thresholds else "config",
         )
 
 
@@ -104,29 +122,48 @@ class TiledSegmenter(tf.Module):
         """
         spec = self.spec
         size = tf.shape(photograph)[:2]
-        scaled_size = tf.maximum(tf.cast(tf.round(tf.cast(size, tf.float64) * spec.scale), tf.int32), 1)
-        scaled = photograph
-        if spec.scale != 1:
-            area = tf.image.resize(photograph, scaled_size, tf.image.ResizeMethod.AREA)
-            scaled = tf.cast(tf.floor(area + 0.5), tf.uint8)  # as OpenCV rounds in the records; tf.round is to even
+        scaled = photograph if spec.scale == 1 else shrink(photograph, self._scaled_size(size))
         probabilities = stitch(
             scaled,
-            self.tiles,
-            classes=len(spec.classes),
-            tile=spec.tile,
-            stride=stride_of_overlap(spec.tile, spec.overlap),
-            window_name=spec.window,
-            tile_batch=spec.tile_batch,
+            average_over(spec.flips, self._compiled_tiles()),
+            self._tiling(),
+            kept=self.kept_tiles(photograph) if spec.skip_background else None,
         )
         if spec.scale != 1:
-            probabilities = tf.image.resize(probabilities, size)
+            probabilities = enlarge(probabilities, size)
         return tf.ensure_shape(probabilities, [None, None, len(spec.classes)])
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, 3], tf.uint8, name="photograph")])
+    def kept_tiles(self, photograph: tf.Tensor) -> tf.Tensor:
+        """Says which tiles `skip_background` keeps, of all that there are: bool `[rows, columns]`."""
+        size, tiling = self._scaled_size(tf.shape(photograph)[:2]), self._tiling()
+        rows, columns = (tile_starts(length, tiling.tile, tiling.stride) for length in tf.unstack(size))
+        return tiles_with_retina(photograph, size, rows, columns, tiling.tile)
 
     def tiles(self, images: tf.Tensor) -> tf.Tensor:
         """Maps a batch of tiles, float32 RGB 0..255 `[B, T, T, 3]`, to probabilities, float32 `[B, T, T, C]`."""
         if isinstance(self.network, keras.Model):
             return self.network(images, training=False)
         return self.network(images)
+
+    def _compiled_tiles(self) -> Callable[[tf.Tensor], tf.Tensor]:
+        """Returns `tiles` as a function of its own, which is traced once, however many orientations it runs for."""
+        spec = self.spec
+        fixed = [spec.tile_batch, spec.tile, spec.tile, 3]
+        with tf.init_scope():  # outside of the graph that is being traced
+            compiled = not spec.trim and compiles(spec.xla, self.tiles, fixed)
+        images = tf.TensorSpec([spec.tile_batch, None, None, 3] if spec.trim else fixed, tf.float32)
+        return tf.function(self.tiles, input_signature=[images], autograph=False, jit_compile=compiled)
+
+    def _tiling(self) -> Tiling:
+        spec = self.spec
+        stride = stride_of_overlap(spec.tile, spec.overlap)
+        trim_to = getattr(self.network, "stride", 1) if spec.trim else None
+        return Tiling(len(spec.classes), spec.tile, stride, spec.window, spec.tile_batch, trim_to)
+
+    def _scaled_size(self, size: tf.Tensor) -> tf.Tensor:
+        """Does what `records.scaled_size` does: int32 `[2]`."""
+        return tf.maximum(tf.cast(tf.round(tf.cast(size, tf.float64) * self.spec.scale), tf.int32), 1)
 
 
 def check_tile(network: Network, tile: int, field: str) -> None:
@@ -186,10 +223,12 @@ def _read_spec(path: Path) -> SegmenterSpec:
         content = json.loads(path.read_text())
         version = content.pop("schema_version")
         if version != SCHEMA_VERSION:
-            raise InputError(f"{path}: schema version {version}, but this software reads {SCHEMA_VERSION}.")
+            raise InputError(f"schema version {version}, but this software reads {SCHEMA_VERSION}.")
         tuples = {name: tuple(content[name]) for name in ("classes", "thresholds", "colors")}
-        return SegmenterSpec(**{**content, **tuples})
-    except InputError:
-        raise
+        spec = SegmenterSpec(**{"threshold_source": "unknown", **content, **tuples})
+        SegmentConfig(**{field.name: getattr(spec, field.name) for field in dataclasses.fields(SegmentConfig)})
+        return spec
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: damaged ({type(error).__name__}: {error}).") from error

@@ -1,15 +1,55 @@
 """The geometry of `records.grid` as TensorFlow ops, and the stitching of tiles into one map on the device.
 
-Tiles are added into one band a tile column, `[columns, h, T * C]`: a scatter then moves whole rows of T * C floats, in
-place inside a `tf.while_loop`. Bands that do not overlap lie side by side in a layer, so that the finished bands become
-a map by a few additions at full size, done once.
+The map is kept as strips a stride wide, each of which lies in memory as a whole, `[strips, h, S * C]`: the rows of a
+tile then are whole rows of a few strips, and `InplaceAdd` adds them where they lie. (`tensor_scatter_nd_add` copies the
+whole map each time, and a rectangle of `[h, w, C]` is updated pixel by pixel: both cost several times as much.) The
+last column of tiles, flush with the border and not at a multiple of the stride, has strips of its own behind the rest.
 """
 
+import dataclasses
 from collections.abc import Callable
 
 import tensorflow as tf
 
 from records import window
+
+
+@dataclasses.dataclass(frozen=True)
+class Tiling:
+    """How an image is cut and a map put together.
+
+    Attributes:
+      classes: C, channels of the map.
+      tile: T, side of a tile, pixels.
+      stride: S, pixels between tiles, 1 to T.
+      window: weight of a tile's pixels, a name of `records.grid.window`; those of all tiles sum to one at every pixel.
+      tile_batch: tiles that are computed at once; the last batch is filled up with the last tile, weight 0.
+      trim_to: where the image is shorter than a tile, tiles are cut to it, but to a multiple of this, pixels; None:
+        they are of T pixels always.
+    """
+
+    classes: int
+    tile: int
+    stride: int
+    window: str
+    tile_batch: int
+    trim_to: int | None = None
+
+    @property
+    def strips(self) -> int:
+        """How many strips a tile lies in."""
+        return -(-self.tile // self.stride)
+
+    @property
+    def row(self) -> int:
+        """Numbers in a row of a strip."""
+        return self.stride * self.classes
+
+    def side(self, length: tf.Tensor) -> int | tf.Tensor:
+        """Returns how long tiles are along an axis of the image, pixels."""
+        if self.trim_to is None:
+            return self.tile
+        return tf.minimum(self.tile, -(-length // self.trim_to) * self.trim_to)
 
 
 def tile_starts(length: tf.Tensor, tile: int, stride: int) -> tf.Tensor:
@@ -22,108 +62,103 @@ def tile_starts(length: tf.Tensor, tile: int, stride: int) -> tf.Tensor:
 def stitch(
     image: tf.Tensor,
     predict: Callable[[tf.Tensor], tf.Tensor],
+    tiling: Tiling,
     *,
-    classes: int,
-    tile: int,
-    stride: int,
-    window_name: str,
-    tile_batch: int,
+    kept: tf.Tensor | None = None,
 ) -> tf.Tensor:
-    """Runs all tiles of an image through `predict` and blends what comes back.
+    """Runs the tiles of an image through `predict` and blends what comes back.
 
     Args:
       image: `[h, w, 3]`, any dtype; smaller than a tile, it is padded with zeros at the far ends.
-      predict: float32 `[tile_batch, T, T, 3]` → float32 `[tile_batch, T, T, C]`.
-      classes: C.
-      tile: T, pixels.
-      stride: pixels between tiles, 1 to T.
-      window_name: a window of `records.grid.window`; weights are normalised to sum to one at every pixel.
-      tile_batch: tiles that go through `predict` at once; the last batch is filled up with the last tile, weight 0.
+      predict: float32 `[tile_batch, t, t', 3]` → float32 `[tile_batch, t, t', C]`, with t = t' = T but for `trim_to`.
+      tiling: the geometry.
+      kept: bool `[rows, columns]`, the tiles that are computed; the maps of the others count as 0. None: all.
 
     Returns:
       float32 `[h, w, C]`.
     """
     height, width = tf.shape(image)[0], tf.shape(image)[1]
-    padded = tf.pad(image, [[0, tf.maximum(tile - height, 0)], [0, tf.maximum(tile - width, 0)], [0, 0]])
-    rows, columns = tile_starts(height, tile, stride), tile_starts(width, tile, stride)
-    bands = _predict_into_bands(padded, rows, columns, predict, classes, tile, window_name, tile_batch)
-    total = _lay_bands(bands, columns, tf.shape(padded)[1], classes, tile, stride)  # [h, w, C]
-    weights = _weight_sum(rows, tf.shape(padded)[0], tile, window_name)[:, None] * _weight_sum(
-        columns, tf.shape(padded)[1], tile, window_name
-    )
-    return (total / weights[..., None])[:height, :width]
+    missing = [[0, tf.maximum(tiling.side(length) - length, 0)] for length in (height, width)]
+    padded = tf.pad(image, [*missing, [0, 0]])
+    rows, columns = (tile_starts(length, tiling.tile, tiling.stride) for length in (height, width))
+    tiles = tf.range(tf.size(rows) * tf.size(columns))
+    if kept is not None:
+        tiles = tf.boolean_mask(tiles, tf.reshape(kept, [-1]))
+    strips = _add_tiles(padded, tiles, rows, columns, predict, tiling)
+    return _lay_strips(strips, tf.shape(padded)[1], tiling)[:height, :width]
 
 
-def _predict_into_bands(
+def _add_tiles(
     image: tf.Tensor,
+    tiles: tf.Tensor,
     rows: tf.Tensor,
     columns: tf.Tensor,
     predict: Callable[[tf.Tensor], tf.Tensor],
-    classes: int,
-    tile: int,
-    window_name: str,
-    tile_batch: int,
+    tiling: Tiling,
 ) -> tf.Tensor:
-    """Returns the weighted sums of all tiles, one band a tile column: float32 `[columns, h, T * C]`."""
-    height, n_columns = tf.shape(image)[0], tf.size(columns)
-    tiles = tf.size(rows) * n_columns
-    along = tf.constant(window(window_name, tile))
-    weight = (along[:, None] * along)[..., None]  # [T, T, 1]
+    """Computes the tiles and returns their weighted sums, float32 `[strips, h, S * C]`, the last column's behind."""
+    height, width = tf.shape(image)[0], tf.shape(image)[1]
+    high, wide, batch = tiling.side(height), tiling.side(width), tiling.tile_batch
+    flat = tf.reshape(image, [height, width * 3])  # of which rectangles are copied faster
+    row_weights = _shares(rows, height, tiling)
+    column_weights = tf.repeat(_shares(columns, width, tiling), tiling.classes, axis=1)  # [columns, t' * C]
+    regular = -(-width // tiling.stride)  # strips of all columns but the last
+    places = tf.range(high)[:, None] + tf.range(tiling.strips) * height  # [t, strips]: a tile's rows, from its first
 
-    def add_batch(first: tf.Tensor, bands: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        indices = first + tf.range(tile_batch)  # [B]
-        exists = tf.cast(indices < tiles, tf.float32)
-        indices = tf.minimum(indices, tiles - 1)
-        row, column = indices // n_columns, indices % n_columns
+    def add_batch(first: tf.Tensor, strips: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        numbers = first + tf.range(batch)  # [B]
+        exists = tf.cast(numbers < tf.size(tiles), tf.float32)
+        chosen = tf.gather(tiles, tf.minimum(numbers, tf.size(tiles) - 1))
+        row, column = chosen // tf.size(columns), chosen % tf.size(columns)
         y, x = tf.gather(rows, row), tf.gather(columns, column)
-        batch = tf.stack([tf.slice(image, [y[b], x[b], 0], [tile, tile, 3]) for b in range(tile_batch)])
-        maps = predict(tf.cast(batch, tf.float32)) * weight * exists[:, None, None, None]  # [B, T, T, C]
-        band_rows = (column * height + y)[:, None] + tf.range(tile)  # [B, T]
-        return first + tile_batch, tf.tensor_scatter_nd_add(
-            bands, tf.reshape(band_rows, [-1, 1]), tf.reshape(maps, [-1, tile * classes])
-        )
+        pixels = tf.concat([flat[y[b] : y[b] + high, 3 * x[b] : 3 * (x[b] + wide)] for b in range(batch)], axis=0)
+        maps = predict(tf.cast(tf.reshape(pixels, [batch, high, wide, 3]), tf.float32))
+        weights = (tf.gather(row_weights, row) * exists[:, None])[..., None] * tf.gather(column_weights, column)[
+            :, None
+        ]
+        maps = tf.reshape(maps, [batch, high, wide * tiling.classes]) * weights
+        maps = tf.pad(maps, [[0, 0], [0, 0], [0, tiling.strips * tiling.row - wide * tiling.classes]])
+        maps = tf.reshape(maps, [batch, high * tiling.strips, tiling.row])
+        strip = tf.where(column == tf.size(columns) - 1, regular, column)
+        for b in range(batch):  # one after the other: on a GPU, rows that come twice in one call would be lost
+            where = tf.reshape(strip[b] * height + y[b] + places, [-1])
+            strips = tf.raw_ops.InplaceAdd(x=strips, i=where, v=maps[b])
+        return first + batch, strips
 
-    start = (tf.constant(0), tf.zeros([n_columns * height, tile * classes]))
-    _, bands = tf.while_loop(
-        lambda first, _: first < tiles,
+    # Of the ops that make zeros, `Empty` is the one that no optimiser takes for a constant, which would not stay one.
+    shape = [(regular + tiling.strips) * height, tiling.row]
+    _, strips = tf.while_loop(
+        lambda first, _: first < tf.size(tiles),
         add_batch,
-        start,
-        shape_invariants=(tf.TensorShape([]), tf.TensorShape([None, tile * classes])),
+        (tf.constant(0), tf.raw_ops.Empty(shape=shape, dtype=tf.float32, init=True)),
+        shape_invariants=(tf.TensorShape([]), tf.TensorShape([None, tiling.row])),
         parallel_iterations=1,
     )
-    return tf.reshape(bands, [n_columns, height, tile * classes])
+    return tf.reshape(strips, [regular + tiling.strips, height, tiling.row])
 
 
-def _lay_bands(
-    bands: tf.Tensor, columns: tf.Tensor, width: tf.Tensor, classes: int, tile: int, stride: int
-) -> tf.Tensor:
-    """Adds the bands up to a map, float32 `[h, w, C]`.
-
-    Every `layers`-th band of the regular columns lies beside the next without overlap; the last column, which is
-    flush with the border and need not be at a multiple of the stride, is added by itself.
-    """
-    height, regular = tf.shape(bands)[1], tf.size(columns) - 1
-    layers = -(-tile // stride)
-    pitch = layers * stride  # pixels between neighbours of one layer, at least a tile
-    total = _place(bands[-1], columns[-1], width, classes)
-    for layer in range(layers):
-        beside = bands[layer:regular:layers]  # [n, h, T * C]
-        beside = tf.pad(beside, [[0, 0], [0, 0], [0, (pitch - tile) * classes]])
-        strip = tf.reshape(tf.transpose(beside, [1, 0, 2]), [height, -1])  # [h, n * pitch * C]
-        # Behind the last band there may be more padding than the map has room for; it holds only zeros.
-        strip = strip[:, : (width - layer * stride) * classes]
-        total += _place(strip, tf.constant(layer * stride), width, classes)
-    return tf.reshape(total, [height, width, classes])
+def _shares(starts: tf.Tensor, length: tf.Tensor, tiling: Tiling) -> tf.Tensor:
+    """Returns what share of the weight at each pixel is each tile's, along one axis: float32 `[tiles, t]`."""
+    side = tiling.side(length)
+    weights = tf.tile(tf.constant(window(tiling.window, tiling.tile))[None, :side], [tf.size(starts), 1])
+    pixels = starts[:, None] + tf.range(side)
+    total = tf.tensor_scatter_nd_add(tf.zeros([length]), pixels[..., None], weights)
+    return weights / tf.gather(total, pixels)
 
 
-def _place(strip: tf.Tensor, x: tf.Tensor, width: tf.Tensor, classes: int) -> tf.Tensor:
-    """Pads `[h, n * C]` to `[h, w * C]`, its first pixel at column x."""
-    right = width * classes - x * classes - tf.shape(strip)[1]
-    return tf.pad(strip, [[0, 0], [x * classes, right]])
+def _lay_strips(strips: tf.Tensor, width: tf.Tensor, tiling: Tiling) -> tf.Tensor:
+    """Lays strips side by side and adds the last column's to them: a map, float32 `[h, w, C]`."""
+    classes, wide = tiling.classes, tiling.side(width)
+    regular = -(-width // tiling.stride)
+    left = width - wide  # first pixel of the last column
+    whole = left // tiling.stride  # strips that it does not touch
+    before = _side_by_side(strips[:whole])  # [h, whole * S * C]
+    behind = _side_by_side(strips[whole:regular])[:, : (width - whole * tiling.stride) * classes]
+    last = _side_by_side(strips[regular:])[:, : wide * classes]
+    behind += tf.pad(last, [[0, 0], [(left - whole * tiling.stride) * classes, 0]])
+    return tf.reshape(tf.concat([before, behind], axis=1), [tf.shape(strips)[1], width, classes])
 
 
-def _weight_sum(starts: tf.Tensor, length: tf.Tensor, tile: int, window_name: str) -> tf.Tensor:
-    """Returns the sum of all tiles' weights along one axis, float32 `[length]`."""
-    pixels = tf.reshape(starts[:, None] + tf.range(tile), [-1, 1])
-    weights = tf.tile(tf.constant(window(window_name, tile)), [tf.size(starts)])
-    return tf.tensor_scatter_nd_add(tf.zeros([length]), pixels, weights)
+def _side_by_side(strips: tf.Tensor) -> tf.Tensor:
+    count, height, row = tf.unstack(tf.shape(strips))
+    return tf.reshape(tf.transpose(strips, [1, 0, 2]), [height, count * row])

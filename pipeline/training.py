@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import functools
 import hashlib
 import json
 import shutil
@@ -14,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from configs import Config, InputError, loading
-from configs.schema import field_names
+from configs.schema import differing_fields
 from models import (
     Network,
     TrainingModel,
@@ -41,22 +40,13 @@ from pipeline.schedules import (
     LearningRate,
     Progress,
     ReduceLROnPlateau,
+    TimeLimit,
 )
 from pipeline.segmenter import SegmenterSpec, check_tile, save_model
 from pipeline.stepping import build_optimizer, seed_generators
 from pipeline.stopping import StopOnDivergence, StopRequest
 from pipeline.validation import PhotographSegmenter, PhotographValidation, validation_cases
 from records import SPLITS, Case, make_folder, sweep_temporaries, write_text
-
-# Fields that a training may go on with at other values: they change no number but by rounding.
-FREE_FIELDS = {
-    "train.cache",
-    "train.checkpoint_minutes",
-    "train.previews",
-    "train.preview_cases",
-    "train.strategy",
-    "train.xla",
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -320,8 +310,7 @@ def _earlier_start(workdir: Path, config: Config, sets: Sequence[RecordSet], mon
     if not path.exists():
         return None
     before = loading.load_config(str(path))
-    values = [(name, _field(before, name), _field(config, name)) for name in field_names() if name not in FREE_FIELDS]
-    differing = [f"{name} was {old!r} and is {new!r}" for name, old, new in values if old != new]
+    differing = differing_fields(before, config)
     remedy = "Name another folder, or add --overwrite to train anew."
     if differing:
         raise InputError(f"--workdir={workdir} holds a run of another config: {'; '.join(differing)}. {remedy}")
@@ -334,10 +323,6 @@ def _earlier_start(workdir: Path, config: Config, sets: Sequence[RecordSet], mon
             f"--source as then. {remedy}"
         )
     return start
-
-
-def _field(config: Config, name: str) -> object:
-    return functools.reduce(getattr, name.split("."), config)
 
 
 def _clear(workdir: Path) -> None:
@@ -418,6 +403,8 @@ def _callbacks(run: TrainingRun, segmenter: PhotographSegmenter) -> list[keras.c
         callbacks.append(
             PhotographValidation(lambda: segmenter.score(run.cases), train.photographs_every, train.epochs)
         )
+    if train.max_minutes is not None:
+        callbacks.append(TimeLimit(progress, train.max_minutes))
     callbacks.append(StopOnDivergence(progress, [one.folder for one in run.sets], workdir))
     if run.monitor is not None:
         patient = {"monitor": run.monitor, "mode": monitor_mode(run.monitor)}

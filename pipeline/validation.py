@@ -1,8 +1,7 @@
 """Validation on whole photographs while a network is trained: what eval counts, and the best thresholds."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -11,8 +10,10 @@ import numpy as np
 
 from configs import Config, DataConfig, InputError
 from models import Network
-from pipeline.evaluation import MarkedPhotograph, best_threshold, evaluate_photograph, pool, read_marked, scores
+from pipeline.counting import PhotographCounts, pool
+from pipeline.evaluation import evaluate_photographs, segmented_by
 from pipeline.reading import RecordSet
+from pipeline.scores import best_threshold, score
 from pipeline.segmenter import SegmenterSpec, TiledSegmenter
 from records import Case, case_digests, find_cases
 
@@ -135,7 +136,7 @@ def score_photographs(
     thresholds: tuple[float, ...],
     bins: int,
 ) -> PhotographScores:
-    """Segments and counts photographs as eval does, one after the other.
+    """Segments and counts photographs as eval does.
 
     Args:
       segment: uint8 RGB `[H, W, 3]` → float32 0..1 `[H, W, C]`.
@@ -147,11 +148,9 @@ def score_photographs(
     Raises:
       InputError: a photograph or mask that cannot be read, or a map with numbers that are none.
     """
-    pooled = pool(
-        evaluate_photograph(segment, marked, classes=data.classes, thresholds=thresholds, bins=bins)
-        for marked in _read_ahead(cases, data)
-    )["frame"]
-    by_class = {name: scores(counts) for name, counts in pooled.items() if counts.lesion.any()}
+    evaluated = evaluate_photographs(segmented_by(segment), cases, data, thresholds=thresholds, bins=bins)
+    pooled = pool(_counts(outcome) for _, outcome in evaluated)["frame"]
+    by_class = {name: score(counts) for name, counts in pooled.items() if counts.lesion.any()}
     logs: dict[str, float] = {}
     for key in ("aupr", "dice"):
         values = np.array([one[key] for one in by_class.values()], np.float64)
@@ -164,13 +163,7 @@ def score_photographs(
     )
 
 
-def _read_ahead(cases: Iterable[Case], data: DataConfig) -> Iterator[MarkedPhotograph]:
-    """Reads the next photograph while the caller works on one."""
-    with ThreadPoolExecutor(1) as reader:
-        reading = None
-        for case in cases:
-            before, reading = reading, reader.submit(read_marked, case, data)
-            if before is not None:
-                yield before.result()
-        if reading is not None:
-            yield reading.result()
+def _counts(outcome: PhotographCounts | InputError) -> PhotographCounts:
+    if isinstance(outcome, InputError):
+        raise outcome
+    return outcome

@@ -6,13 +6,14 @@ do, are imported by their own names, so that a process that only decodes and cut
 
 from records.cutting import estimate_bytes
 from records.drawing import CLASS_COLORS, contact_sheet, draw_contours, write_jpeg, write_png
-from records.duplicates import hash_case, near_pairs, refuse_equal_files
+from records.duplicates import hash_case, near_pairs, perceptual_hash, refuse_equal_files
 from records.field_of_view import field_of_view
-from records.files import complete_file, make_folder, sweep_temporaries, write_bytes, write_text
+from records.files import complete_file, make_folder, sha256_of, sweep_temporaries, write_bytes, write_text
 from records.grid import scaled_size, stride_of_overlap, tile_origins, tile_starts, window
 from records.imaging import photograph_size, read_mask, read_photograph, shrink_mask, shrink_photograph
 from records.index import Index, check_config, locate_records, read_index, write_index
-from records.sources import IMAGE_SUFFIXES, SPLITS, Case, find_cases, image_files, read_patients
+from records.lesions import lesions
+from records.sources import IMAGE_SUFFIXES, SPLITS, Case, find_cases, image_files, read_patients, read_splits
 from records.splits import assign_folds, assign_validation
 from records.survey import Survey, case_digests, mask_values, read_masks, survey_case
 
@@ -35,18 +36,22 @@ __all__ = [
     "find_cases",
     "hash_case",
     "image_files",
+    "lesions",
     "locate_records",
     "make_folder",
     "mask_values",
     "near_pairs",
+    "perceptual_hash",
     "photograph_size",
     "read_index",
     "read_mask",
     "read_masks",
     "read_patients",
     "read_photograph",
+    "read_splits",
     "refuse_equal_files",
     "scaled_size",
+    "sha256_of",
     "shrink_mask",
     "shrink_photograph",
     "stride_of_overlap",

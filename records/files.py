@@ -15,7 +15,7 @@ def complete_file(path: Path) -> Iterator[Path]:
     """Lends a temporary name beside `path`; what was written there is flushed and renamed when the block ends well.
 
     The temporary name keeps the suffix, by which writers choose a format. A block that raises leaves nothing behind,
-    and a file that was there before as it was.
+    and a file that was there before as it was; an OSError of the system's names `path`.
     """
     temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
     try:
@@ -23,6 +23,10 @@ def complete_file(path: Path) -> Iterator[Path]:
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    except OSError as error:
+        if error.errno is not None and error.filename in (None, str(temporary)):  # a full disk names no file
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

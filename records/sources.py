@@ -170,22 +170,7 @@ def read_patients(path: Path, cases: list[Case]) -> list[Case]:
     Raises:
       InputError: no such file, other columns, a case named twice or unknown, or a patient in two splits of the source.
     """
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            if not {"case", "patient"} <= set(reader.fieldnames or ()):
-                raise InputError(f"--patients={path}: expected the columns case and patient; has {reader.fieldnames}.")
-            rows = [(row["case"], row["patient"]) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"--patients={path}: cannot be read ({error}).") from error
-    names = {case.name for case in cases}
-    patients: dict[str, str] = {}
-    for name, patient in rows:
-        if name not in names:
-            raise InputError(f"--patients={path}: case {name!r} is not among the photographs.")
-        if name in patients or not patient:
-            raise InputError(f"--patients={path}: case {name!r} needs exactly one row with a patient.")
-        patients[name] = patient
+    patients = _read_column(path, "patient", cases, flag="--patients")
     known = [dataclasses.replace(case, patient=patients.get(case.name)) for case in cases]
     split_of: dict[str, Case] = {}
     for case in known:
@@ -197,3 +182,42 @@ def read_patients(path: Path, cases: list[Case]) -> list[Case]:
                     f"{case.split}; one of them would leak. Move one, or leave it out."
                 )
     return known
+
+
+def read_splits(path: Path, cases: list[Case]) -> list[Case]:
+    """Reads which cases are of which split from a CSV file with the columns case and split.
+
+    Returns:
+      The cases that the file names, with its splits whatever their source says; the others are left out.
+
+    Raises:
+      InputError: no such file, other columns, a case named twice or unknown, or a split that is none.
+    """
+    splits = _read_column(path, "split", cases, flag="--splits")
+    for name, split in splits.items():
+        if split not in SPLITS:
+            raise InputError(f"--splits={path}: case {name!r} has the split {split!r}; expected {', '.join(SPLITS)}.")
+    if not splits:
+        raise InputError(f"--splits={path}: no case in it; expected a row for each case that takes part.")
+    return [dataclasses.replace(case, split=splits[case.name]) for case in cases if case.name in splits]
+
+
+def _read_column(path: Path, column: str, cases: list[Case], *, flag: str) -> dict[str, str]:
+    """Reads what a CSV file says of each case that it names, in the column of that name."""
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            if not {"case", column} <= set(reader.fieldnames or ()):
+                raise InputError(f"{flag}={path}: expected the columns case and {column}; has {reader.fieldnames}.")
+            rows = [(row["case"], row[column]) for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{flag}={path}: cannot be read ({error}).") from error
+    names = {case.name for case in cases}
+    values: dict[str, str] = {}
+    for name, value in rows:
+        if name not in names:
+            raise InputError(f"{flag}={path}: case {name!r} is not among the photographs.")
+        if name in values or not value:
+            raise InputError(f"{flag}={path}: case {name!r} needs exactly one row with a {column}.")
+        values[name] = value
+    return values

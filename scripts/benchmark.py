@@ -3,10 +3,12 @@
 python -m scripts.benchmark shard --config=configs/seed_haemorrhages.py --source=IDRID --json=FILE
 python -m scripts.benchmark input --config=configs/seed_haemorrhages.py --records=RECORDS --json=FILE
 python -m scripts.benchmark train --config=configs/idrid_haemorrhages.py [--records=RECORDS] --json=FILE
+python -m scripts.benchmark inference --config=configs/idrid_haemorrhages.py [--model=MODEL] [--source=IDRID]
 """
 
 import importlib
 import json
+from collections.abc import Collection
 from pathlib import Path
 
 from absl import flags
@@ -15,13 +17,18 @@ from configs import InputError
 from records import write_text
 from scripts import command
 
-# The folder that each measures, or one of two.
-BENCHMARKS: dict[str, tuple[str, ...]] = {"shard": ("source",), "input": ("records", "source"), "train": ("records",)}
-WITHOUT_FOLDER = {"train"}  # can do without, and then says less
+# The folders that each takes, one set of them or another; without any, it says less.
+BENCHMARKS: dict[str, list[set[str]]] = {
+    "shard": [{"source"}],
+    "input": [{"records"}, {"source"}],
+    "train": [{"records"}, set()],
+    "inference": [{"model", "source"}, {"model"}, {"source"}, set()],
+}
 
 _FOLDERS = {
     "source": flags.DEFINE_string("source", None, "Folder of photographs and masks."),
     "records": flags.DEFINE_string("records", None, "Folder that python -m scripts.shard wrote."),
+    "model": flags.DEFINE_string("model", None, "Model folder, such as WORKDIR/model."),
 }
 _JSON = flags.DEFINE_string("json", None, "File for the numbers.")
 command.define_config()
@@ -53,14 +60,16 @@ def main(arguments: list[str]) -> int:
 
 
 def _folders(name: str) -> dict[str, Path]:
-    """Returns the folder that the benchmark takes, by the name of its flag."""
+    """Returns the folders that the benchmark takes, by the names of their flags."""
     given = {flag: Path(folder.value) for flag, folder in _FOLDERS.items() if folder.value}
-    takes = BENCHMARKS[name]
-    if len(given) > 1 or not given.keys() <= set(takes) or not (given or name in WITHOUT_FOLDER):
-        wanted = " or ".join([f"--{flag}" for flag in takes] + ["no folder"] * (name in WITHOUT_FOLDER))
-        received = " and ".join(f"--{flag}" for flag in given) or "none"
-        raise InputError(f"benchmark {name} takes {wanted}; received {received}.")
+    if given.keys() not in BENCHMARKS[name]:
+        wanted = " or ".join(_flags(takes) or "no folder" for takes in BENCHMARKS[name])
+        raise InputError(f"benchmark {name} takes {wanted}; received {_flags(given.keys()) or 'none'}.")
     return given
+
+
+def _flags(names: Collection[str]) -> str:
+    return " and ".join(f"--{flag}" for flag in _FOLDERS if flag in names)
 
 
 if __name__ == "__main__":

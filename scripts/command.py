@@ -6,6 +6,7 @@ Exit codes: 0 done; 1 some cases failed, each named; 2 the command was wrong; 13
 import contextlib
 import difflib
 import functools
+import logging
 import os
 import re
 import sys
@@ -50,6 +51,7 @@ def run(main: Callable[[list[str]], int], *, arguments: str | None = None) -> No
     """
 
     def guarded(argv: list[str]) -> int:
+        logging.getLogger("tensorflow").setLevel(logging.WARNING)  # strategies tell of every reduction
         try:
             if argv[1:] and arguments is None:
                 raise InputError(f"unexpected argument {argv[1]!r}; flags are written --name=value, see --help.")

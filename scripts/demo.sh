@@ -35,14 +35,15 @@ step "Evaluate on the test photographs"
 step "Predict"
 "$python" -m scripts.predict --model="$demo/run/model" --output="$demo/predictions" --probabilities \
   "$demo/source/A. Segmentation/1. Original Images/b. Testing Set"
-step "Export"
-"$python" -m scripts.export --model="$demo/run/model" --output="$demo/export"
+step "Export, and send it a photograph as a client does"
+"$python" -m scripts.export --model="$demo/run/model" --output="$demo/export" \
+  --client_check="$demo/source/A. Segmentation/1. Original Images/b. Testing Set/SYN_17.jpg"
 step "Reload the export in a process that imports only tensorflow"
-"$python" -I scripts/compare_export.py "$demo/export/1" \
-  "$demo/source/A. Segmentation/1. Original Images/b. Testing Set" "$demo/predictions/probabilities"
+"$python" -I "$demo/export/1/verify.py"
 
 step "Done in $((SECONDS / 60)) min $((SECONDS % 60)) s. Open:"
 echo "  $demo/predictions/overlays/   found lesions, outlined"
 echo "  $demo/run/curves.png          how training went"
 echo "  $demo/run/previews/           validation photographs over the epochs, outlined"
-echo "  $demo/run/scores.json         scores of whole test photographs"
+echo "  $demo/run/report.html         scores of whole test photographs, the worst and the best of them"
+echo "  $demo/run/scores.json         the same as numbers"

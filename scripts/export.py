@@ -7,6 +7,8 @@ from pathlib import Path
 
 from absl import flags
 
+from configs import DataConfig
+from records import photograph_size
 from scripts import command
 
 _MODEL = flags.DEFINE_string("model", None, "Model folder, such as WORKDIR/model.", required=True)
@@ -15,26 +17,51 @@ _OUTPUT = flags.DEFINE_string(
 )
 _VERSION = flags.DEFINE_integer("version", 1, "Version under which it is served.", lower_bound=0)
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace this version if it is there already.")
+_PRECISION = flags.DEFINE_enum(
+    "precision", "float32", ["float32", "mixed_bfloat16", "mixed_float16"], "In which the exported network computes."
+)
+_CLIENT_CHECK = flags.DEFINE_string(
+    "client_check",
+    None,
+    "Photograph that is sent to the export as a client does; exit code 1: its map is not predict's.",
+)
 
 
 def main(_: list[str]) -> int:
-    model = Path(_MODEL.value)
+    model, output = Path(_MODEL.value), Path(_OUTPUT.value)
+    photograph = None if _CLIENT_CHECK.value is None else Path(_CLIENT_CHECK.value)
+    if photograph:
+        photograph_size(photograph, max_pixels=DataConfig().max_pixels)  # before any work
     with command.quiet_start():
+        from pipeline.client_check import check_client
         from pipeline.export import export_model
         from pipeline.segmenter import load_segmenter
 
         segmenter = load_segmenter(model)
     spec = segmenter.spec
-    target = Path(_OUTPUT.value) / str(_VERSION.value)
+    target = output / str(_VERSION.value)
     print(
-        f"classes {', '.join(spec.classes)}, tiles of {spec.tile} pixels at scale {spec.scale:.4g} → {target}; "
-        "signatures serving_default (encoded photograph), segment (decoded photograph), tiles",
+        f"classes {', '.join(spec.classes)}, tiles of {spec.tile} pixels at scale {spec.scale:.4g}, {_PRECISION.value} "
+        f"→ {target}; signatures serving_default (encoded photograph), segment (decoded photograph), tiles",
         flush=True,
     )
     with command.quiet_start():
-        export_model(segmenter, model, Path(_OUTPUT.value), version=_VERSION.value, overwrite=_OVERWRITE.value)
-    print(f"exported: {target}    look: saved_model_cli show --dir {target} --all")
-    return command.DONE
+        export_model(
+            segmenter,
+            model,
+            output,
+            version=_VERSION.value,
+            overwrite=_OVERWRITE.value,
+            precision=_PRECISION.value,
+        )
+    code = command.DONE
+    if photograph:
+        with command.quiet_start():
+            check = check_client(target, segmenter, photograph)
+        print("\n".join(f"client: {line}" for line in check.lines))
+        code = command.DONE if check.same else command.SOME_FAILED
+    print(f"exported: {target}    look: {target / 'README.md'}, python {target / 'verify.py'}")
+    return code
 
 
 if __name__ == "__main__":

@@ -1,70 +1,104 @@
-"""Photographs → masks, overlays and tables.
+"""Photographs → masks, overlays, outlines and tables.
 
 python -m scripts.predict --model=WORKDIR/model --output=OUT PHOTOGRAPH_OR_FOLDER…
+
+The same command again leaves out the photographs that are finished.
 """
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 from absl import flags
 from tqdm import tqdm
 
-from configs import DataConfig, InputError
-from records import make_folder
+from configs import InputError
+from records import Case, find_cases
 from scripts import command
 
 _MODEL = flags.DEFINE_string("model", None, "Model folder, such as WORKDIR/model.", required=True)
 _OUTPUT = flags.DEFINE_string(
-    "output", None, "Folder for masks, overlays, predictions.csv, lesions.csv.", required=True
+    "output", None, "Folder for masks, overlays, geojson, predictions.csv, lesions.csv, lesions.json.", required=True
 )
 _PROBABILITIES = flags.DEFINE_bool("probabilities", False, "Also write probabilities/CASE.npz (float16).")
+_SOURCE = flags.DEFINE_string(
+    "source", None, "Folder of photographs and masks: overlays show its masks beside what was found."
+)
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Predict photographs anew that are finished.")
 
 
 def main(arguments: list[str]) -> int:
     with command.quiet_start():
-        from pipeline import prediction
+        from pipeline.overlapping import OverlappedWork
+        from pipeline.pool import SegmenterPool, all_devices
+        from pipeline.prediction import photographs_of
+        from pipeline.prediction_folder import PredictionFolder
         from pipeline.segmenter import load_segmenter
+        from pipeline.stopping import StopRequest
 
-        photographs = prediction.photographs_of(arguments)
-        segmenter = load_segmenter(Path(_MODEL.value))
-    spec = segmenter.spec
-    output = make_folder(Path(_OUTPUT.value), flag="--output")
-    folders = ["masks", "overlays"] + ["probabilities"] * _PROBABILITIES.value
-    for name in folders:
-        make_folder(output / name, flag="--output")
+        photographs = photographs_of(arguments)
+        model, devices = Path(_MODEL.value), all_devices()
+        pool = SegmenterPool(lambda: load_segmenter(model), devices, say=_say)
+    spec = pool.spec
+    truths = _truths(spec.classes, colored=bool(spec.colors))
+    folder = PredictionFolder(Path(_OUTPUT.value), model, spec, truths=truths, probabilities=_PROBABILITIES.value)
+    todo = folder.begin(photographs, overwrite=_OVERWRITE.value)
     print(
-        f"{len(photographs)} photographs; classes {', '.join(spec.classes)}, tiles of {spec.tile} pixels at scale "
-        f"{spec.scale:.4g}, overlap {spec.overlap:g} → {output}/{{{','.join(folders)}}}",
+        f"{len(photographs)} photographs, {len(photographs) - len(todo)} of them finished before, "
+        f"{len(truths.keys() & todo.keys())} to be shown beside their truth; on "
+        f"{', '.join(device.removeprefix('/device:') for device in devices)}; classes {', '.join(spec.classes)}, tiles "
+        f"of {spec.tile} pixels at scale {spec.scale:.4g}, overlap {spec.overlap:g} → "
+        f"{folder.output}/{{{','.join(folder.folders)}}}",
         flush=True,
     )
-    segmenter.segment(np.zeros((1, 1, 3), np.uint8))  # traced here, not in the first photograph's time
-    done: list[prediction.Prediction] = []
-    failures: list[str] = []
-    for case, path in tqdm(photographs.items(), desc="photographs", disable=None):
-        try:
-            done.append(
-                prediction.predict_photograph(
-                    segmenter,
-                    case,
-                    path,
-                    output,
-                    max_pixels=DataConfig().max_pixels,
-                    probabilities=_PROBABILITIES.value,
-                )
-            )
-        except InputError as error:
-            failures.append(str(error))
-    for line in failures:
-        print(f"left out: {line}", file=sys.stderr)
-    if not done:
-        raise InputError(f"none of the {len(photographs)} photographs could be read.")
-    prediction.write_table(output / "predictions.csv", [one.summary for one in done], list(done[0].summary))
-    prediction.write_table(
-        output / "lesions.csv", [row for one in done for row in one.lesions], prediction.LESION_COLUMNS
+    if todo:
+        pool.warm_up()
+    stop = StopRequest(folder.output)
+    work = OverlappedWork(
+        pool,
+        len(devices),
+        lambda case: folder.read(case, todo[case]),
+        lambda case, photograph, segmented: folder.write(case, todo[case], photograph, segmented),
+        lambda: stop.error() is not None,
     )
-    print(f"predicted: {output}    look: {output / 'overlays'}, {output / 'predictions.csv'}")
-    return command.SOME_FAILED if failures else command.DONE
+    written = 0
+    try:
+        with stop.listening():
+            for _ in tqdm(work.run(todo), desc="photographs", total=len(todo), disable=None):
+                written += 1
+            for line in work.failures:
+                print(f"left out: {line}", file=sys.stderr)
+            in_all = folder.write_tables()
+    except OSError as error:
+        raise InputError(
+            f"{error.filename}: cannot be written ({error.strerror}); the same command goes on with the photographs "
+            "that are not finished."
+        ) from error
+    if work.timings.segmented:
+        print(work.timings)
+    stopped = stop.error()
+    if stopped is not None:
+        print(f"stopped by {stopped}; the same command goes on with the {len(todo) - written} photographs left.")
+        return stopped.code
+    if not in_all:
+        raise InputError(f"none of the {len(photographs)} photographs could be read and segmented.")
+    print(
+        f"predicted: {folder.output}, {in_all} photographs in its tables    look: {folder.output / 'overlays'}, "
+        f"{folder.output / 'predictions.csv'}"
+    )
+    return command.SOME_FAILED if work.failures else command.DONE
+
+
+def _truths(classes: tuple[str, ...], *, colored: bool) -> Mapping[str, Case]:
+    """Returns the cases of --source of which something is known, by name."""
+    if _SOURCE.value is None:
+        return {}
+    layout, cases = find_cases(Path(_SOURCE.value), classes, colored=colored, allow_missing_masks=True)
+    return {case.name: case for case in cases if layout == "idrid" or any(case.masks.values())}
+
+
+def _say(line: str) -> None:
+    tqdm.write(line, file=sys.stderr)
 
 
 if __name__ == "__main__":

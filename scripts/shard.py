@@ -35,6 +35,7 @@ from records import (
     near_pairs,
     read_index,
     read_patients,
+    read_splits,
     refuse_equal_files,
     survey_case,
     write_text,
@@ -49,6 +50,9 @@ _RECORDS = flags.DEFINE_string("records", None, "Folder for the shards and their
 _CHECK = flags.DEFINE_bool("check", False, "Look only: print what would be sharded and write RECORDS/check.json.")
 _VERIFY = flags.DEFINE_bool("verify", False, "Hold every file of the set in --records against its index.")
 _PATIENTS = flags.DEFINE_string("patients", None, "CSV with the columns case,patient: patients stay in one split.")
+_SPLITS = flags.DEFINE_string(
+    "splits", None, "CSV with the columns case,split: takes the cases it names, and no other, into these splits."
+)
 _ALLOW_MISSING = flags.DEFINE_bool(
     "allow_missing_masks", False, "In paired folders, a photograph without a mask shows no lesion."
 )
@@ -72,16 +76,20 @@ def main(_: list[str]) -> int:
         colored=bool(config.data.colors),
         allow_missing_masks=_ALLOW_MISSING.value,
     )
+    if _SPLITS.value:
+        cases = read_splits(Path(_SPLITS.value), cases)
     if _PATIENTS.value:
         cases = read_patients(Path(_PATIENTS.value), cases)
     print(f"{len(cases)} photographs in {_SOURCE.value} ({layout}); reading their masks.", flush=True)
     surveys, failures = _survey(cases, config.data)
-    cases = assign_validation(
-        [case for case in cases if case.name in surveys],
-        {name: survey.lesion_share for name, survey in surveys.items()},
-        fraction=config.data.validation_fraction,
-        seed=config.data.seed,
-    )
+    cases = [case for case in cases if case.name in surveys]
+    if not _SPLITS.value:
+        cases = assign_validation(
+            cases,
+            {name: survey.lesion_share for name, survey in surveys.items()},
+            fraction=config.data.validation_fraction,
+            seed=config.data.seed,
+        )
     _print_plan(cases, surveys, config.data, folder)
     if _CHECK.value:
         failures |= _write_check(cases, surveys, failures, config.data, folder)

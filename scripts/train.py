@@ -64,9 +64,10 @@ def _print_plan(run) -> None:
     print("\n".join(run.words))
     if run.start is not None:
         print(f"goes on after epoch {run.start.epoch} and {run.start.step} steps")
+    limit = "" if train.max_minutes is None else f" or {train.max_minutes:g} minutes"
     print(
-        f"{train.epochs} epochs of {run.steps} steps, {train.batch_size} tiles a step; the best epoch is kept, by "
-        f"{run.monitor or 'being the last'} → {run.workdir}",
+        f"{train.epochs} epochs of {run.steps} steps{limit}, {train.batch_size} tiles a step; "
+        f"the best epoch is kept, by {run.monitor or 'being the last'} → {run.workdir}",
         flush=True,
     )
 

@@ -48,6 +48,13 @@ from configs.schema import field_names, from_dict
         (TrainConfig, {"learning_rate": 0.0}, "train.learning_rate must be above 0; received 0.0"),
         (TrainConfig, {"reduce_lr_patience": 2}, "train.reduce_lr_patience must be 0 with train.schedule 'cosine'"),
         (SegmentConfig, {"overlap": 1.0}, "segment.overlap must be at least 0 and below 1; received 1.0"),
+        (SegmentConfig, {"flips": 2}, "segment.flips must be 1, 4 or 8; received 2"),
+        (SegmentConfig, {"xla": "yes"}, "segment.xla must be one of auto, on, off; received 'yes'"),
+        (
+            SegmentConfig,
+            {"xla": "on", "trim": True},
+            "segment.xla must be auto or off with segment.trim; received 'on'",
+        ),
         (SegmentConfig, {"window": "hanning"}, "segment.window must be one of uniform, hann, gaussian"),
         (EvaluateConfig, {"threshold": 1.0}, "evaluate.threshold must be above 0 and below 1; received 1.0"),
     ],
@@ -106,7 +113,7 @@ def test_the_fingerprint_depends_on_the_named_sections_alone():
 
 
 def test_the_fingerprint_is_the_same_on_every_machine_and_run():
-    assert Config().fingerprint("evaluate") == "50f7b7087980fac2"
+    assert Config().fingerprint("evaluate") == "5c5794322ea07601"
 
 
 def test_an_int_for_a_float_is_the_same_setting():

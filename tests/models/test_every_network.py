@@ -24,7 +24,16 @@ from configs import (
     UNet3PlusConfig,
     UNetConfig,
 )
-from models import NETWORKS, Network, build_loss, build_network, fold_normalization
+from models import (
+    NETWORKS,
+    Network,
+    build_loss,
+    build_network,
+    fold_normalization,
+    in_precision,
+    precision_of,
+    precision_policy,
+)
 from models.encoders import encoder_layers
 from models.supervision import TrainingModel
 
@@ -179,6 +188,27 @@ def test_bfloat16_gives_about_the_probabilities_of_float32_and_in_float32(name, 
     assert np.mean(np.abs(rough - fine)) < 0.02
     # Sigmoids in bfloat16 would leave 8 bits of each number; computed in float32, hardly any ends in zeros.
     assert np.mean(rough.view(np.uint32) & 0xFFFF == 0) < 0.1
+
+
+@every_network
+def test_a_network_is_brought_to_another_precision_with_its_weights(name):
+    fine = unchanged(name)
+    with precision_policy("mixed_bfloat16"):
+        rough = build(name)
+    rough.set_weights(fine.get_weights())
+    images = two_tiles(NARROW[name].side)[0]
+    made_fine, made_rough = in_precision(rough, "float32"), in_precision(fine, "mixed_bfloat16")
+    assert {layer.compute_dtype for layer in made_fine.layers} == {"float32"}
+    np.testing.assert_allclose(made_fine(images, training=False), fine(images, training=False), atol=1e-6)
+    weighted = [layer.name for layer in rough.layers if layer.weights][:-1]  # logits may be in either
+    for layer in weighted:
+        assert made_rough.get_layer(layer).dtype_policy.name == rough.get_layer(layer).dtype_policy.name, layer
+    probabilities = made_rough(images, training=False).numpy()
+    assert probabilities.dtype == np.float32
+    assert np.mean(np.abs(probabilities - rough(images, training=False))) < 0.02
+    assert {weight.dtype for weight in made_rough.weights} == {"float32"}
+    assert (precision_of(made_fine), precision_of(made_rough)) == ("float32", "mixed_bfloat16")
+    assert in_precision(rough, "mixed_bfloat16") is rough
 
 
 @every_network

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from pipeline.baseline import color_threshold_map
-from pipeline.evaluation import average_precision, count_photograph
+from pipeline.counting import count_photograph
+from pipeline.scores import average_precision
 from records import field_of_view
 
 
@@ -31,11 +32,12 @@ def test_every_class_gets_the_same_map(picture):
 def test_on_dark_lesions_it_is_far_better_than_chance(picture):
     masks = picture.masks[..., :1]
     counts = count_photograph(
+        "P",
         color_threshold_map(picture.photograph, 1),
         masks,
         field_of_view(picture.photograph),
         classes=("HE",),
         thresholds=(0.5,),
         bins=256,
-    )["field_of_view"]["HE"]
+    ).counts["field_of_view"]["HE"]
     assert average_precision(counts.lesion, counts.other) > 0.5 > 3 * masks.mean()

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from configs import FastConfig, InputError, ModelConfig, TrainConfig
+from models import build_network, precision_policy
 from pipeline.segmenter import TiledSegmenter, load_segmenter
 from pipeline.training import prepare
 
@@ -50,6 +51,22 @@ def test_a_training_in_each_precision_leaves_a_model_that_keeps_it(trained_in, p
     probabilities = segmenter.segment(fundus(90, 131, seed=5).photograph).numpy()
     assert probabilities.dtype == np.float32
     assert np.all(np.isfinite(probabilities))
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_a_whole_photographs_map_in_half_precision_is_near_that_in_float32(fast, spec, fundus, precision):
+    networks = []
+    for policy in ("float32", precision):
+        with precision_policy(policy):
+            networks.append(build_network(fast.model, classes=2))
+    networks[1].set_weights(networks[0].get_weights())
+    options = {"classes": ("a", "b"), "tile": 32, "scale": 0.8, "overlap": 0.5, "window": "hann", "flips": 4}
+    photograph = fundus(90, 131, seed=5).photograph
+    segmenters = [TiledSegmenter(network, spec(**options)) for network in networks]
+    full, half = (segmenter.segment(photograph).numpy() for segmenter in segmenters)
+    assert half.dtype == np.float32
+    assert np.ptp(full) > 0.05
+    assert 0 < np.abs(half - full).max() < 0.03
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)

@@ -1,6 +1,7 @@
-"""Prediction: which photographs, and that masks, overlays, maps and tables say what the segmenter's map says."""
+"""Prediction: which photographs, and that masks, overlays, maps and measurements say what the segmenter's map says."""
 
-import csv
+from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -8,9 +9,16 @@ import pytest
 import scipy.ndimage
 
 from configs import InputError
-from pipeline.prediction import LESION_COLUMNS, photographs_of, predict_photograph, write_table
+from pipeline.prediction import (
+    lesion_features,
+    photographs_of,
+    picture_files,
+    summarize,
+    summary_columns,
+    write_pictures,
+)
 from pipeline.segmenter import TiledSegmenter
-from records import field_of_view
+from records import CLASS_COLORS, field_of_view
 
 CLASSES = ("HE", "MA")
 THRESHOLDS = (0.5, 0.85)
@@ -45,9 +53,29 @@ def predicted(segmenter, photograph, tmp_path_factory):
     folder = tmp_path_factory.mktemp("prediction")
     for name in ("masks", "overlays", "probabilities"):
         (folder / name).mkdir()
-    cv2.imwrite(str(folder / "eye.png"), photograph[..., ::-1])
-    prediction = predict_photograph(segmenter, "eye", folder / "eye.png", folder, max_pixels=20_000, probabilities=True)
+    prediction = predict(segmenter, "eye", photograph, folder, probabilities=True)
     return prediction, folder, segmenter.segment(photograph).numpy()
+
+
+class Prediction(NamedTuple):
+    """A row of predictions.csv, and GeoJSON features."""
+
+    summary: dict
+    features: list[dict]
+
+
+def predict(
+    segmenter: TiledSegmenter, case: str, photograph: np.ndarray, folder: Path, *, probabilities: bool
+) -> Prediction:
+    spec, maps = segmenter.spec, segmenter.segment(photograph).numpy()
+    write_pictures(spec, case, photograph, maps, folder, truth=None, probabilities=probabilities)
+    features = lesion_features(spec, maps)
+    return Prediction(summarize(spec, case, folder / f"{case}.png", photograph, maps, features), features)
+
+
+def measurements(prediction: Prediction, name: str) -> list[dict]:
+    properties = [feature["properties"] for feature in prediction.features]
+    return [one["measurements"] for one in properties if one["classification"]["name"] == name]
 
 
 def test_masks_are_0_and_255_where_the_map_reaches_the_threshold(predicted):
@@ -84,10 +112,10 @@ def test_the_overlay_is_the_photograph_with_the_outlines_of_what_was_found(predi
 def test_without_a_wish_for_probabilities_none_are_written(segmenter, photograph, tmp_path):
     for name in ("masks", "overlays"):
         (tmp_path / name).mkdir()
-    cv2.imwrite(str(tmp_path / "eye.png"), photograph[..., ::-1])
-    predict_photograph(segmenter, "eye", tmp_path / "eye.png", tmp_path, max_pixels=20_000, probabilities=False)
+    predict(segmenter, "eye", photograph, tmp_path, probabilities=False)
     written = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
-    assert written == {"eye.png", "masks/eye_HE.png", "masks/eye_MA.png", "overlays/eye.jpg"}
+    assert written == {"masks/eye_HE.png", "masks/eye_MA.png", "overlays/eye.jpg"}
+    assert written == {str(file) for file in picture_files("eye", CLASSES, probabilities=False)}
 
 
 @pytest.mark.parametrize("index", [0, 1])
@@ -95,7 +123,7 @@ def test_lesions_are_the_8_connected_regions_that_scipy_finds(predicted, index):
     prediction, _, maps = predicted
     found = maps[..., index] >= np.float32(THRESHOLDS[index])
     labels, number = scipy.ndimage.label(found, structure=np.ones((3, 3)))
-    rows = [row for row in prediction.lesions if row["class"] == CLASSES[index]]
+    rows = measurements(prediction, CLASSES[index])
     assert number > 5
     assert number < scipy.ndimage.label(found)[1] or index == 1  # some regions are joined by a corner alone
     assert [row["lesion"] for row in rows] == list(range(1, number + 1))
@@ -120,9 +148,10 @@ def test_the_summary_counts_what_the_rows_list(predicted, photograph):
     summary = prediction.summary
     retina = int(field_of_view(photograph).sum())
     assert (summary["case"], summary["file"]) == ("eye", str(folder / "eye.png"))
+    assert list(summary) == summary_columns(CLASSES)
     assert (summary["height"], summary["width"], summary["retina_pixels"]) == (90, 130, retina)
     for index, name in enumerate(CLASSES):
-        rows = [row for row in prediction.lesions if row["class"] == name]
+        rows = measurements(prediction, name)
         pixels = int((maps[..., index] >= np.float32(THRESHOLDS[index])).sum())
         assert summary[f"{name}_lesions"] == len(rows)
         assert summary[f"{name}_pixels"] == sum(row["area_pixels"] for row in rows) == pixels
@@ -133,29 +162,11 @@ def test_the_summary_counts_what_the_rows_list(predicted, photograph):
 def test_a_photograph_that_shows_nothing_has_no_lesions_and_no_share(spec, tmp_path):
     for name in ("masks", "overlays"):
         (tmp_path / name).mkdir()
-    cv2.imwrite(str(tmp_path / "black.png"), np.zeros((20, 30, 3), np.uint8))
     segmenter = TiledSegmenter(lambda images: images[..., :1] / 255, spec())
-    prediction = predict_photograph(
-        segmenter, "black", tmp_path / "black.png", tmp_path, max_pixels=1000, probabilities=False
-    )
-    assert prediction.lesions == []
+    prediction = predict(segmenter, "black", np.zeros((20, 30, 3), np.uint8), tmp_path, probabilities=False)
+    assert prediction.features == []
     assert (prediction.summary["retina_pixels"], prediction.summary["HE_share_of_retina"]) == (0, "")
     assert not cv2.imread(str(tmp_path / "masks" / "black_HE.png"), cv2.IMREAD_UNCHANGED).any()
-
-
-@pytest.mark.parametrize("content", [b"", b"no image", None])
-def test_a_photograph_that_cannot_be_read_is_named_and_leaves_nothing(segmenter, photograph, tmp_path, content):
-    good = cv2.imencode(".jpg", photograph)[1].tobytes()
-    (tmp_path / "bad.jpg").write_bytes(good[: len(good) // 2] if content is None else content)
-    with pytest.raises(InputError, match=r"bad\.jpg"):
-        predict_photograph(segmenter, "bad", tmp_path / "bad.jpg", tmp_path, max_pixels=20_000, probabilities=True)
-    assert [path.name for path in tmp_path.iterdir()] == ["bad.jpg"]
-
-
-def test_a_photograph_with_too_many_pixels_is_refused(segmenter, photograph, tmp_path):
-    cv2.imwrite(str(tmp_path / "eye.png"), photograph)
-    with pytest.raises(InputError, match="130x90 pixels"):
-        predict_photograph(segmenter, "eye", tmp_path / "eye.png", tmp_path, max_pixels=11_699, probabilities=False)
 
 
 def test_photographs_are_files_and_the_images_of_folders_in_order(tmp_path):
@@ -187,14 +198,19 @@ def test_two_photographs_of_one_name_are_refused_with_both(tmp_path):
         photographs_of([str(tmp_path / "one"), str(tmp_path / "two" / "eye.jpg")])
 
 
-def test_the_lesion_table_can_be_read_back(predicted, tmp_path):
+def test_features_are_what_qupath_takes_for_annotations(predicted):
     prediction, _, _ = predicted
-    write_table(tmp_path / "lesions.csv", prediction.lesions, LESION_COLUMNS)
-    with open(tmp_path / "lesions.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert rows == [{name: str(value) for name, value in row.items()} for row in prediction.lesions]
-
-
-def test_a_table_without_rows_still_has_its_header(tmp_path):
-    write_table(tmp_path / "lesions.csv", [], LESION_COLUMNS)
-    assert (tmp_path / "lesions.csv").read_text() == ",".join(LESION_COLUMNS) + "\n"
+    assert {feature["geometry"]["type"] for feature in prediction.features} == {"Polygon", "MultiPolygon"}
+    for feature in prediction.features:
+        assert (feature["type"], feature["properties"]["objectType"]) == ("Feature", "annotation")
+        classification = feature["properties"]["classification"]
+        assert classification["color"] == CLASS_COLORS[CLASSES.index(classification["name"])]
+        assert all(isinstance(value, int | float) for value in feature["properties"]["measurements"].values())
+        polygons = feature["geometry"]["coordinates"]
+        if feature["geometry"]["type"] == "Polygon":
+            polygons = [polygons]
+        assert all(ring[0] == ring[-1] for polygon in polygons for ring in polygon)
+        xs, ys = np.concatenate([polygon[0] for polygon in polygons]).T
+        measured = feature["properties"]["measurements"]
+        assert (xs.min(), ys.min()) == (measured["box_x"], measured["box_y"])
+        assert (np.ptp(xs), np.ptp(ys)) == (measured["box_width"], measured["box_height"])

@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 
 from configs import EfficientUNetConfig, InputError, ModelConfig, TrainConfig, UNetConfig
 from models import build_network, encoder_layers
-from pipeline.schedules import EarlyStopping, FrozenEncoder, LearningRate, Progress, ReduceLROnPlateau, learning_rate_at
+from pipeline.schedules import (
+    EarlyStopping,
+    FrozenEncoder,
+    LearningRate,
+    Progress,
+    ReduceLROnPlateau,
+    TimeLimit,
+    learning_rate_at,
+)
 from pipeline.stepping import SteppingModel, WeightAverages, build_optimizer
 from pipeline.training import prepare
 
@@ -36,17 +44,43 @@ def test_the_learning_rate_is_scaled_to_the_batch():
     assert learning_rate_at(0.5, 0.1, train) == pytest.approx(0.4)
 
 
-def test_progress_runs_by_the_clock_where_that_is_ahead_and_then_ends_the_training():
+def test_progress_runs_by_the_clock_where_that_is_ahead():
     progress = Progress(total=1000, max_minutes=0.01)
-    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
-    model.stop_training = False
-    progress.set_model(model)
     progress.restore({"step": 10, "seconds": 0.3})
     assert 0.5 <= progress.share < 0.9
     time.sleep(0.35)
     progress.on_train_batch_end(0)
     assert (progress.step, progress.share) == (11, 1)
-    assert model.stop_training
+
+
+class Sleep(keras.callbacks.Callback):
+    """Takes its time in each step, or over what comes at the end of an epoch."""
+
+    def __init__(self, *, step: float = 0.0, epoch_end: float = 0.0):
+        super().__init__()
+        self.step, self.epoch_end, self.steps = step, epoch_end, 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.steps += 1
+        time.sleep(self.step)
+
+    def on_epoch_end(self, epoch, logs=None):
+        time.sleep(self.epoch_end)
+
+
+@pytest.mark.parametrize(("slow", "steps"), [({"step": 0.2}, range(3, 7)), ({"epoch_end": 1.0}, [10])])
+def test_a_training_ends_when_its_minutes_are_over(slow, steps):
+    """In the middle of an epoch, and after a validation that took what was left: no step more, at a rate of zero."""
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(1.0), "mse", jit_compile=False)
+    progress = Progress(total=100, max_minutes=1 / 60)
+    progress.restore({"step": 0, "seconds": 0.2})
+    sleep = Sleep(**slow)
+    numbers = np.ones((10, 1), np.float32)
+    callbacks = [progress, sleep, TimeLimit(progress, 1 / 60)]
+    model.fit(numbers, numbers, batch_size=1, epochs=10, callbacks=callbacks, verbose=0)
+    assert sleep.steps in steps
+    assert progress.step == sleep.steps
 
 
 def test_once_constant_the_learning_rate_is_left_to_others():

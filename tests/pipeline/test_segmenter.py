@@ -73,6 +73,18 @@ def test_tiles_are_run_as_in_inference_not_as_in_training(model_folder):
     assert not np.allclose(segmenter.tiles(images), segmenter.network(images, training=True), atol=1e-4)
 
 
+def test_a_large_trimmed_tile_takes_a_photograph_in_one_piece(network, spec, fundus):
+    """The network of stride 4 sees the photograph as it is, filled up to multiples of 4, and that in one trace."""
+    trimmed = TiledSegmenter(network, spec(classes=("a", "b"), tile=160, trim=True, tile_batch=1))
+    for height, width in ((90, 131), (61, 40), (1, 160)):
+        photograph = fundus(height, width, seed=5).photograph
+        filled = np.zeros((1, -(-height // 4) * 4, -(-width // 4) * 4, 3), np.float32)
+        filled[0, :height, :width] = photograph
+        expected = network(filled, training=False)[0, :height, :width]
+        np.testing.assert_allclose(trimmed.segment(photograph), expected, atol=1e-6)
+    assert trimmed.segment.experimental_get_tracing_count() == 1
+
+
 @SAVING
 def test_the_saved_network_leaves_its_optimizer_behind_and_keeps_its_moving_averages(network, spec, tmp_path):
     trained = keras.models.clone_model(network)
@@ -89,7 +101,9 @@ def test_the_saved_network_leaves_its_optimizer_behind_and_keeps_its_moving_aver
 def test_a_spec_takes_its_fields_from_the_config():
     config = Config(
         data=DataConfig(classes=("HE", "EX"), scale=0.5, tile=256, stride=128),
-        segment=SegmentConfig(overlap=0.25, window="gaussian", tile_batch=7),
+        segment=SegmentConfig(
+            overlap=0.25, window="gaussian", tile_batch=7, flips=4, skip_background=True, trim=True, xla="off"
+        ),
         evaluate=EvaluateConfig(threshold=0.4),
     )
     made = SegmenterSpec.from_config(config, {"train": ["A"]})
@@ -105,6 +119,11 @@ def test_a_spec_takes_its_fields_from_the_config():
         "splits": {"train": ["A"]},
         "records_fingerprint": config.fingerprint("data"),
         "config_fingerprint": config.fingerprint(),
+        "flips": 4,
+        "skip_background": True,
+        "trim": True,
+        "xla": "off",
+        "threshold_source": "config",
     }
 
 
@@ -112,7 +131,18 @@ def test_a_spec_takes_thresholds_that_it_is_given():
     config = Config(data=DataConfig(classes=("HE", "EX")), evaluate=EvaluateConfig(threshold=0.4))
     given = SegmenterSpec.from_config(config, {}, (0.25, 0.75))
     assert given.thresholds == (0.25, 0.75)
-    assert dataclasses.replace(given, thresholds=(0.4, 0.4)) == SegmenterSpec.from_config(config, {})
+    assert given.threshold_source == "validation"
+    assert dataclasses.replace(given, thresholds=(0.4, 0.4), threshold_source="config") == SegmenterSpec.from_config(
+        config, {}
+    )
+
+
+def test_a_model_folder_that_does_not_say_where_its_thresholds_are_from_is_taken_as_unknown(damaged):
+    file = damaged / "segmenter.json"
+    content = json.loads(file.read_text())
+    assert content.pop("threshold_source") == "config"
+    file.write_text(json.dumps(content))
+    assert load_segmenter(damaged).spec.threshold_source == "unknown"
 
 
 def test_segment_tile_may_differ_from_the_records_tile():
@@ -152,6 +182,30 @@ def test_a_segmenter_json_with_a_field_too_many_is_named(damaged):
     content = json.loads((damaged / "segmenter.json").read_text())
     (damaged / "segmenter.json").write_text(json.dumps({**content, "colour": "red"}))
     with pytest.raises(InputError, match=r"segmenter\.json: damaged .*colour"):
+        load_segmenter(damaged)
+
+
+def test_a_folder_from_before_a_field_was_there_means_what_it_meant(damaged):
+    content = json.loads((damaged / "segmenter.json").read_text())
+    for name in ("flips", "skip_background", "trim", "xla"):
+        del content[name]
+    (damaged / "segmenter.json").write_text(json.dumps(content))
+    spec = load_segmenter(damaged).spec
+    assert (spec.flips, spec.skip_background, spec.trim, spec.xla) == (1, False, False, "auto")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("flips", 3, r"segmenter\.json: segment\.flips must be 1, 4 or 8; received 3\."),
+        ("window", "hamming", r"segmenter\.json: segment\.window must be one of uniform, hann, gaussian"),
+        ("overlap", "half", r"segmenter\.json: damaged \(TypeError"),
+    ],
+)
+def test_a_segmenter_json_with_a_value_that_cannot_be_is_named(damaged, field, value, message):
+    content = json.loads((damaged / "segmenter.json").read_text())
+    (damaged / "segmenter.json").write_text(json.dumps({**content, field: value}))
+    with pytest.raises(InputError, match=message):
         load_segmenter(damaged)
 
 

@@ -1,5 +1,6 @@
 """The stitching of tiles, with networks that are plain functions: what goes in must come out, at every size."""
 
+import dataclasses
 import math
 
 import cv2
@@ -11,14 +12,14 @@ from hypothesis import strategies as st
 
 from configs import DataConfig
 from pipeline.segmenter import SegmenterSpec, TiledSegmenter
-from pipeline.tiling import stitch, tile_starts
+from pipeline.tiling import Tiling, stitch, tile_starts
 from records import scaled_size, shrink_photograph, stride_of_overlap, tile_origins, window
 from records import tile_starts as starts_of_records
 from records.sharding import read_shard
 
 TILE = 16
 # One pixel, a strip each way, smaller than a tile, exactly one, just more, primes, several tiles flush with the border.
-SIZES = [(1, 1), (1, 97), (97, 3), (5, 11), (16, 16), (17, 16), (37, 53), (48, 32)]
+SIZES = [(1, 1), (1, 397), (297, 3), (5, 11), (16, 16), (17, 16), (37, 53), (48, 32)]
 GEOMETRIES = [(name, overlap) for name in ("uniform", "hann", "gaussian") for overlap in (0.0, 0.25, 0.5, 0.7)]
 
 
@@ -40,12 +41,21 @@ def batches_seen(geometry: SegmenterSpec, photograph: np.ndarray) -> list[np.nda
         return images / 255
 
     segmenter = TiledSegmenter(network, geometry)
-    segmenter.segment.python_function(photograph)
+    tf.config.run_functions_eagerly(True)
+    try:
+        segmenter.segment(photograph)
+    finally:
+        tf.config.run_functions_eagerly(False)
     return batches
 
 
-def stitched_by_hand(image: np.ndarray, predict, *, classes: int, stride: int, window_name: str) -> np.ndarray:
-    """Stitches in float64 with a loop over tiles: sum of weight times map, divided by the sum of weights."""
+def stitched_by_hand(
+    image: np.ndarray, predict, *, classes: int, stride: int, window_name: str, counts=lambda origin: True
+) -> np.ndarray:
+    """Stitches in float64 with a loop over tiles: sum of weight times map, divided by the sum of weights.
+
+    The maps of tiles whose origin does not count are zero.
+    """
     height, width = image.shape[:2]
     padded = np.zeros((max(height, TILE), max(width, TILE), 3), np.float32)
     padded[:height, :width] = image
@@ -54,7 +64,7 @@ def stitched_by_hand(image: np.ndarray, predict, *, classes: int, stride: int, w
     total, weights = np.zeros((*padded.shape[:2], classes)), np.zeros((*padded.shape[:2], 1))
     for y, x in tile_origins(height, width, TILE, stride):
         place = np.s_[y : y + TILE, x : x + TILE]
-        total[place] += predict(padded[place][None])[0] * weight
+        total[place] += predict(padded[place][None])[0] * weight * counts((y, x))
         weights[place] += weight
     return (total / weights)[:height, :width]
 
@@ -170,15 +180,6 @@ def test_the_graph_shrinks_a_photograph_as_the_records_do(spec, height, width, s
     assert not seen[:, shrunk.shape[1] :].any()
 
 
-@pytest.mark.parametrize("scale", [1 / 3, 0.5, 0.7])
-def test_the_graph_rounds_to_the_nearest_level(spec, scale):
-    """Halves go to the even level where the records round them up, an eighth of a level at scale 0.5; no more."""
-    photograph = photograph_of(200, 190)
-    seen = batches_seen(spec(classes=("R", "G", "B"), scale=scale, tile=160, tile_batch=1), photograph)[0][0]
-    shrunk = shrink_photograph(photograph, scale)
-    assert abs(np.mean(seen[: shrunk.shape[0], : shrunk.shape[1]] - shrunk)) < 0.2
-
-
 @pytest.mark.parametrize("scale", [1 / 3, 0.5, 0.8])
 def test_a_scaled_map_comes_back_bilinearly_at_the_photographs_own_size(spec, scale):
     segmenter = TiledSegmenter(
@@ -208,26 +209,92 @@ def test_a_constant_map_stays_constant_at_every_scale(spec, scale, value):
 
 def test_stitch_works_eagerly_on_an_image_of_any_dtype():
     image = photograph_of(21, 34).astype(np.float64)
-    plain = {"classes": 3, "tile": TILE, "stride": 9, "window_name": "hann", "tile_batch": 2}
-    np.testing.assert_allclose(stitch(tf.constant(image), lambda tiles: tiles, **plain), image, rtol=1e-5, atol=1e-4)
+    tiling = Tiling(classes=3, tile=TILE, stride=9, window="hann", tile_batch=2)
+    np.testing.assert_allclose(stitch(tf.constant(image), lambda tiles: tiles, tiling), image, rtol=1e-5, atol=1e-4)
 
 
-def host_ops(function: tf.types.experimental.ConcreteFunction) -> set[str]:
-    """Finds the ops of a graph, and of all functions that it calls, that leave the graph for Python."""
-    graph = function.graph.as_graph_def()
-    nodes = [*graph.node, *(node for inner in graph.library.function for node in inner.node_def)]
-    return {node.op for node in nodes if "PyFunc" in node.op}
+def test_only_kept_tiles_are_computed_and_the_others_count_as_zero(positional):
+    calls = 0
+
+    def predict(images: tf.Tensor) -> tf.Tensor:
+        nonlocal calls
+        calls += 1
+        return positional(images)
+
+    @given(st.integers(1, 60), st.integers(1, 60), st.integers(7, TILE), st.integers(1, 5), st.randoms())
+    @settings(max_examples=25, deadline=None, derandomize=True)
+    def holds(height, width, stride, tile_batch, random):
+        nonlocal calls
+        calls = 0
+        image = photograph_of(height, width)
+        origins = tile_origins(height, width, TILE, stride)
+        kept = np.array([random.random() < 0.4 for _ in origins])
+        rows = len(starts_of_records(height, TILE, stride))
+        tiling = Tiling(classes=2, tile=TILE, stride=stride, window="hann", tile_batch=tile_batch)
+        found = stitch(tf.constant(image), predict, tiling, kept=tf.constant(kept.reshape(rows, -1)))
+        wanted = {origin for origin, keep in zip(origins, kept, strict=True) if keep}
+        expected = stitched_by_hand(
+            image, positional, classes=2, stride=stride, window_name="hann", counts=wanted.__contains__
+        )
+        np.testing.assert_allclose(found, expected, atol=2e-6)
+        assert calls == math.ceil(len(wanted) / tile_batch)
+
+    holds()
 
 
-def test_the_graph_never_leaves_the_device_for_python(network, spec):
-    segmenter = TiledSegmenter(network, spec(classes=("a", "b"), scale=0.5, window="hann", overlap=0.5))
-    assert host_ops(segmenter.segment.get_concrete_function()) == set()
+@given(st.integers(1, 60), st.integers(1, 60), st.integers(9, TILE), st.sampled_from([1, 4, 16]))
+@settings(max_examples=25, deadline=None, derandomize=True)
+def test_trimmed_tiles_are_no_larger_than_the_image_needs(height, width, stride, multiple):
+    sides = [min(TILE, math.ceil(length / multiple) * multiple) for length in (height, width)]
+    shapes = set()
 
-    def numpy_network(images):
-        return tf.numpy_function(lambda pixels: pixels[..., :2], [images], tf.float32)
+    def predict(images: tf.Tensor) -> tf.Tensor:
+        shapes.add(tuple(images.shape))
+        place = tf.range(images.shape[1], dtype=tf.float32)[:, None] + tf.range(images.shape[2], dtype=tf.float32) / 32
+        return images / 255 + place[..., None]  # which shows where in its tile a pixel was
 
-    caught = TiledSegmenter(numpy_network, spec(classes=("a", "b")))  # the search does find one where there is one
-    assert host_ops(caught.segment.get_concrete_function()) == {"PyFunc"}
+    image = photograph_of(height, width)
+    tiling = Tiling(classes=3, tile=TILE, stride=stride, window="hann", tile_batch=2, trim_to=multiple)
+    found = stitch(tf.constant(image), predict, tiling).numpy()
+    assert shapes == {(2, *sides, 3)}
+    full = stitch(tf.constant(image), predict, dataclasses.replace(tiling, trim_to=None))
+    np.testing.assert_allclose(found, full, atol=2e-5)  # a map that depends on the start of its tile alone
+
+
+@pytest.mark.parametrize("overlap", [0.0, 0.3, 0.5])
+def test_every_call_begins_with_an_empty_map(spec, positional, overlap):
+    """Tiles are added to it in place, which would show in the next call if it were anything that lasts."""
+    segmenter = TiledSegmenter(positional, spec(classes=("a", "b"), overlap=overlap, window="hann"))
+    photograph = photograph_of(40, 70)
+    first = segmenter.segment(photograph).numpy()
+    assert np.array_equal(segmenter.segment(photograph), first)
+    fixed = tf.function(lambda: segmenter.segment(tf.constant(photograph)))  # where TensorFlow knows the sizes
+    for _ in range(3):
+        assert np.array_equal(fixed(), first)
+
+
+@pytest.mark.parametrize("window_name", ["hann", "gaussian"])
+@pytest.mark.parametrize("tile", [32, 64])
+def test_blended_tiles_have_no_seams(spec, window_name, tile):
+    """The network gives each pixel its distance to the border of the tile, the most that borders can do."""
+    within = np.minimum(np.arange(tile), np.arange(tile)[::-1]) / (tile / 2 - 1)  # 0 at both ends, 1 in the middle
+    distance = tf.constant(np.minimum(within[:, None], within)[..., None], tf.float32)
+    steps = {}
+    for name in ("uniform", window_name):
+        geometry = spec(tile=tile, overlap=0.5, window=name, tile_batch=3)
+        segmenter = TiledSegmenter(lambda images: tf.zeros_like(images[..., :1]) + distance, geometry)
+        for height, width in ((4 * tile, 5 * tile), (3 * tile + 5, 4 * tile - 9)):  # the last tiles on and off the grid
+            blended = segmenter.segment(photograph_of(height, width)).numpy()[..., 0]
+            borders = [
+                sorted({edge for start in starts_of_records(length, tile, tile // 2) for edge in (start, start + tile)})
+                for length in (height, width)
+            ]
+            for axis in (0, 1):
+                jumps = np.abs(np.diff(blended, axis=axis)).max(axis=1 - axis)
+                at_borders = np.isin(np.arange(1, blended.shape[axis]), borders[axis])
+                steps.setdefault(name, []).append((jumps[at_borders].max(), jumps[~at_borders].max()))
+    assert all(at_borders <= inside for at_borders, inside in steps[window_name])
+    assert any(at_borders > inside for at_borders, inside in steps["uniform"])  # so that seams would be seen
 
 
 def test_the_number_of_tiles_at_full_size_is_the_documented_one():

@@ -43,6 +43,17 @@ def test_a_block_that_raises_before_it_writes_leaves_nothing_behind(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_what_the_system_refuses_is_told_with_the_final_name(tmp_path, monkeypatch):
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=rf"No space left on device: '{tmp_path}/a\.bin'"):
+        write_bytes(tmp_path / "a.bin", b"content")
+    with pytest.raises(FileNotFoundError, match=rf"'{tmp_path}/none/a\.bin'"):
+        write_bytes(tmp_path / "none" / "a.bin", b"content")
+
+
 def test_an_older_file_is_replaced(tmp_path):
     path = tmp_path / "a.bin"
     path.write_bytes(b"a much longer content than the new one")

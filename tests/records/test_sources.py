@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from configs import InputError
-from records.sources import Case, find_cases, image_files, read_patients
+from records.sources import Case, find_cases, image_files, read_patients, read_splits
 
 ORIGINALS = "1. Original Images"
 GROUNDTRUTHS = "2. All Segmentation Groundtruths"
@@ -253,6 +253,33 @@ def test_a_list_of_patients_that_does_not_fit_is_refused(tmp_path, content, word
     with pytest.raises(InputError) as error:
         read_patients(tmp_path / "patients.csv", CASES)
     assert words in str(error.value) and "patients.csv" in str(error.value) and "\n" not in str(error.value)
+
+
+def test_splits_are_read_by_case_and_who_is_not_named_takes_no_part(tmp_path):
+    (tmp_path / "splits.csv").write_text("case,note,split\nc,own test part,train\na,,test\n")
+    assert [(case.name, case.split) for case in read_splits(tmp_path / "splits.csv", CASES)] == [
+        ("a", "test"),
+        ("c", "train"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("case,patient\na,1\n", "expected the columns case and split"),
+        ("case,split\nz,train\n", "'z' is not among the photographs"),
+        ("case,split\na,train\na,test\n", "'a' needs exactly one row"),
+        ("case,split\na,valid\n", "'a' has the split 'valid'; expected train, validation, test"),
+        ("case,split\n", "no case in it"),
+        (None, "cannot be read"),
+    ],
+)
+def test_a_list_of_splits_that_does_not_fit_is_refused(tmp_path, content, words):
+    if content is not None:
+        (tmp_path / "splits.csv").write_text(content)
+    with pytest.raises(InputError) as error:
+        read_splits(tmp_path / "splits.csv", CASES)
+    assert words in str(error.value) and "--splits=" in str(error.value) and "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(("name", "count"), [("MA", 54), ("HE", 53), ("EX", 54), ("SE", 26), ("OD", 54)])

@@ -61,7 +61,7 @@ def way(run, tmp_path_factory) -> Way:
             "--baseline",
         ),
         "predict": (model, f"--output={predictions}", "--probabilities", photographs),
-        "export": (model, f"--output={export}"),
+        "export": (model, f"--output={export}", f"--client_check={photographs / 'SYN_06.jpg'}"),
     }
     printed = {}
     for name, arguments in commands.items():

@@ -169,8 +169,38 @@ def test_eval_refuses_a_split_without_cases(fails, way, tmp_path):
     assert "holds none of its cases" in line
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "--source is required"),
+        (("--source=s", "--output=o"), "--model is required, or --predictions"),
+        (("--source=s", "--output=o", "--model=m", "--classes=HE"), "--classes: the model has its own"),
+        (("--source=s", "--output=o", "--predictions=p", "--records=r"), "--records: tiles are scored by a model"),
+        (("--source=s", "--output=o", "--predictions=/nowhere"), "--predictions=/nowhere: no such folder"),
+        (("a", "--model=m"), "unexpected argument 'a'"),
+        (("--compare", "a", "--output=o"), "--compare takes two folders"),
+        (("--compare", "/nowhere", "/nowhere", "--output=o"), "/nowhere: no scores.json there"),
+    ],
+)
+def test_eval_refuses_what_does_not_fit_together(fails, arguments, message):
+    assert message in fails("eval", *arguments)
+
+
 def test_export_refuses_to_overwrite(fails, way):
     before = {file: file.read_bytes() for file in Path(way.export).rglob("*") if file.is_file()}
     line = fails("export", f"--model={way.workdir / 'model'}", f"--output={way.export}")
     assert "there already; give another --version, or --overwrite" in line
     assert {file: file.read_bytes() for file in Path(way.export).rglob("*") if file.is_file()} == before
+
+
+def test_export_refuses_a_photograph_that_is_none_before_it_writes(fails, way, tmp_path):
+    (tmp_path / "eye.jpg").write_text("no image")
+    arguments = (f"--model={way.workdir / 'model'}", f"--output={tmp_path / 'out'}")
+    line = fails("export", *arguments, f"--client_check={tmp_path / 'eye.jpg'}")
+    assert "eye.jpg: not an image that can be read" in line
+    assert "eye.png: cannot be read" in fails("export", *arguments, f"--client_check={tmp_path / 'eye.png'}")
+
+
+def test_export_refuses_a_precision_that_there_is_not(fails, way, tmp_path):
+    line = fails("export", f"--model={way.workdir / 'model'}", f"--output={tmp_path / 'out'}", "--precision=float16")
+    assert "flag --precision=float16" in line

@@ -46,7 +46,11 @@ def test_train_measures_the_step_the_loop_around_it_and_the_normalisation(run, t
             ("input", "--source=/somewhere", "--records=/there"),
             "benchmark input takes --records or --source; received --source and --records.",
         ),
-        (("trian",), "name one benchmark of shard, input, train; received 'trian'."),
+        (
+            ("inference", "--records=/there"),
+            "benchmark inference takes --source and --model or --model or --source or no folder; received --records.",
+        ),
+        (("trian",), "name one benchmark of shard, input, train, inference; received 'trian'."),
     ],
 )
 def test_a_wrong_command_is_answered_in_a_line(run, arguments, expected):

@@ -2,9 +2,11 @@
 
 import csv
 import json
+import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -74,10 +76,36 @@ def test_eval_wrote_scores_of_every_photograph_and_of_tiles(way):
     scores = json.loads((way.workdir / "scores.json").read_text())
     assert scores["photographs"] == 2
     assert 0 <= scores["scores"]["frame"]["HE"]["aupr"] <= 1
+    low, high = scores["intervals"]["frame"]["HE"]["aupr"]
+    assert low <= scores["scores"]["frame"]["HE"]["aupr"] <= high
+    assert (scores["threshold_source"], scores["threshold_seen"]) == ("validation", False)
     photographs = rows(way.workdir / "photographs.csv")
     assert {row["case"] for row in photographs} == set(read_index(way.records).splits["test"].cases)
+    assert len([row for row in rows(way.workdir / "lesions.csv") if row["kind"] == "lesion"]) == sum(
+        int(row["lesions"]) for row in photographs if row["region"] == "frame"
+    )
     assert {row["name"] for row in rows(way.workdir / "evaluation.csv")} == {"bce_dice", "dice_coef"}
     assert "colour threshold" in way.printed["eval"]
+    assert "<h1>Evaluation on 2 test photographs</h1>" in (way.workdir / "report.html").read_text()
+    assert re.search(r"segmenting [\d.]+ s, scoring [\d.]+ s \(\d+ %\)", way.printed["eval"])
+
+
+def test_eval_scores_the_maps_of_predict_as_it_scores_the_model_and_compares_the_two(way, run, tmp_path):
+    (threshold,) = json.loads((way.workdir / "model" / "segmenter.json").read_text())["thresholds"]
+    maps = (f"--predictions={way.predictions}", f"--source={way.source}", "--split=test")
+    done = run("eval", *maps, f"--threshold=HE={threshold}", f"--output={tmp_path / 'maps'}")
+    assert done.returncode == 0, done.stderr
+    assert "The thresholds are those given" in done.stdout
+    ours, theirs = (json.loads((folder / "scores.json").read_text()) for folder in (way.workdir, tmp_path / "maps"))
+    for key in ("aupr", "dice", "roc_auc"):  # their files hold float16
+        one, other = (content["scores"]["field_of_view"]["HE"][key] for content in (ours, theirs))
+        assert one == pytest.approx(other, abs=5e-3)
+    compared = run("eval", "--compare", way.workdir, tmp_path / "maps", f"--output={tmp_path / 'both'}")
+    assert compared.returncode == 0, compared.stderr
+    content = json.loads((tmp_path / "both" / "compare.json").read_text())
+    assert content["photographs"] == 2
+    assert content["pooled"]["frame"]["HE"]["aupr"]["difference"] == pytest.approx(0, abs=5e-3)
+    assert len(rows(tmp_path / "both" / "compare.csv")) > 0
 
 
 def test_predict_wrote_mask_overlay_map_and_rows_of_every_photograph(way):
@@ -98,15 +126,36 @@ def test_predict_wrote_mask_overlay_map_and_rows_of_every_photograph(way):
         assert np.array_equal((mask > 0)[~near], (kept["probabilities"][..., 0] >= threshold)[~near])
 
 
+CLIENT = """
+import sys
+from pathlib import Path
+import numpy as np
+import tensorflow as tf
+
+export, photographs, probabilities = map(Path, sys.argv[1:])
+model = tf.saved_model.load(str(export))
+files = sorted(photographs.glob("*.jpg"))
+for file in files:
+    served = model.signatures["serving_default"](tf.constant(file.read_bytes()))["probabilities"].numpy()
+    predicted = np.load(probabilities / f"{file.stem}.npz")["probabilities"]
+    np.testing.assert_allclose(served, predicted, rtol=0, atol=2.0**-11)  # float16 just below 1
+print(len(files), "maps agree")
+"""
+
+
 def test_the_export_gives_predicts_maps_in_a_process_that_knows_only_tensorflow(way):
     photographs = way.source / "A. Segmentation" / "1. Original Images" / "b. Testing Set"
-    words = [sys.executable, "-I", ROOT / "scripts" / "compare_export.py", way.export / "1", photographs]
-    done = subprocess.run(
-        [*words, way.predictions / "probabilities"], cwd="/", capture_output=True, text=True, check=False
-    )
+    words = [sys.executable, "-I", "-c", CLIENT, way.export / "1", photographs, way.predictions / "probabilities"]
+    done = subprocess.run(words, cwd="/", capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "2 maps agree" in done.stdout
-    assert (way.export / "1" / "segmenter.json").is_file()
+    assert done.stdout == "2 maps agree\n"
+
+
+def test_export_said_what_a_client_gets(way):
+    lines = [line for line in way.printed["export"].splitlines() if line.startswith("client: ")]
+    assert "SYN_06.jpg → serving_default → probabilities [712, 1072, 1]; loading" in lines[0]
+    assert lines[1].startswith("client: HE: ")
+    assert "the same map as predict's: largest difference" in lines[2]
 
 
 def test_a_run_can_be_repeated_from_its_own_config_json(way, run, tmp_path):
@@ -134,6 +183,42 @@ def test_predict_names_bad_photographs_and_does_the_others(way, run, tmp_path):
     assert "Traceback" not in done.stderr
 
 
+def test_a_stopped_predict_goes_on_with_what_is_left(way, run, tmp_path):
+    originals = sorted(way.source.glob("A*/1*/b*/*.jpg"))
+    copies = tmp_path / "copies"
+    copies.mkdir()
+    for number in range(4):
+        shutil.copy(originals[0], copies / f"copy{number}.jpg")
+    model, source, out = f"--model={way.workdir / 'model'}", f"--source={way.source}", tmp_path / "out"
+    words = [model, source, f"--output={out}", str(copies), str(originals[0].parent)]
+    command = [sys.executable, "-m", "scripts.predict", *words]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    while not list(out.glob("geojson/copy*")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.terminate()
+    printed, _ = process.communicate(timeout=300)
+    assert process.returncode == 143
+    finished = list(out.glob("geojson/*.geojson"))
+    assert f"stopped by SIGTERM; the same command goes on with the {6 - len(finished)} photographs left" in printed
+    assert {row["case"] for row in rows(out / "predictions.csv")} == {file.stem for file in finished}
+    assert not list(out.rglob(".tmp*"))
+
+    done = run("predict", *words)
+    assert done.returncode == 0, done.stderr
+    assert f"6 photographs, {len(finished)} of them finished before, 2 to be shown beside their truth" in done.stdout
+    assert "times the sum of their segment times" in done.stdout
+    first, second, *copied = rows(out / "predictions.csv")
+    assert [first, second] == rows(way.predictions / "predictions.csv")
+    for row in copied:
+        assert {**row, "case": originals[0].stem, "file": str(originals[0])} == first
+    height, width = cv2.imread(str(originals[0])).shape[:2]
+    assert cv2.imread(str(out / "overlays" / "copy0.jpg")).shape[:2] == (height, width)
+    beside = cv2.imread(str(out / "overlays" / originals[0].name)).shape[:2]
+    assert beside[0] > height
+    assert 2 * width <= beside[1] <= 2 * width + 10
+
+
 def test_eval_names_bad_photographs_and_scores_the_others(way, run, tmp_path):
     source = Path(shutil.copytree(way.source, tmp_path / "source"))
     short, good = sorted(source.glob("A*/1*/b*/*.jpg"))
@@ -148,6 +233,31 @@ def test_eval_names_bad_photographs_and_scores_the_others(way, run, tmp_path):
     assert done.returncode == 1
     assert f"left out: {short}: damaged or cut short" in done.stderr
     assert {row["case"] for row in rows(tmp_path / "out" / "photographs.csv")} == {good.stem}
+    assert json.loads((tmp_path / "out" / "scores.json").read_text())["left_out"][0]["case"] == short.stem
+
+
+def test_eval_names_photographs_without_a_mask_or_a_map_and_scores_the_others(run, tmp_path):
+    for folder in ("images", "masks", "maps"):
+        (tmp_path / folder).mkdir()
+    for name in "abcd":
+        cv2.imwrite(str(tmp_path / "images" / f"{name}.png"), np.full((60, 80, 3), 120, np.uint8))
+        cv2.imwrite(str(tmp_path / "masks" / f"{name}.png"), np.eye(60, 80, dtype=np.uint8) * 255)
+        cv2.imwrite(str(tmp_path / "maps" / f"{name}_HE.png"), np.eye(60, 80 - (name == "c"), dtype=np.uint8) * 255)
+    (tmp_path / "masks" / "a.png").unlink()
+    (tmp_path / "maps" / "b_HE.png").unlink()
+    arguments = (f"--predictions={tmp_path / 'maps'}", f"--source={tmp_path}", "--split=all")
+    done = run("eval", *arguments, f"--output={tmp_path / 'out'}")
+    assert done.returncode == 1
+    for line in ("a.png: no mask of class HE", "case b: no map of class HE", "c_HE.png: 79x60 pixels, but"):
+        assert line in done.stderr
+    assert {row["case"] for row in rows(tmp_path / "out" / "photographs.csv")} == {"d"}
+    assert "masks, not maps" in done.stdout
+    assert "one photograph: no intervals" in done.stdout
+    (tmp_path / "masks" / "d.png").unlink()
+    done = run("eval", *arguments, f"--output={tmp_path / 'none'}")
+    assert done.returncode == 2
+    assert "none of the 4 photographs could be scored" in done.stderr
+    assert not list((tmp_path / "none").iterdir())
 
 
 def test_shard_names_bad_cases_and_does_the_others(way, run, tmp_path):

@@ -1,0 +1,74 @@
+"""From a photograph's size to the scale at which it is cut, as `records.shrink_photograph` does with OpenCV, and back.
+
+Shrinking has two forms with the same result. `tf.image.resize(AREA)` is the fastest on a CPU but has no kernel for a
+GPU; there, differences of running sums are taken, which are exact in float64.
+"""
+
+import tensorflow as tf
+
+STRIP = 256  # rows of the result that are computed at once, so that the sums of few rows are in memory
+
+
+def shrink(photograph: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+    """Shrinks uint8 `[H, W, 3]` to uint8 `[h, w, 3]`; `size` is (h, w), int32."""
+    if tf.config.list_logical_devices("GPU"):
+        return shrink_by_sums(photograph, size)
+    return _rounded(tf.image.resize(photograph, size, tf.image.ResizeMethod.AREA))
+
+
+def shrink_by_sums(photograph: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+    """Does what `shrink` does, with ops that have kernels for CPU and GPU."""
+    full_size, height = tf.shape(photograph)[:2], size[0]
+    strip = tf.minimum(STRIP, height)
+    columns, column_parts = _edges(tf.range(size[1] + 1), full_size[1], size[1])
+    area = tf.reduce_prod(tf.cast(full_size, tf.float64) / tf.cast(size, tf.float64))  # pixels in one of the result
+
+    def compute_strip(first: tf.Tensor, shrunk: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        wanted = tf.minimum(first, height - strip) + tf.range(strip + 1)  # the last strip is flush with the end
+        rows, row_parts = _edges(wanted, full_size[0], height)
+        pixels = tf.cast(photograph[rows[0] : rows[-1] + 1], tf.float64)
+        sums = _sums_up_to(rows - rows[0], row_parts[:, None, None], pixels, axis=0)
+        sums = _sums_up_to(columns, column_parts[:, None], sums[1:] - sums[:-1], axis=1)
+        averages = (sums[:, 1:] - sums[:, :-1]) / area
+        return first + strip, tf.raw_ops.InplaceUpdate(x=shrunk, i=wanted[:-1], v=_rounded(averages))
+
+    nothing = tf.raw_ops.Empty(shape=[height, size[1], 3], dtype=tf.uint8)
+    _, shrunk = tf.while_loop(
+        lambda first, _: first < height,
+        compute_strip,
+        (tf.constant(0), nothing),
+        shape_invariants=(tf.TensorShape([]), tf.TensorShape([None, None, 3])),
+        parallel_iterations=1,
+    )
+    return shrunk
+
+
+def enlarge(maps: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+    """Enlarges float32 `[h, w, C]` to `[H, W, C]` bilinearly, half-pixel centres; `size` is (H, W), int32.
+
+    `tf.image.resize` gives the same numbers at once, but takes twice as long: one axis after the other, its second pass
+    sees each row as a single pixel of W * C channels, which it interpolates together.
+    """
+    height, classes = tf.shape(maps)[0], tf.shape(maps)[2]
+    wide = tf.image.resize(maps, [height, size[1]])  # [h, W, C]
+    rows = tf.image.resize(tf.reshape(wide, [1, height, 1, size[1] * classes]), [size[0], 1])
+    return tf.reshape(rows, [size[0], size[1], classes])
+
+
+def _edges(pixels: tf.Tensor, full: tf.Tensor, shrunk: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns where pixels of the shrunk axis begin in the full one: whole pixels int64, and the part of the next."""
+    scaled = tf.cast(pixels, tf.int64) * tf.cast(full, tf.int64)
+    shrunk = tf.cast(shrunk, tf.int64)
+    return scaled // shrunk, tf.cast(scaled % shrunk, tf.float64) / tf.cast(shrunk, tf.float64)
+
+
+def _sums_up_to(edges: tf.Tensor, parts: tf.Tensor, values: tf.Tensor, *, axis: int) -> tf.Tensor:
+    """Sums `[n, m, 3]` along an axis from its start to each edge, of which a part of a value is the last."""
+    values = tf.pad(values, [[0, int(along == axis)] for along in range(3)])  # the last edge may be the end
+    whole = tf.gather(tf.cumsum(values, axis, exclusive=True), edges, axis=axis)
+    return whole + parts * tf.gather(values, edges, axis=axis)
+
+
+def _rounded(averages: tf.Tensor) -> tf.Tensor:
+    """Rounds to levels, uint8; halves up, as OpenCV mostly does (`tf.round` is to even)."""
+    return tf.cast(averages + 0.5, tf.uint8)

@@ -1,0 +1,83 @@
+"""Commands that another command runs, one after the other; a signal that ends it ends them in their own good way."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+
+SECONDS_BETWEEN_LOOKS = 0.2  # for signals to pass on
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+class StoppedError(Exception):
+    """A child ended because someone asked for it; `code` is that with which to exit."""
+
+    def __init__(self, code: int):
+        super().__init__(code)
+        self.code = code
+
+
+class Children:
+    """Runs `python -m scripts.NAME` as child processes, and passes SIGTERM, Ctrl-C and the end of the terminal on.
+
+    Each child is a process group of its own, so that Ctrl-C, which a terminal sends to the whole group, comes once:
+    a training saves at the first one and gives up at the second.
+    """
+
+    def __init__(self) -> None:
+        self._asked: list[int] = []
+        self._first: int | None = None
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """Listens for signals while the block runs; one that is ignored, as under nohup, stays so."""
+        heard = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+        before = {number: signal.signal(number, self._note) for number in heard}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def run(
+        self, name: str, arguments: Sequence[object], *, environment: Mapping[str, str], keeps_open: Sequence[int] = ()
+    ) -> int:
+        """Runs a command to its end.
+
+        Args:
+          name: of the command, such as "train".
+          arguments: its flags.
+          environment: what is added to this process' own.
+          keeps_open: file descriptors that the child inherits, such as that of a lock, which holds as long as it lives.
+
+        Returns:
+          Its exit code, 128 and the signal's number if one ended it.
+
+        Raises:
+          StoppedError: a signal has asked for the end, of this process or of the child; nothing is started after it.
+        """
+        if self._first is not None:
+            raise StoppedError(128 + self._first)
+        child = subprocess.Popen(  # noqa: S603
+            [sys.executable, "-m", f"scripts.{name}", *map(str, arguments)],
+            env={**os.environ, **environment},
+            pass_fds=tuple(keeps_open),
+            process_group=0,
+        )
+        while True:
+            while self._asked:
+                child.send_signal(self._asked.pop(0))
+            try:
+                code = child.wait(SECONDS_BETWEEN_LOOKS)
+            except subprocess.TimeoutExpired:
+                continue
+            code = 128 - code if code < 0 else code
+            if code in [128 + number for number in SIGNALS]:
+                raise StoppedError(code)
+            return code
+
+    def _note(self, number: int, frame: object) -> None:
+        self._first = self._first or number
+        self._asked.append(number)

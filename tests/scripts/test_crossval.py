@@ -1,0 +1,118 @@
+"""The crossval command: one real fold that is ended and goes on, and what is refused before any work."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CONFIG = (
+    "--config=configs/demo.py",
+    "--config.data.tile=64",
+    "--config.data.stride=64",
+    "--config.model.unet.levels=2",
+    "--config.model.unet.width=8",
+    "--config.train.batch_size=2",
+    "--config.train.steps_per_epoch=50",
+    "--config.train.epochs=6",
+    "--config.train.max_minutes=10",
+    "--config.train.previews=0",
+)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory) -> Path:
+    """Writes six training photographs and a test photograph, paired with masks of a lesion each."""
+    folder = tmp_path_factory.mktemp("crossval") / "source"
+    for part, names in {"train": "abcdef", "test": "t"}.items():
+        for kind in ("images", "masks"):
+            (folder / part / kind).mkdir(parents=True)
+        for number, name in enumerate(names):
+            mask = np.zeros((96, 80), np.uint8)
+            cv2.circle(mask, (20 + 7 * number, 40), 6 + number, 255, -1)
+            light = np.random.default_rng(ord(name)).normal(150 - 70 * (mask > 0), 5)
+            cv2.imwrite(str(folder / part / "images" / f"{name}.png"), np.dstack([light] * 3).astype(np.uint8))
+            cv2.imwrite(str(folder / part / "masks" / f"{name}.png"), mask)
+    return folder
+
+
+def test_a_fold_that_is_ended_goes_on_is_scored_out_of_fold_and_then_skipped(run, source, tmp_path):
+    workdir = tmp_path / "workdir"
+    arguments = [*CONFIG, f"--source={source}", f"--workdir={workdir}", "--folds=2", "--only=1"]
+    words = [sys.executable, "-m", "scripts.crossval", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(words, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as first:
+        before = []
+        for line in first.stdout:
+            before.append(line)
+            if line.startswith("epoch 1/"):
+                first.send_signal(signal.SIGTERM)
+        assert first.wait(60) == 143, "".join(before)
+    assert "stopped; the same command goes on from there." in before[-1]
+    assert any("up to 10 minutes a fold, 10 minutes for 1 of them" in line for line in before)
+    assert not (workdir / "crossval.json").exists()
+
+    second = run("crossval", *arguments)
+    assert second.returncode == 0, second.stdout + second.stderr
+    assert "goes on after epoch" in second.stdout
+    assert "out of fold, from 1 of 2 folds, 3 of 6 photographs" in second.stdout
+    content = json.loads((workdir / "crossval.json").read_text())
+    with open(workdir / "folds.csv", newline="") as file:
+        held_out = {row["case"] for row in csv.DictReader(file) if row["fold"] == "1"}
+    spec = json.loads((workdir / "fold_1" / "run" / "model" / "segmenter.json").read_text())
+    assert set(spec["splits"]["test"]) == held_out
+    assert held_out.isdisjoint(spec["splits"]["train"] + spec["splits"]["validation"])
+    assert set().union(*spec["splits"].values()) == set("abcdef")  # t, of the source's test part, is nowhere
+    with open(workdir / "photographs.csv", newline="") as file:
+        assert {row["case"] for row in csv.DictReader(file)} == held_out
+    assert content["by_fold"][0]["threshold_source"] == "validation"
+    assert sum(file.stat().st_size for file in (workdir / "fold_1" / "result").rglob("*")) < 1e6
+
+    third = run("crossval", f"--workdir={workdir}")
+    assert third.returncode == 0 and "from 1 of 2 folds" in third.stdout
+    assert json.loads((workdir / "crossval.json").read_text()) == content
+    fourth = run("crossval", *arguments)
+    assert fourth.returncode == 0 and "fold 1: finished already." in fourth.stdout
+
+    for changed, message in (
+        ("--config.data.seed=1", "was begun with another config: data.seed was 0 and is 1"),
+        ("--folds=3", "does not belong together with this command; what differs: --folds was 3 and is 2"),
+    ):
+        other = run("crossval", *arguments, changed)
+        assert other.returncode == 2 and message in other.stderr and "Traceback" not in other.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--folds=1",), "--folds=1"),
+        (("--folds=7",), "folds must be 2 to the number of cases or patients (6); received 7"),
+        (("--only=0,5",), "--only must be numbers of folds, 0 to 4, with commas between; received 0,5"),
+    ],
+)
+def test_a_wrong_command_line_is_refused_before_any_work(run, source, tmp_path, arguments, message):
+    done = run("crossval", *CONFIG, f"--source={source}", f"--workdir={tmp_path / 'workdir'}", *arguments)
+    assert done.returncode == 2, done.stdout + done.stderr
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1 and message in errors[0]
+    assert not (tmp_path / "workdir").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "no finished fold there"),
+        (CONFIG, "--source is required"),
+    ],
+)
+def test_a_workdir_alone_needs_finished_folds(run, tmp_path, arguments, message):
+    done = run("crossval", f"--workdir={tmp_path / 'workdir'}", *arguments)
+    assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "workdir").exists()
