@@ -64,8 +64,11 @@ def main(arguments: list[str]) -> int:
     written = 0
     try:
         with stop.listening():
-            for _ in tqdm(work.run(todo), desc="photographs", total=len(todo), disable=None):
-                written += 1
+            with tqdm(desc="photographs", total=len(todo), disable=None) as bar:
+                for _ in work.run(todo):
+                    written += 1
+                    bar.update(written + len(work.failures) - bar.n)
+                bar.update(written + len(work.failures) - bar.n)
             for line in work.failures:
                 print(f"left out: {line}", file=sys.stderr)
             in_all = folder.write_tables()
