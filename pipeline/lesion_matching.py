@@ -11,10 +11,9 @@ that rule would say is in the tables too (`overlap > 0`), and in `sensitivity_on
 
 The score of a finding is the highest probability in it. The free-response curve (`froc`) goes over scores, as is usual
 for candidates: a finding is taken or left as a whole. Its last point is the operating point, and it says nothing of
-lower thresholds. To cut the map anew at each threshold would cost a labelling of the whole photograph a threshold,
-and says something else: findings part into pieces as the threshold rises. On eleven photographs of IDRiD, by a network
-whose probabilities end at 0.54, 17 false positives a photograph at 0.5 became 83 at 0.53, where here they only become
-fewer.
+lower thresholds. To cut the map anew at each threshold would cost a labelling of the whole photograph each time, and
+says something else: findings part into pieces as the threshold rises. On eleven photographs of IDRiD, by a network
+whose probabilities end at 0.54, 17 false positives a photograph at 0.5 became 83 at 0.53; here they only become fewer.
 """
 
 import itertools

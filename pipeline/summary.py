@@ -14,7 +14,7 @@ tables), never NaN.
 | `threshold_seen` | true where these photographs are the ones that the threshold was chosen on |
 | `binary` | classes whose maps hold but 0 and 1: their curves have a single point |
 | `versions`, `fingerprints` | `{package: version}`; `{"config", "records"}` of the model, or null |
-| `seconds` | `{"segmenting", "scoring", "total"}` |
+| `seconds` | `{"segmenting", "scoring"}`, the latter beside the former |
 | `bootstrap` | `{"resamples", "seed", "level"}`; null with one photograph, then all intervals are null |
 | `scores` | `scores[region][class][score]`: pooled over photographs |
 | `intervals` | `intervals[region][class][score]`: `[low, high]` or null |

@@ -124,6 +124,8 @@ def prepare(
         config, other records, or with sources where this has none.
     """
     train = config.train
+    if train.deterministic:
+        _run_deterministically()  # before anything makes TensorFlow start
     backend = choose_backend()
     sets = open_records(records, config)
     tiles = count_tiles(sets)
@@ -137,8 +139,6 @@ def prepare(
     monitor = _choose_monitor(config, tiles=tiles["validation"] > 0, photographs=bool(cases))
     previewed = _choose_previewed(config, sets, tiles_alone=not cases)
     start = None if overwrite else _earlier_start(workdir, config, sets, monitor)
-    if train.deterministic:
-        tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(train.seed)
     with devices.strategy.scope(), precision_policy(train.precision):
         network = build_network(config.model, len(config.data.classes))
@@ -278,6 +278,19 @@ def _train(run: TrainingRun, segmenter: PhotographSegmenter, verbose: int) -> No
             stream = run.batches(epoch * run.steps * train.batch_size) if step else run.training
             fit_epochs(stream, epoch, train.epochs, run.steps)
     best.load()
+
+
+def _run_deterministically() -> None:
+    """Gives each op the same inputs in the same order, on this machine.
+
+    TensorFlow's determinism of ops does not reach `AddN`, which begins its sum with whichever input's buffer is free
+    already: gradients of three parts or more then differ in their last bits with the order in which ops end (seen with
+    TensorFlow 2.21). With one thread for ops, which still has all cores within an op, they end in one order.
+    """
+    tf.config.experimental.enable_op_determinism()
+    # TensorFlow may have started in this process already, and keeps what it began with.
+    with contextlib.suppress(RuntimeError):
+        tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
 def _make_metrics(run: TrainingRun) -> None:

@@ -359,3 +359,45 @@ def test_without_a_monitored_quantity_the_last_weights_are_the_best(network, tmp
     assert best.epoch == 3
     best.load()
     assert all(np.all(weight == 2) for weight in model.get_weights())
+
+
+# Gradients of one batch, time after time, in a process in which nothing but `prepare` made TensorFlow start.
+GRADIENTS = """
+import sys
+from pathlib import Path
+import tensorflow as tf
+from configs.loading import load_config
+from pipeline.training import prepare
+
+config = load_config(sys.argv[1])
+run = prepare(config, [Path(sys.argv[2])], Path(sys.argv[3]))
+images, masks = next(iter(run.training))
+images, masks = (tf.image.resize(one, [256, 256]) for one in (images, masks))
+
+@tf.function(jit_compile=False)
+def step():
+    with tf.GradientTape() as tape:
+        loss = run.model.compute_loss(images, masks, run.model(images, training=True))
+    return loss, tape.gradient(loss, run.model.trainable_variables)
+
+print(len({b"".join(one.numpy().tobytes() for one in tf.nest.flatten(step())) for _ in range(20)}))
+print(tf.config.threading.get_inter_op_parallelism_threads())
+"""
+
+
+def test_deterministic_means_the_same_bits_however_ops_are_scheduled(config, records_set, tmp_path):
+    config = dataclasses.replace(
+        config,
+        model=ModelConfig(unet=UNetConfig(width=8, levels=3)),
+        train=dataclasses.replace(config.train, deterministic=True),
+    )
+    (tmp_path / "config.json").write_text(config.to_json())
+    done = subprocess.run(
+        [sys.executable, "-c", GRADIENTS, tmp_path / "config.json", records_set.folder, tmp_path / "run"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert done.stdout.split() == ["1", "1"], done.stderr[-2000:]
