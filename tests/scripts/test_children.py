@@ -26,9 +26,11 @@ for _ in range(200):
         print("heard", *heard, flush=True)
         sys.exit(128 + heard[0])
 """
+# Ctrl-C is ignored by what a shell runs in the background, these tests too; the parent is to hear it.
 PARENT = """
-import sys
+import signal, sys
 from scripts.children import Children, StoppedError
+signal.signal(signal.SIGINT, signal.default_int_handler)
 children = Children()
 try:
     with open("lock", "w") as lock, children.listening():
