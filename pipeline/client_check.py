@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-import cv2
 import keras
 import numpy as np
 import tensorflow as tf
@@ -15,7 +14,7 @@ from configs import DataConfig
 from models import precision_of
 from pipeline.golden import TOLERANCES
 from pipeline.segmenter import TiledSegmenter
-from records import read_photograph
+from records import lesions, read_photograph
 from records.decoding import ORIENTATION, opened
 
 ROUNDING = 1e-5  # by which two graphs of one network in one precision may differ on one machine
@@ -84,10 +83,9 @@ def _timed(run: Callable[[], Result]) -> tuple[Result, float]:
 
 def _describe(probabilities: np.ndarray, threshold: float) -> str:
     above = probabilities >= threshold
-    lesions = cv2.connectedComponents(above.astype(np.uint8), connectivity=8)[0] - 1
     return (
-        f"{lesions} lesions, {np.count_nonzero(above)} pixels at or above {threshold:g}, maximum "
-        f"{probabilities.max():.4f}"
+        f"{sum(1 for _ in lesions(above))} lesions, {np.count_nonzero(above)} pixels at or above {threshold:g}, "
+        f"maximum {probabilities.max():.4f}"
     )
 
 

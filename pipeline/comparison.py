@@ -7,7 +7,6 @@ what is drawn for the intervals are photographs, the same for both.
 import csv
 import io
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +17,17 @@ from pipeline import bootstrap
 from pipeline.counting import REGIONS, pool
 from pipeline.results import Result
 from pipeline.scores import SCORES, score
+from pipeline.summary import ValuesByCase, values_by_case
 from records import write_text
 
 LESS_IS_BETTER = ("ece",)
 NAMED = 3  # photographs that an error names
 
-Values = Mapping[tuple[str, str, str], Mapping[str, float]]  # by region, class and score: by case
 
-
-def compare(one: Result, other: Result) -> dict[str, Any]:
+def write_comparison(folder: Path, one: Result, other: Result) -> dict[str, Any]:
     """Compares two results; differences are those of the other less the first.
+
+    Writes `compare.csv`, a row a photograph, class, region and score, and `compare.json`.
 
     Returns:
       The content of `compare.json`: `folders`, `photographs`, `classes`, `thresholds` (of both); `pooled[region]
@@ -39,21 +39,15 @@ def compare(one: Result, other: Result) -> dict[str, Any]:
       InputError: results of other classes, bins, splits or photographs.
     """
     _check_alike(one, other)
-    values = [values_by_case(result) for result in (one, other)]
-    return {
+    first, second = values_by_case(one), values_by_case(other)
+    content = {
         "folders": [str(result.folders[0]) for result in (one, other)],
         "photographs": len(one.cases),
         "classes": list(one.classes),
         "thresholds": [result.about.get("thresholds") for result in (one, other)],
         "pooled": _pooled(one, other),
-        "per_photograph": _per_photograph(one, values[0], values[1]),
+        "per_photograph": _per_photograph(one, first, second),
     }
-
-
-def write_comparison(folder: Path, one: Result, other: Result) -> dict[str, Any]:
-    """Writes `compare.csv`, a row a photograph, class, region and score, and `compare.json`; returns its content."""
-    content = compare(one, other)
-    first, second = values_by_case(one), values_by_case(other)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["case", "class", "region", "score", "one", "other", "difference"])
@@ -65,21 +59,6 @@ def write_comparison(folder: Path, one: Result, other: Result) -> dict[str, Any]
     write_text(folder / "compare.csv", text.getvalue())
     write_text(folder / "compare.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
     return content
-
-
-def values_by_case(result: Result) -> Values:
-    """Returns every score of every photograph that has it: `values[region, class, score][case]`."""
-    values: dict[tuple[str, str, str], dict[str, float]] = {
-        (region, name, key): {} for region in REGIONS for name in result.classes for key in SCORES
-    }
-    for photograph in result.photographs():
-        for region in REGIONS:
-            for name in result.classes:
-                found = score(photograph.counts[region][name])
-                for key in SCORES:
-                    if (value := found[key]) is not None:
-                        values[region, name, key][photograph.case] = value
-    return values
 
 
 def _check_alike(one: Result, other: Result) -> None:
@@ -132,7 +111,7 @@ def _pooled(one: Result, other: Result) -> dict[str, Any]:
     return answer
 
 
-def _per_photograph(result: Result, first: Values, second: Values) -> dict[str, Any]:
+def _per_photograph(result: Result, first: ValuesByCase, second: ValuesByCase) -> dict[str, Any]:
     answer: dict[str, Any] = {region: {name: {} for name in result.classes} for region in REGIONS}
     for (region, name, key), values in first.items():
         others = second[region, name, key]

@@ -36,8 +36,7 @@ from pipeline.counting import REGIONS, pool
 from pipeline.results import COUNTS, Result, read_result
 from pipeline.scores import SCORES, score
 from pipeline.summary import summarize, write_tables
-from records import write_text
-from records.files import sha256_of
+from records import sha256_of, write_text
 
 SCHEMA_VERSION = 1
 FOLD, POOLED = "fold.json", "crossval.json"

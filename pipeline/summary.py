@@ -64,6 +64,7 @@ from records import write_text
 LESION_COLUMNS = ("lesions", "lesions_found", "findings", "false_findings")
 
 ByRegion = dict[str, dict[str, Any]]
+ValuesByCase = Mapping[tuple[str, str, str], Mapping[str, float]]  # by region, class and score: by case
 
 
 def write_summary(folder: Path, result: Result, about: Mapping[str, Any]) -> dict[str, Any]:
@@ -110,6 +111,21 @@ def summarize(result: Result) -> dict[str, Any]:
     }
 
 
+def values_by_case(result: Result) -> ValuesByCase:
+    """Returns every score of every photograph that has it: `values[region, class, score][case]`."""
+    values: dict[tuple[str, str, str], dict[str, float]] = {
+        (region, name, key): {} for region in REGIONS for name in result.classes for key in SCORES
+    }
+    for photograph in result.photographs():
+        for region in REGIONS:
+            for name in result.classes:
+                found = score(photograph.counts[region][name])
+                for key in SCORES:
+                    if (value := found[key]) is not None:
+                        values[region, name, key][photograph.case] = value
+    return values
+
+
 def _is_binary(counts: Counts) -> bool:
     """Says whether all probabilities lie in the lowest and the highest bin, as those of a mask do."""
     return not (counts.lesion[1:-1].any() or counts.other[1:-1].any())
@@ -145,21 +161,13 @@ def _mean_of_known(values: np.ndarray) -> np.ndarray:
 
 
 def _per_photograph(result: Result) -> ByRegion:
-    values: dict[tuple[str, str, str], list[float]] = {
-        (region, name, key): [] for region in REGIONS for name in result.classes for key in SCORES
-    }
-    for photograph in result.photographs():
-        for region in REGIONS:
-            for name in result.classes:
-                for key, value in score(photograph.counts[region][name]).items():
-                    if key in SCORES and value is not None:
-                        values[region, name, key].append(value)
+    values = values_by_case(result)
     return {
         region: {
             name: {
                 key: {
                     "photographs": len(values[region, name, key]),
-                    **bootstrap.mean_and_median(np.array(values[region, name, key])),
+                    **bootstrap.mean_and_median(np.array(list(values[region, name, key].values()))),
                 }
                 for key in SCORES
             }

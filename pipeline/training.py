@@ -2,9 +2,7 @@
 
 import contextlib
 import dataclasses
-import hashlib
 import json
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,8 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from configs import Config, InputError, loading
-from configs.schema import differing_fields
+from configs import Config, InputError
 from models import (
     Network,
     TrainingModel,
@@ -26,7 +23,7 @@ from models import (
 from pipeline.backend import Backend, choose_backend
 from pipeline.board import Board
 from pipeline.callbacks import EpochLine, HistoryFiles, PaddedValidationLoss
-from pipeline.checkpoints import BestWeights, Checkpoint, Checkpoints, assign, load_checkpoint, monitor_mode
+from pipeline.checkpoints import BestWeights, Checkpoint, Checkpoints, assign, monitor_mode
 from pipeline.distribution import Devices
 from pipeline.environment import environment
 from pipeline.evaluation import read_marked
@@ -46,6 +43,7 @@ from pipeline.segmenter import SegmenterSpec, check_tile, save_model
 from pipeline.stepping import build_optimizer, seed_generators
 from pipeline.stopping import StopOnDivergence, StopRequest
 from pipeline.validation import PhotographSegmenter, PhotographValidation, validation_cases
+from pipeline.workdir import clear, earlier_start, records_digest
 from records import SPLITS, Case, make_folder, sweep_temporaries, write_text
 
 
@@ -138,7 +136,7 @@ def prepare(
     devices = backend.choose_devices(train)
     monitor = _choose_monitor(config, tiles=tiles["validation"] > 0, photographs=bool(cases))
     previewed = _choose_previewed(config, sets, tiles_alone=not cases)
-    start = None if overwrite else _earlier_start(workdir, config, sets, monitor)
+    start = None if overwrite else earlier_start(workdir, config, sets, monitor)
     keras.utils.set_random_seed(train.seed)
     with devices.strategy.scope(), precision_policy(train.precision):
         network = build_network(config.model, len(config.data.classes))
@@ -199,7 +197,7 @@ def fit(run: TrainingRun, *, verbose: int) -> Path:
     """
     config, workdir = run.config, run.workdir
     if run.start is None:
-        _clear(workdir)
+        clear(workdir)
     for name in ("checkpoints", "tensorboard", "previews"):
         make_folder(workdir / name, flag="--workdir")
     for folder in (workdir, workdir / "checkpoints", workdir / "model"):
@@ -309,43 +307,6 @@ def all_variables(model: TrainingModel) -> dict[str, list]:
         "seeds": [generator.state for generator in seed_generators(model)],
         "metrics": model.metrics_variables,
     }
-
-
-def records_digest(sets: Sequence[RecordSet]) -> str:
-    """Returns 16 hexadecimal digits that depend on the content of all shards alone."""
-    shards = [shard.sha256 for one in sets for split in one.index.splits.values() for shard in split.shards]
-    return hashlib.sha256(json.dumps(shards).encode()).hexdigest()[:16]
-
-
-def _earlier_start(workdir: Path, config: Config, sets: Sequence[RecordSet], monitor: str | None) -> Checkpoint | None:
-    """Returns where the run in the workdir was ended; None where there is none, or it came to no checkpoint."""
-    path = workdir / "config.json"
-    if not path.exists():
-        return None
-    before = loading.load_config(str(path))
-    differing = differing_fields(before, config)
-    remedy = "Name another folder, or add --overwrite to train anew."
-    if differing:
-        raise InputError(f"--workdir={workdir} holds a run of another config: {'; '.join(differing)}. {remedy}")
-    start = load_checkpoint(workdir / "checkpoints")
-    if start is not None and start.records != records_digest(sets):
-        raise InputError(f"--workdir={workdir} holds a run on other records than these. {remedy}")
-    if start is not None and start.monitor != monitor:
-        raise InputError(
-            f"--workdir={workdir} holds a run whose best epoch was chosen by {start.monitor}, not {monitor}; give "
-            f"--source as then. {remedy}"
-        )
-    return start
-
-
-def _clear(workdir: Path) -> None:
-    """Removes what an earlier run left, if there was one."""
-    if not (workdir / "config.json").exists():
-        return
-    for name in ("checkpoints", "tensorboard", "previews", "model"):
-        shutil.rmtree(workdir / name, ignore_errors=True)
-    for name in ("history.csv", "curves.png"):
-        (workdir / name).unlink(missing_ok=True)
 
 
 def _check_network(network: Network, config: Config) -> None:

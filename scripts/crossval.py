@@ -38,8 +38,7 @@ from pipeline.crossvalidation import (
     write_fold,
 )
 from pipeline.results import COUNTS
-from records import SPLITS, Case, Survey, make_folder, survey_case, write_text
-from records.files import sha256_of
+from records import SPLITS, Case, Survey, make_folder, sha256_of, survey_case, write_text
 from records.folds import FoldPlan, find_training_cases, plan_folds
 from scripts import command
 from scripts.children import Children, StoppedError

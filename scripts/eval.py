@@ -44,19 +44,6 @@ _COMPARE = flags.DEFINE_bool("compare", False, "Compare two folders that eval le
 
 BINS = Config().evaluate.bins
 PACKAGES = ("fundus-tiles", "numpy", "opencv-python-headless", "pillow", "scipy", "tensorflow", "keras")
-TABLE = (
-    "aupr",
-    "aupr_33",
-    "aupr_33_trapezoid",
-    "aupr_11_trapezoid",
-    "roc_auc",
-    "dice",
-    "iou",
-    "sensitivity",
-    "ppv",
-    "specificity",
-    "ece",
-)
 COMPARED = ("aupr", "dice", "iou", "sensitivity", "ppv")
 
 
@@ -217,17 +204,19 @@ def _versions() -> dict[str, str]:
 
 
 def _print_scores(content: Mapping[str, Any]) -> None:
-    print(f"{'pooled over photographs':32}" + "".join(f"{name.replace('trapezoid', 'trap'):>15}" for name in TABLE))
+    from pipeline.scores import SCORES
+
+    print(f"{'pooled over photographs':32}" + "".join(f"{name.replace('trapezoid', 'trap'):>15}" for name in SCORES))
     for region, by_class in content["scores"].items():
         for name, values in by_class.items():
-            print(f"{name + ', ' + region.replace('_', ' '):32}" + "".join(_number(values[key]) for key in TABLE))
+            print(f"{name + ', ' + region.replace('_', ' '):32}" + "".join(_number(values[key]) for key in SCORES))
             intervals = content["intervals"][region][name]
             if content["bootstrap"]:
-                print(f"{'  95 % interval':32}" + "".join(f"{_range(intervals[key]):>15}" for key in TABLE))
+                print(f"{'  95 % interval':32}" + "".join(f"{_range(intervals[key]):>15}" for key in SCORES))
         over = content["over_classes"][region]
         if len(by_class) > 1:
             label = f"mean of {len(over['aupr']['classes'])} classes, {region.replace('_', ' ')}"
-            print(f"{label:32}" + "".join(_number(over[key]["value"]) for key in TABLE))
+            print(f"{label:32}" + "".join(_number(over[key]["value"]) for key in SCORES))
     if not content["bootstrap"]:
         print("one photograph: no intervals.")
     for name, values in content["lesions"].items():

@@ -21,8 +21,10 @@ from configs import (
     UNetConfig,
 )
 from models import Network, build_network
+from pipeline.counting import Counts, count_photograph
+from pipeline.export import export_model
 from pipeline.reading import RecordSet
-from pipeline.segmenter import SegmenterSpec, save_model
+from pipeline.segmenter import SegmenterSpec, TiledSegmenter, load_segmenter, save_model
 from pipeline.training import TrainingRun, fit, prepare
 from records import Case, Index, survey_case
 from records.building import build_records
@@ -219,3 +221,41 @@ def model_folder(network, spec, tmp_path_factory) -> Path:
             ),
         )
     return folder
+
+
+@pytest.fixture(scope="session")
+def segmenter(model_folder) -> TiledSegmenter:
+    """Of that model folder."""
+    return load_segmenter(model_folder)
+
+
+@pytest.fixture(scope="session")
+def exported(segmenter, model_folder, tmp_path_factory) -> Path:
+    """An export of it, which is left as it is."""
+    return export_model(segmenter, model_folder, tmp_path_factory.mktemp("export"), version=3, overwrite=False)
+
+
+@pytest.fixture(scope="session")
+def count() -> Callable[..., dict[str, dict[str, Counts]]]:
+    """Counts a photograph of one class or two: `count(…)[region][class]`; without a field of view, it is all of it."""
+
+    def count(probabilities, masks, retina=None, *, thresholds=(0.5,), bins=64) -> dict[str, dict[str, Counts]]:
+        retina = np.ones(masks.shape[:2], bool) if retina is None else retina
+        classes = CLASSES[: masks.shape[2]]
+        found = count_photograph("P", probabilities, masks, retina, classes=classes, thresholds=thresholds, bins=bins)
+        return {region: dict(by_class) for region, by_class in found.counts.items()}
+
+    return count
+
+
+@pytest.fixture(scope="session")
+def random_photograph() -> Callable[..., tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Draws probabilities, masks that they half agree with (both of two classes), and a field of view."""
+
+    def draw(seed: int, height: int = 40, width: int = 50) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        rng = np.random.default_rng(seed)
+        masks = rng.random((height, width, 2)) < (0.2, 0.05)
+        probabilities = np.clip(rng.normal(0.3 + 0.3 * masks, 0.2), 0, 1).astype(np.float32)
+        return probabilities, masks, rng.random((height, width)) < 0.7
+
+    return draw

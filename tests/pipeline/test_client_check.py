@@ -6,20 +6,9 @@ from PIL import Image
 
 from models import in_precision
 from pipeline.client_check import check_client
-from pipeline.export import export_model
-from pipeline.segmenter import TiledSegmenter, load_segmenter
+from pipeline.segmenter import TiledSegmenter
 
 ORIENTATION = 0x0112
-
-
-@pytest.fixture(scope="module")
-def segmenter(model_folder):
-    return load_segmenter(model_folder)
-
-
-@pytest.fixture(scope="module")
-def exported(segmenter, model_folder, tmp_path_factory):
-    return export_model(segmenter, model_folder, tmp_path_factory.mktemp("export"), version=1, overwrite=False)
 
 
 @pytest.fixture

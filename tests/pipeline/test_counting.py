@@ -9,29 +9,14 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from pipeline.counting import REGIONS, Counts, PhotographCounts, count_photograph, pool
+from pipeline.counting import REGIONS, PhotographCounts, count_photograph, pool
 from pipeline.scores import best_threshold
 
 CLASSES = ("HE", "MA")
 BINS = 64
 
 
-def count(probabilities, masks, retina=None, *, thresholds=(0.5,), bins=BINS) -> dict[str, dict[str, Counts]]:
-    retina = np.ones(masks.shape[:2], bool) if retina is None else retina
-    classes = CLASSES[: masks.shape[2]]
-    found = count_photograph("P", probabilities, masks, retina, classes=classes, thresholds=thresholds, bins=bins)
-    return {region: dict(by_class) for region, by_class in found.counts.items()}
-
-
-def random_photograph(seed: int, height: int = 40, width: int = 50):
-    """Probabilities, masks that they half agree with (both of two classes), and a field of view."""
-    rng = np.random.default_rng(seed)
-    masks = rng.random((height, width, 2)) < (0.2, 0.05)
-    probabilities = np.clip(rng.normal(0.3 + 0.3 * masks, 0.2), 0, 1).astype(np.float32)
-    return probabilities, masks, rng.random((height, width)) < 0.7
-
-
-def test_the_edges_of_the_histogram_hold_probabilities_0_and_1():
+def test_the_edges_of_the_histogram_hold_probabilities_0_and_1(count):
     probability = np.array([0, 1 / 4, np.nextafter(np.float32(1 / 4), np.float32(0)), 1], np.float32)
     counts = count(probability[None, :, None], np.ones((1, 4, 1), bool), bins=4)["frame"]["HE"]
     assert counts.lesion.tolist() == [2, 1, 0, 1]
@@ -51,7 +36,7 @@ def marked_probabilities(draw):
 
 @given(marked_probabilities())
 @settings(max_examples=100, deadline=None, derandomize=True)
-def test_the_bins_are_exact_for_probabilities_on_their_edges_and_next_to_them(drawn):
+def test_the_bins_are_exact_for_probabilities_on_their_edges_and_next_to_them(count, drawn):
     bins, probability, mask = drawn
     counts = count(probability[None, :, None], mask[None, :, None], bins=bins)["frame"]["HE"]
     exact = [min(math.floor(Fraction(float(p)) * bins), bins - 1) for p in probability]
@@ -66,7 +51,7 @@ def dice_at(threshold, probability: np.ndarray, mask: np.ndarray) -> Fraction:
 
 @given(marked_probabilities())
 @settings(max_examples=100, deadline=None, derandomize=True)
-def test_the_best_threshold_has_the_highest_dice_of_all_edges_on_the_map_itself(drawn):
+def test_the_best_threshold_has_the_highest_dice_of_all_edges_on_the_map_itself(count, drawn):
     bins, probability, mask = drawn
     assume(mask.any())
     counts = count(probability[None, :, None], mask[None, :, None], bins=bins)["frame"]["HE"]
@@ -97,7 +82,7 @@ def test_the_best_threshold_is_the_middle_of_the_longest_run_of_equals(lesion, o
     assert best_threshold(np.array(lesion), np.array(other)) == expected
 
 
-def test_the_best_threshold_leaves_out_what_lies_below_the_edge_though_it_is_the_edge_in_float32():
+def test_the_best_threshold_leaves_out_what_lies_below_the_edge_though_it_is_the_edge_in_float32(count):
     below = np.float32(0.7)  # 0.69999999, of the bin below 7 / 10
     above = np.nextafter(below, np.float32(1))
     probability, mask = np.array([below, above, 0.95], np.float32), np.array([False, True, True])
@@ -114,7 +99,7 @@ def test_without_lesion_pixels_no_threshold_is_best():
 
 @given(st.integers(0, 10**6), st.sampled_from([1e-5, 0.003, 0.5, 0.999]), st.sampled_from([16, 160, 1280]))
 @settings(max_examples=30, deadline=None, derandomize=True)
-def test_counts_of_all_kinds_of_pixels_are_those_that_numpy_counts(seed, threshold, bins):
+def test_counts_of_all_kinds_of_pixels_are_those_that_numpy_counts(count, seed, threshold, bins):
     rng = np.random.default_rng(seed)
     probability = (rng.random((20, 30)) ** rng.uniform(0.2, 20)).astype(np.float32)
     mask, retina = rng.random((2, 20, 30)) < rng.random((2, 1, 1))
@@ -128,7 +113,7 @@ def test_counts_of_all_kinds_of_pixels_are_those_that_numpy_counts(seed, thresho
         assert found.false_positive == np.count_nonzero(where & ~mask & (probability >= np.float32(threshold)))
 
 
-def test_pooled_counts_are_those_of_all_photographs_laid_side_by_side():
+def test_pooled_counts_are_those_of_all_photographs_laid_side_by_side(count, random_photograph):
     photographs = [random_photograph(seed, 20, 10 + seed) for seed in range(4)]
     options = {"classes": CLASSES, "thresholds": (0.4, 0.6), "bins": BINS}
     single: list[PhotographCounts] = [

@@ -50,16 +50,6 @@ np.savez(output, **maps)
 
 
 @pytest.fixture(scope="module")
-def segmenter(model_folder):
-    return load_segmenter(model_folder)
-
-
-@pytest.fixture(scope="module")
-def exported(segmenter, model_folder, tmp_path_factory):
-    return export_model(segmenter, model_folder, tmp_path_factory.mktemp("export"), version=3, overwrite=False)
-
-
-@pytest.fixture(scope="module")
 def files(fundus, tmp_path_factory):
     """A photograph of odd size as JPEG with and PNG without loss."""
     folder = tmp_path_factory.mktemp("photographs")

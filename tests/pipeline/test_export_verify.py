@@ -11,16 +11,8 @@ import numpy as np
 import pytest
 
 from pipeline import export_verify
-from pipeline.export import export_model
 from pipeline.golden import TOLERANCES, golden_photograph
-from pipeline.segmenter import load_segmenter
 from records import tile_origins
-
-
-@pytest.fixture(scope="module")
-def exported(model_folder, tmp_path_factory):
-    output = tmp_path_factory.mktemp("export")
-    return export_model(load_segmenter(model_folder), model_folder, output, version=1, overwrite=False)
 
 
 @pytest.fixture

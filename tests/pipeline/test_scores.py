@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as hnp
 from sklearn import metrics
 from sklearn.calibration import calibration_curve
 
-from pipeline.counting import REGIONS, Counts, count_photograph
+from pipeline.counting import REGIONS, Counts
 from pipeline.scores import (
     AREAS,
     PIXELS,
@@ -22,22 +22,6 @@ from pipeline.scores import (
 )
 
 CLASSES = ("HE", "MA")
-BINS = 64
-
-
-def count(probabilities, masks, retina=None, *, thresholds=(0.5,), bins=BINS) -> dict[str, dict[str, Counts]]:
-    retina = np.ones(masks.shape[:2], bool) if retina is None else retina
-    classes = CLASSES[: masks.shape[2]]
-    found = count_photograph("P", probabilities, masks, retina, classes=classes, thresholds=thresholds, bins=bins)
-    return {region: dict(by_class) for region, by_class in found.counts.items()}
-
-
-def random_photograph(seed: int, height: int = 40, width: int = 50):
-    """Probabilities, masks that they half agree with (both of two classes), and a field of view."""
-    rng = np.random.default_rng(seed)
-    masks = rng.random((height, width, 2)) < (0.2, 0.05)
-    probabilities = np.clip(rng.normal(0.3 + 0.3 * masks, 0.2), 0, 1).astype(np.float32)
-    return probabilities, masks, rng.random((height, width)) < 0.7
 
 
 def check_against_sklearn(found: dict, probability: np.ndarray, mask: np.ndarray, threshold: float) -> None:
@@ -58,7 +42,7 @@ def check_against_sklearn(found: dict, probability: np.ndarray, mask: np.ndarray
 
 @given(st.data(), st.integers(2, 40), st.integers(1, 200))
 @settings(max_examples=60, deadline=None, derandomize=True)
-def test_average_precision_equals_scikit_learns_on_probabilities_at_bin_centres(data, bins, pixels):
+def test_average_precision_equals_scikit_learns_on_probabilities_at_bin_centres(count, data, bins, pixels):
     mask = data.draw(hnp.arrays(np.bool_, pixels))
     assume(mask.any())
     levels = data.draw(hnp.arrays(np.int64, pixels, elements=st.integers(0, bins - 1)))
@@ -69,7 +53,7 @@ def test_average_precision_equals_scikit_learns_on_probabilities_at_bin_centres(
 
 
 @pytest.mark.parametrize("share", [0.5, 0.05, 0.005])
-def test_average_precision_with_1024_bins_is_near_the_exact_one_of_continuous_score(share):
+def test_average_precision_with_1024_bins_is_near_the_exact_one_of_continuous_score(count, share):
     rng = np.random.default_rng(0)
     mask = rng.random(100_000) < share
     probability = (1 / (1 + np.exp(-rng.normal(np.where(mask, 0.5, -1.5), 1.2)))).astype(np.float32)
@@ -85,7 +69,7 @@ def test_average_precision_by_hand():
 
 
 @pytest.mark.parametrize("thresholds", [(0.5, 0.5), (0.3, 0.8)])
-def test_scores_of_every_class_and_region_equal_scikit_learns(thresholds):
+def test_scores_of_every_class_and_region_equal_scikit_learns(count, random_photograph, thresholds):
     probabilities, masks, retina = random_photograph(1)
     counts = count(probabilities, masks, retina, thresholds=thresholds)
     for index, name in enumerate(CLASSES):
@@ -95,12 +79,12 @@ def test_scores_of_every_class_and_region_equal_scikit_learns(thresholds):
         check_against_sklearn(found["field_of_view"], probability[retina], mask[retina], thresholds[index])
 
 
-def test_a_pixel_at_the_threshold_itself_is_found():
+def test_a_pixel_at_the_threshold_itself_is_found(count):
     counts = count(np.full((2, 2, 1), 0.3, np.float32), np.ones((2, 2, 1), bool), thresholds=(0.3,))
     assert score(counts["frame"]["HE"])["sensitivity"] == 1
 
 
-def test_what_lies_outside_the_field_of_view_counts_in_the_frame_alone():
+def test_what_lies_outside_the_field_of_view_counts_in_the_frame_alone(count, random_photograph):
     probabilities, masks, _ = random_photograph(2)
     retina = np.zeros(masks.shape[:2], bool)
     retina[:10] = True
@@ -112,7 +96,7 @@ def test_what_lies_outside_the_field_of_view_counts_in_the_frame_alone():
         assert score(counts["frame"][name]) == score(whole["frame"][name])
 
 
-def test_where_nothing_is_there_scores_are_none_and_not_nan():
+def test_where_nothing_is_there_scores_are_none_and_not_nan(count):
     nothing = np.zeros((8, 8, 1))
     empty = score(count(nothing.astype(np.float32), nothing.astype(bool))["frame"]["HE"])
     assert {name for name, value in empty.items() if value is None} == {*AREAS, "dice", "iou", "sensitivity", "ppv"}
@@ -123,7 +107,7 @@ def test_where_nothing_is_there_scores_are_none_and_not_nan():
     assert tuple(full) == (*SCORES, *PIXELS)
 
 
-def test_false_alarms_on_a_photograph_without_lesions_are_an_area_and_no_dice():
+def test_false_alarms_on_a_photograph_without_lesions_are_an_area_and_no_dice(count):
     found = score(count(np.full((8, 8, 1), 0.9, np.float32), np.zeros((8, 8, 1), bool))["frame"]["HE"])
     assert found["dice"] is found["iou"] is found["aupr"] is found["sensitivity"] is None
     assert (found["false_positive_pixels"], found["specificity"], found["ppv"]) == (64, 0, 0)

@@ -9,7 +9,7 @@ from scipy import stats
 
 from configs import InputError
 from pipeline import bootstrap
-from pipeline.comparison import compare, write_comparison
+from pipeline.comparison import write_comparison
 from pipeline.counting import REGIONS, PhotographCounts, count_photograph, pool
 from pipeline.lesion_matching import FALSE_POSITIVES, LESION, froc, sensitivity_at
 from pipeline.results import counts_writer, read_counts, read_result
@@ -301,8 +301,8 @@ def test_a_comparison_pairs_photographs_whatever_their_order(folder, sharper, tm
     )
 
 
-def test_the_pooled_difference_and_its_interval_are_paired(folder, sharper, draws):
-    content = compare(read_result(folder), read_result(sharper))
+def test_the_pooled_difference_and_its_interval_are_paired(folder, sharper, draws, tmp_path):
+    content = write_comparison(tmp_path, read_result(folder), read_result(sharper))
     found = content["pooled"]["frame"]["HE"]["dice"]
     assert found["difference"] == pytest.approx(found["other"] - found["one"])
     assert 0 < found["interval"][0] < found["difference"] < found["interval"][1]
@@ -314,8 +314,8 @@ def test_the_pooled_difference_and_its_interval_are_paired(folder, sharper, draw
     assert found["interval"] == pytest.approx(np.quantile(drawn[1] - drawn[0], [0.025, 0.975]))
 
 
-def test_a_result_does_not_differ_from_itself(folder):
-    content = compare(read_result(folder), read_result(folder))
+def test_a_result_does_not_differ_from_itself(folder, tmp_path):
+    content = write_comparison(tmp_path, read_result(folder), read_result(folder))
     found = content["pooled"]["field_of_view"]["MA"]["aupr"]
     assert (found["difference"], found["interval"]) == (0, [0, 0])
     assert content["per_photograph"]["frame"]["MA"]["ece"]["better"] == 0
@@ -324,7 +324,7 @@ def test_a_result_does_not_differ_from_itself(folder):
 def test_results_of_other_photographs_or_splits_are_not_compared(folder, tmp_path):
     write(tmp_path / "fewer", PHOTOGRAPHS[:5])
     with pytest.raises(InputError, match=r"2 photographs of .*one are not in .*fewer \(P5, P6\)"):
-        compare(read_result(folder), read_result(tmp_path / "fewer"))
+        write_comparison(tmp_path, read_result(folder), read_result(tmp_path / "fewer"))
     write(tmp_path / "other", PHOTOGRAPHS, split="train")
     with pytest.raises(InputError, match="has split test and .* train"):
-        compare(read_result(folder), read_result(tmp_path / "other"))
+        write_comparison(tmp_path, read_result(folder), read_result(tmp_path / "other"))
