@@ -19,6 +19,8 @@ class TrainConfig:
     """How the network is fitted.
 
     Attributes:
+      initial_model: model folder whose weights training begins with, of the same `model` section; where its classes are
+        others, the head is made new. None: random weights.
       epochs: number of epochs.
       steps_per_epoch: batches an epoch; None: one pass over the training tiles.
       validation_steps: batches of validation an epoch; None: every validation tile once.
@@ -83,6 +85,7 @@ class TrainConfig:
       seed: of weights, order of tiles, augmentation and dropout.
     """
 
+    initial_model: str | None = None
     epochs: int = 30
     steps_per_epoch: int | None = None
     validation_steps: int | None = None

@@ -6,6 +6,8 @@ input itself, and its `stride` divides h and w.
 
 from models.encoders import encoder_layers
 from models.folding import fold_normalization
+from models.half_precision import halve_kernels
+from models.heads import calibrate_logits, of_classes, transfer_weights
 from models.losses import build_loss
 from models.metrics import METRICS, DiceCoefficient, build_metrics
 from models.network import Network
@@ -22,9 +24,13 @@ __all__ = [
     "build_loss",
     "build_metrics",
     "build_network",
+    "calibrate_logits",
     "encoder_layers",
     "fold_normalization",
+    "halve_kernels",
     "in_precision",
+    "of_classes",
     "precision_of",
     "precision_policy",
+    "transfer_weights",
 ]

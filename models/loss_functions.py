@@ -1,8 +1,9 @@
 """Losses as pure functions of masks 0/1 and probabilities, both `[B, h, w, C]`: one value a sample, float32 `[B]`.
 
-What a sample costs depends on no other sample. All are smoothed or clipped so that empty and full masks, and
-probabilities of exactly 0 and 1, have finite values and gradients. Dice, IoU and Tversky alone pull weakly, with the
-inverse square of the area, where much of an empty tile is predicted: there it is the cross-entropy that helps.
+What a sample costs depends on no other sample, but for `bce_batch_dice`. All are smoothed or clipped so that empty and
+full masks, and probabilities of exactly 0 and 1, have finite values and gradients. Dice, IoU and Tversky alone pull
+weakly, with the inverse square of the area, where much of an empty tile is predicted: there it is the cross-entropy
+that helps.
 """
 
 import keras
@@ -26,6 +27,21 @@ def bce_dice(y_true, y_pred):
     bce_dice_loss is the same with Dice over the whole batch.
     """
     return (bce(y_true, y_pred) + 1 - dice_coefficient(y_true, y_pred)) / 2
+
+
+def bce_batch_dice(y_true, y_pred):
+    """Returns 4 BCE + 1 - Dice of every sample, with its own BCE and the Dice of the whole batch, `[B]`.
+
+    Dice is soft, of each class over the pixels of all samples, then the mean over classes: (2 mean Σ y p + 1) /
+    (mean (Σ y + Σ p) + 1) with means over samples. So an empty tile costs what it adds to a batch that holds lesions,
+    and not a Dice of its own, which would be all or nothing. On several devices the batch is that of all of them;
+    with `train.micro_batches` it is the part that a step works on.
+    """
+    y_true, y_pred = in_float32(y_true, y_pred)
+    both = _mean_over_batch(ops.sum(y_true * y_pred, axis=(1, 2)))
+    total = _mean_over_batch(ops.sum(y_true, axis=(1, 2)) + ops.sum(y_pred, axis=(1, 2)))
+    dice = ops.mean((2 * both + SMOOTH) / (total + SMOOTH))
+    return 4 * bce(y_true, y_pred) + 1 - dice
 
 
 def bce_iou(y_true, y_pred):
@@ -114,3 +130,10 @@ def cross_entropy(y_true, y_pred):
     # Its value is 0 everywhere, its gradient 1 beyond the clip.
     way_back = ops.where(ops.equal(clipped, y_pred), 0.0, y_pred - ops.stop_gradient(y_pred))
     return ops.binary_crossentropy(y_true, y_pred) + (1 - 2 * y_true) * way_back
+
+
+def _mean_over_batch(values):
+    """Maps `[B, C]` to `[C]`, over the samples of all devices."""
+    # JAX computes with whole batches, wherever their parts lie, and has no `synchronized`.
+    mean, _ = ops.moments(values, axes=[0], synchronized=keras.backend.backend() == "tensorflow")
+    return mean

@@ -11,6 +11,7 @@ import keras
 from configs import InputError
 from models.loss_functions import (
     bce,
+    bce_batch_dice,
     bce_dice,
     bce_iou,
     bce_ssim_iou,
@@ -74,6 +75,23 @@ class BceDice(keras.losses.Loss):
 
     def call(self, y_true, y_pred):
         return bce_dice(y_true, y_pred)
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class BceBatchDice(keras.losses.Loss):
+    """Binary cross-entropy, four times, and soft Dice loss of the whole batch, see `bce_batch_dice`.
+
+    Example:
+      >>> mask = np.ones((1, 4, 4, 1), "float32")
+      >>> round(float(BceBatchDice()(mask, mask)), 6)
+      0.0
+    """
+
+    def __init__(self, name: str = "bce_batch_dice", **kwargs):
+        super().__init__(name=name, **kwargs)
+
+    def call(self, y_true, y_pred):
+        return bce_batch_dice(y_true, y_pred)
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -209,6 +227,7 @@ LOSSES = {
     "bce": Bce,
     "dice": Dice,
     "bce_dice": BceDice,
+    "bce_batch_dice": BceBatchDice,
     "iou": Iou,
     "bce_iou": BceIou,
     "bce_ssim_iou": BceSsimIou,

@@ -111,7 +111,7 @@ def _convolve(x: keras.KerasTensor, filters: int, options: UNet3PlusConfig, name
 
 def _head(x: keras.KerasTensor, classes: int, level: int) -> keras.KerasTensor:
     """Probabilities at full size, `[B, h, w, C]` float32, of a level's map."""
-    x = layers.Conv2D(classes, 3, padding="same", name=f"logits{level}")(x)
+    x = layers.Conv2D(classes, 3, padding="same", name=f"logits{level or ''}")(x)
     if level > 0:
         x = Enlarge(2**level, name=f"logits{level}_up")(x)
     return layers.Activation("sigmoid", dtype="float32", name=f"probabilities{level}")(x)

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import keras
+import tensorflow as tf
 
 from configs import Config, InputError, TrainConfig
 from models import Network, TrainingModel
@@ -68,3 +69,16 @@ def choose_backend() -> Backend:
             draws_graph=False,
         )
     raise InputError(f"KERAS_BACKEND is {name!r}, but trainings run on 'tensorflow' or 'jax'; set it to one of them.")
+
+
+def run_deterministically() -> None:
+    """Gives each op the same inputs in the same order, on this machine.
+
+    TensorFlow's determinism of ops does not reach `AddN`, which begins its sum with whichever input's buffer is free
+    already: gradients of three parts or more then differ in their last bits with the order in which ops end (seen with
+    TensorFlow 2.21). With one thread for ops, which still has all cores within an op, they end in one order.
+    """
+    tf.config.experimental.enable_op_determinism()
+    # TensorFlow may have started in this process already, and keeps what it began with.
+    with contextlib.suppress(RuntimeError):
+        tf.config.threading.set_inter_op_parallelism_threads(1)

@@ -169,7 +169,7 @@ def pool_folds(workdir: Path) -> dict[str, Any] | None:
     folds = read_folds(workdir)
     if not folds:
         return None
-    parts = {folder: [folder / name for name in fold.sources] for folder, fold in folds.items()}
+    parts = {folder: _parts(folder, fold) for folder, fold in folds.items()}
     result = read_result(*(part for several in parts.values() for part in several))
     first = next(iter(folds.values()))
     by_fold = [_one_fold(fold, read_result(*parts[folder])) for folder, fold in folds.items()]
@@ -190,6 +190,26 @@ def pool_folds(workdir: Path) -> dict[str, Any] | None:
     write_tables(workdir, result)
     write_text(workdir / POOLED, json.dumps(content, indent=2, allow_nan=False) + "\n")
     return content
+
+
+def result_folders(folder: Path) -> list[Path]:
+    """Returns the folders with counts (`pipeline.results`) that a folder stands for: itself, or a crossval's folds.
+
+    Raises:
+      InputError: neither, or folds that do not belong together.
+    """
+    if (folder / COUNTS).is_file():
+        return [folder]
+    found = [part for one, fold in read_folds(folder).items() for part in _parts(one, fold)]
+    if not found:
+        raise InputError(
+            f"{folder}: neither {COUNTS} of an evaluation there nor a finished fold of a cross-validation."
+        )
+    return found
+
+
+def _parts(folder: Path, fold: FoldResult) -> list[Path]:
+    return [folder / name for name in fold.sources]
 
 
 def _one_fold(fold: FoldResult, result: Result) -> dict[str, Any]:

@@ -51,7 +51,7 @@ class Origin:
     Attributes:
       file: the photograph, its absolute path.
       sha256: of the photograph.
-      model: fingerprint of the model folder.
+      model: fingerprint of the model folder and of the classes taken from it.
       truth: digest of the photograph and masks of `--source` that the overlay shows, or None.
       probabilities: whether the map was written, too.
     """
@@ -83,8 +83,8 @@ class PredictionFolder:
         probabilities: whether maps are written, too.
         """
         self.output, self.spec, self.truths, self.probabilities = output, spec, truths, probabilities
-        digests = [sha256_of(model / name) for name in (NETWORK_FILE, SEGMENTER_FILE)]
-        self.model = hashlib.sha256(" ".join(digests).encode()).hexdigest()[:16]
+        parts = [*(sha256_of(model / name) for name in (NETWORK_FILE, SEGMENTER_FILE)), *spec.classes]
+        self.model = hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
         self.folders = ["masks", "overlays", "geojson"] + ["probabilities"] * probabilities
         for folder in [output, *(output / name for name in self.folders)]:
             sweep_temporaries(make_folder(folder, flag="--output"))

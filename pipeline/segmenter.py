@@ -14,8 +14,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from configs import Config, InputError, SegmentConfig
-from models import Network, fold_normalization
+from configs import Config, EvaluateConfig, InputError, SegmentConfig
+from models import Network, fold_normalization, halve_kernels, of_classes
 from pipeline.background import tiles_with_retina
 from pipeline.compiling import compiles
 from pipeline.orientations import average_over
@@ -26,6 +26,7 @@ from records import complete_file, make_folder, stride_of_overlap, write_text
 SCHEMA_VERSION = 1
 # What Keras, zipfile, zlib, h5py and json were seen to raise on a .keras file with damaged bytes or foreign layers.
 DAMAGE = (ValueError, OSError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error)
+TUPLES = ("classes", "thresholds", "colors", "seen_before", "calibrated_on")  # fields that JSON has as lists
 NETWORK_FILE, SEGMENTER_FILE = "network.keras", "segmenter.json"
 
 
@@ -47,8 +48,12 @@ class SegmenterSpec:
       colors: of the classes where the source has one coloured mask a photograph, else empty; see `DataConfig`.
       flips, skip_background, trim, xla: see `SegmentConfig`. A folder that was written before there were such fields
         has none of them, and means the values that stand here.
-      threshold_source: "validation" where the thresholds are the best on the validation photographs, else "config";
+      threshold_source: "validation" where the thresholds are the best on the validation photographs, "held out" on
+        photographs that were scored by other networks which had not seen them (`pipeline.calibration`), else "config";
         "unknown" of a folder that does not say.
+      bins: of the histograms that eval counts into.
+      seen_before: names of the photographs that the weights were trained on with which training began.
+      calibrated_on: names of the photographs that thresholds and calibration were chosen on, where they are "held out".
     """
 
     classes: tuple[str, ...]
@@ -67,6 +72,9 @@ class SegmenterSpec:
     trim: bool = False
     xla: str = "auto"
     threshold_source: str = "config"
+    bins: int = EvaluateConfig().bins
+    seen_before: tuple[str, ...] = ()
+    calibrated_on: tuple[str, ...] = ()
 
     @classmethod
     def from_config(
@@ -90,6 +98,17 @@ class SegmenterSpec:
             trim=config.segment.trim,
             xla=config.segment.xla,
             threshold_source="validation" if thresholds else "config",
+            bins=config.evaluate.bins,
+        )
+
+    def of_classes(self, names: Sequence[str]) -> "SegmenterSpec":
+        """Returns the same of some of the classes, in the order given."""
+        places = [self.classes.index(name) for name in names]
+        return dataclasses.replace(
+            self,
+            classes=tuple(names),
+            thresholds=tuple(self.thresholds[place] for place in places),
+            colors=tuple(self.colors[place] for place in places) if self.colors else (),
         )
 
 
@@ -172,8 +191,15 @@ def check_tile(network: Network, tile: int, field: str) -> None:
         raise InputError(f"{field} must be a multiple of the network's stride {network.stride}; received {tile}.")
 
 
-def save_model(folder: Path, network: Network, spec: SegmenterSpec) -> None:
-    """Writes the model folder: the network without its optimizer, and `segmenter.json` last."""
+def save_model(folder: Path, network: Network, spec: SegmenterSpec, *, half: bool = False) -> None:
+    """Writes the model folder: the network without its optimizer, and `segmenter.json` last.
+
+    Args:
+      folder: is made where it is missing.
+      network: of any backend.
+      spec: what stands beside it.
+      half: keeps kernels as float16 in the file, see `models.halve_kernels`.
+    """
     make_folder(folder, flag="model")
     # A .keras file holds the optimizer's state too, two more numbers a weight, whatever `include_optimizer` says (seen
     # in Keras 3.15.1); a copy that was never compiled has none.
@@ -181,41 +207,65 @@ def save_model(folder: Path, network: Network, spec: SegmenterSpec) -> None:
     bare.set_weights(network.get_weights())
     with complete_file(folder / NETWORK_FILE) as temporary:
         bare.save(temporary)
+        if half:
+            halve_kernels(temporary)
     content = {"schema_version": SCHEMA_VERSION, **dataclasses.asdict(spec)}
     write_text(folder / SEGMENTER_FILE, json.dumps(content, indent=2) + "\n")
 
 
-def load_segmenter(folder: Path, *, fold: bool = True) -> TiledSegmenter:
+def load_segmenter(folder: Path, *, fold: bool = True, classes: Sequence[str] | None = None) -> TiledSegmenter:
     """Loads a model folder.
 
     Args:
       folder: that `save_model` wrote.
       fold: the normalisations of its network into the convolutions before them, which is faster; else it is the
         network as saved, that other weights of it fit.
+      classes: those that the map is to have, in their order; None: all of the model.
 
     Raises:
-      InputError: not a model folder, files of another schema version, or damaged ones; or Keras does not run on
-        TensorFlow, whose graph this is.
+      InputError: not a model folder, files of another schema version, or damaged ones; a class that the model lacks; or
+        Keras does not run on TensorFlow, whose graph this is.
     """
     if keras.backend.backend() != "tensorflow":
         raise InputError(
             f"KERAS_BACKEND is {keras.backend.backend()!r}, but photographs are segmented on 'tensorflow', whatever a "
             "model was trained on; unset it for this command."
         )
+    network, spec = load_model(folder)
+    network = fold_normalization(network) if fold else network  # the file keeps the network that can be trained on
+    if classes is None or tuple(classes) == spec.classes:
+        return TiledSegmenter(network, spec)
+    for name in classes:
+        if name not in spec.classes or list(classes).count(name) > 1:
+            raise InputError(
+                f"--classes={','.join(classes)}: the model in {folder} has the classes {', '.join(spec.classes)}; name "
+                "some of these, each once."
+            )
+    return TiledSegmenter(of_classes(network, [spec.classes.index(name) for name in classes]), spec.of_classes(classes))
+
+
+def load_model(folder: Path, *, flag: str = "--model") -> tuple[Network, SegmenterSpec]:
+    """Loads the network of a model folder as saved, on any backend, and what stands beside it.
+
+    Args:
+      folder: that `save_model` wrote.
+      flag: by which the user named it.
+
+    Raises:
+      InputError: not a model folder, files of another schema version, or damaged ones.
+    """
     for file in (folder / NETWORK_FILE, folder / SEGMENTER_FILE):
         if not file.is_file():
             raise InputError(
-                f"--model={folder}: no {file.name} there; expected a model folder, such as WORKDIR/model that "
+                f"{flag}={folder}: no {file.name} there; expected a model folder, such as WORKDIR/model that "
                 "python -m scripts.train leaves."
             )
     spec = _read_spec(folder / SEGMENTER_FILE)
     try:
-        network = keras.models.load_model(folder / NETWORK_FILE, compile=False)
+        return keras.models.load_model(folder / NETWORK_FILE, compile=False), spec
     except DAMAGE as error:
         first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(f"{folder / NETWORK_FILE}: damaged, or no network of this software ({first_line}).") from error
-    # The file keeps the network that can be trained on.
-    return TiledSegmenter(fold_normalization(network) if fold else network, spec)
 
 
 def _read_spec(path: Path) -> SegmenterSpec:
@@ -224,8 +274,9 @@ def _read_spec(path: Path) -> SegmenterSpec:
         version = content.pop("schema_version")
         if version != SCHEMA_VERSION:
             raise InputError(f"schema version {version}, but this software reads {SCHEMA_VERSION}.")
-        tuples = {name: tuple(content[name]) for name in ("classes", "thresholds", "colors")}
-        spec = SegmenterSpec(**{"threshold_source": "unknown", **content, **tuples})
+        content = {"threshold_source": "unknown", "seen_before": (), "calibrated_on": (), **content}
+        tuples = {name: tuple(content[name]) for name in TUPLES}
+        spec = SegmenterSpec(**content | tuples)
         SegmentConfig(**{field.name: getattr(spec, field.name) for field in dataclasses.fields(SegmentConfig)})
         return spec
     except InputError as error:

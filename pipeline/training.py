@@ -20,13 +20,14 @@ from models import (
     encoder_layers,
     precision_policy,
 )
-from pipeline.backend import Backend, choose_backend
+from pipeline.backend import Backend, choose_backend, run_deterministically
 from pipeline.board import Board
 from pipeline.callbacks import EpochLine, HistoryFiles, PaddedValidationLoss
 from pipeline.checkpoints import BestWeights, Checkpoint, Checkpoints, assign, monitor_mode
 from pipeline.distribution import Devices
 from pipeline.environment import environment
 from pipeline.evaluation import read_marked
+from pipeline.initial import begin_with
 from pipeline.input import training_batches, validation_batches
 from pipeline.previews import Picture, Previews, choose_previews, tile_pictures
 from pipeline.reading import RecordSet, choose_cache, damage_named, open_records
@@ -68,6 +69,7 @@ class TrainingRun:
       cases: validation photographs that are scored whole; none without a source.
       previewed: names of the validation photographs that are drawn after each epoch.
       monitor: column of history.csv that decides which epoch's weights are kept, None: the last one's are.
+      seen_before: names of the photographs that the weights of `train.initial_model` were trained on.
       start: where an earlier start of this run was ended, None at the beginning.
     """
 
@@ -87,6 +89,7 @@ class TrainingRun:
     cases: list[Case]
     previewed: list[str]
     monitor: str | None
+    seen_before: tuple[str, ...]
     start: Checkpoint | None
 
     @property
@@ -123,7 +126,7 @@ def prepare(
     """
     train = config.train
     if train.deterministic:
-        _run_deterministically()  # before anything makes TensorFlow start
+        run_deterministically()  # before anything makes TensorFlow start
     backend = choose_backend()
     sets = open_records(records, config)
     tiles = count_tiles(sets)
@@ -140,6 +143,7 @@ def prepare(
     keras.utils.set_random_seed(train.seed)
     with devices.strategy.scope(), precision_policy(train.precision):
         network = build_network(config.model, len(config.data.classes))
+        beginning = begin_with(Path(train.initial_model), network, config) if train.initial_model else None
         xla, xla_words = backend.choose_xla(train, devices, network)
         model = backend.make_model(network, train)
         _compile(model, config, xla)
@@ -166,7 +170,11 @@ def prepare(
         sets=sets,
         backend=backend,
         devices=devices,
-        words=[f"{devices.words}; {train.precision}; {xla_words}", cache_words],
+        words=[
+            f"{devices.words}; {train.precision}; {xla_words}",
+            cache_words,
+            *([beginning.words] if beginning else []),
+        ],
         network=network,
         model=model,
         training=training,
@@ -177,6 +185,7 @@ def prepare(
         cases=cases,
         previewed=previewed,
         monitor=monitor,
+        seen_before=beginning.seen if beginning else (),
         start=start,
     )
 
@@ -219,7 +228,8 @@ def fit(run: TrainingRun, *, verbose: int) -> Path:
     for one in run.sets:
         for name, split in one.index.splits.items():
             splits.setdefault(name, []).extend(split.cases)
-    save_model(run.model_folder, run.network, SegmenterSpec.from_config(config, splits, thresholds))
+    spec = dataclasses.replace(SegmenterSpec.from_config(config, splits, thresholds), seen_before=run.seen_before)
+    save_model(run.model_folder, run.network, spec)
     return run.model_folder
 
 
@@ -276,19 +286,6 @@ def _train(run: TrainingRun, segmenter: PhotographSegmenter, verbose: int) -> No
             stream = run.batches(epoch * run.steps * train.batch_size) if step else run.training
             fit_epochs(stream, epoch, train.epochs, run.steps)
     best.load()
-
-
-def _run_deterministically() -> None:
-    """Gives each op the same inputs in the same order, on this machine.
-
-    TensorFlow's determinism of ops does not reach `AddN`, which begins its sum with whichever input's buffer is free
-    already: gradients of three parts or more then differ in their last bits with the order in which ops end (seen with
-    TensorFlow 2.21). With one thread for ops, which still has all cores within an op, they end in one order.
-    """
-    tf.config.experimental.enable_op_determinism()
-    # TensorFlow may have started in this process already, and keeps what it began with.
-    with contextlib.suppress(RuntimeError):
-        tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
 def _make_metrics(run: TrainingRun) -> None:

@@ -27,7 +27,7 @@ _PREDICTIONS = flags.DEFINE_string(
 _SOURCE = flags.DEFINE_string("source", None, "Folder of photographs and masks.")
 _SPLIT = flags.DEFINE_enum("split", "validation", [*SPLITS, "all"], "Which cases to score, as the model knows them.")
 _CLASSES = flags.DEFINE_list(
-    "classes", None, "With --predictions and no --model: the classes; else the files say them."
+    "classes", None, "Some of the model's classes; with --predictions and no --model: the classes of the files."
 )
 _THRESHOLD = flags.DEFINE_string(
     "threshold", None, "Operating threshold instead of the model's: a number, or NAME=NUMBER,… for each class."
@@ -42,7 +42,6 @@ _ALLOW_MISSING = flags.DEFINE_bool(
 _BASELINE = flags.DEFINE_bool("baseline", False, "Also score a colour threshold, to hold the model against.")
 _COMPARE = flags.DEFINE_bool("compare", False, "Compare two folders that eval left, named after it.")
 
-BINS = Config().evaluate.bins
 PACKAGES = ("fundus-tiles", "numpy", "opencv-python-headless", "pillow", "scipy", "tensorflow", "keras")
 COMPARED = ("aupr", "dice", "iou", "sensitivity", "ppv")
 
@@ -59,11 +58,17 @@ def main(folders: list[str]) -> int:
         from pipeline.results import read_counts
         from pipeline.segmenter import load_segmenter
 
-        segmenter = load_segmenter(Path(_MODEL.value)) if _MODEL.value else None
+        segmenter = load_segmenter(Path(_MODEL.value), classes=_CLASSES.value) if _MODEL.value else None
     spec = segmenter.spec if segmenter is not None else None
     files = given_maps.find_maps(Path(_PREDICTIONS.value)) if _PREDICTIONS.value else {}
     classes = spec.classes if spec is not None else tuple(_CLASSES.value or given_maps.classes_of(files))
+    if index is not None and index.data.classes != classes:
+        raise InputError(
+            f"--records={_RECORDS.value}: tiles of the classes {', '.join(index.data.classes)}, but what is scored has "
+            f"{', '.join(classes)}; name the records of the model, or leave them out."
+        )
     data = DataConfig(classes=classes, colors=spec.colors if spec is not None else ())
+    bins = spec.bins if spec is not None else Config().evaluate.bins
     thresholds, threshold_source = _thresholds(spec, classes)
     layout, found = find_cases(Path(_SOURCE.value), classes, colored=bool(data.colors), allow_missing_masks=True)
     cases = _of_split(found, spec.splits if spec is not None else None)
@@ -81,7 +86,15 @@ def main(folders: list[str]) -> int:
         map_of = lambda marked: given_maps.read_map(files, marked.case, marked.masks.shape[:2], classes)  # noqa: E731
     seconds, gallery = Seconds(), Gallery(classes, thresholds)
     failures = _count(
-        map_of, cases, data, thresholds=thresholds, layout=layout, output=output, seconds=seconds, look=gallery.look
+        map_of,
+        cases,
+        data,
+        thresholds=thresholds,
+        bins=bins,
+        layout=layout,
+        output=output,
+        seconds=seconds,
+        look=gallery.look,
     )
     about = {
         "model": _MODEL.value,
@@ -93,10 +106,11 @@ def main(folders: list[str]) -> int:
         "photographs": len(cases) - len(failures),
         "left_out": [{"case": case, "why": why} for case, why in failures.items()],
         "classes": list(classes),
-        "bins": BINS,
+        "bins": bins,
         "thresholds": dict(zip(classes, thresholds, strict=True)),
         "threshold_source": threshold_source,
-        "threshold_seen": threshold_source == "validation" and _SPLIT.value in ("validation", "all"),
+        "threshold_seen": (threshold_source == "validation" and _SPLIT.value in ("validation", "all"))
+        or (threshold_source == "held out" and any(case.name in spec.calibrated_on for case in cases)),
         "versions": _versions(),
         "fingerprints": {"config": spec.config_fingerprint, "records": spec.records_fingerprint} if spec else None,
         "seconds": {"segmenting": round(seconds.segmenting, 3), "scoring": round(seconds.scoring, 3)},
@@ -105,9 +119,10 @@ def main(folders: list[str]) -> int:
     content = summary.write_summary(output, result, about)
     _print_scores(content)
     if _BASELINE.value:
-        _print_baseline([case for case in cases if case.name not in failures], data, content["scores"])
+        _print_baseline([case for case in cases if case.name not in failures], data, content["scores"], bins)
     tiles = _score_tiles(segmenter, index, output) if index is not None else None
-    audit = leaks.audit(index, spec.splits if spec is not None else {}, gallery.hashes)
+    splits = {**spec.splits, "train": [*spec.splits.get("train", ()), *spec.seen_before]} if spec is not None else {}
+    audit = leaks.audit(index, splits, gallery.hashes)
     report.write_report(output, result, content, gallery=gallery, audit=audit, index=index, tiles=tiles)
     print(
         f"{'reading maps' if files else 'segmenting'} {seconds.segmenting:.1f} s, scoring {seconds.scoring:.1f} s "
@@ -117,7 +132,9 @@ def main(folders: list[str]) -> int:
     return command.SOME_FAILED if failures else command.DONE
 
 
-def _count(map_of, cases: list[Case], data: DataConfig, *, thresholds, layout: str, output: Path, seconds, look):
+def _count(
+    map_of, cases: list[Case], data: DataConfig, *, thresholds, bins: int, layout: str, output: Path, seconds, look
+):
     """Writes the counts of all cases that can be scored; names the others, and returns what is wrong with each."""
     from pipeline.evaluation import evaluate_photographs
     from pipeline.results import counts_writer
@@ -126,8 +143,8 @@ def _count(map_of, cases: list[Case], data: DataConfig, *, thresholds, layout: s
     needs_masks = layout != "idrid" and not _ALLOW_MISSING.value
     failures = {case.name: _no_mask(case) for case in cases if needs_masks and None in case.masks.values()}
     marked = [case for case in cases if case.name not in failures]
-    evaluated = evaluate_photographs(map_of, marked, data, thresholds=thresholds, bins=BINS, seconds=seconds, look=look)
-    with counts_writer(output, classes=data.classes, bins=BINS, thresholds=thresholds) as writer:
+    evaluated = evaluate_photographs(map_of, marked, data, thresholds=thresholds, bins=bins, seconds=seconds, look=look)
+    with counts_writer(output, classes=data.classes, bins=bins, thresholds=thresholds) as writer:
         for case, outcome in tqdm(evaluated, desc="photographs", total=len(marked), disable=None):
             if isinstance(outcome, InputError):
                 failures[case.name] = str(outcome)
@@ -146,8 +163,6 @@ def _check_flags() -> None:
             raise InputError(f"--{name} is required; see --help.")
     if _MODEL.value is None and _PREDICTIONS.value is None:
         raise InputError("--model is required, or --predictions; see --help.")
-    if _MODEL.value is not None and _CLASSES.value:
-        raise InputError("--classes: the model has its own; leave the flag out, or leave --model out.")
     if _RECORDS.value is not None and _PREDICTIONS.value is not None:
         raise InputError("--records: tiles are scored by a model, not by --predictions; leave one of the two out.")
 
@@ -236,7 +251,7 @@ def _print_scores(content: Mapping[str, Any]) -> None:
         print("The thresholds are those given, not the model's.")
 
 
-def _print_baseline(cases: list[Case], data: DataConfig, scores) -> None:
+def _print_baseline(cases: list[Case], data: DataConfig, scores, bins: int) -> None:
     from pipeline import evaluation
     from pipeline.baseline import color_threshold_map
     from pipeline.counting import pool
@@ -247,7 +262,7 @@ def _print_baseline(cases: list[Case], data: DataConfig, scores) -> None:
         cases,
         data,
         thresholds=(0.5,) * len(data.classes),
-        bins=BINS,
+        bins=bins,
     )
     pooled = pool(outcome for _, outcome in evaluated if not isinstance(outcome, InputError))
     for name, counts in pooled["frame"].items():

@@ -15,6 +15,7 @@ _MODEL = flags.DEFINE_string("model", None, "Model folder, such as WORKDIR/model
 _OUTPUT = flags.DEFINE_string(
     "output", None, "Folder of the served model; the SavedModel goes to OUT/VERSION.", required=True
 )
+_CLASSES = flags.DEFINE_list("classes", None, "Some of the model's classes; else all of them.")
 _VERSION = flags.DEFINE_integer("version", 1, "Version under which it is served.", lower_bound=0)
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace this version if it is there already.")
 _PRECISION = flags.DEFINE_enum(
@@ -37,7 +38,7 @@ def main(_: list[str]) -> int:
         from pipeline.export import export_model
         from pipeline.segmenter import load_segmenter
 
-        segmenter = load_segmenter(model)
+        segmenter = load_segmenter(model, classes=_CLASSES.value)
     spec = segmenter.spec
     target = output / str(_VERSION.value)
     print(

@@ -20,6 +20,7 @@ _MODEL = flags.DEFINE_string("model", None, "Model folder, such as WORKDIR/model
 _OUTPUT = flags.DEFINE_string(
     "output", None, "Folder for masks, overlays, geojson, predictions.csv, lesions.csv, lesions.json.", required=True
 )
+_CLASSES = flags.DEFINE_list("classes", None, "Some of the model's classes; else all of them.")
 _PROBABILITIES = flags.DEFINE_bool("probabilities", False, "Also write probabilities/CASE.npz (float16).")
 _SOURCE = flags.DEFINE_string(
     "source", None, "Folder of photographs and masks: overlays show its masks beside what was found."
@@ -38,7 +39,7 @@ def main(arguments: list[str]) -> int:
 
         photographs = photographs_of(arguments)
         model, devices = Path(_MODEL.value), all_devices()
-        pool = SegmenterPool(lambda: load_segmenter(model), devices, say=_say)
+        pool = SegmenterPool(lambda: load_segmenter(model, classes=_CLASSES.value), devices, say=_say)
     spec = pool.spec
     truths = _truths(spec.classes, colored=bool(spec.colors))
     folder = PredictionFolder(Path(_OUTPUT.value), model, spec, truths=truths, probabilities=_PROBABILITIES.value)

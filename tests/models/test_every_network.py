@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy import special
 
 from configs import (
     AttentionUNetConfig,
@@ -29,10 +30,13 @@ from models import (
     Network,
     build_loss,
     build_network,
+    calibrate_logits,
     fold_normalization,
     in_precision,
+    of_classes,
     precision_of,
     precision_policy,
+    transfer_weights,
 )
 from models.encoders import encoder_layers
 from models.supervision import TrainingModel
@@ -239,6 +243,39 @@ def test_folding_the_normalisations_leaves_the_map_as_it_was(name):
     folded = fold_normalization(network)
     assert folded.stride == network.stride
     np.testing.assert_allclose(folded(images, training=False), network(images, training=False), atol=1e-3)
+
+
+@every_network
+def test_calibrated_logits_are_those_of_before_times_a_factor_plus_a_shift(name):
+    images = two_tiles(NARROW[name].side)[0]
+    before = unchanged(name)
+    network = keras.models.clone_model(before)
+    network.set_weights(before.get_weights())
+    calibrate_logits(network, factors=(0.5, 2.0), shifts=(0.25, -0.5))
+    expected = special.expit(special.logit(before(images, training=False).numpy()) * (0.5, 2.0) + (0.25, -0.5))
+    expected[before(images, training=False).numpy() == 0] = 0  # an absent class's map stays 0
+    np.testing.assert_allclose(network(images, training=False), expected, atol=1e-5)
+
+
+@every_network
+def test_some_classes_are_taken_from_a_network_in_any_order(name):
+    images = two_tiles(NARROW[name].side)[0]
+    probabilities = unchanged(name)(images, training=False).numpy()
+    for channels in ((1,), (1, 0)):
+        taken = of_classes(unchanged(name), channels)
+        assert taken.stride == unchanged(name).stride
+        np.testing.assert_array_equal(taken(images, training=False), probabilities[..., channels])
+
+
+@every_network
+def test_a_network_of_other_classes_gets_all_weights_but_the_heads(name):
+    source, target = unchanged(name), build(name, classes=1, seed=1)
+    head = {layer.name: layer.get_weights() for layer in target.layers if "logits" in layer.name and layer.weights}
+    transfer_weights(source, target, head=False)
+    for one, other in zip(source.layers, target.layers, strict=True):
+        expected = head.get(other.name, one.get_weights())
+        assert all(np.array_equal(*pair) for pair in zip(expected, other.get_weights(), strict=True)), other.name
+    assert 1 <= len(head) <= 2
 
 
 @every_network

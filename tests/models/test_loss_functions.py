@@ -16,6 +16,7 @@ from sklearn.metrics import log_loss
 from models.lesion_weights import lesion_weights
 from models.loss_functions import (
     bce,
+    bce_batch_dice,
     bce_dice,
     bce_iou,
     bce_ssim_iou,
@@ -91,6 +92,17 @@ def test_cross_entropy_dice_and_iou_agree_with_numpy_in_every_sample(both):
 def test_bce_dice_of_a_batch_is_the_mean_of_its_samples(batch):
     expected = (of_samples_and_classes(bce_of, *batch) + 1 - of_samples_and_classes(dice_of, *batch)) / 2
     assert float(BceDice()(*batch)) == pytest.approx(expected.mean(), rel=1e-5)
+
+
+@given(masks_and_probabilities())
+@settings(max_examples=30, deadline=None, derandomize=True)
+def test_bce_batch_dice_has_the_dice_of_all_samples_and_the_cross_entropy_of_each(both):
+    masks, probabilities = (array.astype(np.float64) for array in both)
+    hits = (masks * probabilities).sum(axis=(0, 1, 2)) / len(masks)
+    total = (masks + probabilities).sum(axis=(0, 1, 2)) / len(masks)
+    dice = np.mean((2 * hits + 1) / (total + 1))
+    expected = 4 * np.asarray(bce(*both)) + 1 - dice
+    np.testing.assert_allclose(bce_batch_dice(*both), expected, rtol=2e-5)
 
 
 def test_cross_entropy_agrees_with_scikit_learn(batch):

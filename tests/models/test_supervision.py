@@ -100,7 +100,7 @@ def test_the_validation_loss_and_the_metrics_are_those_of_the_probabilities_alon
 def test_a_step_of_fit_moves_the_heads_and_the_networks_own_weights(network, tiles):
     model = compiled(network)
     assert {layer.name for layer in model.layers} > HEADS
-    layers = [model.get_layer(name) for name in ("logits0", "logits1", "logits2", "presence_logits", "encoder0_conv0")]
+    layers = [model.get_layer(name) for name in ("logits", "logits1", "logits2", "presence_logits", "encoder0_conv0")]
     before = [layer.get_weights()[0].copy() for layer in layers]
     own = network.get_layer("encoder0_conv0")
     history = model.fit(*tiles, batch_size=4, verbose=0)

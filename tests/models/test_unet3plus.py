@@ -92,7 +92,7 @@ def test_without_deep_supervision_there_are_no_side_outputs():
 
 def test_a_network_holds_no_head_that_only_training_has():
     names = {layer.name for layer in build_unet3plus(TINY, classes=2).layers}
-    assert {"logits0", "presence_logits"} <= names
+    assert {"logits", "presence_logits"} <= names
     assert not {"logits1", "logits2"} & names
 
 

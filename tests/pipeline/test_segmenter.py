@@ -66,6 +66,43 @@ def test_a_map_lies_within_0_and_1_at_the_photographs_size(model_folder):
     assert segmenter.segment.experimental_get_tracing_count() == 1
 
 
+def test_some_classes_of_a_model_have_its_maps_and_thresholds(model_folder, fundus):
+    photograph = fundus(90, 131, seed=5).photograph
+    both = load_segmenter(model_folder)
+    for names, channels in ((["MA"], [1]), (["MA", "HE"], [1, 0])):
+        some = load_segmenter(model_folder, classes=names)
+        assert some.spec.classes == tuple(names)
+        assert some.spec.thresholds == tuple(both.spec.thresholds[channel] for channel in channels)
+        np.testing.assert_allclose(some.segment(photograph), both.segment(photograph).numpy()[..., channels], atol=1e-6)
+
+
+@pytest.mark.parametrize("names", [["EX"], ["HE", "EX"], ["HE", "HE"]])
+def test_a_class_that_the_model_lacks_is_answered_with_those_that_it_has(model_folder, names):
+    with pytest.raises(InputError, match=f"--classes={','.join(names)}: the model in .* has the classes HE, MA;"):
+        load_segmenter(model_folder, classes=names)
+
+
+def test_colours_of_some_classes_are_theirs(spec):
+    made = spec(classes=("HE", "MA"), thresholds=(0.5, 0.25), colors=("ff0000", "00ff00"))
+    assert made.of_classes(["MA"]).colors == ("00ff00",)
+
+
+@SAVING
+def test_a_model_folder_in_half_precision_has_half_the_size_and_about_the_map(network, spec, tmp_path, fundus):
+    segmenters = []
+    for name, half in (("whole", False), ("half", True)):
+        save_model(tmp_path / name, network, spec(classes=("a", "b"), tile=32), half=half)
+        segmenters.append(load_segmenter(tmp_path / name))
+    photograph = fundus(90, 131, seed=5).photograph
+    one, other = (segmenter.segment(photograph).numpy() for segmenter in segmenters)
+    np.testing.assert_allclose(one, other, atol=2e-3)
+    kernels = [weights for weights in network.get_weights() if weights.ndim >= 2]
+    saved = load_segmenter(tmp_path / "half", fold=False).network.get_weights()
+    assert all(weights.dtype == np.float32 for weights in saved)
+    halved = [weights for weights in saved if weights.ndim >= 2]
+    assert all(np.array_equal(a.astype(np.float16), b) for a, b in zip(kernels, halved, strict=True))
+
+
 def test_tiles_are_run_as_in_inference_not_as_in_training(model_folder):
     segmenter = load_segmenter(model_folder)
     images = np.random.default_rng(0).uniform(0, 255, (3, 32, 32, 3)).astype(np.float32)
@@ -104,7 +141,7 @@ def test_a_spec_takes_its_fields_from_the_config():
         segment=SegmentConfig(
             overlap=0.25, window="gaussian", tile_batch=7, flips=4, skip_background=True, trim=True, xla="off"
         ),
-        evaluate=EvaluateConfig(threshold=0.4),
+        evaluate=EvaluateConfig(threshold=0.4, bins=320),
     )
     made = SegmenterSpec.from_config(config, {"train": ["A"]})
     assert dataclasses.asdict(made) == {
@@ -124,6 +161,9 @@ def test_a_spec_takes_its_fields_from_the_config():
         "trim": True,
         "xla": "off",
         "threshold_source": "config",
+        "bins": 320,
+        "seen_before": (),
+        "calibrated_on": (),
     }
 
 
@@ -187,11 +227,12 @@ def test_a_segmenter_json_with_a_field_too_many_is_named(damaged):
 
 def test_a_folder_from_before_a_field_was_there_means_what_it_meant(damaged):
     content = json.loads((damaged / "segmenter.json").read_text())
-    for name in ("flips", "skip_background", "trim", "xla"):
+    for name in ("flips", "skip_background", "trim", "xla", "bins", "seen_before", "calibrated_on"):
         del content[name]
     (damaged / "segmenter.json").write_text(json.dumps(content))
     spec = load_segmenter(damaged).spec
     assert (spec.flips, spec.skip_background, spec.trim, spec.xla) == (1, False, False, "auto")
+    assert (spec.bins, spec.seen_before, spec.calibrated_on) == (1280, (), ())
 
 
 @pytest.mark.parametrize(

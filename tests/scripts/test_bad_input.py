@@ -108,6 +108,7 @@ def test_shard_refuses_a_class_that_the_source_has_not(fails, way, tmp_path):
             "data.tile must be a multiple of the network's stride 512; received 256",
         ),
         (("--config.model.unet.activation=rellu",), "model.unet.activation must be one that Keras knows"),
+        (("--config.train.initial_model=/no",), "train.initial_model=/no: no network.keras there; expected a model"),
         (("--config.segment.tile=100",), "segment.tile must be a multiple of the network's stride 8; received 100"),
     ],
 )
@@ -143,6 +144,24 @@ def test_a_folder_that_is_no_model_is_refused(fails, way, tmp_path, name):
     assert "no network.keras there; expected a model folder" in line
 
 
+@pytest.mark.parametrize("name", ["eval", "predict", "export"])
+def test_a_class_that_the_model_lacks_is_answered_with_those_it_has(fails, way, tmp_path, name):
+    source = (f"--source={way.source}",) if name == "eval" else ()
+    photograph = (next(way.source.glob("A*/1*/b*/*.jpg")),) if name == "predict" else ()
+    model = f"--model={way.workdir / 'model'}"
+    line = fails(name, model, "--classes=EX,HE", f"--output={tmp_path / 'out'}", *source, *photograph)
+    assert "--classes=EX,HE: the model in" in line
+    assert "has the classes HE; name some of these" in line
+
+
+def test_calibrate_refuses_a_model_that_is_there_and_results_that_are_none(fails, way, tmp_path):
+    model = f"--model={way.workdir / 'model'}"
+    line = fails("calibrate", model, f"--results={way.workdir}", f"--output={way.workdir / 'model'}")
+    assert "holds a model already; name another folder, or add --overwrite" in line
+    line = fails("calibrate", model, f"--results={way.records}", f"--output={tmp_path / 'out'}")
+    assert "neither counts.npz of an evaluation there nor a finished fold" in line
+
+
 def test_a_damaged_network_is_refused(fails, way, tmp_path):
     model = shutil.copytree(way.workdir / "model", tmp_path / "model")
     (model / "network.keras").write_bytes((model / "network.keras").read_bytes()[:5000])
@@ -174,7 +193,6 @@ def test_eval_refuses_a_split_without_cases(fails, way, tmp_path):
     [
         ((), "--source is required"),
         (("--source=s", "--output=o"), "--model is required, or --predictions"),
-        (("--source=s", "--output=o", "--model=m", "--classes=HE"), "--classes: the model has its own"),
         (("--source=s", "--output=o", "--predictions=p", "--records=r"), "--records: tiles are scored by a model"),
         (("--source=s", "--output=o", "--predictions=/nowhere"), "--predictions=/nowhere: no such folder"),
         (("a", "--model=m"), "unexpected argument 'a'"),

@@ -1,0 +1,51 @@
+"""A model folder → one whose probabilities and thresholds fit photographs that it has not seen.
+
+python -m scripts.calibrate --model=WORKDIR/model --results=CROSSVAL_WORKDIR --output=OUT
+"""
+
+from pathlib import Path
+
+from absl import flags
+
+from configs import InputError
+from scripts import command
+
+_MODEL = flags.DEFINE_string("model", None, "Model folder, such as WORKDIR/model.", required=True)
+_RESULTS = flags.DEFINE_multi_string(
+    "results",
+    None,
+    "Folder that eval left, or workdir of crossval, with photographs that the networks had not seen; can be repeated.",
+    required=True,
+)
+_OUTPUT = flags.DEFINE_string("output", None, "Folder for the calibrated model.", required=True)
+_HALF = flags.DEFINE_bool("half", False, "Keep kernels as float16: half the size, maps as good.")
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace a model that is there already.")
+
+
+def main(_: list[str]) -> int:
+    output = Path(_OUTPUT.value)
+    with command.quiet_start():
+        from pipeline.calibration import calibrate
+        from pipeline.crossvalidation import result_folders
+        from pipeline.results import read_result
+        from pipeline.segmenter import SEGMENTER_FILE, load_model, save_model
+
+        if (output / SEGMENTER_FILE).exists() and not _OVERWRITE.value:
+            raise InputError(f"--output={output}: holds a model already; name another folder, or add --overwrite.")
+        network, spec = load_model(Path(_MODEL.value))
+        result = read_result(*(part for folder in _RESULTS.value for part in result_folders(Path(folder))))
+    calibrated, of_classes = calibrate(network, spec, result)
+    print(f"{len(result.cases)} photographs; logits z become factor z + shift")
+    print(f"{'':16}{'factor':>8}{'shift':>8}{'threshold':>18}{'calibration error':>22}")
+    for name, before, one in zip(spec.classes, spec.thresholds, of_classes, strict=True):
+        print(
+            f"{name:16}{one.factor:8.3f}{one.shift:8.3f}{before:9.3f} → {one.threshold:.3f}"
+            f"{one.error_before:11.5f} → {one.error_after:.5f}"
+        )
+    save_model(output, network, calibrated, half=_HALF.value)
+    print(f"model: {output}")
+    return command.DONE
+
+
+if __name__ == "__main__":
+    command.run(main)
