@@ -11,7 +11,7 @@ import pathlib
 import zipfile
 from typing import Any
 
-import h5py  # type: ignore[import-untyped]
+import h5py
 import keras
 import numpy as np
 from keras import layers, ops

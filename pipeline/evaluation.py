@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from configs import DataConfig, InputError
 from pipeline.counting import PhotographCounts, count_photograph
-from pipeline.segmenter import TiledSegmenter
+from pipeline.segmenter import NO_NUMBERS, TiledSegmenter
 from records import Case, field_of_view, read_masks, read_photograph, write_text
 
 TILE_BATCH = 4  # of the earlier system's evaluator, over whose batches its numbers are means
@@ -64,11 +64,7 @@ def segmented_by(segment: Callable[[np.ndarray], np.ndarray]) -> MapOf:
     def map_of(marked: MarkedPhotograph) -> np.ndarray:
         probabilities = segment(marked.photograph)
         if np.isnan(probabilities).any():
-            raise InputError(
-                f"case {marked.case}: the network's map has pixels that are no number (NaN): its weights, or what its "
-                "layers make of this photograph, have grown too large. Train it with a lower train.learning_rate, with "
-                "train.global_clipnorm, or in float32."
-            )
+            raise InputError(f"case {marked.case}: {NO_NUMBERS}")
         return probabilities
 
     return map_of

@@ -15,7 +15,7 @@ from pipeline import export_verify
 from pipeline.export_words import SERVING_DEFAULT_LEAVES, readme
 from pipeline.golden import write_golden
 from pipeline.segmenter import SEGMENTER_FILE, TiledSegmenter
-from records import make_folder
+from records import is_running, make_folder
 
 SAVED_MODEL_FILE, VERIFY_FILE = "saved_model.pb", "verify.py"
 
@@ -162,7 +162,7 @@ def _sweep(output: Path) -> None:
     """Removes what exports left that were killed; a version moved aside whose place is free goes back there."""
     for path in output.glob(".*-*-*"):
         name = re.fullmatch(r"\.(tmp|old)-(\d+)-(\d+)", path.name)
-        if name is None or Path(f"/proc/{name[2]}").exists():
+        if name is None or is_running(int(name[2])):
             continue
         if name[1] == "old" and not (output / name[3]).exists():
             path.rename(output / name[3])

@@ -26,7 +26,7 @@ from pipeline.prediction import (
     summary_columns,
     write_pictures,
 )
-from pipeline.segmenter import NETWORK_FILE, SEGMENTER_FILE, SegmenterSpec
+from pipeline.segmenter import NETWORK_FILE, NO_NUMBERS, SEGMENTER_FILE, SegmenterSpec
 from records import (
     Case,
     case_digests,
@@ -137,7 +137,7 @@ class PredictionFolder:
         """
         origin, maps = self._origins.pop(case), segmented.probabilities
         if np.isnan(maps).any():
-            raise InputError("the network's map has pixels that are no number (NaN); train it anew.")
+            raise InputError(NO_NUMBERS)
         truth = None
         if case in self.truths:
             data = DataConfig(classes=self.spec.classes, colors=self.spec.colors)

@@ -26,6 +26,10 @@ from records import complete_file, make_folder, stride_of_overlap, write_text
 SCHEMA_VERSION = 1
 # What Keras, zipfile, zlib, h5py and json were seen to raise on a .keras file with damaged bytes or foreign layers.
 DAMAGE = (ValueError, OSError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error)
+NO_NUMBERS = (
+    "the network's map has pixels that are no number (NaN): its weights, or what its layers make of this photograph, "
+    "have grown too large. Train it with a lower train.learning_rate, with train.global_clipnorm, or in float32."
+)
 TUPLES = ("classes", "thresholds", "colors", "seen_before", "calibrated_on")  # fields that JSON has as lists
 NETWORK_FILE, SEGMENTER_FILE = "network.keras", "segmenter.json"
 

@@ -8,7 +8,7 @@ from records.cutting import estimate_bytes
 from records.drawing import CLASS_COLORS, contact_sheet, draw_contours, write_jpeg, write_png
 from records.duplicates import hash_case, near_pairs, perceptual_hash, refuse_equal_files
 from records.field_of_view import field_of_view
-from records.files import complete_file, make_folder, sha256_of, sweep_temporaries, write_bytes, write_text
+from records.files import complete_file, is_running, make_folder, sha256_of, sweep_temporaries, write_bytes, write_text
 from records.grid import scaled_size, stride_of_overlap, tile_origins, tile_starts, window
 from records.imaging import photograph_size, read_mask, read_photograph, shrink_mask, shrink_photograph
 from records.index import Index, check_config, locate_records, read_index, write_index
@@ -36,6 +36,7 @@ __all__ = [
     "find_cases",
     "hash_case",
     "image_files",
+    "is_running",
     "lesions",
     "locate_records",
     "make_folder",

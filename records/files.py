@@ -35,9 +35,14 @@ def sweep_temporaries(folder: Path) -> None:
     """Removes temporary files and folders, `.tmp-PROCESS-NAME`, whose process is gone: it was killed meanwhile."""
     for path in folder.glob(".tmp-*-*"):
         process = path.name.split("-")[1]
-        if not process.isdigit() or not Path(f"/proc/{process}").exists():
+        if not process.isdigit() or not is_running(int(process)):
             shutil.rmtree(path, ignore_errors=True)
             path.unlink(missing_ok=True)
+
+
+def is_running(process: int) -> bool:
+    """Says whether a process of that number is there, on Linux; elsewhere none is."""
+    return Path(f"/proc/{process}").exists()
 
 
 def sha256_of(path: Path) -> str:

@@ -42,6 +42,7 @@ from records import SPLITS, Case, Survey, make_folder, sha256_of, survey_case, w
 from records.folds import FoldPlan, find_training_cases, plan_folds
 from scripts import command
 from scripts.children import Children, StoppedError
+from scripts.wording import plain, with_interval
 
 _SOURCE = flags.DEFINE_multi_string(
     "source", [], "Folder of photographs and masks; can be repeated. Its own test part takes no part."
@@ -292,12 +293,12 @@ def _print_scores(content: dict[str, Any]) -> None:
         for key in ("aupr", "dice", "iou", "sensitivity", "ppv"):
             one, folds = each[key], content["over_folds"]["frame"][name][key]
             print(
-                f"  {key:22}{_with_interval(scores[key], intervals[key]):>24}"
-                f"{_with_interval(one['mean'], one['mean_interval']):>26}"
-                f"{_with_interval(one['median'], one['median_interval']):>26}"
+                f"  {key:22}{with_interval(scores[key], intervals[key]):>24}"
+                f"{with_interval(one['mean'], one['mean_interval']):>26}"
+                f"{with_interval(one['median'], one['median_interval']):>26}"
                 f"{_with_deviation(folds['mean'], folds['deviation']):>20}"
             )
-        found = _with_interval(lesions["sensitivity"], lesions["sensitivity_interval"])
+        found = with_interval(lesions["sensitivity"], lesions["sensitivity_interval"])
         print(
             f"  lesions: {lesions['found']} of {lesions['lesions']} found ({found.strip()}), "
             f"{lesions['false_positives_per_photograph']:.1f} false ones a photograph"
@@ -306,8 +307,8 @@ def _print_scores(content: dict[str, Any]) -> None:
         for fold in content["by_fold"]:
             values = fold["scores"]["frame"][name]
             print(
-                f"  fold {fold['fold']}: {fold['photographs']} photographs, AUPR {_number(values['aupr'])}, Dice "
-                f"{_number(values['dice'])} at {fold['thresholds'][name]:.3g} ({fold['threshold_source']}), "
+                f"  fold {fold['fold']}: {fold['photographs']} photographs, AUPR {plain(values['aupr'])}, Dice "
+                f"{plain(values['dice'])} at {fold['thresholds'][name]:.3g} ({fold['threshold_source']}), "
                 f"{sum(fold['seconds'].values()) / 60:.1f} minutes"
             )
     print(flush=True)
@@ -318,16 +319,8 @@ def _size(row: dict[str, Any]) -> str:
     return f"{sizes}: {row['found']} of {row['lesions']}"
 
 
-def _with_interval(value: float | None, interval: Sequence[float] | None) -> str:
-    return _number(value) + (f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else "")
-
-
 def _with_deviation(value: float | None, deviation: float | None) -> str:
-    return _number(value) + (f" ± {deviation:.3f}" if deviation is not None else "")
-
-
-def _number(value: float | None) -> str:
-    return "n/a" if value is None else f"{value:.3f}"
+    return plain(value) + (f" ± {deviation:.3f}" if deviation is not None else "")
 
 
 def _csv(rows: Sequence[Sequence[str | None]]) -> str:

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from configs import Config, DataConfig, InputError
 from records import SPLITS, Case, Index, find_cases, make_folder, read_index
 from scripts import command
+from scripts.wording import interval, plain
 
 _MODEL = flags.DEFINE_string("model", None, "Model folder, such as WORKDIR/model.")
 _PREDICTIONS = flags.DEFINE_string(
@@ -109,8 +110,7 @@ def main(folders: list[str]) -> int:
         "bins": bins,
         "thresholds": dict(zip(classes, thresholds, strict=True)),
         "threshold_source": threshold_source,
-        "threshold_seen": (threshold_source == "validation" and _SPLIT.value in ("validation", "all"))
-        or (threshold_source == "held out" and any(case.name in spec.calibrated_on for case in cases)),
+        "threshold_seen": _threshold_seen(threshold_source, spec, cases),
         "versions": _versions(),
         "fingerprints": {"config": spec.config_fingerprint, "records": spec.records_fingerprint} if spec else None,
         "seconds": {"segmenting": round(seconds.segmenting, 3), "scoring": round(seconds.scoring, 3)},
@@ -178,6 +178,13 @@ def _thresholds(spec, classes: tuple[str, ...]) -> tuple[tuple[float, ...], str]
     return (Config().evaluate.threshold,) * len(classes), "config"
 
 
+def _threshold_seen(source: str, spec, cases: list[Case]) -> bool:
+    """Says whether the thresholds were chosen on photographs that are being scored."""
+    if source == "held out":
+        return any(case.name in spec.calibrated_on for case in cases)
+    return source == "validation" and _SPLIT.value in ("validation", "all")
+
+
 def _of_split(cases: list[Case], splits: Mapping[str, Sequence[str]] | None) -> list[Case]:
     """Takes the cases that the model folder lists; a test part that it never saw is the source's own.
 
@@ -227,7 +234,7 @@ def _print_scores(content: Mapping[str, Any]) -> None:
             print(f"{name + ', ' + region.replace('_', ' '):32}" + "".join(_number(values[key]) for key in SCORES))
             intervals = content["intervals"][region][name]
             if content["bootstrap"]:
-                print(f"{'  95 % interval':32}" + "".join(f"{_range(intervals[key]):>15}" for key in SCORES))
+                print(f"{'  95 % interval':32}" + "".join(f"{interval(intervals[key]):>15}" for key in SCORES))
         over = content["over_classes"][region]
         if len(by_class) > 1:
             label = f"mean of {len(over['aupr']['classes'])} classes, {region.replace('_', ' ')}"
@@ -236,7 +243,7 @@ def _print_scores(content: Mapping[str, Any]) -> None:
         print("one photograph: no intervals.")
     for name, values in content["lesions"].items():
         at = ", ".join(
-            f"{_plain(value)} at {limit:g}"
+            f"{plain(value)} at {limit:g}"
             for limit, value in zip(values["froc"]["false_positives"], values["froc"]["sensitivity"], strict=True)
         )
         print(
@@ -267,8 +274,8 @@ def _print_baseline(cases: list[Case], data: DataConfig, scores, bins: int) -> N
     pooled = pool(outcome for _, outcome in evaluated if not isinstance(outcome, InputError))
     for name, counts in pooled["frame"].items():
         print(
-            f"AUPR of {name}: {_plain(scores['frame'][name]['aupr'])} by the model, "
-            f"{_plain(score(counts)['aupr'])} by a colour threshold"
+            f"AUPR of {name}: {plain(scores['frame'][name]['aupr'])} by the model, "
+            f"{plain(score(counts)['aupr'])} by a colour threshold"
         )
 
 
@@ -306,24 +313,16 @@ def _compare(folders: list[str]) -> int:
             for key in COMPARED:
                 pooled, each = values[key], content["per_photograph"][region][name][key]
                 print(
-                    f"{f'{name}, {region}, {key}':44}{_plain(pooled['one']):>9}{_plain(pooled['other']):>9}"
-                    f"{_plain(pooled['difference']):>12}{_range(pooled['interval']):>18}{_plain(each['mean']):>19}"
-                    f"{_range(each['mean_interval']):>18}{_plain(each['better']):>8}"
+                    f"{f'{name}, {region}, {key}':44}{plain(pooled['one']):>9}{plain(pooled['other']):>9}"
+                    f"{plain(pooled['difference']):>12}{interval(pooled['interval']):>18}{plain(each['mean']):>19}"
+                    f"{interval(each['mean_interval']):>18}{plain(each['better']):>8}"
                 )
     print(f"comparison: {output / 'compare.json'}    look: {output / 'compare.csv'}")
     return command.DONE
 
 
 def _number(value: float | None) -> str:
-    return f"{_plain(value):>15}"
-
-
-def _plain(value: float | None) -> str:
-    return "n/a" if value is None else format(value, ".3f")
-
-
-def _range(interval: Sequence[float] | None) -> str:
-    return "n/a" if interval is None else f"{interval[0]:.3f}–{interval[1]:.3f}"
+    return f"{plain(value):>15}"
 
 
 def _percent(part: float, whole: float) -> str:
