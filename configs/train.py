@@ -19,8 +19,6 @@ class TrainConfig:
     """How the network is fitted.
 
     Attributes:
-      initial_model: model folder whose weights training begins with, of the same `model` section; where its classes are
-        others, the head is made new. None: random weights.
       epochs: number of epochs.
       steps_per_epoch: batches an epoch; None: one pass over the training tiles.
       validation_steps: batches of validation an epoch; None: every validation tile once.
@@ -53,6 +51,8 @@ class TrainConfig:
       global_clipnorm: largest norm of all gradients together; None: not clipped. At most one of the three is given.
       ema_momentum: of moving averages of all weights, which then are what is validated, drawn and saved; such as
         0.995, averages over some 200 steps. None: the weights themselves.
+      initial_model: model folder whose weights training begins with, of the same `model` section; where its classes are
+        others, the head is made new. Empty: random weights.
       frozen_encoder_epochs: epochs at the start in which the weights of the network's encoder stay as they are.
       monitor: what decides which epoch's weights are kept, whether training stops early and the learning rate is
         reduced: a column of history.csv such as "val_loss" or "val_photo_aupr"; losses are to fall, all else is to
@@ -85,7 +85,6 @@ class TrainConfig:
       seed: of weights, order of tiles, augmentation and dropout.
     """
 
-    initial_model: str | None = None
     epochs: int = 30
     steps_per_epoch: int | None = None
     validation_steps: int | None = None
@@ -110,6 +109,7 @@ class TrainConfig:
     clipnorm: float | None = None
     global_clipnorm: float | None = None
     ema_momentum: float | None = None
+    initial_model: str = ""
     frozen_encoder_epochs: int = 0
     monitor: str = "auto"
     photographs_every: int = 1

@@ -10,7 +10,7 @@ tables), never NaN.
 | `photographs` | how many |
 | `left_out` | list of `{"case", "why"}` |
 | `classes`, `bins`, `thresholds` | names; of the histograms; `{class: threshold}` |
-| `threshold_source` | `validation` (best on the training's validation photographs), `config`, `given` or `unknown` |
+| `threshold_source` | `validation` (best there), `held out` (calibrated), `config`, `given` or `unknown` |
 | `threshold_seen` | true where these photographs are the ones that the threshold was chosen on |
 | `binary` | classes whose maps hold but 0 and 1: their curves have a single point |
 | `versions`, `fingerprints` | `{package: version}`; `{"config", "records"}` of the model, or null |

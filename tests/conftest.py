@@ -6,6 +6,7 @@ import pytest
 DEAR = ("way",)
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Groups tests by file, as fixtures of a module are made once a process, or by a dear fixture."""
 

@@ -236,6 +236,20 @@ def test_a_threshold_given_by_hand_or_chosen_on_these_photographs_is_said(write,
     assert "chosen on these very photographs" in write(threshold_seen=True).page.words
 
 
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("validation", "(best Dice on the validation photographs of the training)"),
+        ("held out", "(best Dice on photographs scored by networks that had not seen them)"),
+        ("config", "(of the config)"),
+        ("given", "(given with --threshold)"),
+        ("unknown", "(the model does not say from where)"),
+    ],
+)
+def test_the_report_says_where_thresholds_are_from_wherever_that_is(write, source, words):
+    assert words in write(threshold_source=source).page.words
+
+
 def test_names_with_markup_are_written_as_they_are(write):
     evil = "<img src=x onerror=alert(1)>"
     report = write(names={"B": evil}, left_out=[{"case": "<b>", "why": "mask & photograph <differ>"}])
