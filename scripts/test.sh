@@ -8,4 +8,4 @@ source "$(dirname "$0")/environment.sh"
 .venv/bin/ruff check .
 .venv/bin/mypy
 .venv/bin/lint-imports
-.venv/bin/python -m pytest -n 2 --dist loadgroup --durations=10 "$@"
+.venv/bin/python -m pytest -n 2 --dist loadscope --durations=10 "$@"

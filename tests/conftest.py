@@ -1,18 +1,21 @@
-"""Tests run in two processes (pytest-xdist): those that share what is dear to make go to the same one."""
+"""Tests run in two processes (pytest-xdist, `-n 2`): those that share what is dear to make go to the same one."""
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
-# Fixtures that take a minute, by which tests of several files are kept together; they begin first, as they end last.
-DEAR = ("way",)
+COMMANDS = "tests/scripts/"
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Groups tests by file, as fixtures of a module are made once a process, or by a dear fixture."""
+class ByFile(LoadScopeScheduling):
+    """A file's tests run in one process, as its fixtures are made once; those of the commands all in the same one.
 
-    def group(item: pytest.Item) -> str:
-        return next((name for name in DEAR if name in getattr(item, "fixturenames", ())), str(item.path))
+    pytest-xdist's own way to group tests, `--dist loadgroup`, does nothing with pytest 9.2 (seen with 3.8.0).
+    """
 
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(group(item)))
-    items.sort(key=lambda item: group(item) not in DEAR)
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return COMMANDS if file.startswith(COMMANDS) else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log) -> ByFile:
+    return ByFile(config, log)
