@@ -99,10 +99,8 @@ def fit_class(name: str, lesion: np.ndarray, other: np.ndarray) -> ClassCalibrat
     if factor <= 0:
         raise InputError(f"--results: lesions of {name} lie at lower probabilities than other pixels.")
     threshold = best_threshold(lesion, other)
-    calibrated = [np.zeros_like(counts) for counts in (lesion, other)]
     places = np.minimum((expit(factor * middles + shift) * bins).astype(int), bins - 1)
-    for counts, moved in zip((lesion, other), calibrated, strict=True):
-        np.add.at(moved, places, counts)
+    calibrated = [np.bincount(places, counts, bins) for counts in (lesion, other)]
     return ClassCalibration(
         float(factor),
         float(shift),
