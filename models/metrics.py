@@ -37,10 +37,10 @@ def dice_coefficient(y_true, y_pred, channels: Sequence[int] | None = None):
     Returns:
       `[B]`, in (0, 1].
     """
-    y_true, y_pred = in_float32(y_true, y_pred, channels)
+    y_true, y_pred = in_float32(y_true, y_pred)
     both = ops.sum(y_true * y_pred, axis=(1, 2))
     total = ops.sum(y_true, axis=(1, 2)) + ops.sum(y_pred, axis=(1, 2))
-    return ops.mean((2 * both + SMOOTH) / (total + SMOOTH), axis=-1)
+    return ops.mean(_chosen((2 * both + SMOOTH) / (total + SMOOTH), channels), axis=-1)
 
 
 def iou_coefficient(y_true, y_pred, channels: Sequence[int] | None = None):
@@ -56,18 +56,23 @@ def iou_coefficient(y_true, y_pred, channels: Sequence[int] | None = None):
     Returns:
       `[B]`, in (0, 1].
     """
-    y_true, y_pred = in_float32(y_true, y_pred, channels)
+    y_true, y_pred = in_float32(y_true, y_pred)
     both = ops.sum(y_true * y_pred, axis=(1, 2))
     either = ops.sum(y_true, axis=(1, 2)) + ops.sum(y_pred, axis=(1, 2)) - both
-    return ops.mean((both + SMOOTH) / (either + SMOOTH), axis=-1)
+    return ops.mean(_chosen((both + SMOOTH) / (either + SMOOTH), channels), axis=-1)
 
 
-def in_float32(y_true, y_pred, channels: Sequence[int] | None = None):
-    """Returns both in float32, of the chosen classes: what calls a plain function may not have cast them."""
-    y_true, y_pred = ops.cast(y_true, "float32"), ops.cast(y_pred, "float32")
-    if channels is None:
-        return y_true, y_pred
-    return ops.take(y_true, channels, axis=-1), ops.take(y_pred, channels, axis=-1)
+def in_float32(y_true, y_pred):
+    """Returns both in float32: what calls a plain function may not have cast them."""
+    return ops.cast(y_true, "float32"), ops.cast(y_pred, "float32")
+
+
+def _chosen(values, channels: Sequence[int] | None):
+    """Takes the chosen of `[…, C]`.
+
+    After the sums over pixels: metrics of one class each, and the loss, then add up the same, which a graph does once.
+    """
+    return values if channels is None else ops.take(values, channels, axis=-1)
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -130,7 +135,7 @@ class _Pooled(keras.metrics.Metric):
         self.sums = self.add_variable((len(self.channels), numbers), "zeros", dtype="float64", name="sums")
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        y_true, y_pred = in_float32(y_true, y_pred, self.channels)
+        y_true, y_pred = (_chosen(maps, self.channels) for maps in in_float32(y_true, y_pred))
         counts = ops.cast(self.count(y_true > 0.5, y_pred), "float64")  # [B, channels, numbers]
         if sample_weight is not None:
             counts = counts * ops.reshape(ops.cast(sample_weight, "float64"), (-1, 1, 1))

@@ -14,6 +14,7 @@ from models.local_contrast import LocalContrast
 from models.normalization import MOMENTUM, FusedBatchNormalization
 
 TINY = FastConfig(widths=(8, 8, 16))
+RATES = {"encoder1": 0.3, "encoder2": 0.6, "decoder1": 0.3}  # of drop_path 0.6 at three levels
 
 
 def images(side: int = 64) -> np.ndarray:
@@ -24,15 +25,15 @@ def normalizations(network: Network) -> list[FusedBatchNormalization]:
     return [layer for layer in network.layers if isinstance(layer, FusedBatchNormalization)]
 
 
-def parameters_by_hand(widths: tuple[int, ...], channels: int, classes: int) -> int:
+def parameters_by_hand(widths: tuple[int, ...], channels: int, classes: int, stem: int = 2) -> int:
     """Counts from the description: kernels, four numbers a channel of a normalisation, and the last layer's bias."""
     norm = 4
-    total = 5 * 5 * channels * widths[0] + norm * widths[0]  # stem
+    total = {2: 5, 4: 7}[stem] ** 2 * channels * widths[0] + norm * widths[0]  # stem
     total += 2 * 9 * widths[0] ** 2 + 2 * norm * widths[0]  # first block, which keeps resolution and width
     for narrow, wide in itertools.pairwise(widths):
         total += 9 * narrow * wide + 9 * wide**2 + 2 * 2 * narrow * wide + 2 * norm * wide  # encoder, with its shortcut
         total += wide * narrow + 2 * 9 * narrow**2 + 2 * norm * narrow  # decoder: 1x1 and a block
-    return total + 9 * widths[0] * 32 + norm * 32 + 9 * 32 * 4 * classes + 4 * classes  # head
+    return total + 9 * widths[0] * 32 + norm * 32 + (9 * 32 + 1) * stem**2 * classes  # head
 
 
 @pytest.mark.parametrize(
@@ -42,24 +43,26 @@ def parameters_by_hand(widths: tuple[int, ...], channels: int, classes: int) -> 
         (FastConfig(), 4, 2_901_456),
         (FastConfig(contrast=False), 1, 2_895_588),
         (FastConfig(widths=(8, 8, 16)), 2, parameters_by_hand((8, 8, 16), 6, 2)),
+        (FastConfig(widths=(8, 8, 16), stem=4), 2, parameters_by_hand((8, 8, 16), 6, 2, stem=4)),
     ],
 )
 def test_the_number_of_parameters_is_that_of_the_description(options, classes, parameters):
     network = build_fast(options, classes)
     assert network.count_params() == parameters
-    assert parameters == parameters_by_hand(options.widths, 6 if options.contrast else 3, classes)
-    assert network.stride == 2 ** len(options.widths)
+    assert parameters == parameters_by_hand(options.widths, 6 if options.contrast else 3, classes, options.stem)
+    assert network.stride == options.stem * 2 ** (len(options.widths) - 1)
 
 
-def test_nothing_but_contrast_and_the_rearrangement_is_computed_at_full_resolution():
-    network = build_fast(FastConfig(), classes=1)
+@pytest.mark.parametrize(("stem", "expected"), [(2, [2, 4, 8, 16, 32]), (4, [2, 4, 8, 16])])
+def test_nothing_but_contrast_and_the_rearrangement_is_computed_at_full_resolution(stem, expected):
+    network = build_fast(FastConfig(stem=stem, widths=(8,) * len(expected)), classes=1)
     sizes = {}
     for layer in network.layers:
         shapes = keras.Model(network.input, layer.output).compute_output_shape((1, 64, 64, 3))
         sizes.setdefault(shapes[1], []).append(layer.name)
     full = ["image", "stride_check", "scaling", "contrast", "channels", "pixels", "probabilities"]
     assert sorted(sizes.pop(64)) == sorted(full)
-    assert sorted(sizes) == [2, 4, 8, 16, 32]
+    assert sorted(sizes) == expected
 
 
 @pytest.mark.parametrize("normalization", ["batch", "group"])
@@ -149,13 +152,14 @@ def test_the_head_lays_four_channels_out_as_four_pixels():
         assert pixels[0, y, x, label] == maps[0, y // 2, x // 2, 3 * (2 * (y % 2) + x % 2) + label]
 
 
-def test_it_can_draw_a_single_pixel():
+@pytest.mark.parametrize("stem", [2, 4])
+def test_it_can_draw_a_single_pixel(stem):
     """A sub-pixel head is no enlargement: it learns a checkerboard, which a map of half the size cannot show."""
     keras.utils.set_random_seed(0)
     ys, xs = np.mgrid[:32, :32]
     mask = np.tile(((ys + xs) % 2).astype(np.float32)[None, ..., None], (2, 1, 1, 1))
     picture = np.where(mask > 0, 90, 180) * np.ones(3, np.float32)
-    network = build_fast(FastConfig(widths=(8, 8)), classes=1)
+    network = build_fast(FastConfig(stem=stem, widths=(8, 8)), classes=1)
     network.compile(keras.optimizers.Adam(1e-2), build_loss("bce_dice"), jit_compile=False)
     network.fit(picture, mask, batch_size=2, epochs=25, verbose=0)
     found = network(picture, training=True).numpy() >= 0.5
@@ -170,9 +174,25 @@ def test_dropout_acts_in_training_alone():
     assert "dropout" not in {layer.name for layer in build_fast(TINY, classes=1).layers}
 
 
+def test_drop_path_leaves_out_the_branches_of_whole_samples_in_training_alone_and_more_of_them_the_deeper():
+    keras.utils.set_random_seed(0)
+    network = build_fast(FastConfig(widths=(8, 8, 8), drop_path=0.6), classes=1)
+    rates = {layer.name: layer.rate for layer in network.layers if layer.name.endswith("drop_path")}
+    assert rates == pytest.approx({f"{name}_drop_path": rate for name, rate in RATES.items()})
+    network.get_layer("encoder2_norm1").gamma.assign(np.ones(8))  # at first every branch is 0
+    branch = keras.Model(network.input, network.get_layer("encoder2_drop_path").output)
+    many = np.repeat(images(32), 50, axis=0)  # 100 samples
+    left_out = np.all(np.asarray(branch(many, training=True)) == 0, axis=(1, 2, 3))
+    assert 40 <= left_out.sum() <= 80
+    assert not np.any(np.all(np.asarray(branch(many, training=False)) == 0, axis=(1, 2, 3)))
+    assert not any("drop_path" in layer.name for layer in build_fast(TINY, classes=1).layers)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"stem": 3}, r"model\.fast\.stem must be 2 or 4; received 3"),
+        ({"drop_path": 1.0}, r"model\.fast\.drop_path must be at least 0 and below 1; received 1\.0"),
         ({"widths": (8,)}, r"model\.fast\.widths must be 2 to 7 numbers of at least 1.*; received \(8,\)"),
         ({"widths": (8,) * 8}, r"model\.fast\.widths must be 2 to 7"),
         ({"widths": (8, 0)}, r"model\.fast\.widths must be .*; received \(8, 0\)"),
