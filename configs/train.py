@@ -45,6 +45,8 @@ class TrainConfig:
         (Goyal et al. 2017, arXiv:1706.02677). None: it is taken as it is.
       warmup_share: share of the training in which the learning rate rises from zero, 0 to below 1.
       schedule: after the warm-up: "constant", or "cosine" (to zero at the end).
+      decay_share: share of the training, at its end, in which the cosine falls; before, the rate is constant. With 1 it
+        falls from the warm-up on.
       weight_decay: of adamw and sgd, decoupled; adam has none. Biases and normalisation are spared.
       clipvalue: largest absolute value of a gradient's element; None: not clipped.
       clipnorm: largest norm of each weight's gradient; None: not clipped.
@@ -104,6 +106,7 @@ class TrainConfig:
     learning_rate_batch: int | None = None
     warmup_share: float = 0.0
     schedule: Schedule = "cosine"
+    decay_share: float = 1.0
     weight_decay: float = 1e-2
     clipvalue: float | None = None
     clipnorm: float | None = None
@@ -181,6 +184,7 @@ class TrainConfig:
         check(base is None or base >= 1, "train.learning_rate_batch", base, "at least 1, or none")
         check(0 <= self.warmup_share < 1, "train.warmup_share", self.warmup_share, "at least 0 and below 1")
         check_choice("train.schedule", self.schedule, get_args(Schedule))
+        check(0.01 <= self.decay_share <= 1, "train.decay_share", self.decay_share, "0.01 to 1")
         check(self.weight_decay >= 0, "train.weight_decay", self.weight_decay, "0 or more")
         clips = ("clipvalue", "clipnorm", "global_clipnorm")
         for name in clips:

@@ -92,7 +92,8 @@ def learning_rate_at(share: float, step: float, train: TrainConfig) -> float:
     Args:
       share: of the training that is over before the step.
       step: share of the training that is one step; the warm-up does not begin at zero.
-      train: highest rate, schedule, warm-up.
+      train: highest rate, schedule, warm-up, decay; constant and then falling, see Hägele et al. 2024,
+        arXiv:2405.18392.
 
     Example:
       >>> [round(learning_rate_at(share, 0.25, TrainConfig(learning_rate=1.0)), 3) for share in (0, 0.5, 1)]
@@ -103,9 +104,10 @@ def learning_rate_at(share: float, step: float, train: TrainConfig) -> float:
         highest *= train.batch_size / train.learning_rate_batch
     if share < train.warmup_share:
         return highest * min((share + step) / train.warmup_share, 1)
-    if train.schedule == "constant":
+    begin = max(train.warmup_share, 1 - train.decay_share)
+    if train.schedule == "constant" or share < begin:
         return highest
-    return highest * (1 + math.cos(math.pi * (share - train.warmup_share) / (1 - train.warmup_share))) / 2
+    return highest * (1 + math.cos(math.pi * (share - begin) / (1 - begin))) / 2
 
 
 class FrozenEncoder(keras.callbacks.Callback):

@@ -19,12 +19,19 @@ _RESULTS = flags.DEFINE_multi_string(
 )
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for the calibrated model.", required=True)
 _HALF = flags.DEFINE_bool("half", False, "Keep kernels as float16: half the size, maps as good.")
+_PRECISION = flags.DEFINE_enum(
+    "precision",
+    None,
+    ["float32", "mixed_bfloat16", "mixed_float16"],
+    "In which the network then computes, see train.precision; default: as it was trained.",
+)
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace a model that is there already.")
 
 
 def main(_: list[str]) -> int:
     output = Path(_OUTPUT.value)
     with command.quiet_start():
+        from models import in_precision
         from pipeline.calibration import calibrate
         from pipeline.crossvalidation import result_folders
         from pipeline.results import read_result
@@ -34,6 +41,8 @@ def main(_: list[str]) -> int:
             raise InputError(f"--output={output}: holds a model already; name another folder, or add --overwrite.")
         network, spec = load_model(Path(_MODEL.value))
         result = read_result(*(part for folder in _RESULTS.value for part in result_folders(Path(folder))))
+    if _PRECISION.value is not None:
+        network = in_precision(network, _PRECISION.value)
     calibrated, of_classes = calibrate(network, spec, result)
     print(f"{len(result.cases)} photographs; logits z become factor z + shift")
     print(f"{'':16}{'factor':>8}{'shift':>8}{'threshold':>18}{'calibration error':>22}")

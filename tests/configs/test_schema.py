@@ -46,6 +46,7 @@ from configs.schema import field_names, from_dict
         (TrainConfig, {"steps_per_epoch": 0}, "train.steps_per_epoch must be at least 1, or none; received 0"),
         (TrainConfig, {"optimizer": "sgdd"}, "train.optimizer must be one of adam, adamw, sgd; received 'sgdd'"),
         (TrainConfig, {"learning_rate": 0.0}, "train.learning_rate must be above 0; received 0.0"),
+        (TrainConfig, {"decay_share": 0.0}, "train.decay_share must be 0.01 to 1; received 0.0"),
         (TrainConfig, {"reduce_lr_patience": 2}, "train.reduce_lr_patience must be 0 with train.schedule 'cosine'"),
         (SegmentConfig, {"overlap": 1.0}, "segment.overlap must be at least 0 and below 1; received 1.0"),
         (SegmentConfig, {"flips": 2}, "segment.flips must be 1, 4 or 8; received 2"),

@@ -26,9 +26,9 @@ from pipeline.stepping import SteppingModel, WeightAverages, build_optimizer
 from pipeline.training import prepare
 
 
-@given(st.floats(0, 1), st.sampled_from(["constant", "cosine"]), st.floats(0, 0.9))
-def test_the_learning_rate_stays_between_zero_and_the_highest(share, schedule, warmup):
-    train = TrainConfig(learning_rate=0.3, schedule=schedule, warmup_share=warmup)
+@given(st.floats(0, 1), st.sampled_from(["constant", "cosine"]), st.floats(0, 0.9), st.floats(0.01, 1))
+def test_the_learning_rate_stays_between_zero_and_the_highest(share, schedule, warmup, decay):
+    train = TrainConfig(learning_rate=0.3, schedule=schedule, warmup_share=warmup, decay_share=decay)
     assert 0 <= learning_rate_at(share, 0.01, train) <= 0.3 + 1e-12
 
 
@@ -37,6 +37,13 @@ def test_the_learning_rate_rises_in_the_warm_up_and_then_falls_along_a_cosine_to
     rates = [learning_rate_at(step / 10, 0.1, train) for step in range(11)]
     assert rates[:2] == pytest.approx([0.5, 1.0])
     assert rates[2:] == pytest.approx([(1 + math.cos(math.pi * step / 8)) / 2 for step in range(9)])
+
+
+def test_the_cosine_may_fall_at_the_end_alone():
+    train = TrainConfig(learning_rate=1.0, warmup_share=0.2, decay_share=0.4)
+    rates = [learning_rate_at(step / 10, 0.1, train) for step in range(11)]
+    assert rates[1:7] == [1.0] * 6
+    assert rates[6:] == pytest.approx([(1 + math.cos(math.pi * step / 4)) / 2 for step in range(5)])
 
 
 def test_the_learning_rate_is_scaled_to_the_batch():
