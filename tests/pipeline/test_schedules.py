@@ -80,10 +80,11 @@ def test_a_training_ends_when_its_minutes_are_over(slow, steps):
     """In the middle of an epoch, and after a validation that took what was left: no step more, at a rate of zero."""
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     model.compile(keras.optimizers.SGD(1.0), "mse", jit_compile=False)
+    numbers = np.ones((10, 1), np.float32)
+    model.fit(numbers, numbers, batch_size=1, verbose=0)  # traces the step, which takes a second on a busy machine
     progress = Progress(total=100, max_minutes=1 / 60)
     progress.restore({"step": 0, "seconds": 0.2})
     sleep = Sleep(**slow)
-    numbers = np.ones((10, 1), np.float32)
     callbacks = [progress, sleep, TimeLimit(progress, 1 / 60)]
     model.fit(numbers, numbers, batch_size=1, epochs=10, callbacks=callbacks, verbose=0)
     assert sleep.steps in steps
