@@ -69,10 +69,10 @@ def calibrate(network: Network, spec: SegmenterSpec, result: Result) -> tuple[Se
 
 
 def fit_class(name: str, lesion: np.ndarray, other: np.ndarray) -> ClassCalibration:
-    """Fits factor and shift to counts, by maximum likelihood over the pixels above the lowest bin.
+    """Fits factor and shift to counts, by maximum likelihood over all pixels, each at the middle of its bin.
 
-    The lowest bin holds nearly all pixels of a photograph, at probabilities that its middle says little of; it would
-    decide alone.
+    The lowest bin holds nearly all pixels of a photograph, at probabilities that its middle is above; it counts all the
+    same, or the background would be raised to percents by a factor that suits the pixels in doubt.
 
     Args:
       name: of the class.
@@ -80,11 +80,11 @@ def fit_class(name: str, lesion: np.ndarray, other: np.ndarray) -> ClassCalibrat
       other: int `[bins]`, all other pixels.
 
     Raises:
-      InputError: no lesion pixel or no other one above the lowest bin, or lesions at lower probabilities than the rest.
+      InputError: no lesion pixel or no other one, or lesions at lower probabilities than the rest.
     """
     bins = len(lesion)
-    middles = logit((np.arange(bins) + 0.5) / bins)
-    positive, negative, z = lesion[1:].astype(np.float64), other[1:].astype(np.float64), middles[1:]
+    z = logit((np.arange(bins) + 0.5) / bins)
+    positive, negative = lesion.astype(np.float64), other.astype(np.float64)
     pixels = positive.sum() + negative.sum()
     if not positive.sum() or not negative.sum():
         raise InputError(f"--results: no pixels to calibrate {name} on; it takes lesions, and maps that show some.")
@@ -99,7 +99,7 @@ def fit_class(name: str, lesion: np.ndarray, other: np.ndarray) -> ClassCalibrat
     if factor <= 0:
         raise InputError(f"--results: lesions of {name} lie at lower probabilities than other pixels.")
     threshold = best_threshold(lesion, other)
-    places = np.minimum((expit(factor * middles + shift) * bins).astype(int), bins - 1)
+    places = np.minimum((expit(factor * z + shift) * bins).astype(int), bins - 1)
     calibrated = [np.bincount(places, counts, bins) for counts in (lesion, other)]
     return ClassCalibration(
         float(factor),

@@ -29,13 +29,13 @@ def histograms(probabilities: np.ndarray, labels: np.ndarray) -> tuple[np.ndarra
     return tuple(np.bincount(level[labels == kind], minlength=BINS) for kind in (True, False))
 
 
-def test_the_fit_is_that_of_scikit_learn_over_the_bins_above_the_lowest():
+def test_the_fit_is_that_of_scikit_learn_at_the_middles_of_the_bins():
     probabilities, labels = overconfident()
     lesion, other = histograms(probabilities, labels)
     fitted = fit_class("HE", lesion, other)
-    z = np.tile(logit((np.arange(1, BINS) + 0.5) / BINS), 2)[:, None]
-    weights = np.concatenate([lesion[1:], other[1:]])
-    reference = LogisticRegression(C=np.inf, tol=1e-8).fit(z, np.repeat([1, 0], BINS - 1), sample_weight=weights)
+    z = np.tile(logit((np.arange(BINS) + 0.5) / BINS), 2)[:, None]
+    weights = np.concatenate([lesion, other])
+    reference = LogisticRegression(C=np.inf, tol=1e-8).fit(z, np.repeat([1, 0], BINS), sample_weight=weights)
     assert fitted.factor == pytest.approx(reference.coef_[0, 0], rel=1e-3)
     assert fitted.shift == pytest.approx(reference.intercept_[0], rel=1e-3)
     assert fitted.factor == pytest.approx(0.5, abs=0.05)  # by what they were drawn
@@ -61,6 +61,16 @@ def test_the_threshold_finds_the_pixels_of_highest_dice():
     best = max(dice(probabilities >= edge / BINS) for edge in range(1, BINS))
     moved = expit(fitted.factor * logit(probabilities) + fitted.shift)
     assert dice(moved >= fitted.threshold) == pytest.approx(best, abs=1e-4)
+
+
+def test_the_background_stays_where_it_is():
+    """Of a photograph, nearly all: a factor that suits the pixels in doubt alone would raise it to percents."""
+    probabilities, labels = overconfident()
+    background = np.full(4_000_000, 1e-5)
+    lesion, other = histograms(np.append(probabilities, background), np.append(labels, np.zeros(len(background), bool)))
+    fitted = fit_class("HE", lesion, other)
+    assert fitted.error_after < fitted.error_before
+    assert expit(fitted.factor * logit(1e-5) + fitted.shift) < 1e-3
 
 
 def write(folder, classes, counted, case="A"):

@@ -1,0 +1,35 @@
+"""The four lesions of IDRiD and the optic disc at a third of full resolution: how pretrained/idrid_lesions is made.
+
+Its MODEL_CARD.md says how well it does, docs/experiments.md why it is as it is. Training takes `max_minutes`, and the
+learning rate falls by the clock.
+
+python -m scripts.shard --config=configs/idrid_lesions.py --source=IDRID --records=RECORDS
+python -m scripts.train --config=configs/idrid_lesions.py --source=IDRID --records=RECORDS --workdir=WORKDIR
+"""
+
+import dataclasses
+
+from configs import Config, FastConfig, ModelConfig
+from configs.idrid_haemorrhages import get_config as get_haemorrhages
+
+
+def get_config() -> Config:
+    base = get_haemorrhages()
+    return dataclasses.replace(
+        base,
+        data=dataclasses.replace(base.data, classes=("MA", "HE", "EX", "SE", "OD")),
+        # Half the time of a step is spent at half resolution; without it twice as many steps fit, and find more.
+        model=ModelConfig(network="fast", fast=FastConfig(stem=4, widths=(64, 128, 160, 256))),
+        train=dataclasses.replace(
+            base.train,
+            loss="bce_batch_dice",
+            epochs=100,
+            steps_per_epoch=200,
+            max_minutes=34.0,
+            batch_size=4,  # twice as many steps as with 8, which few minutes need more than smooth gradients
+            decay_share=0.4,
+            photographs_every=100,
+            previews=0,
+            validation_steps=1,
+        ),
+    )
