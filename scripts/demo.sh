@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The whole way on synthetic photographs: write, shard, train, evaluate, predict, export, and hold the export against
-# predict; then the pretrained model. Takes a few minutes on two cores. DEMO (default runs/demo) is where everything is written; it is made anew.
+# predict; then the pretrained model. Takes a few minutes on two cores. DEMO (default runs/demo) is where everything is
+# written; it is made anew.
 set -euo pipefail
 if [[ $# -gt 0 ]]; then
   echo "usage: [DEMO=FOLDER] bash scripts/demo.sh    (an earlier demo in the folder is replaced)" >&2
