@@ -185,6 +185,12 @@ class Config:
             self.train.crop,
             f"at most data.tile ({self.data.tile})",
         )
+        check(
+            len(self.train.class_shares) in (0, len(self.data.classes)),
+            "train.class_shares",
+            self.train.class_shares,
+            f"one number for each of data.classes ({', '.join(self.data.classes)}), or empty",
+        )
 
     def fingerprint(self, *sections: str) -> str:
         """Returns 16 hexadecimal digits that depend on the values of the named sections, or of all, alone."""

@@ -69,8 +69,10 @@ class TrainConfig:
         tile. With crops of at most `data.tile` - `data.stride`, every place of a photograph is shown equally often,
         but for a rim.
       lesion_pixel_share: share of the elements that show a lesion pixel, drawn among all lesion pixels (large lesions
-        come more often), anywhere in the crop. Each class comes equally often.
+        come more often), anywhere in the crop. Each class comes equally often, or as `class_shares` says.
       lesion_share: the same with a lesion drawn first, then one of its pixels.
+      class_shares: how often a lesion of each class is aimed at, relative to the other classes that the photograph (or,
+        balanced by tile, the set) has, in the order of `data.classes`; empty: equally often.
       empty_share: share of the elements that come from tiles without any lesion; None: as many as there are among the
         stored ones. What these three shares leave comes from the other tiles, wherever in them.
       balance: "tile": each tile equally often (with a crop, each place); "photograph": each photograph, whatever its
@@ -122,6 +124,7 @@ class TrainConfig:
     crop: int | None = None
     lesion_pixel_share: float = 0.0
     lesion_share: float = 0.0
+    class_shares: tuple[float, ...] = ()
     empty_share: float | None = None
     balance: Balance = "tile"
     records_weights: tuple[float, ...] = ()
@@ -217,6 +220,12 @@ class TrainConfig:
             "train.lesion_pixel_share, train.lesion_share and train.empty_share",
             shares,
             "at most 1 together",
+        )
+        check(
+            all(share > 0 for share in self.class_shares),
+            "train.class_shares",
+            self.class_shares,
+            "numbers above 0, one for each of data.classes",
         )
         check_choice("train.balance", self.balance, get_args(Balance))
         check(

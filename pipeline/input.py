@@ -3,6 +3,7 @@
 Training is an endless stream whose element k depends on (seed, k) alone, so that it can start anywhere.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 
 import tensorflow as tf
@@ -11,6 +12,7 @@ from configs import AugmentConfig, TrainConfig
 from pipeline.augmentation import Crop, augment
 from pipeline.reading import AUTOTUNE, Cache, RecordSet, TileReader
 from pipeline.sampling import crop_origin, make_sampler
+from records.record import unpack_mask
 
 AHEAD = 2  # batches that wait on the device
 
@@ -42,14 +44,16 @@ def training_batches(
       InputError: a shard that is not the one in the index, or shares that leave nothing to show.
     """
     show = _element_maker(sets, train, augmentation, cache)
+    unpacked = functools.partial(_unpack, classes=len(sets[0].index.data.classes))
 
     def pair(k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         element = show(k)
-        return element["image"], element["mask"]
+        return element["image"], element["bits"]
 
     pairs = tf.data.Dataset.range(start, tf.int64.max).map(pair, num_parallel_calls=AUTOTUNE, deterministic=True)
-    # A batch is copied together: in bytes, as far as they go, it is a quarter of what it is in float32.
-    batches = pairs.batch(train.batch_size, drop_remainder=True).map(_in_float32, num_parallel_calls=AUTOTUNE)
+    # A batch is copied together: in bytes, as far as they go, it is a quarter of what it is in float32, and a mask of
+    # five classes a twentieth.
+    batches = pairs.batch(train.batch_size, drop_remainder=True).map(unpacked, num_parallel_calls=AUTOTUNE)
     # Tiles are worked on side by side; to divide each among the cores as well takes a fifth more of their time.
     options = tf.data.Options()
     options.threading.max_intra_op_parallelism = 1
@@ -74,14 +78,15 @@ def training_elements(
       the crop in its tile; "image" float32 0..255 `[S, S, 3]`; "mask" float32 0/1 `[S, S, C]`.
     """
     show = _element_maker(sets, train, augmentation, cache)
+    classes = len(sets[0].index.data.classes)
 
-    def show_in_float32(k: tf.Tensor) -> dict[str, tf.Tensor]:
+    def show_unpacked(k: tf.Tensor) -> dict[str, tf.Tensor]:
         element = show(k)
-        image, mask = _in_float32(element["image"], element["mask"])
+        image, mask = _unpack(element["image"], element.pop("bits"), classes)
         return {**element, "image": image, "mask": mask}
 
     numbers = tf.data.Dataset.range(start, tf.int64.max)
-    return numbers.map(show_in_float32, num_parallel_calls=AUTOTUNE, deterministic=True)
+    return numbers.map(show_unpacked, num_parallel_calls=AUTOTUNE, deterministic=True)
 
 
 def validation_batches(
@@ -126,20 +131,23 @@ def _element_maker(
     def show(k: tf.Tensor) -> dict[str, tf.Tensor]:
         seed = tf.stack([tf.cast(train.seed, tf.int64), k])
         target = sampler.target(k)
-        image, mask = reader.tile(target.tile)
-        origin = crop_origin(target, mask, side, seed)
-        image, mask = augment(image, mask, seed, augmentation, Crop(origin, side))
-        return {"k": k, "target": tf.stack(target), "origin": origin, "image": image, "mask": mask}
+        image, bits = reader.packed_tile(target.tile)
+        origin = crop_origin(target, bits, side, seed)
+        # The classes of a pixel go together wherever it goes.
+        image, bits = augment(image, bits, seed, augmentation, Crop(origin, side))
+        return {"k": k, "target": tf.stack(target), "origin": origin, "image": image, "bits": bits}
 
     return show
 
 
-def _in_float32(image: tf.Tensor, mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    return tf.cast(image, tf.float32), tf.cast(mask, tf.float32)
+def _unpack(image: tf.Tensor, bits: tf.Tensor, classes: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns both in float32, the mask 0/1 with a channel a class, of a tile or a batch."""
+    return tf.cast(image, tf.float32), tf.cast(unpack_mask(bits, classes), tf.float32)
 
 
 def _tiles(reader: TileReader) -> tf.data.Dataset:
     def read(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return _in_float32(*reader.tile(number))
+        image, mask = reader.tile(number)
+        return tf.cast(image, tf.float32), tf.cast(mask, tf.float32)
 
     return reader.numbers().map(read, num_parallel_calls=AUTOTUNE, deterministic=True)

@@ -115,13 +115,17 @@ class TileReader:
 
     def tile(self, number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns image uint8 `[T, T, 3]` and mask uint8 0/1 `[T, T, C]`. For the functions of a dataset."""
+        image, bits = self.packed_tile(number)
+        return image, unpack_mask(bits, len(self._data.classes))
+
+    def packed_tile(self, number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns image uint8 `[T, T, 3]` and its mask as stored, bits uint8 `[T, T, 1]`, see `unpack_mask`."""
         if self._cache == "decoded":
             pixels = tf.io.parse_tensor(tf.gather(self._kept, number), tf.uint8)
             pixels = tf.ensure_shape(pixels, [self._data.tile, self._data.tile, 4])
-            return pixels[..., :3], unpack_mask(pixels[..., 3:], len(self._data.classes))
+            return pixels[..., :3], pixels[..., 3:]
         record = tf.gather(self._kept, number) if self._cache == "records" else self._record(number)
-        image, bits = decode_tile(parse_record(record), tile=self._data.tile, codec=self._data.codec)
-        return image, unpack_mask(bits, len(self._data.classes))
+        return decode_tile(parse_record(record), tile=self._data.tile, codec=self._data.codec)
 
     def locate(self, number: int) -> StoredTile:
         """Returns where a tile is stored, as its own record says."""

@@ -160,9 +160,12 @@ def _weights(rows: _Rows, train: TrainConfig) -> np.ndarray:
     if train.empty_share is None:
         kinds = np.where(kinds == _EMPTY, _NONEMPTY, kinds)
     present = set(kinds.tolist())
-    classes = sum(_PIXELS <= kind < _LESIONS for kind in present)
-    shares = {kind: train.lesion_pixel_share / classes for kind in present if _PIXELS <= kind < _LESIONS}
-    shares |= {kind: train.lesion_share / classes for kind in present if kind >= _LESIONS}
+    classes = [kind - _PIXELS for kind in present if _PIXELS <= kind < _LESIONS]
+    wanted = {index: train.class_shares[index] if train.class_shares else 1.0 for index in classes}
+    shares = {}
+    for index in classes:
+        shares[_PIXELS + index] = train.lesion_pixel_share * wanted[index] / sum(wanted.values())
+        shares[_LESIONS + index] = train.lesion_share * wanted[index] / sum(wanted.values())
     shares[_EMPTY] = train.empty_share or 0.0
     shares[_NONEMPTY] = max(1 - train.lesion_pixel_share - train.lesion_share - shares[_EMPTY], 0.0)
     weights = np.zeros(len(kinds))
@@ -173,7 +176,7 @@ def _weights(rows: _Rows, train: TrainConfig) -> np.ndarray:
     return weights * (total / weights.sum()) if weights.any() else weights
 
 
-def crop_origin(target: Target, mask: tf.Tensor, side: int, seed: tf.Tensor) -> tf.Tensor:
+def crop_origin(target: Target, bits: tf.Tensor, side: int, seed: tf.Tensor) -> tf.Tensor:
     """Returns the first row and column of the crop in its tile, int32 `[2]`.
 
     A crop that is aimed at a lesion has one of the class's pixels in the box, each equally likely, anywhere in it.
@@ -182,11 +185,11 @@ def crop_origin(target: Target, mask: tf.Tensor, side: int, seed: tf.Tensor) -> 
 
     Args:
       target: of the element.
-      mask: uint8 0/1 `[T, T, C]` of its tile.
+      bits: uint8 `[T, T, 1]`, the mask of its tile, bit c of a byte being class c.
       side: of the crop, at most T.
       seed: int64 `[2]`, of the element.
     """
-    tile = mask.shape[0]
+    tile = bits.shape[0]
     if side == tile:
         return tf.zeros([2], tf.int32)
     last = tile - side
@@ -198,7 +201,8 @@ def crop_origin(target: Target, mask: tf.Tensor, side: int, seed: tf.Tensor) -> 
         return tf.clip_by_value(tf.cast(tf.floor(middle - side / 2), tf.int32), 0, last)
 
     def at_a_lesion() -> tf.Tensor:
-        part = mask[y : y + height, x : x + width, tf.cast(target.class_index, tf.int32)]
+        class_bit = tf.bitwise.left_shift(tf.constant(1, tf.uint8), tf.cast(target.class_index, tf.uint8))
+        part = tf.bitwise.bitwise_and(bits[y : y + height, x : x + width, 0], class_bit)
         pixels = tf.where(part > 0)  # [n, 2]
         pixel = tf.cast(pixels[_below(tf.shape(pixels)[0], uniform(seed, "crop pixel", 0.0, 1.0))], tf.int32) + [y, x]
         least, most = tf.maximum(pixel - side + 1, 0), tf.minimum(pixel, last)

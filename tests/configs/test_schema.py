@@ -94,6 +94,11 @@ def test_a_config_is_read_back_from_its_json_as_it_was(scale, tile, steps, class
         ({"train": {"epochs": "many"}}, "train.epochs must be of type int; received 'many'"),
         ({"train": {"epochs": True}}, "train.epochs must be of type int; received True"),
         ({"train": 3}, "train must be a section with fields; received 3"),
+        (
+            {"data": {"classes": ["MA", "HE"]}, "train": {"class_shares": [1.0]}},
+            "train.class_shares must be one number for each of data.classes (MA, HE), or empty; received (1.0,)",
+        ),
+        ({"train": {"class_shares": [0.0]}}, "train.class_shares must be numbers above 0"),
         ({"data": {"classes": [1, 2]}}, "data.classes must be of type"),
         ({"data": {"scale": float("nan")}}, "data.scale must be of type float; received nan"),
     ],

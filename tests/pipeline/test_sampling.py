@@ -187,13 +187,15 @@ def test_lesions_drawn_by_pixel_come_by_their_size_and_by_lesion_equally_often(o
 
 def test_every_lesion_pixel_is_chosen_about_equally_often():
     """A crop as small as a pixel is where the pixel is."""
-    mask = np.zeros((40, 40, 2), np.uint8)
+    mask = np.zeros((40, 40, 3), np.uint8)
     mask[5:9, 30:35, 1] = 1
     mask[6, 31, 1] = 0
+    mask[4:7, 29:33, [0, 2]] = 1  # of other classes, in the box as well
+    bits = np.packbits(mask, axis=-1, bitorder="little")
     target = Target(*(tf.constant(value, tf.int64) for value in (0, 1, 4, 28, 10, 12)))
 
     def place(k: tf.Tensor) -> tf.Tensor:
-        return crop_origin(target, tf.constant(mask), 1, tf.stack([tf.constant(0, tf.int64), k]))
+        return crop_origin(target, tf.constant(bits), 1, tf.stack([tf.constant(0, tf.int64), k]))
 
     found = collections.Counter(map(tuple, tf.data.Dataset.range(3800).map(place).as_numpy_iterator()))
     assert set(found) == set(map(tuple, np.argwhere(mask[..., 1])))
@@ -208,6 +210,25 @@ def test_the_stream_shows_lesions_as_often_as_asked(overlapping):
     empty = np.array([overlapping.entry.places[tile].lesion_pixels == 0 for tile in rows[:, 0]])
     assert np.mean(empty) == pytest.approx(0.1, abs=0.01)
     assert not np.any(aimed & empty)
+
+
+@pytest.mark.parametrize("kind", ["lesion_pixel_share", "lesion_share"])
+@pytest.mark.parametrize("balance", ["tile", "photograph"])
+def test_classes_are_aimed_at_as_often_as_their_shares_say(overlapping, kind, balance):
+    train = TrainConfig(crop=32, balance=balance, class_shares=(3.0, 1.0), **{kind: 0.8})
+    aimed = targets(make_sampler(overlapping.sets, train), 1000)[:, 1]
+    assert np.mean(aimed == 0) == pytest.approx(0.6, abs=0.01)
+    assert np.mean(aimed == 1) == pytest.approx(0.2, abs=0.01)
+
+
+def test_what_a_class_is_not_there_to_take_goes_to_the_others(records_set, shard, tmp_path):
+    case = records_set.cases["A"]
+    case = dataclasses.replace(case, masks={**case.masks, "SE": None})
+    data = dataclasses.replace(records_set.index.data, classes=("HE", "SE"))
+    index = shard(tmp_path / "records", [case], data)
+    train = TrainConfig(lesion_share=0.5, class_shares=(1.0, 9.0))
+    aimed = targets(make_sampler([RecordSet(tmp_path / "records", index)], train), 400)[:, 1]
+    assert np.mean(aimed == 0) == pytest.approx(0.5, abs=0.01)
 
 
 def test_another_seed_shows_other_things(records_set):
