@@ -216,6 +216,8 @@ class FastConfig:
       drop_path: share of the samples for which a block is left out in training: 0 at the first level, this at the last.
       normalization: after each convolution of a block: "batch" or "group" (groups of 8 channels; for batches of a few
         tiles).
+      prior: probability near which all pixels begin. With one as rare as lesions, such as 0.01, training need not learn
+        first that most pixels show none (Lin et al. 2017, arXiv:1708.02002, section 3.3).
     """
 
     stem: int = 2
@@ -225,6 +227,7 @@ class FastConfig:
     dropout: float = 0.0
     drop_path: float = 0.0
     normalization: Literal["batch", "group"] = "batch"
+    prior: float = 0.5
 
     def __post_init__(self) -> None:
         check(self.stem in (2, 4), "model.fast.stem", self.stem, "2 or 4")
@@ -239,6 +242,7 @@ class FastConfig:
         check(0 <= self.dropout < 1, "model.fast.dropout", self.dropout, "at least 0 and below 1")
         check(0 <= self.drop_path < 1, "model.fast.drop_path", self.drop_path, "at least 0 and below 1")
         check_choice("model.fast.normalization", self.normalization, ("batch", "group"))
+        check(0 < self.prior < 1, "model.fast.prior", self.prior, "above 0 and below 1")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,6 +7,8 @@ zero (Goyal et al. 2017, arXiv:1706.02677). With its defaults on one class 2,897
 moving statistics of the normalisations.
 """
 
+import math
+
 import keras
 from keras import layers
 
@@ -78,7 +80,10 @@ def _head(x: keras.KerasTensor, classes: int, options: FastConfig) -> keras.Kera
     """From `[B, h / stem, w / stem, …]` to a probability for each pixel and class, `[B, h, w, C]`."""
     x = _convolution(x, HEAD_WIDTH, 3, "head")
     x = _activation(_normalization(x, options, "head_norm"), "head_relu")
-    logits = layers.Conv2D(options.stem**2 * classes, 3, padding="same", dtype="float32", name="logits")(x)
+    bias = keras.initializers.Constant(math.log(options.prior / (1 - options.prior)))
+    logits = layers.Conv2D(
+        options.stem**2 * classes, 3, padding="same", bias_initializer=bias, dtype="float32", name="logits"
+    )(x)
     return layers.Activation("sigmoid", dtype="float32", name="probabilities")(
         DepthToSpace(options.stem, dtype="float32", name="pixels")(logits)
     )

@@ -5,6 +5,7 @@ import itertools
 import keras
 import numpy as np
 import pytest
+from scipy.special import logit
 
 from configs import FastConfig, InputError, PreprocessConfig
 from models import Network, build_loss
@@ -188,9 +189,17 @@ def test_drop_path_leaves_out_the_branches_of_whole_samples_in_training_alone_an
     assert not any("drop_path" in layer.name for layer in build_fast(TINY, classes=1).layers)
 
 
+@pytest.mark.parametrize("prior", [0.01, 0.5])
+def test_all_pixels_begin_near_the_prior(prior):
+    keras.utils.set_random_seed(0)
+    logits = logit(build_fast(FastConfig(widths=(8, 8), prior=prior), classes=2)(images()).numpy())
+    assert logits.mean() == pytest.approx(logit(prior), abs=0.5)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"prior": 1.0}, r"model\.fast\.prior must be above 0 and below 1; received 1\.0"),
         ({"stem": 3}, r"model\.fast\.stem must be 2 or 4; received 3"),
         ({"drop_path": 1.0}, r"model\.fast\.drop_path must be at least 0 and below 1; received 1\.0"),
         ({"widths": (8,)}, r"model\.fast\.widths must be 2 to 7 numbers of at least 1.*; received \(8,\)"),
