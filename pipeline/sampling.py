@@ -164,8 +164,9 @@ def _weights(rows: _Rows, train: TrainConfig) -> np.ndarray:
     wanted = {index: train.class_shares[index] if train.class_shares else 1.0 for index in classes}
     shares = {}
     for index in classes:
-        shares[_PIXELS + index] = train.lesion_pixel_share * wanted[index] / sum(wanted.values())
-        shares[_LESIONS + index] = train.lesion_share * wanted[index] / sum(wanted.values())
+        part = wanted[index] / sum(wanted.values())
+        shares[_PIXELS + index] = train.lesion_pixel_share * part
+        shares[_LESIONS + index] = train.lesion_share * part
     shares[_EMPTY] = train.empty_share or 0.0
     shares[_NONEMPTY] = max(1 - train.lesion_pixel_share - train.lesion_share - shares[_EMPTY], 0.0)
     weights = np.zeros(len(kinds))

@@ -63,7 +63,7 @@ def decode_tile(example: dict[str, tf.Tensor], *, tile: int, codec: str = "png")
 
 
 def unpack_mask(bits: tf.Tensor, classes: int) -> tf.Tensor:
-    """Returns mask uint8 0/1 `[T, T, C]` of uint8 `[T, T, 1]`, whose bit c is class c."""
+    """Returns mask uint8 0/1 `[…, T, T, C]` of uint8 `[…, T, T, 1]`, whose bit c is class c."""
     class_bits = tf.constant([1 << index for index in range(classes)], tf.uint8)
     return tf.cast(tf.bitwise.bitwise_and(bits, class_bits) != 0, tf.uint8)
 

@@ -84,7 +84,6 @@ def test_a_training_that_begins_with_it_starts_better_than_one_from_nothing(run,
         "--config=configs/idrid_lesions.py",
         "--config.data.classes=('HE',)",
         "--config.data.scale=1.0",
-        "--config.data.validation_fraction=0.2",
         "--config.segment.tile=512",
     )
     steps = (
