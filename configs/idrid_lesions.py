@@ -18,8 +18,8 @@ def get_config() -> Config:
     return dataclasses.replace(
         base,
         data=dataclasses.replace(base.data, classes=("MA", "HE", "EX", "SE", "OD")),
-        # Without half resolution a step takes two thirds of the time, and the same minutes find more. Lesions are so few
-        # pixels that a network which begins at a probability of a half would spend epochs on learning that.
+        # Without half resolution a step takes two thirds of the time, and the same minutes find more. Lesions are so
+        # few pixels that a network which begins at a probability of a half would spend epochs on learning that.
         model=ModelConfig(network="fast", fast=FastConfig(stem=4, widths=(64, 128, 160, 256), prior=0.01)),
         train=dataclasses.replace(
             base.train,
