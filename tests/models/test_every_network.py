@@ -263,14 +263,15 @@ def test_a_network_of_other_classes_gets_all_weights_but_the_heads(name):
 
 
 @every_network
-def test_training_in_bfloat16_reaches_every_weight_with_numbers(name):
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_training_reaches_every_weight_with_numbers(name, policy):
     images, masks = two_tiles(NARROW[name].side)
-    with precision_policy("mixed_bfloat16"):
+    with precision_policy(policy):
         model = TrainingModel(build(name))
-    model.compile(loss=build_loss("bce_dice"))
-    with tf.GradientTape() as tape:
-        loss = model.compute_loss(images, masks, model(images, training=True))
-    gradients = tape.gradient(loss, model.trainable_weights)
+        model.compile(loss=build_loss("bce_dice"))
+        with tf.GradientTape() as tape:
+            loss = model.compute_loss(images, masks, model(images, training=True))
+        gradients = tape.gradient(loss, model.trainable_weights)
     paths = [weight.path for weight in model.trainable_weights]
     assert [path for path, gradient in zip(paths, gradients, strict=True) if gradient is None] == []
     assert all(np.all(np.isfinite(gradient)) for gradient in gradients)
