@@ -2,7 +2,7 @@
 
 The line that docs/experiments.md holds ideas against: 12,000 crops (epochs=15, steps_per_epoch=100 and the loss
 bce_batch_dice), 40 minutes of one core, end at an AUPR of 0.593, pooled over seven whole photographs that were kept
-apart, 31,000 crops in 110 minutes at 0.710; a colour threshold has 0.016. What helped there is in
+apart, 30,600 crops in 110 minutes at 0.710; a colour threshold has 0.016. What helped there is in
 configs/idrid_lesions.py. All 40 epochs have not been run.
 
 python -m scripts.shard --config=configs/idrid_haemorrhages.py --source=IDRID --records=RECORDS
