@@ -12,8 +12,8 @@ import runpy
 from pathlib import Path
 from typing import Any, Literal, get_origin
 
-from configs.errors import InputError
 from configs.schema import Config, from_dict
+from configs.schema.errors import InputError
 
 
 def load_config(path: str) -> Config:

@@ -4,16 +4,16 @@ A network takes float32 RGB 0..255 `[B, h, w, 3]` and gives probabilities float3
 input itself, and its `stride` divides h and w.
 """
 
-from models.encoders import encoder_layers
-from models.folding import fold_normalization
-from models.half_precision import halve_kernels
-from models.heads import calibrate_logits, of_classes, transfer_weights
-from models.losses import build_loss
+from models.losses.losses import build_loss
 from models.metrics import METRICS, DiceCoefficient, build_metrics
 from models.network import Network
-from models.precision import in_precision, precision_of, precision_policy
+from models.networks.encoders import encoder_layers
 from models.registry import NETWORKS, build_network
 from models.supervision import TrainingModel
+from models.surgery.folding import fold_normalization
+from models.surgery.half_precision import halve_kernels
+from models.surgery.heads import calibrate_logits, of_classes, transfer_weights
+from models.surgery.precision import in_precision, precision_of, precision_policy
 
 __all__ = [
     "METRICS",

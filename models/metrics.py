@@ -1,4 +1,4 @@
-"""Metrics that show progress during fit; the scores that count are of whole photographs (`pipeline.scores`).
+"""Metrics that show progress during fit; the scores that count are of whole photographs (`pipeline.evaluation.scores`).
 
 Two kinds. `dice_coef` and `iou_coef` are soft and means over samples, as the losses are. `sensitivity`, `specificity`,
 `ppv` and `aupr` are of pixels pooled over all samples so far, as a ratio of one tile says little: what they keep is
@@ -236,7 +236,7 @@ class Ppv(_Outcomes):
 class Aupr(_Pooled):
     """Area under the precision-recall curve of all pixels so far: Σ (R_i - R_{i-1}) P_i from the highest bin down.
 
-    Average precision, in steps and not by trapezoids, which flatter; the same as `pipeline.scores`'s, and as
+    Average precision, in steps and not by trapezoids, which flatter; the same as `pipeline.evaluation.scores`'s, and as
     scikit-learn's `average_precision_score` of probabilities that are rounded down to 1/200.
 
     Example:

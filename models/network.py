@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import keras
 
 from configs import InputError, PreprocessConfig
-from models.preprocessing import preprocess
+from models.layers.preprocessing import preprocess
 from models.saving import PACKAGE
 
 AS_IT_IS = PreprocessConfig()

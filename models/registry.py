@@ -1,18 +1,18 @@
-"""The networks by name. To add one: its file here, its options in `configs.schema`, its line below."""
+"""The networks by name. To add one: its file here, its options in `configs.schema.config`, its line below."""
 
 import difflib
 from collections.abc import Callable
 
 from configs import InputError, ModelConfig
-from models.attention_unet import build_attention_unet
-from models.deeplabv3plus import build_deeplabv3plus
-from models.efficient_unet import build_efficient_unet
-from models.fast import build_fast
-from models.multires_unet import build_multires_unet
 from models.network import Network
-from models.swin_unet import build_swin_unet
-from models.unet import build_unet
-from models.unet3plus import build_unet3plus
+from models.networks.attention_unet import build_attention_unet
+from models.networks.deeplabv3plus import build_deeplabv3plus
+from models.networks.efficient_unet import build_efficient_unet
+from models.networks.fast import build_fast
+from models.networks.multires_unet import build_multires_unet
+from models.networks.swin_unet import build_swin_unet
+from models.networks.unet import build_unet
+from models.networks.unet3plus import build_unet3plus
 
 NETWORKS: dict[str, Callable[..., Network]] = {
     "attention_unet": build_attention_unet,

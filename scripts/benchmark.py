@@ -15,7 +15,7 @@ from absl import flags
 
 from configs import InputError
 from records import write_text
-from scripts import command
+from scripts.support import command
 
 # The folders that each takes, one set of them or another; without any, it says less.
 BENCHMARKS: dict[str, list[set[str]]] = {

@@ -8,7 +8,7 @@ from pathlib import Path
 from absl import flags
 
 from configs import InputError
-from scripts import command
+from scripts.support import command
 
 _MODEL = flags.DEFINE_string("model", None, "Model folder, such as WORKDIR/model.", required=True)
 _RESULTS = flags.DEFINE_multi_string(
@@ -32,10 +32,10 @@ def main(_: list[str]) -> int:
     output = Path(_OUTPUT.value)
     with command.quiet_start():
         from models import in_precision
-        from pipeline.calibration import calibrate
-        from pipeline.crossvalidation import result_folders
-        from pipeline.results import read_result
-        from pipeline.segmenter import SEGMENTER_FILE, load_model, save_model
+        from pipeline.evaluation.calibration import calibrate
+        from pipeline.evaluation.crossvalidation import result_folders
+        from pipeline.evaluation.results import read_result
+        from pipeline.inference.segmenter import SEGMENTER_FILE, load_model, save_model
 
         if (output / SEGMENTER_FILE).exists() and not _OVERWRITE.value:
             raise InputError(f"--output={output}: holds a model already; name another folder, or add --overwrite.")

@@ -27,7 +27,7 @@ from tqdm import tqdm
 from configs import Config, InputError
 from configs.loading import load_config
 from configs.schema import differing_fields
-from pipeline.crossvalidation import (
+from pipeline.evaluation.crossvalidation import (
     POOLED,
     FoldResult,
     check_together,
@@ -37,12 +37,12 @@ from pipeline.crossvalidation import (
     result_folder,
     write_fold,
 )
-from pipeline.results import COUNTS
+from pipeline.evaluation.results import COUNTS
 from records import SPLITS, Case, Survey, make_folder, sha256_of, survey_case, write_text
-from records.folds import FoldPlan, find_training_cases, plan_folds
-from scripts import command
-from scripts.children import Children, StoppedError
-from scripts.wording import plain, with_interval
+from records.cases.folds import FoldPlan, find_training_cases, plan_folds
+from scripts.support import command
+from scripts.support.children import Children, StoppedError
+from scripts.support.wording import plain, with_interval
 
 _SOURCE = flags.DEFINE_multi_string(
     "source", [], "Folder of photographs and masks; can be repeated. Its own test part takes no part."

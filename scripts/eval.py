@@ -16,8 +16,8 @@ from tqdm import tqdm
 
 from configs import Config, DataConfig, InputError
 from records import SPLITS, Case, Index, find_cases, make_folder, read_index
-from scripts import command
-from scripts.wording import interval, plain
+from scripts.support import command
+from scripts.support.wording import interval, plain
 
 _MODEL = flags.DEFINE_string("model", None, "Model folder, such as WORKDIR/model.")
 _PREDICTIONS = flags.DEFINE_string(
@@ -53,11 +53,13 @@ def main(folders: list[str]) -> int:
     _check_flags()
     index = read_index(Path(_RECORDS.value)) if _RECORDS.value else None  # before the seconds that loading takes
     with command.quiet_start():
-        from pipeline import given_maps, leaks, report, summary
-        from pipeline.evaluation import Seconds, segmented_by
-        from pipeline.gallery import Gallery
-        from pipeline.results import read_counts
-        from pipeline.segmenter import load_segmenter
+        from pipeline.evaluation import external_maps as given_maps
+        from pipeline.evaluation import leaks, summary
+        from pipeline.evaluation.photographs import Seconds, segmented_by
+        from pipeline.evaluation.results import read_counts
+        from pipeline.inference.segmenter import load_segmenter
+        from pipeline.reporting import report
+        from pipeline.reporting.gallery import Gallery
 
         segmenter = load_segmenter(Path(_MODEL.value), classes=_CLASSES.value) if _MODEL.value else None
     spec = segmenter.spec if segmenter is not None else None
@@ -136,8 +138,8 @@ def _count(
     map_of, cases: list[Case], data: DataConfig, *, thresholds, bins: int, layout: str, output: Path, seconds, look
 ):
     """Writes the counts of all cases that can be scored; names the others, and returns what is wrong with each."""
-    from pipeline.evaluation import evaluate_photographs
-    from pipeline.results import counts_writer
+    from pipeline.evaluation.photographs import evaluate_photographs
+    from pipeline.evaluation.results import counts_writer
 
     # In IDRiD's layout a class without a file is one that the photograph does not show.
     needs_masks = layout != "idrid" and not _ALLOW_MISSING.value
@@ -169,7 +171,7 @@ def _check_flags() -> None:
 
 def _thresholds(spec, classes: tuple[str, ...]) -> tuple[tuple[float, ...], str]:
     """Returns the threshold of each class and where it is from."""
-    from pipeline.evaluation import parse_thresholds
+    from pipeline.evaluation.photographs import parse_thresholds
 
     if _THRESHOLD.value is not None:
         return parse_thresholds(_THRESHOLD.value, classes), "given"
@@ -226,7 +228,7 @@ def _versions() -> dict[str, str]:
 
 
 def _print_scores(content: Mapping[str, Any]) -> None:
-    from pipeline.scores import SCORES
+    from pipeline.evaluation.scores import SCORES
 
     print(f"{'pooled over photographs':32}" + "".join(f"{name.replace('trapezoid', 'trap'):>15}" for name in SCORES))
     for region, by_class in content["scores"].items():
@@ -259,10 +261,10 @@ def _print_scores(content: Mapping[str, Any]) -> None:
 
 
 def _print_baseline(cases: list[Case], data: DataConfig, scores, bins: int) -> None:
-    from pipeline import evaluation
-    from pipeline.baseline import color_threshold_map
-    from pipeline.counting import pool
-    from pipeline.scores import score
+    from pipeline.evaluation import photographs as evaluation
+    from pipeline.evaluation.baseline import color_threshold_map
+    from pipeline.evaluation.counting import pool
+    from pipeline.evaluation.scores import score
 
     evaluated = evaluation.evaluate_photographs(
         lambda marked: color_threshold_map(marked.photograph, len(data.classes)),
@@ -283,9 +285,9 @@ def _score_tiles(segmenter, index: Index, output: Path) -> dict[str, float] | No
     if _SPLIT.value not in index.splits:
         print(f"no tiles scored: {_RECORDS.value} has the splits {', '.join(index.splits)}, and not {_SPLIT.value}.")
         return None
-    from pipeline import evaluation
-    from pipeline import input as stream
-    from pipeline.reading import RecordSet, damage_named
+    from pipeline.evaluation import photographs as evaluation
+    from pipeline.input import stream
+    from pipeline.input.reading import RecordSet, damage_named
 
     sets = [RecordSet(Path(_RECORDS.value), index)]
     with damage_named(sets):
@@ -299,8 +301,8 @@ def _score_tiles(segmenter, index: Index, output: Path) -> dict[str, float] | No
 def _compare(folders: list[str]) -> int:
     if len(folders) != 2 or _OUTPUT.value is None:
         raise InputError("--compare takes two folders that eval left, and --output: --compare A B --output=OUT.")
-    from pipeline.comparison import write_comparison
-    from pipeline.results import read_result
+    from pipeline.evaluation.comparison import write_comparison
+    from pipeline.evaluation.results import read_result
 
     one, other = (read_result(Path(folder)) for folder in folders)
     output = make_folder(Path(_OUTPUT.value), flag="--output")

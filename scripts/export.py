@@ -9,7 +9,7 @@ from absl import flags
 
 from configs import DataConfig
 from records import photograph_size
-from scripts import command
+from scripts.support import command
 
 _MODEL = flags.DEFINE_string("model", None, "Model folder, such as WORKDIR/model.", required=True)
 _OUTPUT = flags.DEFINE_string(
@@ -34,9 +34,9 @@ def main(_: list[str]) -> int:
     if photograph:
         photograph_size(photograph, max_pixels=DataConfig().max_pixels)  # before any work
     with command.quiet_start():
-        from pipeline.client_check import check_client
-        from pipeline.export import export_model
-        from pipeline.segmenter import load_segmenter
+        from pipeline.export.client_check import check_client
+        from pipeline.export.saved_model import export_model
+        from pipeline.inference.segmenter import load_segmenter
 
         segmenter = load_segmenter(model, classes=_CLASSES.value)
     spec = segmenter.spec

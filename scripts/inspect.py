@@ -11,7 +11,7 @@ from absl import flags
 
 from configs import InputError
 from records import make_folder, write_png, write_text
-from scripts import command
+from scripts.support import command
 
 FULL_DRAWS = 12
 MOST = 10**12  # more than any training sees; the stream counts in 64 bits
@@ -38,8 +38,9 @@ def main(_: list[str]) -> int:
         raise InputError(f"--element={_ELEMENT.value} and --step={_STEP.value}: one place at a time; leave one out.")
     config = command.config()
     with command.quiet_start():
-        from pipeline import inspection, sheets
-        from pipeline.reading import damage_named, open_records
+        from pipeline.input.reading import damage_named, open_records
+        from pipeline.inspection import elements as inspection
+        from pipeline.inspection import sheets
 
         sets = open_records([Path(folder) for folder in _RECORDS.value], config)
     output = Path(_OUTPUT.value)

@@ -13,7 +13,7 @@ from absl import flags
 
 from configs import Config, InputError, ModelConfig
 from records import complete_file, write_text
-from scripts import command
+from scripts.support import command
 
 if TYPE_CHECKING:
     from scripts.benchmarks.networks import Cost
@@ -62,7 +62,7 @@ def main(_: list[str]) -> int:
         write_text(Path(_JSON.value), json.dumps(content, indent=2) + "\n")
         print(f"numbers: {_JSON.value}")
     if _PLOT.value:
-        from pipeline.network_drawing import draw_network
+        from pipeline.inspection.network_diagram import draw_network
 
         network = build_network(models[0], classes)
         with complete_file(Path(_PLOT.value)) as temporary:

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from configs import InputError
 from records import Case, find_cases
-from scripts import command
+from scripts.support import command
 
 _MODEL = flags.DEFINE_string("model", None, "Model folder, such as WORKDIR/model.", required=True)
 _OUTPUT = flags.DEFINE_string(
@@ -30,12 +30,12 @@ _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Predict photographs anew tha
 
 def main(arguments: list[str]) -> int:
     with command.quiet_start():
-        from pipeline.overlapping import OverlappedWork
-        from pipeline.pool import SegmenterPool, all_devices
-        from pipeline.prediction import photographs_of
-        from pipeline.prediction_folder import PredictionFolder
-        from pipeline.segmenter import load_segmenter
-        from pipeline.stopping import StopRequest
+        from pipeline.inference.segmenter import load_segmenter
+        from pipeline.interruption import StopRequest
+        from pipeline.prediction.folder import PredictionFolder
+        from pipeline.prediction.overlap import OverlappedWork
+        from pipeline.prediction.pictures import photographs_of
+        from pipeline.prediction.pool import SegmenterPool, all_devices
 
         photographs = photographs_of(arguments)
         model, devices = Path(_MODEL.value), all_devices()

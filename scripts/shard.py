@@ -40,8 +40,8 @@ from records import (
     survey_case,
     write_text,
 )
-from records.index import INDEX
-from scripts import command
+from records.shards.index import INDEX
+from scripts.support import command
 
 WARNINGS = 10  # of one kind that are printed
 
@@ -168,7 +168,11 @@ def _write(
 ) -> dict[str, str]:
     """Writes shards, index and pictures, and returns the failures; a set that is there as wanted is left alone."""
     with command.quiet_start():
-        from records import building, pictures, sharding  # tensorflow takes seconds that a wrong flag need not cost
+        from records.shards import (
+            building,  # tensorflow takes seconds that a wrong flag need not cost
+            pictures,  # tensorflow takes seconds that a wrong flag need not cost
+            sharding,  # tensorflow takes seconds that a wrong flag need not cost
+        )
 
     plans = sharding.plan_shards(cases, data)
     failures: dict[str, str] = {}
@@ -189,7 +193,7 @@ def _write(
 
 
 def _build(layout: str, plans: list[Any], surveys: dict[str, Survey], folder: Path) -> tuple[Index, dict[str, str]]:
-    from records import building
+    from records.shards import building
 
     make_folder(folder, flag="--records")
     with tqdm(total=len(surveys), desc="shards", unit=" photographs", disable=None) as bar:
@@ -281,7 +285,7 @@ def _write_check(
 def _verify(folder: Path) -> int:
     index = read_index(folder)
     with command.quiet_start():
-        from records.verifying import verify_records
+        from records.shards.verifying import verify_records
 
     shards = sum(len(split.shards) for split in index.splits.values())
     print(

@@ -10,7 +10,7 @@ from absl import flags
 from configs import InputError
 from records import make_folder
 from records.synthetic import write_synthetic_set
-from scripts import command
+from scripts.support import command
 
 _OUTPUT = flags.DEFINE_string("output", None, "Folder to write to.", required=True)
 _TRAINING = flags.DEFINE_integer("training", 16, "Photographs of the training part.", lower_bound=1)

@@ -9,7 +9,7 @@ from pathlib import Path
 from absl import flags
 
 from records import make_folder
-from scripts import command
+from scripts.support import command
 
 _RECORDS = flags.DEFINE_multi_string(
     "records", None, "Folder that python -m scripts.shard wrote; given again, the sets are mixed.", required=True
@@ -28,8 +28,8 @@ def main(_: list[str]) -> int:
     config = command.config()
     workdir = Path(_WORKDIR.value)
     with command.quiet_start():
-        from pipeline import training
-        from pipeline.stopping import StoppedError
+        from pipeline.interruption import StoppedError
+        from pipeline.training import fit as training
 
         records = [Path(folder) for folder in _RECORDS.value]
         sources = [Path(folder) for folder in _SOURCE.value]
@@ -49,7 +49,7 @@ def main(_: list[str]) -> int:
 
 
 def _print_plan(run) -> None:
-    from pipeline.training import count_tiles
+    from pipeline.training.fit import count_tiles
 
     train, data, tiles = run.config.train, run.config.data, count_tiles(run.sets)
     print(

@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from configs import Config
 from models import Network, build_network, fold_normalization, precision_policy
-from pipeline.segmenter import SegmenterSpec, TiledSegmenter, load_segmenter
+from pipeline.inference.segmenter import SegmenterSpec, TiledSegmenter, load_segmenter
 from records import (
     field_of_view,
     find_cases,
@@ -29,8 +29,8 @@ from records import (
     window,
 )
 from records.synthetic import synthetic_photograph
-from scripts import command
 from scripts.benchmarks.measuring import Result, median_ratio, peak_of_this_process, take_turns
+from scripts.support import command
 
 REPEATS = 5
 HEIGHT, WIDTH = 2848, 4288  # of IDRiD's photographs

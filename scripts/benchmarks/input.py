@@ -15,14 +15,14 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from configs import AugmentConfig, Config, TrainConfig
-from pipeline.input import training_batches
-from pipeline.inspection import AUGMENTATIONS
-from pipeline.reading import RecordSet, open_records
-from pipeline.sampling import make_sampler
-from pipeline.training import prepare
+from pipeline.input.reading import RecordSet, open_records
+from pipeline.input.sampling import make_sampler
+from pipeline.input.stream import training_batches
+from pipeline.inspection.elements import AUGMENTATIONS
+from pipeline.training.fit import prepare
 from records import find_cases, locate_records
-from records.index import Split
-from records.record import decode_record, decode_tile
+from records.shards.index import Split
+from records.shards.record import decode_record, decode_tile
 from scripts.benchmarks import ways
 from scripts.benchmarks.measuring import Result, median_ratio, take_turns
 from scripts.benchmarks.shard import shard_cases

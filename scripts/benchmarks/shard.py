@@ -17,15 +17,13 @@ from records import (
     IMAGE_SUFFIXES,
     Case,
     assign_validation,
-    building,
-    cutting,
     find_cases,
     read_photograph,
-    sharding,
     shrink_photograph,
     survey_case,
 )
-from records.imaging import encode_jpeg, encode_png
+from records.images.imaging import encode_jpeg, encode_png
+from records.shards import building, cutting, sharding
 from scripts.benchmarks.measuring import PeakMemory, Result, median_ratio, take_turns
 
 REPEATS = 5

@@ -18,12 +18,12 @@ import psutil
 import tensorflow as tf
 
 from configs import AugmentConfig, TrainConfig
-from pipeline.input import training_batches
-from pipeline.reading import Cache, RecordSet
+from pipeline.input.reading import Cache, RecordSet
+from pipeline.input.stream import training_batches
 from records import locate_records
-from records.record import decode_record
-from scripts import command
+from records.shards.record import decode_record
 from scripts.benchmarks.measuring import PeakMemory
+from scripts.support import command
 
 # The last but one reads image files with OpenCV in as many threads as there are cores; its processes instead of threads
 # were several times slower, for they hand over every batch through a pipe. The last keeps all tiles as uint8 arrays.

@@ -13,7 +13,12 @@ import models
 from configs import InputError, PreprocessConfig
 from models.network import AS_IT_IS, Network, StrideCheck, image_input, probability_head
 
-MODULES = sorted(path.stem for path in Path(models.__file__).parent.glob("*.py") if ">>>" in path.read_text())
+MODELS = Path(models.__file__).parent
+MODULES = sorted(
+    "models." + ".".join(path.relative_to(MODELS).with_suffix("").parts)
+    for path in MODELS.rglob("*.py")
+    if ">>>" in path.read_text()
+)
 
 
 @pytest.fixture
@@ -76,6 +81,6 @@ def test_the_stride_check_comes_back_from_its_config():
 def test_the_examples_of_the_docstrings_give_what_they_say(module):
     builders = {build.__name__: build for build in models.NETWORKS.values()}
     names = {"np": np, "keras": keras, **{name: getattr(configs, name) for name in configs.__all__}, **builders}
-    done = doctest.testmod(importlib.import_module(f"models.{module}"), extraglobs=names)
+    done = doctest.testmod(importlib.import_module(module), extraglobs=names)
     assert done.attempted > 0
     assert done.failed == 0

@@ -7,9 +7,9 @@ import pytest
 from configs import InputError, UNet3PlusConfig, UNetConfig
 from models import DiceCoefficient, build_loss
 from models.metrics import dice_coefficient
+from models.networks.unet import build_unet
+from models.networks.unet3plus import build_unet3plus
 from models.supervision import TrainingModel
-from models.unet import build_unet
-from models.unet3plus import build_unet3plus
 
 OPTIONS = UNet3PlusConfig(width=4, levels=3, classification=True, normalization="none")
 HEADS = {"logits1", "logits2"}

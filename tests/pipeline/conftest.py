@@ -21,14 +21,14 @@ from configs import (
     UNetConfig,
 )
 from models import Network, build_network
-from pipeline.counting import Counts, count_photograph
-from pipeline.export import export_model
-from pipeline.reading import RecordSet
-from pipeline.segmenter import SegmenterSpec, TiledSegmenter, load_segmenter, save_model
-from pipeline.training import TrainingRun, fit, prepare
+from pipeline.evaluation.counting import Counts, count_photograph
+from pipeline.export.saved_model import export_model
+from pipeline.inference.segmenter import SegmenterSpec, TiledSegmenter, load_segmenter, save_model
+from pipeline.input.reading import RecordSet
+from pipeline.training.fit import TrainingRun, fit, prepare
 from records import Case, Index, survey_case
-from records.building import build_records
-from records.sharding import plan_shards
+from records.shards.building import build_records
+from records.shards.sharding import plan_shards
 
 CLASSES = ("HE", "MA")
 # Name: split, height, width, whether it shows lesions. At tiles of 64, two are lower than a tile is high.

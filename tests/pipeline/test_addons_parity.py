@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import warping
+from pipeline import addons_compat as warping
 
 GOLDEN = Path(__file__).parent / "data" / "addons_golden.npz"
 FUNCTIONS = {

@@ -204,7 +204,10 @@ def shard() -> Callable[..., RecordsSet]:
     def make(
         source: Path, folder: Path, data: DataConfig, *, order: Callable[[list[Case]], list[Case]] = list
     ) -> RecordsSet:
-        from records import building, sharding  # these import tensorflow, which most tests here do without
+        from records.shards import (
+            building,  # these import tensorflow, which most tests here do without
+            sharding,  # these import tensorflow, which most tests here do without
+        )
 
         layout, found = find_cases(source, data.classes)
         cases = order(found)

@@ -14,8 +14,9 @@ import sys
 import time
 from pathlib import Path
 
-from records import building, pictures, sharding  # noqa: F401 - loads tensorflow once for all runs
-from scripts import command, shard
+from records.shards import building  # loads tensorflow once for all runs
+from scripts import shard
+from scripts.support import command
 
 ARGUMENTS = ("--config=configs/demo.py", "--config.data.photographs_per_shard=2")
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from configs import Config, DataConfig, ModelConfig, TrainConfig, UNetConfig
-from pipeline.input import training_batches
-from pipeline.reading import RecordSet, open_records
+from pipeline.input.reading import RecordSet, open_records
+from pipeline.input.stream import training_batches
 from records import find_cases
 from scripts.benchmarks import input as benchmark
 from scripts.benchmarks import ways

@@ -19,7 +19,8 @@ def multiply_adds_of(model, *shape: int) -> int:
 
 
 def multiply_adds_of_unet(width: int, levels: int, tile: int) -> int:
-    """Output pixels x channels x kernel x input channels of every convolution of `models.unet` with 3x3 kernels."""
+    """Output pixels x channels x kernel x input channels of every convolution of `models.networks.unet` with 3x3
+    kernels."""
     widths, pixels = [width * 2**i for i in range(levels)], [(tile // 2**i) ** 2 for i in range(levels)]
     total = tile**2 * width  # the head
     for i, (filters, area) in enumerate(zip(widths, pixels, strict=True)):

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from records import find_cases, read_index
-from records.verifying import verify_records
+from records.shards.verifying import verify_records
 
 ROOT = Path(__file__).parents[2]
 SHARD = ("shard", "--config=configs/demo.py", "--config.data.photographs_per_shard=2")
@@ -232,7 +232,7 @@ def test_the_pictures_can_be_opened(way):
 
 
 def test_jpeg_tiles_are_near_the_photograph_and_masks_stay_exact(run, way, tmp_path):
-    from records.sharding import read_shard
+    from records.shards.sharding import read_shard
 
     done = run(*SHARD, f"--source={way.source}", f"--records={tmp_path / 'jpeg'}", "--config.data.codec=jpeg")
     assert done.returncode == 0, done.stderr

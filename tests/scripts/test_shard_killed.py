@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from records import read_index
-from records.verifying import verify_records
+from records.shards.verifying import verify_records
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]

@@ -1,0 +1,55 @@
+"""The typed configuration: one frozen dataclass a section, each of which checks its own fields."""
+
+from configs.schema.augment import AugmentConfig
+from configs.schema.config import (
+    FREE_FIELDS,
+    MAX_CLASSES,
+    Config,
+    DataConfig,
+    EvaluateConfig,
+    SegmentConfig,
+    differing_fields,
+    field_names,
+    from_dict,
+    optional_fields,
+)
+from configs.schema.errors import InputError
+from configs.schema.model import (
+    AttentionUNetConfig,
+    DeepLabV3PlusConfig,
+    EfficientUNetConfig,
+    FastConfig,
+    ModelConfig,
+    MultiResUNetConfig,
+    PreprocessConfig,
+    SwinUNetConfig,
+    UNet3PlusConfig,
+    UNetConfig,
+)
+from configs.schema.train import TrainConfig
+
+__all__ = [
+    "FREE_FIELDS",
+    "MAX_CLASSES",
+    "AttentionUNetConfig",
+    "AugmentConfig",
+    "Config",
+    "DataConfig",
+    "DeepLabV3PlusConfig",
+    "EfficientUNetConfig",
+    "EvaluateConfig",
+    "FastConfig",
+    "InputError",
+    "ModelConfig",
+    "MultiResUNetConfig",
+    "PreprocessConfig",
+    "SegmentConfig",
+    "SwinUNetConfig",
+    "TrainConfig",
+    "UNet3PlusConfig",
+    "UNetConfig",
+    "differing_fields",
+    "field_names",
+    "from_dict",
+    "optional_fields",
+]

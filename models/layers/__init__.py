@@ -1,0 +1,1 @@
+"""What networks are built of: blocks, normalization, local contrast, preprocessing."""

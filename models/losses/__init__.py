@@ -1,0 +1,1 @@
+"""Losses: functions of masks and probabilities, one value a sample."""

@@ -1,0 +1,77 @@
+"""Attention U-Net (Oktay et al. 2018, arXiv:1804.03999): a U-Net whose skips pass what the coarser level attends to.
+
+With its defaults on one class 2,076,468 parameters. The authors' code also passes gated skips through two 1x1
+convolutions and joins side outputs of all levels in the map; this network is the paper's equations.
+"""
+
+import keras
+from keras import layers
+
+from configs import AttentionUNetConfig, PreprocessConfig
+from models.layers.blocks import Enlarge, check_activation, normalize
+from models.network import AS_IT_IS, Network, image_input, probability_head
+
+
+def build_attention_unet(
+    options: AttentionUNetConfig, classes: int, preprocess: PreprocessConfig = AS_IT_IS
+) -> Network:
+    """Builds the network.
+
+    Level i (0 is full resolution) has width * 2**i filters and dropout * i. A block is twice 3x3 convolution,
+    normalisation, activation. Between levels: 2x2 max pooling down, 2x2 transposed convolution up. Every skip but the
+    first, whose maps know too little yet, is multiplied by attention in 0..1, `[B, h, w, 1]`, the output of the layer
+    `attentionLEVEL`; its gating signal is the map of the level below, before that is enlarged.
+
+    Args:
+      options: width, levels and the rest, see `configs.AttentionUNetConfig`.
+      classes: number of classes C.
+      preprocess: its first layers.
+
+    Returns:
+      `[B, h, w, 3]` RGB 0..255 → `[B, h, w, C]` probabilities; stride 2 ** (levels - 1).
+
+    Example:
+      >>> build_attention_unet(AttentionUNetConfig(), classes=1).count_params()
+      2076468
+    """
+    check_activation("model.attention_unet.activation", options.activation)
+    bridge = options.levels - 1
+    image, x = image_input(preprocess, stride=2**bridge)
+    x = layers.Rescaling(1 / 255, name="scaling")(x)
+    skips = []
+    for level in range(bridge):
+        x = _block(x, options, level, f"encoder{level}")
+        skips.append(x)
+        x = layers.MaxPooling2D(name=f"down{level}")(x)
+    x = _block(x, options, bridge, "bridge")
+    for level in reversed(range(bridge)):
+        skip = _gate(skips[level], x, level) if level > 0 else skips[level]
+        x = layers.Conv2DTranspose(options.width * 2**level, 2, strides=2, name=f"up{level}")(x)
+        x = layers.Concatenate(name=f"skip{level}")([x, skip])
+        x = _block(x, options, level, f"decoder{level}")
+    return Network(image, probability_head(x, classes), name="attention_unet")
+
+
+def _gate(skip: keras.KerasTensor, signal: keras.KerasTensor, level: int) -> keras.KerasTensor:
+    """The paper's additive attention gate: skip `[B, h, w, c]` times sigmoid(psi(relu(W_x skip + W_g signal)))."""
+    channels = skip.shape[-1]
+    theta = layers.Conv2D(
+        channels, 2, strides=2, use_bias=False, kernel_initializer="he_normal", name=f"gate{level}_skip"
+    )(skip)  # [B, h/2, w/2, c], the size of the signal
+    phi = layers.Conv2D(channels, 1, kernel_initializer="he_normal", name=f"gate{level}_signal")(signal)
+    both = layers.Activation("relu", name=f"gate{level}_relu")(layers.Add(name=f"gate{level}_add")([theta, phi]))
+    coarse = layers.Conv2D(1, 1, activation="sigmoid", name=f"gate{level}_psi")(both)  # [B, h/2, w/2, 1]
+    attention = Enlarge(2, name=f"attention{level}")(coarse)  # [B, h, w, 1]
+    return layers.Multiply(name=f"gated{level}")([skip, attention])
+
+
+def _block(x: keras.KerasTensor, options: AttentionUNetConfig, level: int, name: str) -> keras.KerasTensor:
+    for half in (0, 1):
+        x = layers.Conv2D(
+            options.width * 2**level, 3, padding="same", kernel_initializer="he_normal", name=f"{name}_conv{half}"
+        )(x)
+        x = normalize(x, options.normalization, name=f"{name}_norm{half}")
+        x = layers.Activation(options.activation, name=f"{name}_activation{half}")(x)
+        if half == 0 and options.dropout * level > 0:
+            x = layers.Dropout(options.dropout * level, name=f"{name}_dropout")(x)
+    return x

@@ -1,0 +1,1 @@
+"""A trained network made over: folded, in another precision, with another head."""

@@ -1,0 +1,1 @@
+"""Probability maps and masks to counts, and counts to scores."""

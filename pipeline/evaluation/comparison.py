@@ -1,0 +1,129 @@
+"""Comparison: two results of the same photographs, held against each other in pairs.
+
+Photographs differ more from each other than models do on one of them. So a difference is taken on each photograph, and
+what is drawn for the intervals are photographs, the same for both.
+"""
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from configs import InputError
+from pipeline.evaluation import bootstrap
+from pipeline.evaluation.counting import REGIONS, pool
+from pipeline.evaluation.results import Result
+from pipeline.evaluation.scores import SCORES, score
+from pipeline.evaluation.summary import ValuesByCase, values_by_case
+from records import write_text
+
+LESS_IS_BETTER = ("ece",)
+NAMED = 3  # photographs that an error names
+
+
+def write_comparison(folder: Path, one: Result, other: Result) -> dict[str, Any]:
+    """Compares two results; differences are those of the other less the first.
+
+    Writes `compare.csv`, a row a photograph, class, region and score, and `compare.json`.
+
+    Returns:
+      The content of `compare.json`: `folders`, `photographs`, `classes`, `thresholds` (of both); `pooled[region]
+      [class][score]`: `one`, `other`, `difference`, `interval`; `per_photograph[region][class][score]`: `photographs`
+      (where both have the score), `mean`, `median`, `mean_interval`, `median_interval` of the differences, and
+      `better`, the share of photographs where the other is better. Intervals are null with one photograph.
+
+    Raises:
+      InputError: results of other classes, bins, splits or photographs.
+    """
+    _check_alike(one, other)
+    first, second = values_by_case(one), values_by_case(other)
+    content = {
+        "folders": [str(result.folders[0]) for result in (one, other)],
+        "photographs": len(one.cases),
+        "classes": list(one.classes),
+        "thresholds": [result.about.get("thresholds") for result in (one, other)],
+        "pooled": _pooled(one, other),
+        "per_photograph": _per_photograph(one, first, second),
+    }
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["case", "class", "region", "score", "one", "other", "difference"])
+    for case in one.cases:
+        for (region, name, key), values in first.items():
+            if case in values and case in second[region, name, key]:
+                before, now = values[case], second[region, name, key][case]
+                writer.writerow([case, name, region, key, before, now, now - before])
+    write_text(folder / "compare.csv", text.getvalue())
+    write_text(folder / "compare.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
+    return content
+
+
+def _check_alike(one: Result, other: Result) -> None:
+    folders = one.folders[0], other.folders[0]
+    for what, pair in {
+        "classes": (one.classes, other.classes),
+        "bins": (one.bins, other.bins),
+        "split": (one.about.get("split"), other.about.get("split")),
+    }.items():
+        if pair[0] != pair[1]:
+            raise InputError(
+                f"--compare: {folders[0]} has {what} {pair[0]} and {folders[1]} {pair[1]}; "
+                "only results of the same can be compared."
+            )
+    for (here, there), (folder, elsewhere) in zip(((one, other), (other, one)), (folders, folders[::-1]), strict=True):
+        alone = sorted(set(here.cases) - set(there.cases))
+        if alone:
+            more = ", …" if len(alone) > NAMED else ""
+            raise InputError(
+                f"--compare: {len(alone)} photographs of {folder} are not in {elsewhere} "
+                f"({', '.join(alone[:NAMED])}{more}); only results of the same can be compared."
+            )
+
+
+def _pooled(one: Result, other: Result) -> dict[str, Any]:
+    several = len(one.cases) > 1
+    place = {case: number for number, case in enumerate(one.cases)}
+    orders = [[place[case] for case in result.cases] for result in (one, other)]
+    draws = bootstrap.draw_photographs(len(one.cases)) if several else None
+    totals = [pool(result.photographs()) for result in (one, other)]
+    answer: dict[str, Any] = {region: {} for region in REGIONS}
+    for name in one.classes:
+        samples = [
+            bootstrap.pooled_samples(result.photographs(), draws[:, order], name) if draws is not None else None
+            for result, order in zip((one, other), orders, strict=True)
+        ]
+        for region in REGIONS:
+            values = [score(total[region][name]) for total in totals]
+            answer[region][name] = {
+                key: {
+                    "one": values[0][key],
+                    "other": values[1][key],
+                    "difference": _difference(values[0][key], values[1][key]),
+                    "interval": bootstrap.interval(samples[1][region][key] - samples[0][region][key])
+                    if samples[0] is not None and samples[1] is not None
+                    else None,
+                }
+                for key in SCORES
+            }
+    return answer
+
+
+def _per_photograph(result: Result, first: ValuesByCase, second: ValuesByCase) -> dict[str, Any]:
+    answer: dict[str, Any] = {region: {name: {} for name in result.classes} for region in REGIONS}
+    for (region, name, key), values in first.items():
+        others = second[region, name, key]
+        differences = np.array([others[case] - value for case, value in values.items() if case in others])
+        better = differences < 0 if key in LESS_IS_BETTER else differences > 0
+        answer[region][name][key] = {
+            "photographs": len(differences),
+            **bootstrap.mean_and_median(differences),
+            "better": float(better.mean()) if len(differences) else None,
+        }
+    return answer
+
+
+def _difference(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else other - one

@@ -1,0 +1,135 @@
+"""Given maps: probability maps or masks that any program made, to be scored by the same rules as a model's.
+
+Files lie in the folder, or in its `probabilities/` or `masks/` as `python -m scripts.predict` leaves them:
+
+- `CASE.npz` with `probabilities`, float 0..1 `[H, W, C]`, and `classes`, strings `[C]`;
+- `CASE_CLASS.png` (or TIFF, BMP): grey of 8 bits, where 255 is 1, or of 16, where 65,535 is; or masks, of 1 bit or of
+  the values 0 and 1 alone.
+
+Of masks, what the operating point says may be scored: Dice, IoU, sensitivity, PPV, specificity and lesions. Their
+curves have a single point, so that areas under them are marked (`binary` in `scores.json`).
+"""
+
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from configs import InputError
+from records import image_files
+from records.images.decoding import (
+    decode,
+    is_sixteen_bit_grey,
+    naming_damage,
+    open_file,
+    opened,
+    rgb_of,
+    sixteen_bit_grey,
+)
+
+PLACES = ("", "probabilities", "masks")
+
+
+def find_maps(folder: Path) -> dict[str, Path]:
+    """Finds the files of maps by their stems.
+
+    Raises:
+      InputError: no such folder, or no maps in it.
+    """
+    if not folder.is_dir():
+        raise InputError(f"--predictions={folder}: no such folder.")
+    for place in PLACES:
+        if (folder / place).is_dir():
+            files = {file.stem: file for file in sorted((folder / place).glob("*.npz"))} or image_files(folder / place)
+            if files:
+                return files
+    raise InputError(
+        f"--predictions={folder}: no maps there; expected CASE.npz or CASE_CLASS.png, in it or in its probabilities/ "
+        "or masks/."
+    )
+
+
+def classes_of(files: dict[str, Path]) -> tuple[str, ...]:
+    """Returns the classes that maps are of: those in the first `CASE.npz`, or what follows the names' last `_`.
+
+    Raises:
+      InputError: names without a class.
+    """
+    stem, first = next(iter(files.items()))
+    if first.suffix == ".npz":
+        return tuple(_arrays(first)[1])
+    names = sorted({stem.rpartition("_")[2] for stem in files if "_" in stem})
+    if not names or any("_" not in stem for stem in files):
+        raise InputError(f"{first}: no class in the name, such as {stem}_HE; give --classes=NAME,….")
+    return tuple(names)
+
+
+def read_map(files: dict[str, Path], case: str, size: tuple[int, int], classes: tuple[str, ...]) -> np.ndarray:
+    """Reads the map of a case.
+
+    Args:
+      files: of `find_maps`.
+      case: its name.
+      size: (H, W) of the photograph.
+      classes: names of the C classes.
+
+    Returns:
+      float32 0..1 `[H, W, C]`.
+
+    Raises:
+      InputError: no map of a class, one of another size, or with numbers that are no probabilities.
+    """
+    path = files.get(case)
+    if path is not None and path.suffix == ".npz":
+        probabilities, names = _arrays(path)
+        missing = [name for name in classes if name not in names]
+        if missing:
+            raise InputError(f"{path}: no class {', '.join(missing)}; it has {', '.join(names)}.")
+        return _checked(probabilities[..., [names.index(name) for name in classes]], size, path)
+    planes = []
+    for name in classes:
+        stem = f"{case}_{name}"
+        if stem not in files and (len(classes) > 1 or path is None):
+            raise InputError(f"case {case}: no map of class {name}; expected {stem}.png or {case}.npz.")
+        file = files.get(stem, path)
+        planes.append(_checked(_read_grey(file, max_pixels=2 * size[0] * size[1]), size, file))  # type: ignore[arg-type]
+    return np.stack(planes, axis=-1)
+
+
+def _arrays(path: Path) -> tuple[np.ndarray, list[str]]:
+    with open_file(path) as file, naming_damage(path, zipfile.BadZipFile, zlib.error), np.load(file) as arrays:
+        if not {"probabilities", "classes"} <= set(arrays.files):
+            raise InputError(f"{path}: expected the arrays probabilities and classes; has {', '.join(arrays.files)}.")
+        probabilities, names = arrays["probabilities"], [str(name) for name in arrays["classes"]]
+    if probabilities.ndim != 3 or probabilities.shape[2] != len(names) or probabilities.dtype.kind != "f":
+        raise InputError(
+            f"{path}: probabilities are {probabilities.dtype} {list(probabilities.shape)}; expected floats "
+            f"[height, width, {len(names)}]."
+        )
+    return probabilities, names
+
+
+def _read_grey(path: Path, *, max_pixels: int) -> np.ndarray:
+    with opened(path, max_pixels=max_pixels) as image:
+        decode(image)
+        if is_sixteen_bit_grey(image):
+            return sixteen_bit_grey(image) / np.float32(65535)
+        values = np.asarray(image.convert("L") if image.mode == "1" else rgb_of(image))
+    if values.ndim == 3:
+        if (values != values[..., :1]).any():
+            raise InputError(f"{path}: coloured; expected grey, one file a class.")
+        values = values[..., 0]
+    return values / np.float32(1 if values.max(initial=0) == 1 else 255)
+
+
+def _checked(probabilities: np.ndarray, size: tuple[int, int], path: Path) -> np.ndarray:
+    if probabilities.shape[:2] != size:
+        height, width = probabilities.shape[:2]
+        raise InputError(f"{path}: {width}x{height} pixels, but its photograph has {size[1]}x{size[0]}.")
+    if np.isnan(probabilities).any():
+        raise InputError(f"{path}: has pixels that are no number (NaN).")
+    if probabilities.min() < 0 or probabilities.max() > 1:
+        least, most = probabilities.min(), probabilities.max()
+        raise InputError(f"{path}: has values from {least:g} to {most:g}; expected probabilities, 0 to 1.")
+    return probabilities.astype(np.float32)

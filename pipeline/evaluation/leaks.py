@@ -1,0 +1,141 @@
+"""The leak audit: what of the photographs being scored a model may have seen in training, under any name.
+
+What sharding refused is looked at anew from the index alone, so that records of any origin are audited.
+"""
+
+import collections
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+
+from records import Index, near_pairs
+
+
+@dataclasses.dataclass(frozen=True)
+class Pair:
+    """Two photographs that are one, or look so, in different parts.
+
+    Attributes:
+      one: name of a case.
+      of_one: its split, or "scored".
+      other: name of a case.
+      of_other: its split.
+      bits: of the 256 of their perceptual hashes that differ; None where their files are the same.
+    """
+
+    one: str
+    of_one: str
+    other: str
+    of_other: str
+    bits: int | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Audit:
+    """What was looked at, and what was found; nothing found is no leak.
+
+    Attributes:
+      photographs: how many each split of the records holds; empty without records.
+      patients: how many are known in the records.
+      cases_in_two_splits: their names and splits.
+      patients_in_two_splits: their names and splits.
+      equal: pairs in two splits whose files (photograph and masks) are the same.
+      nearly_equal: pairs in two splits that look the same.
+      trained: scored cases that the model lists as trained on.
+      chosen_on: scored cases that the model lists as validation: weights and thresholds were chosen on them.
+      scored_in_training: pairs of a scored photograph and one of the training split that looks the same.
+      same_split: how many pairs look the same within one split, which is no leak, but counts twice.
+    """
+
+    photographs: Mapping[str, int]
+    patients: int
+    cases_in_two_splits: Mapping[str, Sequence[str]]
+    patients_in_two_splits: Mapping[str, Sequence[str]]
+    equal: Sequence[Pair]
+    nearly_equal: Sequence[Pair]
+    trained: Sequence[str]
+    chosen_on: Sequence[str]
+    scored_in_training: Sequence[Pair]
+    same_split: int
+
+    @property
+    def leaks(self) -> int:
+        """How many findings let a score be better than it is on photographs that were never seen."""
+        return sum(
+            map(
+                len,
+                (
+                    self.cases_in_two_splits,
+                    self.patients_in_two_splits,
+                    self.equal,
+                    self.nearly_equal,
+                    self.trained,
+                    self.scored_in_training,
+                ),
+            )
+        )
+
+
+def audit(index: Index | None, splits: Mapping[str, Sequence[str]], hashes: Mapping[str, str]) -> Audit:
+    """Audits records, the splits that a model lists, and the photographs being scored against both.
+
+    Photographs look the same where at most `records.cases.duplicates.NEAR_BITS` of 256 bits of their hashes differ.
+
+    Args:
+      index: of the records, if there are any.
+      splits: names of the cases of each split, as the model lists them; empty where nothing is known.
+      hashes: perceptual hash of each photograph being scored, by its case's name.
+    """
+    cases = index.cases if index else {}
+    listed = {split: part.cases for split, part in index.splits.items()} if index else {}
+    near = [
+        Pair(one, cases[one].split, other, cases[other].split, bits)
+        for one, other, bits in near_pairs({name: entry.perceptual_hash for name, entry in cases.items()})
+    ]
+    equal = _equal(index) if index else []
+    same_file = {(pair.one, pair.other) for pair in equal}
+    apart = [pair for pair in near if pair.of_one != pair.of_other and (pair.one, pair.other) not in same_file]
+    return Audit(
+        photographs={split: len(names) for split, names in listed.items()},
+        patients=len({entry.patient for entry in cases.values()} - {None}),
+        cases_in_two_splits=_in_several((name, split) for split, names in listed.items() for name in names),
+        patients_in_two_splits=_in_several(
+            (entry.patient, entry.split) for entry in cases.values() if entry.patient is not None
+        ),
+        equal=equal,
+        nearly_equal=apart,
+        trained=sorted(set(hashes) & set(splits.get("train", ()))),
+        chosen_on=sorted(set(hashes) & set(splits.get("validation", ()))),
+        scored_in_training=_scored_in_training(index, splits, hashes) if index else [],
+        same_split=sum(pair.of_one == pair.of_other for pair in near),
+    )
+
+
+def _in_several(members: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    splits: dict[str, set[str]] = collections.defaultdict(set)
+    for name, split in members:
+        splits[name].add(split)
+    return {name: sorted(of) for name, of in sorted(splits.items()) if len(of) > 1}
+
+
+def _equal(index: Index) -> list[Pair]:
+    same: dict[str, list[str]] = collections.defaultdict(list)
+    for name, entry in sorted(index.cases.items()):
+        same[entry.digest].append(name)
+    return [
+        Pair(names[0], index.cases[names[0]].split, other, index.cases[other].split, None)
+        for names in same.values()
+        for other in names[1:]
+        if index.cases[names[0]].split != index.cases[other].split
+    ]
+
+
+def _scored_in_training(index: Index, splits: Mapping[str, Sequence[str]], hashes: Mapping[str, str]) -> list[Pair]:
+    """Finds scored photographs that look like one of the training split but go by another name."""
+    trained = set(splits.get("train", ())) or set(index.splits["train"].cases if "train" in index.splits else ())
+    training = {f"train {name}": entry.perceptual_hash for name, entry in index.cases.items() if name in trained}
+    scored = {f"scored {name}": value for name, value in hashes.items() if name not in trained}
+    return [
+        Pair(one.removeprefix("scored "), "scored", other.removeprefix("train "), "train", bits)
+        for one, other, bits in near_pairs(training | scored)
+        if one.startswith("scored ") and other.startswith("train ")
+    ]

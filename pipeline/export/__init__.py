@@ -1,0 +1,1 @@
+"""A model folder to a SavedModel for TF Serving."""

@@ -1,0 +1,1 @@
+"""A photograph to its probability map: the tiled graph and the model folder."""

@@ -1,0 +1,1 @@
+"""Shards to batches: reading, sampling, cropping and augmentation."""

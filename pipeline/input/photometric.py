@@ -1,0 +1,148 @@
+"""Augmentations of the image alone: illumination, blur, colours, gamma, sharpening, JPEG, in that order.
+
+The order is a camera's: light, optics, sensor, processing, storage. Those that map colours linearly are composed into
+one matrix, and nothing is clipped on the way but where gamma and JPEG need it.
+"""
+
+import functools
+import math
+
+import numpy as np
+import tensorflow as tf
+
+from configs import AugmentConfig
+from pipeline.input.draws import fires, smooth_noise, strength, uniform
+
+COLORS = ("brightness", "contrast", "saturation", "hue", "temperature", "color", "brightening")
+FIELD_PX = 16  # distance of the nodes of the field of illumination, whose bumps are a quarter of a tile wide
+
+# RGB to luma and two axes of chroma (NTSC, FCC 1953), in which saturation and hue are a scale and a turn.
+_YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
+
+
+def recolor(image: tf.Tensor, seed: tf.Tensor, config: AugmentConfig) -> tf.Tensor:
+    """Changes light, colours and sharpness.
+
+    Args:
+      image: RGB 0..255 `[T, T, 3]`, T known, uint8 or float32.
+      seed: int64 `[2]`.
+      config: probabilities and ranges. An augmentation of probability 0 is not built.
+
+    Returns:
+      The same shape and range, float32; without any augmentation the image as it is.
+    """
+    if not any(getattr(config, name) for names, _ in _CHANGES for name in names):
+        return image
+    image = tf.cast(image, tf.float32)
+    for names, change in _CHANGES:
+        used = [fires(seed, config, name) for name in names if getattr(config, name)]
+        if used:
+            changed = functools.partial(change, image, seed, config)
+            image = tf.cond(tf.reduce_any(used), changed, functools.partial(tf.identity, image))
+    return tf.clip_by_value(image, 0.0, 255.0)
+
+
+def _illuminate(image: tf.Tensor, seed: tf.Tensor, config: AugmentConfig) -> tf.Tensor:
+    size = image.shape[0]
+    nodes = -(-size // FIELD_PX) + 1
+    field = smooth_noise(seed, "illumination noise", fields=1, size=nodes, sigma=nodes / 4)[0]
+    field *= uniform(seed, "illumination strength", 0.0, config.illumination_share) / tf.reduce_max(tf.abs(field))
+    # One plane a channel: multiplying by a plane of its own is three times faster than by one that is broadcast.
+    planes = tf.repeat(1 + field[None, ..., None], 3, axis=-1)
+    return image * tf.raw_ops.ResizeBilinear(images=planes, size=[size, size], align_corners=True)[0]
+
+
+def _blur(image: tf.Tensor, seed: tf.Tensor, config: AugmentConfig) -> tf.Tensor:
+    reach = math.ceil(3 * config.blur_sigma)
+    sigma = tf.maximum(uniform(seed, "blur strength", 0.0, config.blur_sigma), 0.1)  # 0.1 pixels blur nothing
+    weights = tf.exp(-0.5 * (tf.range(-reach, reach + 1, dtype=tf.float32) / sigma) ** 2)
+    weights /= tf.reduce_sum(weights)
+    return _filter(image, weights[:, None], weights[None, :])
+
+
+def _change_colors(image: tf.Tensor, seed: tf.Tensor, config: AugmentConfig) -> tf.Tensor:
+    """Composes `color @ matrix + offset`, and applies it once."""
+    matrix, offset = tf.eye(3), tf.zeros([3])
+    if config.brightness:
+        matrix *= 1 + strength(seed, config, "brightness", config.brightness_share)
+    if config.temperature:
+        warmer = strength(seed, config, "temperature", config.temperature_share)
+        matrix *= tf.stack([1 + warmer, 1.0, 1 - warmer])
+    if config.color:
+        matrix *= 1 + strength(seed, config, "color", config.color_share, (3,))
+    if config.saturation or config.hue:
+        matrix @= _draw_chroma(seed, config)
+    if config.contrast:
+        change = strength(seed, config, "contrast", config.contrast_share)
+        mean = tf.reduce_mean(tf.reduce_mean(image, 0), 0)  # of both at once it takes twice as long
+        offset = -change * tf.linalg.matvec(matrix, mean, transpose_a=True)
+        matrix *= 1 + change
+    if config.brightening:
+        share = tf.where(fires(seed, config, "brightening"), uniform(seed, "brightening strength", 0.0, 1.0), 0.0)
+        alpha = 1 + share * (config.brightening_alpha - 1)
+        matrix, offset = alpha * matrix, alpha * offset + share * config.brightening_beta
+    # A convolution of one pixel does this in half the time of a matrix product.
+    return tf.nn.bias_add(tf.nn.conv2d(image[None], matrix[None, None], 1, "VALID"), offset)[0]
+
+
+def _draw_chroma(seed: tf.Tensor, config: AugmentConfig) -> tf.Tensor:
+    """Returns the matrix, for colours as rows, of a change of saturation and a turn of hue."""
+    gain, angle = tf.constant(1.0), tf.constant(0.0)
+    if config.saturation:
+        gain += strength(seed, config, "saturation", config.saturation_share)
+    if config.hue:
+        angle = strength(seed, config, "hue", math.radians(config.hue_degrees))
+    cos, sin = gain * tf.cos(angle), gain * tf.sin(angle)
+    turn = tf.stack([[1.0, 0.0, 0.0], tf.stack([0.0, cos, sin]), tf.stack([0.0, -sin, cos])])
+    return tf.constant(_YIQ.T, tf.float32) @ turn @ tf.constant(np.linalg.inv(_YIQ.T), tf.float32)
+
+
+def _apply_gamma(image: tf.Tensor, seed: tf.Tensor, config: AugmentConfig) -> tf.Tensor:
+    reach = math.log(config.gamma_exponent)
+    exponent = tf.exp(uniform(seed, "gamma strength", -reach, reach))
+    # 255 (image / 255) ** exponent. By exp and log it takes a sixth of tf.pow's time; log 0 is -inf, exp(-inf) is 0.
+    return tf.exp(exponent * tf.math.log(tf.clip_by_value(image, 0.0, 255.0)) + (1 - exponent) * math.log(255))
+
+
+def _sharpen(image: tf.Tensor, seed: tf.Tensor, config: AugmentConfig) -> tf.Tensor:
+    k = uniform(seed, "sharpening strength", 0.0, config.sharpening_k)
+    center = tf.pad([[1.0]], [[1, 1], [1, 1]])  # [3, 3]
+    return _filter(image, (1 + 9 * k) * center - k)  # -k around 1 + 8k
+
+
+def _compress(image: tf.Tensor, seed: tf.Tensor, config: AugmentConfig) -> tf.Tensor:
+    quality = tf.cast(uniform(seed, "jpeg strength", config.jpeg_quality, 101.0), tf.int32)
+    levels = tf.cast(tf.round(tf.clip_by_value(image, 0.0, 255.0)), tf.uint8)
+    written = tf.raw_ops.EncodeJpegVariableQuality(images=levels, quality=quality)
+    return tf.ensure_shape(tf.cast(tf.io.decode_jpeg(written, channels=3), tf.float32), image.shape)
+
+
+def _filter(image: tf.Tensor, *kernels: tf.Tensor) -> tf.Tensor:
+    """Correlates with kernels `[h, w]` of odd sides, one after the other; the border is mirrored."""
+    filtered = _mirror(image, *(sum(kernel.shape[axis] // 2 for kernel in kernels) for axis in (0, 1)))
+    for kernel in kernels:
+        height, width, channels = filtered.shape
+        if kernel.shape[1] == 1:
+            # A row as one pixel of many channels: twice as fast, as depthwise convolutions vectorise over channels.
+            width, channels = 1, width * channels
+        channelwise = tf.repeat(kernel[..., None, None], channels, axis=2)
+        pixels = tf.reshape(filtered, [1, height, width, channels])
+        filtered = tf.nn.depthwise_conv2d(pixels, channelwise, [1, 1, 1, 1], "VALID")
+        filtered = tf.reshape(filtered, [filtered.shape[1], -1, 3])
+    return filtered
+
+
+def _mirror(image: tf.Tensor, y: int, x: int) -> tf.Tensor:
+    """Continues the image by y rows and x columns on each side; takes half the time of tf.pad's "REFLECT"."""
+    image = tf.concat([tf.reverse(image[1 : y + 1], [0]), image, tf.reverse(image[-y - 1 : -1], [0])], axis=0)
+    return tf.concat([tf.reverse(image[:, 1 : x + 1], [1]), image, tf.reverse(image[:, -x - 1 : -1], [1])], axis=1)
+
+
+_CHANGES = (
+    (("illumination",), _illuminate),
+    (("blur",), _blur),
+    (COLORS, _change_colors),
+    (("gamma",), _apply_gamma),
+    (("sharpening",), _sharpen),
+    (("jpeg",), _compress),
+)

@@ -1,0 +1,1 @@
+"""A look into the training stream and the networks."""

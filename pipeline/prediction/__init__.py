@@ -1,0 +1,1 @@
+"""Photographs to masks, overlays, outlines and tables."""

@@ -1,0 +1,204 @@
+"""The report: all that an evaluation found in one HTML file that needs nothing else, neither network nor server.
+
+Numbers come from `scores.json` and `counts.npz`, pictures from the gallery, leaks from the audit; the template
+`templates/report.html` says how it looks.
+"""
+
+import base64
+import functools
+import itertools
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from pipeline.evaluation.counting import PhotographCounts, pool
+from pipeline.evaluation.leaks import Audit
+from pipeline.evaluation.lesion_matching import LESION
+from pipeline.evaluation.results import Result
+from pipeline.evaluation.scores import score
+from pipeline.reporting.gallery import Gallery, Picture, mean_dice
+from pipeline.reporting.plots import Plot, calibration_plot, froc_plot, precision_recall_plot
+from pipeline.reporting.record_lookup import record_at
+from records import CLASS_COLORS, Index, write_text
+
+REPORT = "report.html"
+HEADLINES = {
+    "aupr": "AUPR",
+    "dice": "Dice",
+    "iou": "IoU",
+    "sensitivity": "Sensitivity",
+    "ppv": "PPV",
+    "specificity": "Specificity",
+    "roc_auc": "ROC-AUC",
+    "ece": "ECE",
+}
+RULERS = {  # of the area under the precision-recall curve, and whose numbers each may be held against
+    "aupr": (
+        "exact average precision",
+        "scikit-learn's average_precision_score, and papers that say they computed it over all pixels and thresholds",
+    ),
+    "aupr_33": (
+        "steps at 33 thresholds",
+        "the IDRiD challenge (Porwal et al. 2020, doi:10.1016/j.media.2019.101561) and papers that followed its rule",
+    ),
+    "aupr_33_trapezoid": (
+        "trapezoids at the same 33",
+        "the same: the challenge's text does not say steps or trapezoids, and the difference is what that leaves open",
+    ),
+    "aupr_11_trapezoid": (
+        "trapezoids between 11 thresholds",
+        "M2MRF (Liu et al. 2023, doi:10.1016/j.compbiomed.2022.106482), HRDecoder (Ding et al. 2024) and others with "
+        "that code; it is not average precision, and can lie above it",
+    ),
+}
+
+
+def write_report(
+    folder: Path,
+    result: Result,
+    scores: Mapping[str, Any],
+    *,
+    gallery: Gallery | None = None,
+    audit: Audit | None = None,
+    index: Index | None = None,
+    tiles: Mapping[str, float] | None = None,
+) -> Path:
+    """Writes `report.html` and returns its path.
+
+    Args:
+      folder: for the file.
+      result: the counts.
+      scores: the content of `scores.json`, see `pipeline.evaluation.summary`.
+      gallery: that was shown every photograph; None: the report has no pictures, and says so.
+      audit: of leaks; None: the report says that none was made.
+      index: of the records that `scores` names, in which missed lesions are looked up.
+      tiles: name → value of `evaluation.csv`, if tiles were scored.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("pipeline.reporting"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": _number,
+        "interval": _interval,
+        "share": _share,
+        "jpeg": _data_uri,
+        "quote": shlex.quote,
+    }
+    groups = _groups(gallery)
+    numbers = {picture.case: number for number, picture in enumerate(itertools.chain(*groups.values()), start=1)}
+    text = environment.get_template("report.html").render(
+        scores=scores,
+        classes=result.classes,
+        class_colors=CLASS_COLORS,
+        headlines=HEADLINES,
+        rulers=RULERS,
+        plots=_plots(result, scores),
+        photographs=_photograph_rows(result),
+        groups=groups,
+        numbers=numbers,
+        record_of=functools.partial(record_at, index) if index else None,
+        audit=audit,
+        tiles=tiles,
+    )
+    path = folder / REPORT
+    write_text(path, text)
+    return path
+
+
+def _groups(gallery: Gallery | None) -> dict[str, list[Picture]]:
+    if gallery is None:
+        return {}
+    groups = {
+        "Worst": gallery.worst,
+        "Best": gallery.best,
+        "False alarms where there is no lesion": gallery.false_alarms,
+    }
+    return {title: pictures for title, pictures in groups.items() if pictures}
+
+
+def _plots(result: Result, scores: Mapping[str, Any]) -> list[Plot]:
+    pooled = pool(result.photographs())["frame"]
+    histograms = [(pooled[name].lesion, pooled[name].other) for name in result.classes]
+    lesions, findings = _regions_of_all(result)
+    points = []
+    for name in result.classes:
+        values = scores["scores"]["frame"][name]
+        recall, precision = values["sensitivity"], values["ppv"]
+        words = f"{name}, operating point: recall {_number(recall)}, precision {_number(precision)}"
+        points.append(None if recall is None or precision is None else (recall, precision, words))
+    return [
+        precision_recall_plot(result.classes, histograms, points),
+        froc_plot(
+            result.classes,
+            lesions,
+            findings,
+            len(result.cases),
+            [scores["lesions"][name]["froc"]["intervals"] for name in result.classes],
+        ),
+        calibration_plot(result.classes, [scores["calibration"]["frame"][name] for name in result.classes]),
+    ]
+
+
+def _regions_of_all(result: Result) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Returns of each class the lesions and the findings of all photographs."""
+    lesions: dict[str, list[np.ndarray]] = {name: [np.zeros(0, LESION)] for name in result.classes}
+    findings: dict[str, list[np.ndarray]] = {name: [np.zeros(0, LESION)] for name in result.classes}
+    for photograph in result.photographs():
+        for name in result.classes:
+            lesions[name].append(photograph.lesions[name])
+            findings[name].append(photograph.findings[name])
+    return [np.concatenate(rows) for rows in lesions.values()], [np.concatenate(rows) for rows in findings.values()]
+
+
+def _photograph_rows(result: Result) -> list[dict[str, Any]]:
+    """Returns a row a photograph and class: the lowest Dice first, last those without a lesion by false positives."""
+    rows = []
+    for photograph in result.photographs():
+        order = mean_dice(photograph)
+        for name in result.classes:
+            rows.append(_photograph_row(photograph, name, order))
+    return sorted(
+        rows, key=lambda row: (row["order"] is None, row["order"] or 0, -row["false_positive_share"], row["case"])
+    )
+
+
+def _photograph_row(photograph: PhotographCounts, name: str, order: float | None) -> dict[str, Any]:
+    values = score(photograph.counts["frame"][name])
+    lesions, findings = photograph.lesions[name], photograph.findings[name]
+    pixels = photograph.height * photograph.width
+    return {
+        "case": photograph.case,
+        "class": name,
+        "order": order,
+        **{key: values[key] for key in ("dice", "aupr", "sensitivity", "ppv")},
+        "lesions": len(lesions),
+        "found": int(lesions["matched"].sum()),
+        "false_findings": int((~findings["matched"]).sum()),
+        "lesion_share": photograph.counts["frame"][name].lesion.sum() / pixels,
+        "false_positive_share": photograph.counts["frame"][name].false_positive / pixels,
+    }
+
+
+def _number(value: float | None, digits: int = 3) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def _interval(pair: Sequence[float] | None, digits: int = 3) -> str:
+    return "" if pair is None else f"{pair[0]:.{digits}f} – {pair[1]:.{digits}f}"
+
+
+def _share(value: float | None) -> str:
+    """Writes a share of pixels in percent, of which small ones matter."""
+    return "–" if value is None else f"{100 * value:.3g} %" if value else "0"
+
+
+def _data_uri(content: bytes) -> str:
+    return "data:image/jpeg;base64," + base64.b64encode(content).decode("ascii")

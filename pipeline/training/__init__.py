@@ -1,0 +1,1 @@
+"""Records and a config to a trained model folder."""

@@ -1,0 +1,1 @@
+"""What depends on Keras' backend: the training step and the devices."""

@@ -1,0 +1,142 @@
+"""The training step on JAX: that of `pipeline.training.backends.tensorflow_step`, as a function of the state that it
+changes.
+
+Over several devices (`keras.distribution.DataParallel`) nothing has to be put right: one compiled step sees the whole
+batch, so that gradients, their clipping, dropout and the statistics of normalisation are those of one device.
+"""
+
+import warnings
+from collections.abc import Mapping, Sequence
+
+import jax
+import jax.numpy as jnp
+import keras
+
+from configs import TrainConfig
+from models import Network, TrainingModel
+
+
+class SteppingModel(TrainingModel):
+    """A `TrainingModel` whose step takes the batch in parts, and averages; its variables are right between the steps.
+
+    Made when the devices are chosen. Its optimizer must be built before any weight is frozen.
+
+    Attributes:
+      averages: moving averages of all weights, None where `train.ema_momentum` is.
+    """
+
+    def __init__(self, network: Network, train: TrainConfig):
+        super().__init__(network, side_output_weights=train.side_output_weights, presence_weight=train.presence_weight)
+        self.micro_batches = train.micro_batches
+        self.averages = None if train.ema_momentum is None else WeightAverages(self.weights, train.ema_momentum)
+        # As the optimizer has them, whatever is frozen later; variables in an attribute would count as weights again.
+        self._learning = [id(variable) for variable in self.trainable_variables]
+
+    @property
+    def non_trainable_variables(self):
+        """Those of all layers, and the averages: so the state that goes from step to step holds them too."""
+        return super().non_trainable_variables + (self.averages.variables_kept if self.averages else [])
+
+    def fit(self, *args, callbacks=(), **keywords):
+        return super().fit(*args, callbacks=[_StateInVariables(), *callbacks], **keywords)
+
+    def make_train_function(self, force=False):
+        super().make_train_function(force)
+        if force:  # other weights learn; the function for validation takes them apart as well
+            self.make_test_function(force=True)
+
+    def train_step(self, state, data):
+        trainable, others, optimizer, metrics = state
+        loss_and_gradients = jax.value_and_grad(self.compute_loss_and_updates, has_aux=True)
+
+        def add_part(carried, batch):
+            gradients, others, metrics = carried
+            image, mask, weight = keras.utils.unpack_x_y_sample_weight(batch)
+            (_, (loss, predicted, others, metrics)), added = loss_and_gradients(
+                trainable, others, metrics, image, mask, weight, training=True, optimizer_variables=optimizer
+            )
+            logs, metrics = self._update_metrics_variables(metrics, loss, image, mask, predicted, weight)
+            return (jax.tree.map(jnp.add, gradients, added), others, metrics), logs
+
+        start = jax.tree.map(jnp.zeros_like, trainable), others, metrics
+        if self.micro_batches == 1:
+            (gradients, others, metrics), logs = add_part(start, data)
+        else:
+            # A loop: of parts that are written one after the other, XLA for a CPU has all in memory at once. There,
+            # convolutions in a loop are some ten times slower, so that a batch in one part has none.
+            parts = jax.tree.map(self._parts, data)
+            (gradients, others, metrics), logs = jax.lax.scan(add_part, start, parts)
+            logs = jax.tree.map(lambda values: values[-1], logs)
+        gradients = jax.tree.map(lambda total: total / self.micro_batches, gradients)
+        trainable, optimizer = self._apply(gradients, trainable, others, optimizer)
+        if self.averages is not None:
+            step = _by_variable(self.optimizer.variables, optimizer)[id(self.optimizer.iterations)]
+            values = self._values(trainable, others)
+            others = others[: -len(self.averages.variables_kept)] + self.averages.moved(values, step)
+        return logs, (trainable, others, optimizer, metrics)
+
+    def _parts(self, whole: jax.Array) -> jax.Array:
+        """Splits `[B, …]` by turns into `[micro_batches, B / micro_batches, …]`, so that devices keep their tiles."""
+        return jnp.swapaxes(whole.reshape(-1, self.micro_batches, *whole.shape[1:]), 0, 1)
+
+    def _apply(self, gradients, trainable, others, optimizer):
+        """Returns the values of what learns, and of the optimizer, after its step."""
+        values = self._values(trainable, others)
+        given = _by_variable(self.trainable_variables, gradients)
+        with warnings.catch_warnings():
+            # The optimizer is built on all weights. Frozen ones have no gradient, and it passes over them.
+            warnings.filterwarnings("ignore", "Gradients do not exist for variables", UserWarning)
+            applied, optimizer = self.optimizer.stateless_apply(
+                optimizer,
+                [given.get(variable) for variable in self._learning],
+                [values[variable] for variable in self._learning],
+            )
+        values = dict(zip(self._learning, applied, strict=True))
+        return [values[id(variable)] for variable in self.trainable_variables], optimizer
+
+    def _values(self, trainable, others) -> dict[int, jax.Array]:
+        return _by_variable(self.trainable_variables, trainable) | _by_variable(self.non_trainable_variables, others)
+
+
+class WeightAverages:
+    """`pipeline.training.backends.tensorflow_step.WeightAverages`, with values that go in and come out."""
+
+    def __init__(self, weights: Sequence[keras.Variable], momentum: float):
+        """Args:
+        weights: to average.
+        momentum: share of the average that is kept in a step.
+        """
+        self.momentum = momentum
+        self.weights = list(weights)
+        self.variables_kept = [keras.Variable(jnp.copy(weight.value), trainable=False) for weight in weights]
+
+    def moved(self, values: Mapping[int, jax.Array], step: jax.Array) -> list[jax.Array]:
+        """Returns the averages after the step of that number; `values` are those before it, and of the weights."""
+        t = step.astype(jnp.float32)
+        momentum = jnp.minimum(self.momentum, (1 + t) / (10 + t))
+        return [
+            values[id(average)] * momentum + values[id(weight)] * (1 - momentum)
+            for average, weight in zip(self.variables_kept, self.weights, strict=True)
+        ]
+
+    def swap(self) -> None:
+        """Exchanges weights and averages."""
+        for average, weight in zip(self.variables_kept, self.weights, strict=True):
+            before = weight.value
+            weight.assign(average.value)
+            average.assign(before)
+
+
+class _StateInVariables(keras.callbacks.Callback):
+    """Puts what JAX holds outside the variables back into them after each step, where all other callbacks look for it.
+
+    It takes some 2 microseconds a variable, while the device works on the step.
+    """
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.model.jax_state_sync()
+
+
+def _by_variable(variables: Sequence[keras.Variable], values: Sequence[jax.Array]) -> dict[int, jax.Array]:
+    """Returns the values by the identity of their variables."""
+    return {id(variable): value for variable, value in zip(variables, values, strict=True)}

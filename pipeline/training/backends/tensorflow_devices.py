@@ -1,0 +1,129 @@
+"""On which devices TensorFlow trains, and whether XLA compiles its step; what was chosen, in words."""
+
+import dataclasses
+
+import tensorflow as tf
+
+from configs import InputError, TrainConfig
+from models import Network
+from models.layers.blocks import Enlarge
+
+
+@dataclasses.dataclass(frozen=True)
+class Devices:
+    """Where a training runs.
+
+    Attributes:
+      strategy: in whose scope model and optimizer are made; TensorFlow's default one on a single device, and for JAX.
+      replicas: devices that share each batch.
+      gpus: TensorFlow's names of the GPUs among them, such as "/device:GPU:0"; none for JAX.
+      words: what was chosen and why.
+    """
+
+    strategy: tf.distribute.Strategy
+    replicas: int
+    gpus: tuple[str, ...]
+    words: str
+
+
+def choose_devices(train: TrainConfig) -> Devices:
+    """Chooses the devices of `train.strategy`. GPUs take memory as they need it, not all at once.
+
+    Raises:
+      InputError: a strategy that this machine cannot run, or a batch that does not divide among its devices.
+    """
+    gpus = tf.config.list_physical_devices("GPU")
+    try:
+        for gpu in gpus:
+            tf.config.experimental.set_memory_growth(gpu, True)
+    except RuntimeError:
+        pass  # TensorFlow has started in this process already, and keeps what it began with
+    strategy = train.strategy
+    if strategy == "mirrored" and not gpus:
+        raise InputError(f"train.strategy 'mirrored' runs on GPUs, but {_found(gpus)}; choose auto, single or cpus:N.")
+    if strategy == "mirrored" or (strategy == "auto" and len(gpus) > 1):
+        devices = _mirrored([gpu.name.removeprefix("/physical_device:") for gpu in gpus], train, _found(gpus))
+    elif strategy.startswith("cpus:"):
+        devices = _mirrored(_split_cpu(int(strategy.removeprefix("cpus:"))), train, "as train.strategy says")
+    else:
+        used = gpus[:1]
+        where = "one GPU" if used else "the CPU"
+        words = f"on {where} ({_found(gpus)})"
+        devices = Devices(tf.distribute.get_strategy(), 1, tuple(_logical(gpu) for gpu in used), words)
+    return devices
+
+
+def choose_xla(train: TrainConfig, devices: Devices, network: Network) -> tuple[bool, str]:
+    """Chooses whether XLA compiles the training step.
+
+    Returns:
+      The choice, and the words that say why.
+
+    Raises:
+      InputError: asked for where it fails.
+    """
+    # tf.distribute asks for a merge_call, which is not compiled; the gradient of bilinear resizing has no XLA kernel.
+    failure = None
+    if devices.replicas > 1:
+        failure = "it cannot compile a step that several devices share"
+    elif any(isinstance(layer, Enlarge) for layer in network.layers):
+        failure = f"it cannot compile the gradient of the bilinear enlarging in {network.name}"
+    if train.xla == "on" and failure:
+        raise InputError(f"train.xla is 'on', but {failure}; choose auto or off.")
+    if train.xla != "auto":
+        return train.xla == "on", f"XLA {train.xla}, as train.xla says"
+    if failure:
+        return False, f"XLA off: {failure}"
+    if not devices.gpus:
+        return False, "XLA off: on a CPU it is slower than TensorFlow's own kernels"
+    if train.deterministic:
+        return False, "XLA off: train.deterministic"
+    return True, "XLA on: a single GPU"
+
+
+def share_of_batch(train: TrainConfig, devices: int) -> int:
+    """Returns how many tiles of a batch each of several devices has.
+
+    Raises:
+      InputError: the batch, or one's share of it, does not divide.
+    """
+    share, rest = divmod(train.batch_size, devices)
+    if rest:
+        raise InputError(
+            f"train.batch_size {train.batch_size} does not divide among {devices} devices; choose a multiple of "
+            f"{devices}, or train.strategy single."
+        )
+    if share % train.micro_batches:
+        raise InputError(
+            f"train.micro_batches {train.micro_batches} does not divide the {share} tiles that each of "
+            f"{devices} devices has of a batch; choose a divisor of {share}."
+        )
+    return share
+
+
+def _mirrored(names: list[str], train: TrainConfig, why: str) -> Devices:
+    share = share_of_batch(train, len(names))
+    gpus = tuple(f"/device:{name}" for name in names if name.startswith("GPU"))
+    words = f"mirrored on {len(names)} {'GPUs' if gpus else 'parts of the CPU'}, {share} tiles each a step ({why})"
+    return Devices(tf.distribute.MirroredStrategy(names), len(names), gpus, words)
+
+
+def _split_cpu(number: int) -> list[str]:
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    try:
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * number)
+    except RuntimeError as error:
+        if len(tf.config.list_logical_devices("CPU")) != number:
+            raise InputError(f"train.strategy 'cpus:{number}' must be chosen before TensorFlow starts.") from error
+    return [f"CPU:{index}" for index in range(number)]
+
+
+def _found(gpus) -> str:
+    if gpus:
+        return f"{len(gpus)} GPU{'s' if len(gpus) > 1 else ''} found"
+    built = "" if tf.test.is_built_with_cuda() else "; this TensorFlow is built without CUDA"
+    return f"no GPU found{built}"
+
+
+def _logical(gpu) -> str:
+    return gpu.name.replace("/physical_device:", "/device:")

@@ -1,0 +1,155 @@
+"""Whole photographs while JAX trains: a child process segments them, in which Keras runs on TensorFlow.
+
+Keras has one backend a process, and the tiled graph is TensorFlow's. Requests and answers are lines of JSON over the
+child's stdin and stdout; weights and pixels go through files of a folder that both know.
+"""
+
+import contextlib
+import dataclasses
+import json
+import os
+import queue
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from configs import Config, InputError
+from configs.loading import load_config
+from models import Network
+from pipeline.inference.segmenter import SegmenterSpec, load_segmenter, save_model
+from pipeline.training.checkpoints import load_arrays, save_arrays
+from pipeline.training.validation import LiveSegmenter, PhotographScores
+from records import Case, write_text
+
+# In the folder.
+CONFIG, MODEL, WEIGHTS, PHOTOGRAPH, MAP = "config.json", "model", "weights.npz", "photograph.npy", "map.npy"
+WORDS = "words.txt"  # what the child writes to its stderr
+
+
+class ChildSegmenter:
+    """A `pipeline.training.validation.PhotographSegmenter` that has a process of its own do it, started by the first
+    request.
+
+    `close` it (`contextlib.closing`). The process also ends when this one does, however that comes.
+
+    Raises:
+      InputError: the process ended; with its last words.
+    """
+
+    def __init__(self, network: Network, spec: SegmenterSpec, config: Config, folder: Path):
+        """Args:
+        network: whose weights of the moment are taken; on JAX.
+        spec: geometry of the tiles.
+        config: of the training.
+        folder: in which weights and pixels are exchanged, in a temporary folder.
+        """
+        self.network, self.spec, self.config, self.folder = network, spec, config, folder
+        self._exchange = folder
+        self._process: subprocess.Popen | None = None
+        self._held = contextlib.ExitStack()
+        self._sent: list[Any] = []  # the weights that the child has
+
+    def segment(self, photograph: np.ndarray) -> np.ndarray:
+        process = self._start()
+        np.save(self._exchange / PHOTOGRAPH, photograph)
+        self._ask(process, {"segment": True})
+        return np.load(self._exchange / MAP)
+
+    def score(self, cases: Sequence[Case]) -> PhotographScores:
+        answer = self._ask(self._start(), {"score": [dataclasses.asdict(case) for case in cases]})
+        return PhotographScores(answer["logs"], tuple(answer["thresholds"]))
+
+    def close(self) -> None:
+        self._held.close()
+
+    def _start(self) -> subprocess.Popen:
+        """Returns the process, which is started if it was not yet."""
+        if self._process is None:
+            temporary = tempfile.TemporaryDirectory(prefix=f".tmp-{os.getpid()}-", dir=self.folder)
+            self._exchange = Path(self._held.enter_context(temporary)).resolve()
+            write_text(self._exchange / CONFIG, self.config.to_json())
+            save_model(self._exchange / MODEL, self.network, self.spec)
+            words = self._held.enter_context((self._exchange / WORDS).open("w"))
+            paths = [str(Path(__file__).resolve().parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
+            process = subprocess.Popen(
+                [sys.executable, "-m", "pipeline.training.segmenter_process", str(self._exchange)],
+                env={**os.environ, "KERAS_BACKEND": "tensorflow", "PYTHONPATH": os.pathsep.join(paths)},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=words,
+                text=True,
+                start_new_session=True,  # Ctrl-C is for the training alone, which ends when it has saved
+            )
+            self._process = self._held.enter_context(process)
+        return self._process
+
+    def _ask(self, process: subprocess.Popen, request: dict[str, Any]) -> dict[str, Any]:
+        weights = [weight.value for weight in self.network.weights]
+        # JAX's arrays never change: other weights are other arrays.
+        fresh = [id(one) for one in weights] != [id(one) for one in self._sent]
+        if fresh:
+            save_arrays(self._exchange / WEIGHTS, {"weights": self.network.get_weights()}, {})
+            self._sent = weights
+        with contextlib.suppress(BrokenPipeError):
+            print(json.dumps({**request, "fresh": fresh}, default=str), file=process.stdin, flush=True)
+        answer = process.stdout.readline()  # type: ignore[union-attr]
+        if answer:
+            return json.loads(answer)
+        code = process.wait()
+        *_, last = ["no words", *filter(str.strip, (self._exchange / WORDS).read_text().splitlines())]
+        raise InputError(
+            f"the process that segments whole photographs on TensorFlow has ended with code {code}: {last} The last "
+            "good checkpoint is kept; the same command goes on from there."
+        )
+
+
+def main(folder: Path) -> None:
+    """What the child does: answers requests until their stream ends."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what libraries print is no answer
+    for gpu in tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.set_memory_growth(gpu, True)  # JAX has taken most of it
+    loaded = load_segmenter(folder / MODEL, fold=False)
+    live = LiveSegmenter(loaded.network, loaded.spec, load_config(str(folder / CONFIG)))
+    for line in _requests():
+        request, answer = json.loads(line), {}
+        if request["fresh"]:
+            loaded.network.set_weights(load_arrays(folder / WEIGHTS)[0]["weights"])
+        if "score" in request:
+            answer = dataclasses.asdict(live.score([_case(words) for words in request["score"]]))
+        else:
+            np.save(folder / MAP, live.segment(np.load(folder / PHOTOGRAPH)))
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+def _requests() -> Iterator[str]:
+    """Yields the lines of stdin. When they end, as the parent has ended, so does this process, whatever it does."""
+    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def read() -> None:
+        for line in sys.stdin:
+            lines.put(line)
+        os._exit(0)
+
+    threading.Thread(target=read, daemon=True).start()
+    while True:
+        yield lines.get()
+
+
+def _case(words: dict[str, Any]) -> Case:
+    masks = {name: None if path is None else Path(path) for name, path in words["masks"].items()}
+    return Case(**{**words, "photograph": Path(words["photograph"]), "masks": masks})
+
+
+if __name__ == "__main__":
+    try:
+        main(Path(sys.argv[1]))
+    except InputError as error:
+        sys.exit(str(error))

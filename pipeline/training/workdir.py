@@ -1,0 +1,59 @@
+"""The workdir of a training: what an earlier start left in it, and whether this one may go on there."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from configs import Config, InputError, loading
+from configs.schema import differing_fields
+from pipeline.input.reading import RecordSet
+from pipeline.training.checkpoints import Checkpoint, load_checkpoint
+
+
+def earlier_start(workdir: Path, config: Config, sets: Sequence[RecordSet], monitor: str | None) -> Checkpoint | None:
+    """Returns where the run in the workdir was ended; None where there is none, or it came to no checkpoint.
+
+    Args:
+      workdir: of the run.
+      config: with which it is to go on.
+      sets: of records, likewise.
+      monitor: the column that chooses its best epoch, likewise.
+
+    Raises:
+      InputError: the run was begun with another config, other records or another monitor.
+    """
+    path = workdir / "config.json"
+    if not path.exists():
+        return None
+    before = loading.load_config(str(path))
+    differing = differing_fields(before, config)
+    remedy = "Name another folder, or add --overwrite to train anew."
+    if differing:
+        raise InputError(f"--workdir={workdir} holds a run of another config: {'; '.join(differing)}. {remedy}")
+    start = load_checkpoint(workdir / "checkpoints")
+    if start is not None and start.records != records_digest(sets):
+        raise InputError(f"--workdir={workdir} holds a run on other records than these. {remedy}")
+    if start is not None and start.monitor != monitor:
+        raise InputError(
+            f"--workdir={workdir} holds a run whose best epoch was chosen by {start.monitor}, not {monitor}; give "
+            f"--source as then. {remedy}"
+        )
+    return start
+
+
+def clear(workdir: Path) -> None:
+    """Removes what an earlier run left, if there was one."""
+    if not (workdir / "config.json").exists():
+        return
+    for name in ("checkpoints", "tensorboard", "previews", "model"):
+        shutil.rmtree(workdir / name, ignore_errors=True)
+    for name in ("history.csv", "curves.png"):
+        (workdir / name).unlink(missing_ok=True)
+
+
+def records_digest(sets: Sequence[RecordSet]) -> str:
+    """Returns 16 hexadecimal digits that depend on the content of all shards alone."""
+    shards = [shard.sha256 for one in sets for split in one.index.splits.values() for shard in split.shards]
+    return hashlib.sha256(json.dumps(shards).encode()).hexdigest()[:16]

@@ -1,0 +1,100 @@
+"""Photographs that are the same, or nearly: what would let a test photograph into training under another name."""
+
+import itertools
+from collections.abc import Mapping
+
+import cv2
+import numpy as np
+
+from configs import DataConfig, InputError
+from records.cases.sources import Case
+from records.images.imaging import read_photograph
+
+HASH_SIDE = 16  # the hash has HASH_SIDE² bits
+# Bits of 256 that may differ between two versions of one photograph. Resaving at quality 30, resizing, cropping by 8
+# pixels, blur and a change of brightness or gamma flipped at most 11 on IDRiD, whose eyes differ in 19 or more.
+NEAR_BITS = 15
+SPREAD = 37  # odd, so that bit i * SPREAD % 256 takes every value: no part of the hash is all black surround
+SUBSAMPLE = 8  # rows and columns left out before averaging: hundreds remain for every cell of the hash
+
+
+def perceptual_hash(photograph: np.ndarray) -> str:
+    """Hashes what a photograph looks like: which cells of a small grey copy are brighter than their left neighbours.
+
+    Args:
+      photograph: uint8 RGB `[H, W, 3]`.
+
+    Returns:
+      64 hexadecimal digits (256 bits). The difference hash of N. Krawetz, "Kind of like that" (hackerfactor.com, 2013),
+      at 16x16.
+    """
+    step = max(min(photograph.shape[:2]) // (HASH_SIDE * SUBSAMPLE), 1)
+    few = np.ascontiguousarray(photograph[::step, ::step, 1])  # green holds most of a retina's contrast
+    small = cv2.resize(few, (HASH_SIDE + 1, HASH_SIDE), interpolation=cv2.INTER_AREA).astype(np.int16)
+    return np.packbits(small[:, 1:] > small[:, :-1]).tobytes().hex()
+
+
+def hash_case(case: Case, data: DataConfig) -> str:
+    """Decodes a case's photograph and returns its perceptual hash.
+
+    Raises:
+      InputError: the photograph cannot be read.
+    """
+    return perceptual_hash(read_photograph(case.photograph, max_pixels=data.max_pixels))
+
+
+def near_pairs(hashes: Mapping[str, str]) -> list[tuple[str, str, int]]:
+    """Finds the pairs of photographs whose hashes differ in at most `NEAR_BITS` bits.
+
+    Two hashes that differ in so few bits agree in at least one of `NEAR_BITS + 1` parts, so only photographs that
+    share a part are compared: one pair in some hundreds.
+
+    Returns:
+      (name, name, bits that differ), names in order.
+    """
+    bits = {name: int(value, 16) for name, value in hashes.items()}
+    order = [index * SPREAD % HASH_SIDE**2 for index in range(HASH_SIDE**2)]
+    width = HASH_SIDE**2 // (NEAR_BITS + 1)
+    masks = [sum(1 << bit for bit in order[first : first + width]) for first in range(0, len(order), width)]
+    parts: dict[tuple[int, int], list[str]] = {}
+    for name in sorted(bits):
+        for mask in masks:
+            parts.setdefault((mask, bits[name] & mask), []).append(name)
+    candidates = {pair for members in parts.values() for pair in itertools.combinations(members, 2)}
+    distances = [(one, other, (bits[one] ^ bits[other]).bit_count()) for one, other in sorted(candidates)]
+    return [pair for pair in distances if pair[2] <= NEAR_BITS]
+
+
+def refuse_equal_files(cases: list[Case], digests: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Looks for photographs whose files are equal to the byte.
+
+    Args:
+      cases: with their final splits.
+      digests: of each photograph's file, by its case's name.
+
+    Returns:
+      The pairs of cases with equal photographs in one split, which do no harm but count twice.
+
+    Raises:
+      InputError: equal photographs in two splits.
+    """
+    first: dict[str, Case] = {}
+    pairs = []
+    for case in cases:
+        other = first.setdefault(digests[case.name], case)
+        if other is case:
+            continue
+        if other.split != case.split:
+            raise InputError(
+                f"{other.photograph} ({other.split}) and {case.photograph} ({case.split}) are the same file; "
+                "remove one of them, or it would leak from one split into the other."
+            )
+        pairs.append((other.name, case.name))
+    return pairs
+
+
+def same_pixels(one: Case, other: Case, *, max_pixels: int) -> bool:
+    """Says whether two photographs decode to the same pixels, whatever their files' bytes are."""
+    return np.array_equal(
+        read_photograph(one.photograph, max_pixels=max_pixels), read_photograph(other.photograph, max_pixels=max_pixels)
+    )

@@ -1,0 +1,155 @@
+"""Folds: which photographs train, choose and are held out in each part of a cross-validation, over several sources."""
+
+import dataclasses
+import functools
+import hashlib
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from configs import DataConfig, InputError
+from records.cases.duplicates import refuse_equal_files
+from records.cases.sources import Case, find_cases, read_patients
+from records.cases.splits import assign_folds, assign_validation
+from records.cases.survey import Survey
+
+
+@dataclasses.dataclass(frozen=True)
+class FoldPlan:
+    """Who is held out when.
+
+    Attributes:
+      folds: their number.
+      sources: of each source the cases that take part, all of split "train".
+      surveys: of each case, by its name.
+      fold_of: the fold in which each case is held out, by its name.
+      data: whose `validation_fraction` and `seed` divide what is not held out.
+    """
+
+    folds: int
+    sources: tuple[tuple[Case, ...], ...]
+    surveys: Mapping[str, Survey]
+    fold_of: Mapping[str, int]
+    data: DataConfig
+
+    def parts(self, fold: int) -> list[list[Case]]:
+        """Returns of each source its cases with the splits that they have in a fold: those held out are its test."""
+        areas = {name: survey.lesion_share for name, survey in self.surveys.items()}
+        parts = []
+        for cases in self.sources:
+            dealt = [dataclasses.replace(c, split="test") if self.fold_of[c.name] == fold else c for c in cases]
+            parts.append(assign_validation(dealt, areas, fraction=self.data.validation_fraction, seed=self.data.seed))
+        return parts
+
+    def members(self, fold: int, split: str) -> list[Case]:
+        """Returns the cases of all sources that have a split in a fold."""
+        return [case for case in itertools.chain(*self.parts(fold)) if case.split == split]
+
+    def shows_lesions(self, fold: int, split: str) -> bool:
+        """Says whether any of them shows a lesion of any class."""
+        return any(any(self.surveys[case.name].lesion_pixels.values()) for case in self.members(fold, split))
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """16 hexadecimal digits that depend on the files of all cases and on their folds alone."""
+        rows = sorted((name, self.surveys[name].digest, fold) for name, fold in self.fold_of.items())
+        return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
+
+
+def find_training_cases(
+    sources: Sequence[Path], data: DataConfig, *, patients: Path | None = None, allow_missing_masks: bool = False
+) -> tuple[list[list[Case]], int]:
+    """Finds the cases that take part in a cross-validation: the training and validation parts of the sources.
+
+    Args:
+      sources: folders as `find_cases` takes them.
+      data: classes and colours.
+      patients: CSV file as `read_patients` takes it, of the photographs of all sources.
+      allow_missing_masks: in paired folders, a photograph without a mask shows no lesion.
+
+    Returns:
+      Of each source its cases, all of split "train", and how many of all sources' own test parts were left out.
+
+    Raises:
+      InputError: what `find_cases` and `read_patients` raise, a name or a patient in two sources, or a source that
+        has nothing but a test part.
+    """
+    owner: dict[str, Path] = {}
+    found: list[Case] = []
+    for source in sources:
+        _, cases = find_cases(source, data.classes, colored=bool(data.colors), allow_missing_masks=allow_missing_masks)
+        for case in cases:
+            if case.name in owner:
+                raise InputError(
+                    f"--source={source}: photograph {case.name} has the name of one in {owner[case.name]}; names are "
+                    "unique in a cross-validation. Rename one."
+                )
+            owner[case.name] = source
+        if all(case.split == "test" for case in cases):
+            raise InputError(f"--source={source}: has a test part alone, which a cross-validation does not touch.")
+        found += [case if case.split == "test" else dataclasses.replace(case, split="train") for case in cases]
+    if patients is not None:
+        found = read_patients(patients, found)
+    taken = [case for case in found if case.split == "train"]
+    source_of: dict[str, Path] = {}
+    for case in taken:
+        if case.patient is not None and source_of.setdefault(case.patient, owner[case.name]) != owner[case.name]:
+            raise InputError(
+                f"--patients={patients}: patient {case.patient!r} is in {source_of[case.patient]} and in "
+                f"{owner[case.name]}; folds are dealt in each source. Put the photographs into one."
+            )
+    return [[case for case in taken if owner[case.name] == source] for source in sources], len(found) - len(taken)
+
+
+def plan_folds(
+    sources: Sequence[list[Case]], surveys: Mapping[str, Survey], data: DataConfig, *, folds: int
+) -> FoldPlan:
+    """Deals the cases of each source into folds, by patient, so that all hold small and large lesion areas alike.
+
+    Args:
+      sources: cases as `find_training_cases` returns them.
+      surveys: of each case, by its name.
+      data: its seed draws.
+      folds: their number.
+
+    Raises:
+      InputError: fewer than two folds, a source with fewer cases or patients than folds, equal photographs that could
+        be parted, a fold whose training part shows no lesion, or one where some sources validate and others cannot.
+    """
+    areas = {name: survey.lesion_share for name, survey in surveys.items()}
+    fold_of: dict[str, int] = {}
+    # Each source has draws of its own, so that what does not divide by the folds does not go into the same ones.
+    in_order = sorted(sources, key=lambda cases: min(case.name for case in cases))
+    for number, cases in enumerate(in_order):
+        fold_of |= assign_folds(cases, areas, folds=folds, seed=data.seed + number)
+    plan = FoldPlan(folds, tuple(tuple(cases) for cases in sources), surveys, fold_of, data)
+    _refuse_equal(plan)
+    for fold in range(folds):
+        if not plan.shows_lesions(fold, "train"):
+            training = len(plan.members(fold, "train"))
+            raise InputError(
+                f"fold {fold} of {folds}: none of its {training} training photographs shows any of "
+                f"{', '.join(data.classes)}; choose other --folds, data.seed or data.validation_fraction."
+            )
+        validating = [{case.split for case in cases} >= {"validation"} for cases in plan.parts(fold)]
+        if any(validating) and not all(validating):
+            few = sources[validating.index(False)]
+            raise InputError(
+                f"fold {fold} of {folds}: the source of {few[0].photograph} has {len(few)} photographs, too few to "
+                "train and validate with beside those held out; choose fewer --folds, or leave it out."
+            )
+    return plan
+
+
+def _refuse_equal(plan: FoldPlan) -> None:
+    """Refuses photographs whose files are equal, unless a patient keeps them together in all that is dealt."""
+    cases = {case.name: case for case in itertools.chain(*plan.sources)}
+    in_folds = [dataclasses.replace(case, split=f"fold {plan.fold_of[name]}") for name, case in cases.items()]
+    digests = {name: plan.surveys[name].photograph_digest for name in cases}
+    for one, other in refuse_equal_files(in_folds, digests):
+        if cases[one].patient is None or cases[one].patient != cases[other].patient:
+            raise InputError(
+                f"{cases[one].photograph} and {cases[other].photograph} are the same file; remove one of them, or give "
+                "both one patient with --patients."
+            )

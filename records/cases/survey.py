@@ -1,0 +1,153 @@
+"""The survey: what each case is like, from its photograph's header and its masks, before any work is planned."""
+
+import dataclasses
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from configs import DataConfig, InputError
+from records.cases.sources import Case
+from records.grid import tile_origins
+from records.images.imaging import (
+    describe_colors,
+    describe_values,
+    photograph_size,
+    read_color_masks,
+    read_mask,
+    shrink_mask,
+)
+from records.images.lesions import lesions
+
+SIZE_BINS = 32  # powers of two of a lesion's area
+
+
+@dataclasses.dataclass(frozen=True)
+class Survey:
+    """One case in numbers.
+
+    Attributes:
+      height: of the photograph, pixels.
+      width: of the photograph, pixels.
+      lesion_pixels: at full size, for every class.
+      lesion_sizes: for every class, how many lesions (8-connected) have an area of 2**i up to below 2**(i + 1) pixels.
+      tiles: all tiles of the scaled photograph.
+      nonempty_tiles: those with a lesion pixel of any class.
+      photograph_digest: sha256 of the photograph's file.
+      digest: sha256 of the photograph's and the masks' files together.
+    """
+
+    height: int
+    width: int
+    lesion_pixels: dict[str, int]
+    lesion_sizes: dict[str, list[int]]
+    tiles: int
+    nonempty_tiles: int
+    photograph_digest: str
+    digest: str
+
+    @property
+    def lesion_share(self) -> float:
+        """Lesion pixels of all classes together, as a share of the photograph."""
+        return sum(self.lesion_pixels.values()) / (self.height * self.width)
+
+
+def survey_case(case: Case, data: DataConfig) -> Survey:
+    """Reads a case's masks and its photograph's header.
+
+    Raises:
+      InputError: a file that cannot be read, or a mask of another size than its photograph.
+    """
+    height, width = photograph_size(case.photograph, max_pixels=data.max_pixels)
+    masks = read_masks(case, (height, width), data)
+    scaled = shrink_masks(masks, data.scale)
+    origins = tile_origins(scaled.shape[0], scaled.shape[1], data.tile, data.stride)
+    any_class = np.logical_or.reduce(scaled, axis=-1) if scaled.shape[2] > 1 else scaled[..., 0]
+    nonempty = sum(bool(any_class[y : y + data.tile, x : x + data.tile].any()) for y, x in origins)
+    photograph_digest, digest = case_digests(case)
+    return Survey(
+        height=height,
+        width=width,
+        lesion_pixels={name: int(np.count_nonzero(masks[..., i])) for i, name in enumerate(data.classes)},
+        lesion_sizes={name: _lesion_sizes(masks[..., i]) for i, name in enumerate(data.classes)},
+        tiles=len(origins),
+        nonempty_tiles=nonempty,
+        photograph_digest=photograph_digest,
+        digest=digest,
+    )
+
+
+def mask_values(case: Case, data: DataConfig) -> list[str]:
+    """Describes each mask file of a case by its values, such as "TIFF P {0, 1}"; a coloured one by its colours.
+
+    Raises:
+      InputError: a file that cannot be read.
+    """
+    paths = sorted({path for path in case.masks.values() if path is not None})
+    if data.colors:
+        return [describe_colors(path, max_pixels=data.max_pixels) for path in paths]
+    return [describe_values(path, max_pixels=data.max_pixels) for path in paths]
+
+
+def read_masks(case: Case, size: tuple[int, int], data: DataConfig) -> np.ndarray:
+    """Reads the masks of a case in the order of `data.classes`; a class without a file has no lesion.
+
+    Args:
+      case: the case.
+      size: (H, W) of its photograph.
+      data: classes, colours and the largest number of pixels.
+
+    Returns:
+      bool `[H, W, C]`, each class contiguous in memory.
+
+    Raises:
+      InputError: a file that cannot be read, or a mask of another size than its photograph.
+    """
+    if data.colors:
+        path = case.masks[data.classes[0]]  # one coloured mask, the same for all classes
+        if path is None:
+            return np.zeros((*size, len(data.classes)), bool)
+        return _of_size(read_color_masks(path, data.colors, max_pixels=data.max_pixels), size, path, case)
+    planes = []
+    for name in data.classes:
+        path = case.masks[name]
+        if path is None:
+            planes.append(np.zeros(size, bool))
+        else:
+            planes.append(_of_size(read_mask(path, max_pixels=data.max_pixels), size, path, case))
+    return _stacked(planes)
+
+
+def shrink_masks(masks: np.ndarray, scale: float) -> np.ndarray:
+    """Shrinks bool `[H, W, C]` class by class, as `records.images.imaging.shrink_mask` does; returns bool
+    `[h, w, C]`."""
+    return _stacked([shrink_mask(masks[..., index], scale) for index in range(masks.shape[2])])
+
+
+def case_digests(case: Case) -> tuple[str, str]:
+    """Returns the sha256 of a case's photograph, and that of all its files together, as `Survey` has them."""
+    photograph = hashlib.sha256(case.photograph.read_bytes()).hexdigest()
+    together = hashlib.sha256(photograph.encode())
+    for name, path in case.masks.items():
+        content = path.read_bytes() if path is not None else b""
+        together.update(f"{name} {hashlib.sha256(content).hexdigest()}".encode())
+    return photograph, together.hexdigest()
+
+
+def _of_size(mask: np.ndarray, size: tuple[int, int], path: Path, case: Case) -> np.ndarray:
+    if mask.shape[:2] != size:
+        raise InputError(
+            f"{path}: {mask.shape[1]}x{mask.shape[0]} pixels, but its photograph {case.photograph.name} has "
+            f"{size[1]}x{size[0]}; a mask must have its photograph's size."
+        )
+    return mask
+
+
+def _stacked(planes: list[np.ndarray]) -> np.ndarray:
+    """Stacks `[H, W]` to `[H, W, C]`, each class contiguous; a single class, as most sets have, is not copied."""
+    return np.moveaxis(np.stack(planes) if len(planes) > 1 else planes[0][None], 0, -1)
+
+
+def _lesion_sizes(mask: np.ndarray) -> list[int]:
+    areas = [int(np.count_nonzero(lesion.pixels)) for lesion in lesions(mask)]
+    return np.bincount([area.bit_length() - 1 for area in areas], minlength=SIZE_BINS).tolist()

@@ -1,0 +1,1 @@
+"""Image files to arrays: decoding, the field of view, lesions as regions, drawing."""

@@ -1,0 +1,182 @@
+"""Photographs and masks in DICOM files, which pydicom reads: an optional extra, imported when the first one is met.
+
+What a file says about its pixels is respected: photometric interpretation, stored bits, patient orientation. What is
+not read is refused by name, from the header alone.
+"""
+
+import contextlib
+import dataclasses
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from configs import InputError
+from records.images.decoding import check_pixels, legible, naming_damage, open_file
+
+GREY = ("MONOCHROME1", "MONOCHROME2")
+PALETTE = "PALETTE COLOR"
+COLORS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")  # the last two: inside of JPEG 2000
+# Whereto rows and columns may run: in the plane of an eye seen from the front, left or right, to the feet or the head.
+ORIENTATIONS = ((), *(way for x in "LR" for y in "FH" for way in ((x, y), (y, x))))
+DEFLATED = "1.2.840.10008.1.2.1.99"
+LOSSY_SYNTAXES = (  # JPEG, JPEG-LS, JPEG 2000, HTJ2K
+    *("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.81"),
+    *("1.2.840.10008.1.2.4.91", "1.2.840.10008.1.2.4.203"),
+)
+# All that is asked of a header: what is not looked at cannot be damaged.
+TAGS = (
+    *("Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames", "PatientOrientation"),
+    *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "LossyImageCompression"),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Dicom:
+    """The picture of a DICOM file.
+
+    Attributes:
+      values: uint8 or uint16, 0 is black; `[H, W]`, or RGB `[H, W, 3]`; turned by the patient orientation.
+      bits: all values are below 2**bits.
+      photometric: the photometric interpretation that the file names.
+      lossy: whether it was ever compressed with loss.
+    """
+
+    values: np.ndarray
+    bits: int
+    photometric: str
+    lossy: bool
+
+    def in_eight_bits(self) -> np.ndarray:
+        """Returns the values as uint8: the high 8 bits, or fewer bits spread over 0..255."""
+        if self.bits < 8:
+            return (self.values.astype(np.uint16) * 255 // (2**self.bits - 1)).astype(np.uint8)
+        return (self.values >> (self.bits - 8)).astype(np.uint8, copy=False)
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a file has the name of a DICOM file."""
+    return path.suffix.lower() == ".dcm"
+
+
+def dicom_size(path: Path, *, max_pixels: int) -> tuple[int, int]:
+    """Returns (H, W) of a DICOM file's picture, turned by its patient orientation, from its header alone.
+
+    Raises:
+      InputError: pydicom is not installed; not a DICOM file, of a kind that is not read, or too many pixels.
+    """
+    with _opened(path, max_pixels) as header:
+        sideways = _orientation(header)[:1] in (("F",), ("H",))
+        return (header.Columns, header.Rows) if sideways else (header.Rows, header.Columns)
+
+
+def read_dicom(path: Path, *, max_pixels: int) -> Dicom:
+    """Reads the one frame of a DICOM file.
+
+    Raises:
+      InputError: as `dicom_size`; damaged or cut short.
+    """
+    with _opened(path, max_pixels) as header:
+        from pydicom import dcmread, pixels
+
+        dataset = dcmread(path)
+        _check_frame(dataset, path, max_pixels)
+        values = pixels.pixel_array(dataset)
+        photometric, bits = header.PhotometricInterpretation, header.BitsStored
+        if photometric == PALETTE:
+            values = pixels.apply_color_lut(values, dataset)[..., :3]  # the fourth is alpha
+            bits = 8 * values.dtype.itemsize
+        elif photometric == "MONOCHROME1":
+            values = 2**bits - 1 - values
+        expected = (header.Rows, header.Columns) if photometric in GREY else (header.Rows, header.Columns, 3)
+        if values.shape != expected:
+            raise InputError(f"{path}: pixels of shape {values.shape}, but its header says {expected}.")
+        lossy = header.get("LossyImageCompression") == "01" or header.file_meta.TransferSyntaxUID in LOSSY_SYNTAXES
+        return Dicom(_turned(values, _orientation(header)), bits, photometric, lossy)
+
+
+@contextlib.contextmanager
+def _opened(path: Path, max_pixels: int) -> Iterator[Any]:
+    """Yields the header of a picture that is read, as a pydicom dataset of TAGS; names damage."""
+    try:
+        import pydicom.errors
+        import pydicom.pixels
+    except ImportError as error:
+        raise InputError(f"{path}: DICOM files need pydicom; install it with `pip install -e .[dicom]`.") from error
+    open_file(path).close()  # says why, where it cannot be opened
+    with naming_damage(path, pydicom.errors.BytesLengthException):
+        try:
+            syntax = pydicom.filereader.read_file_meta_info(path).get("TransferSyntaxUID")
+        except pydicom.errors.InvalidDicomError as error:
+            raise InputError(f"{path}: not a DICOM file; expected one with the prefix DICM.") from error
+        if why := _why_syntax_refused(syntax):
+            raise InputError(f"{path}: DICOM {legible(why)}; save it uncompressed.")
+        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(TAGS))
+        if "Rows" not in header:
+            raise InputError(f"{path}: DICOM without a picture.")
+        check_pixels(path, header.Rows, header.Columns, max_pixels)
+        if why := _why_refused(header):
+            raise InputError(f"{path}: DICOM with {legible(why)} is not read.")
+        yield header
+
+
+def _check_frame(dataset: Any, path: Path, max_pixels: int) -> None:
+    """Raises InputError where a compressed picture is larger than allowed, whatever the header around it says."""
+    from pydicom.encaps import get_frame
+
+    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        Image.MAX_IMAGE_PIXELS = None  # check_pixels takes its place
+        frame = io.BytesIO(get_frame(dataset.PixelData, 0, number_of_frames=1))
+        # RLE is neither, and is as large as the header says.
+        with contextlib.suppress(UnidentifiedImageError), Image.open(frame, formats=("JPEG", "JPEG2000")) as image:
+            check_pixels(path, image.height, image.width, max_pixels)
+
+
+def _why_syntax_refused(syntax: Any) -> str | None:
+    from pydicom.pixels import get_decoder
+
+    if syntax is None:
+        return "does not name its transfer syntax"
+    if syntax == DEFLATED:
+        return "is deflated as a whole, so that its size cannot be told beforehand"
+    try:
+        if get_decoder(syntax).is_available:
+            return None
+    except NotImplementedError:
+        pass
+    return f"is compressed as {syntax.name}, for which no decoder is installed"
+
+
+def _why_refused(header: Any) -> str | None:
+    frames = int(header.get("NumberOfFrames") or 1)
+    photometric, orientation = header.PhotometricInterpretation, _orientation(header)
+    reasons = (
+        (frames > 1, f"{frames} frames"),
+        (photometric not in (*GREY, PALETTE, *COLORS), f"photometric interpretation {photometric}"),
+        (header.SamplesPerPixel != (3 if photometric in COLORS else 1), f"{header.SamplesPerPixel} samples a pixel"),
+        (header.BitsAllocated not in (8, 16), f"{header.BitsAllocated} bits allocated"),
+        (header.BitsAllocated > 8 and "YBR" in photometric, f"{photometric} of {header.BitsAllocated} bits"),
+        (header.HighBit != header.BitsStored - 1, f"high bit {header.HighBit} of {header.BitsStored} stored bits"),
+        (header.PixelRepresentation != 0, "signed samples"),
+        (orientation not in ORIENTATIONS, f"patient orientation {'/'.join(orientation)}"),
+    )
+    return next((why for refused, why in reasons if refused), None)
+
+
+def _orientation(header: Any) -> tuple[str, ...]:
+    """Returns whereto the rows and the columns run, such as ("L", "F"); empty where the file does not say."""
+    value = header.get("PatientOrientation") or ()
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _turned(values: np.ndarray, orientation: tuple[str, ...]) -> np.ndarray:
+    """Brings rows to run towards the left of the patient (L), and columns towards the feet (F)."""
+    if orientation:
+        rows, columns = orientation
+        if rows in ("F", "H"):
+            values, rows, columns = np.swapaxes(values, 0, 1), columns, rows
+        values = values[:: -1 if columns == "H" else 1, :: -1 if rows == "R" else 1]
+    return np.ascontiguousarray(values, values.dtype.newbyteorder("="))

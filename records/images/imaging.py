@@ -1,0 +1,233 @@
+"""Photographs and masks, from files to arrays and from full size to the scale at which they are cut.
+
+Pillow decodes, and pydicom what lies in DICOM files (`records.images.decoding`, `records.images.dicom`); OpenCV
+resizes and encodes.
+"""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from records.grid import scaled_size
+from records.images.decoding import (
+    decode,
+    is_lossy,
+    is_sixteen_bit_color,
+    is_sixteen_bit_grey,
+    opened,
+    oriented_size,
+    rgb_of,
+    sixteen_bit_color,
+    sixteen_bit_grey,
+)
+from records.images.dicom import dicom_size, is_dicom, read_dicom
+from records.images.lesions import lesions
+
+
+def photograph_size(path: Path, *, max_pixels: int) -> tuple[int, int]:
+    """Returns (H, W) of a photograph with its orientation applied, from its header alone.
+
+    Raises:
+      InputError: not a readable image, of a kind that is not read, or more than `max_pixels` pixels.
+    """
+    if is_dicom(path):
+        return dicom_size(path, max_pixels=max_pixels)
+    with opened(path, max_pixels=max_pixels) as image:
+        return oriented_size(image)
+
+
+def read_photograph(path: Path, *, max_pixels: int) -> np.ndarray:
+    """Reads a photograph of any format of the table "Formats" in WORKSPACE.md.
+
+    Returns:
+      uint8 RGB `[H, W, 3]`, orientation applied, 16 bits reduced to the high 8, transparency dropped.
+
+    Raises:
+      InputError: not a readable image, of a kind that is not read, cut short, or more than `max_pixels` pixels.
+    """
+    if is_dicom(path):
+        values = read_dicom(path, max_pixels=max_pixels).in_eight_bits()
+        return values if values.ndim == 3 else _repeated(values)
+    with opened(path, max_pixels=max_pixels) as image:
+        decode(image)
+        if is_sixteen_bit_grey(image):
+            return _repeated((sixteen_bit_grey(image) >> 8).astype(np.uint8))
+        return np.asarray(rgb_of(image))
+
+
+def read_mask(path: Path, *, max_pixels: int) -> np.ndarray:
+    """Reads one class's mask: lesion where any colour is not zero.
+
+    A palette image counts by its colours (black is background whatever its index); an alpha channel is no lesion.
+    In a file compressed with loss, as JPEG, which leaves faint echoes around every edge, a lesion is at least half as
+    bright as can be.
+
+    Returns:
+      bool `[H, W]`.
+
+    Raises:
+      InputError: not a readable image, of a kind that is not read, cut short, or more than `max_pixels` pixels.
+    """
+    if is_dicom(path):
+        dicom = read_dicom(path, max_pixels=max_pixels)
+        return _lesion(dicom.values, 2 ** (dicom.bits - 1) if dicom.lossy else 1)
+    with opened(path, max_pixels=max_pixels) as image:
+        if is_sixteen_bit_color(image):
+            decode(image)
+            return _lesion(sixteen_bit_color(image, path), 1)  # Pillow has lost the low bytes
+        lowest = 128 if is_lossy(image, path) else 1
+        decode(image)
+        if image.mode == "P":
+            return cv2.LUT(np.asarray(image), _lesion_colors(image)).view(bool)
+        return _lesion(_values(image), lowest)
+
+
+def read_color_masks(path: Path, colors: tuple[str, ...], *, max_pixels: int) -> np.ndarray:
+    """Reads one coloured mask that holds all classes.
+
+    Args:
+      path: the mask.
+      colors: RRGGBB of each class. Pixels of any other colour are background; in a JPEG, whose colours are never
+        exact, a pixel belongs to the nearest of these colours and black.
+      max_pixels: the largest number of pixels allowed.
+
+    Returns:
+      bool `[H, W, C]`.
+
+    Raises:
+      InputError: not a readable image, cut short, or more than `max_pixels` pixels.
+    """
+    values = read_photograph(path, max_pixels=max_pixels)  # [H, W, 3]
+    table = np.array([list(bytes.fromhex(color)) for color in colors], np.uint8)  # [C, 3]
+    if path.suffix.lower() not in (".jpg", ".jpeg"):
+        return np.stack([(values == color).all(axis=-1) for color in table], axis=-1)
+    with_black = np.concatenate([np.zeros((1, 3)), table]).astype(np.float32)
+    # One class at a time: all distances at once would take 4 (C + 1) bytes a pixel and channel.
+    distances = [((values - color) ** 2).sum(axis=-1) for color in with_black]
+    nearest = np.argmin(distances, axis=0)
+    return np.stack([nearest == index + 1 for index in range(len(colors))], axis=-1)
+
+
+def describe_values(path: Path, *, max_pixels: int) -> str:
+    """Describes what a mask file holds: format, Pillow's mode, and its first values, such as "TIFF P {0, 1}".
+
+    Raises:
+      InputError: not a readable image, of a kind that is not read, cut short, or more than `max_pixels` pixels.
+    """
+    if is_dicom(path):
+        dicom = read_dicom(path, max_pixels=max_pixels)
+        kind, pixels = f"DICOM {dicom.photometric}", dicom.values
+    else:
+        with opened(path, max_pixels=max_pixels) as image:
+            decode(image)
+            kind, pixels = f"{image.format} {image.mode}", np.asarray(image)
+    pixels = pixels.ravel()
+    values = np.flatnonzero(np.bincount(pixels)) if pixels.dtype.kind in "bu" else np.unique(pixels)
+    shown = [str(value) for value in values[:4]] + ["…"] * (len(values) > 4)
+    return f"{kind} {{{', '.join(shown)}}}"
+
+
+def describe_colors(path: Path, *, max_pixels: int) -> str:
+    """Lists the colours of a coloured mask, black aside, such as "colours {00ff00, ff0000}"; at most eight.
+
+    Raises:
+      InputError: not a readable image, of a kind that is not read, cut short, or more than `max_pixels` pixels.
+    """
+    values = read_photograph(path, max_pixels=max_pixels)
+    lesions_only = values[values.any(axis=-1)].astype(np.uint32)  # [pixels, 3]
+    colors = np.unique(lesions_only @ np.array([65536, 256, 1], np.uint32))
+    shown = [f"{color:06x}" for color in colors[:8]] + ["…"] * (len(colors) > 8)
+    return f"colours {{{', '.join(shown)}}}"
+
+
+def shrink_photograph(photograph: np.ndarray, scale: float) -> np.ndarray:
+    """Shrinks uint8 `[H, W, 3]` to (round(H·scale), round(W·scale)) by area averaging."""
+    height, width = scaled_size(photograph.shape[0], photograph.shape[1], scale)
+    if (height, width) == photograph.shape[:2]:
+        return photograph
+    return cv2.resize(photograph, (width, height), interpolation=cv2.INTER_AREA)
+
+
+def shrink_mask(mask: np.ndarray, scale: float) -> np.ndarray:
+    """Shrinks bool `[H, W]` by area averaging: lesion where at least half of a pixel's area is.
+
+    A lesion (8-connected) that would vanish keeps its largest pixel: the one that holds the largest share of it.
+    """
+    height, width = scaled_size(mask.shape[0], mask.shape[1], scale)
+    if (height, width) == mask.shape:
+        return mask
+    share = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
+    shrunk = share >= 0.5
+    for lesion in lesions(mask):
+        y, rows = _overlaps(lesion.y, lesion.pixels.shape[0], mask.shape[0] / height, height)
+        x, columns = _overlaps(lesion.x, lesion.pixels.shape[1], mask.shape[1] / width, width)
+        held = rows @ lesion.pixels @ columns.T  # the share of each shrunk pixel that is this lesion
+        part = shrunk[y : y + len(rows), x : x + len(columns)]
+        if not (part & (held > 0)).any():
+            part[np.unravel_index(held.argmax(), held.shape)] = True
+    return shrunk
+
+
+def _overlaps(start: int, length: int, ratio: float, limit: int) -> tuple[int, np.ndarray]:
+    """Says how much of a run of pixels each shrunk pixel holds.
+
+    Args:
+      start: first pixel of the run.
+      length: pixels of the run.
+      ratio: pixels a shrunk pixel is wide.
+      limit: number of shrunk pixels along the axis.
+
+    Returns:
+      The first shrunk pixel that the run touches, and the shares float64 `[shrunk pixels, length]`.
+    """
+    first, last = int(start / ratio), min(int(np.ceil((start + length) / ratio)), limit)
+    edges, pixels = np.arange(first, last + 1) * ratio, np.arange(start, start + length)
+    held = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
+    return first, np.clip(held, 0, None) / ratio
+
+
+def encode_png(image: np.ndarray) -> bytes:
+    """Encodes uint8 `[H, W]`, `[H, W, 1]` or RGB `[H, W, 3]` as PNG, the same bytes for the same pixels."""
+    pixels = image[..., ::-1] if image.ndim == 3 and image.shape[2] == 3 else image
+    return cv2.imencode(".png", np.ascontiguousarray(pixels))[1].tobytes()
+
+
+def encode_jpeg(image: np.ndarray, *, quality: int) -> bytes:
+    """Encodes uint8 RGB `[H, W, 3]` as JPEG with full chroma (4:4:4)."""
+    options = [
+        cv2.IMWRITE_JPEG_QUALITY,
+        quality,
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+    ]
+    return cv2.imencode(".jpg", np.ascontiguousarray(image[..., ::-1]), options)[1].tobytes()
+
+
+def _values(image: Image.Image) -> np.ndarray:
+    """Returns the values of a decoded image: `[H, W]` if it is grey, else `[H, W, 3]`, or 4 with alpha."""
+    if is_sixteen_bit_grey(image):
+        return sixteen_bit_grey(image)
+    return np.asarray(image if image.mode in ("1", "L", "RGB", "RGBA") else rgb_of(image))
+
+
+def _lesion(values: np.ndarray, lowest: int) -> np.ndarray:
+    """Returns bool `[H, W]`: where a colour, not alpha, is at least `lowest`."""
+    if values.ndim == 2:
+        return values >= lowest
+    channels = values.shape[2]
+    highest = [lowest - 1] * 3 + [np.iinfo(values.dtype).max] * (channels - 3)
+    return cv2.inRange(values, np.zeros(channels), np.array(highest, float)) == 0  # NumPy is slow on short axes
+
+
+def _repeated(grey: np.ndarray) -> np.ndarray:
+    return np.repeat(grey[..., None], 3, axis=-1)
+
+
+def _lesion_colors(image: Image.Image) -> np.ndarray:
+    """Returns uint8 `[256]`: 1 for the palette indices of any colour but black."""
+    lesion = np.zeros(256, np.uint8)
+    colors = np.asarray(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
+    lesion[: len(colors)] = colors.any(axis=-1)
+    return lesion

@@ -1,0 +1,235 @@
+"""Building a set of records, whole or not at all: finished shards survive a kill, and an old set stays until the end.
+
+Shards are written into a folder `.building` beside the set, each followed by a note of what it was made from. A
+second start takes those whose note fits and writes the others. When all are there they are moved into place: the old
+index goes first, the new one comes last, so that a folder with an index is a complete set at every moment.
+"""
+
+import contextlib
+import dataclasses
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Literal
+
+import cv2
+
+from configs import InputError
+from records.cases.duplicates import near_pairs, same_pixels
+from records.cases.sources import Case
+from records.cases.survey import Survey
+from records.files import make_folder, sha256_of, sweep_temporaries, write_text
+from records.shards.index import DATASET, INDEX, CaseEntry, Index, NearPair, Shard, Split, read_index, write_index
+from records.shards.ownership import OwnedLesion, Place
+from records.shards.sharding import ShardPlan, ShardResult, cut_all, write_shard
+
+BUILDING = ".building"
+
+
+def build_records(
+    layout: str,
+    plans: list[ShardPlan],
+    surveys: Mapping[str, Survey],
+    folder: Path,
+    *,
+    workers: int,
+    strict: bool = False,
+    progress: Callable[[ShardPlan, ShardResult], None] = lambda plan, result: None,
+) -> tuple[Index, dict[str, str]]:
+    """Writes all shards that are not finished yet, then puts the whole set in place.
+
+    Args:
+      layout: of the source, as `find_cases` names it.
+      plans: all shards; at least one.
+      surveys: of every case in them.
+      folder: of the set, there already; a set that is in it is replaced at the end.
+      workers: photographs that are cut at once.
+      strict: stop at the first case that cannot be read.
+      progress: called after each shard.
+
+    Returns:
+      The index, and for each case that could not be read the line that says why.
+
+    Raises:
+      InputError: equal photographs in two splits, nothing left to write, a full disk, or another run at work in the
+        same folder; and in strict mode a case that cannot be read. Finished shards stay for the next start.
+    """
+    with _claimed(folder) as building, _disk_errors(folder):
+        results = list(_results(plans, surveys, folder, building, workers, strict, progress))
+        index = _index(layout, plans, surveys, results)
+        _refuse_equal_pixels(index, plans)
+        _put_in_place(index, folder, building)
+    failures = {name: line for result in results for name, line in result.failures.items()}
+    return index, failures
+
+
+def holds(
+    plans: list[ShardPlan], surveys: Mapping[str, Survey], folder: Path
+) -> Literal["nothing", "all", "part", "other"]:
+    """Compares the set in a folder with what these plans would build.
+
+    Returns:
+      "nothing": no set; "all": exactly this one; "part": this one without cases that could not be read at the time;
+      "other": any other set.
+    """
+    if not (folder / INDEX).exists():
+        return "nothing"
+    index = read_index(folder)
+    wanted = {case.name: (case.split, surveys[case.name].digest) for plan in plans for case in plan.cases}
+    there = {name: (entry.split, entry.digest) for name, entry in index.cases.items()}
+    if index.data != plans[0].data or not there.items() <= wanted.items():
+        return "other"
+    return "all" if there == wanted else "part"
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes what a run left that was killed after the index was written."""
+    sweep_temporaries(folder)
+    shutil.rmtree(folder / BUILDING, ignore_errors=True)
+
+
+def _results(
+    plans: list[ShardPlan],
+    surveys: Mapping[str, Survey],
+    folder: Path,
+    building: Path,
+    workers: int,
+    strict: bool,
+    progress: Callable[[ShardPlan, ShardResult], None],
+) -> Iterator[ShardResult]:
+    finished = {plan.name: _finished(plan, surveys, folder, building) for plan in plans}
+    cv2.setNumThreads(1)  # the pool takes all cores already
+    with ThreadPoolExecutor(workers) as pool:
+        cuts = cut_all([plan for plan in plans if finished[plan.name] is None], pool, ahead=2 * workers)
+        for plan in plans:
+            result = finished[plan.name]
+            if result is None:
+                result = write_shard(plan, building, cuts)
+                if strict and result.failures:
+                    raise InputError(next(iter(result.failures.values())))
+                note = {"made_from": _made_from(plan, surveys), "result": dataclasses.asdict(result)}
+                write_text(_note(building, plan), json.dumps(note))
+            progress(plan, result)
+            yield result
+
+
+def _finished(plan: ShardPlan, surveys: Mapping[str, Survey], folder: Path, building: Path) -> ShardResult | None:
+    """Returns the result of a shard that an earlier start wrote, if it still is what the plan asks for."""
+    try:
+        note = json.loads(_note(building, plan).read_text())
+        result = ShardResult(**{**note["result"], "shard": Shard(**note["result"]["shard"])})
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if note["made_from"] != _made_from(plan, surveys) or result.failures:
+        return None  # a case that failed may have been mended meanwhile
+    for place in (building, folder):  # a start that was killed while moving shards has some in either
+        path = place / plan.name
+        if path.is_file() and path.stat().st_size == result.shard.bytes and sha256_of(path) == result.shard.sha256:
+            return result
+    return None
+
+
+def _made_from(plan: ShardPlan, surveys: Mapping[str, Survey]) -> str:
+    """Returns a digest of all that a shard's bytes depend on: its cases' files and the data config."""
+    content = [dataclasses.asdict(plan.data), [(case.name, surveys[case.name].digest) for case in plan.cases]]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def _index(layout: str, plans: list[ShardPlan], surveys: Mapping[str, Survey], results: list[ShardResult]) -> Index:
+    splits: dict[str, Split] = {}
+    entries: dict[str, CaseEntry] = {}
+    hashes: dict[str, str] = {}
+    for plan, result in zip(plans, results, strict=True):
+        split = splits.setdefault(plan.split, Split([], []))
+        split.shards.append(result.shard)
+        for case in plan.cases:
+            if case.name in result.places:
+                split.cases.append(case.name)
+                entries[case.name] = _entry(case, surveys[case.name], result)
+        hashes |= result.hashes
+    if not any(split.records for split in splits.values()):
+        raise InputError("no tile could be cut; every photograph that has a lesion failed.")
+    near = [NearPair(one, other, bits) for one, other, bits in near_pairs(hashes)]
+    return Index(layout, plans[0].data, splits, entries, near)
+
+
+def _entry(case: Case, survey: Survey, result: ShardResult) -> CaseEntry:
+    return CaseEntry(
+        split=case.split,
+        patient=case.patient,
+        height=survey.height,
+        width=survey.width,
+        tiles=len(result.places[case.name]),
+        nonempty_tiles=survey.nonempty_tiles,
+        lesion_pixels=survey.lesion_pixels,
+        digest=survey.digest,
+        perceptual_hash=result.hashes[case.name],
+        places=[Place(*place) for place in result.places[case.name]],
+        lesions=[OwnedLesion(*lesion) for lesion in result.lesions[case.name]],
+    )
+
+
+def _refuse_equal_pixels(index: Index, plans: list[ShardPlan]) -> None:
+    """Equal files were refused before; here are the same pixels in other files, which only a decoder can see."""
+    cases = {case.name: case for plan in plans for case in plan.cases}
+    for pair in index.nearly_equal:
+        one, other = cases[pair.one], cases[pair.other]
+        if one.split == other.split or pair.bits:
+            continue
+        if same_pixels(one, other, max_pixels=index.data.max_pixels):
+            raise InputError(
+                f"{one.photograph} ({one.split}) and {other.photograph} ({other.split}) show the same pixels; "
+                "remove one of them, or it would leak from one split into the other."
+            )
+
+
+def _put_in_place(index: Index, folder: Path, building: Path) -> None:
+    (folder / INDEX).unlink(missing_ok=True)
+    names = {shard.name for split in index.splits.values() for shard in split.shards}
+    for old in folder.glob(f"{DATASET}-*.tfrecord-*"):
+        if old.name not in names:
+            old.unlink()
+    for name in sorted(names):
+        if (building / name).exists():
+            os.replace(building / name, folder / name)
+    write_index(folder, index)
+    shutil.rmtree(building)
+
+
+@contextlib.contextmanager
+def _claimed(folder: Path) -> Iterator[Path]:
+    """Lends the folder `.building`, which only one run at a time may have; it stays when the block raises."""
+    building = make_folder(folder / BUILDING, flag="--records")
+    with open(building / "lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise InputError(f"--records={folder}: another run is writing there; wait for it or stop it.") from error
+        sweep_temporaries(building)
+        sweep_temporaries(folder)
+        yield building
+
+
+@contextlib.contextmanager
+def _disk_errors(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        free = shutil.disk_usage(folder).free / 1e6
+        raise InputError(
+            f"--records={folder}: writing failed, {free:.0f} MB are free there ({_words(error)}). A set that was there "
+            "is untouched; make room and start again: finished shards are kept."
+        ) from error
+
+
+def _note(building: Path, plan: ShardPlan) -> Path:
+    return building / f"{plan.name}.json"
+
+
+def _words(error: OSError) -> str:
+    return " ".join(str(error).split())

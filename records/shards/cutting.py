@@ -1,0 +1,119 @@
+"""Cutting: one case becomes its tiles, encoded. Imports no tensorflow, so that worker processes stay small."""
+
+import dataclasses
+import zlib
+from collections.abc import Mapping
+
+import numpy as np
+
+from configs import DataConfig
+from records.cases.duplicates import perceptual_hash
+from records.cases.sources import Case
+from records.cases.survey import Survey, read_masks, shrink_masks
+from records.grid import tile_origins
+from records.images.field_of_view import field_of_view
+from records.images.imaging import encode_jpeg, encode_png, read_photograph, shrink_photograph
+from records.shards.ownership import OwnedLesion, Place, own_lesions
+
+# An empty tile is worth showing where at least this share of it is retina.
+LEAST_RETINA = 0.25
+ESTIMATE_CASES = 4  # cut to estimate the size of all shards
+
+
+@dataclasses.dataclass(frozen=True)
+class Tile:
+    """One image and mask of the records.
+
+    Attributes:
+      image: PNG or JPEG, as `data.codec` says, of uint8 RGB `[T, T, 3]`.
+      mask: PNG of uint8 `[T, T]`; bit c is class c.
+      case: name of the case.
+      y: first row, in the scaled photograph.
+      x: first column, in the scaled photograph.
+    """
+
+    image: bytes
+    mask: bytes
+    case: str
+    y: int
+    x: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Cut:
+    """A case that was cut.
+
+    Attributes:
+      tiles: row by row.
+      places: of these tiles.
+      lesions: what each of these tiles owns of each lesion.
+      perceptual_hash: of the photograph, see `records.cases.duplicates`.
+    """
+
+    tiles: list[Tile]
+    places: list[Place]
+    lesions: list[OwnedLesion]
+    perceptual_hash: str
+
+
+def cut_case(case: Case, data: DataConfig) -> Cut:
+    """Cuts a case into the tiles that hold a lesion, and as many empty ones as `data.empty_per_nonempty` asks for.
+
+    Where a tile reaches past the photograph it is zero.
+
+    Raises:
+      InputError: a file that cannot be read, or a mask of another size than its photograph.
+    """
+    full = read_photograph(case.photograph, max_pixels=data.max_pixels)
+    masks = shrink_masks(read_masks(case, full.shape[:2], data), data.scale)
+    photograph = shrink_photograph(full, data.scale)
+    bits = masks[..., 0].view(np.uint8)
+    for index in range(1, masks.shape[2]):  # np.packbits along a short last axis is ten times slower
+        bits = np.bitwise_or(bits, masks[..., index].view(np.uint8) << index, dtype=np.uint8)
+    tiles, places = [], []
+    for y, x in _chosen_origins(case, photograph, bits, data):
+        image, mask = _cut(photograph, y, x, data.tile), _cut(bits, y, x, data.tile)
+        encoded = encode_png(image) if data.codec == "png" else encode_jpeg(image, quality=data.jpeg_quality)
+        tiles.append(Tile(encoded, encode_png(mask), case.name, y, x))
+        places.append(Place(y, x, int(np.count_nonzero(mask))))
+    owned = own_lesions(masks, places, tile=data.tile, stride=data.stride)
+    return Cut(tiles, places, owned, perceptual_hash(full))
+
+
+def estimate_bytes(cases: list[Case], surveys: Mapping[str, Survey], data: DataConfig) -> int:
+    """Estimates the bytes of all shards by cutting a few cases from all over the set.
+
+    Raises:
+      InputError: one of these few cannot be read.
+    """
+    few = cases[:: max(len(cases) // ESTIMATE_CASES, 1)][:ESTIMATE_CASES]
+    cuts = [cut_case(case, data) for case in few]
+    bytes_cut = sum(len(tile.image) + len(tile.mask) for cut in cuts for tile in cut.tiles)
+    tiles_cut = sum(len(cut.tiles) for cut in cuts)
+    nonempty = sum(max(survey.nonempty_tiles, 1) for survey in surveys.values())
+    return round(bytes_cut / max(tiles_cut, 1) * nonempty * (1 + data.empty_per_nonempty))
+
+
+def _chosen_origins(case: Case, photograph: np.ndarray, bits: np.ndarray, data: DataConfig) -> list[tuple[int, int]]:
+    origins = tile_origins(bits.shape[0], bits.shape[1], data.tile, data.stride)
+    nonempty = [(y, x) for y, x in origins if bits[y : y + data.tile, x : x + data.tile].any()]
+    wanted = round(data.empty_per_nonempty * max(len(nonempty), 1))
+    if wanted == 0:
+        return nonempty
+    retina = field_of_view(photograph)
+    area = data.tile**2
+    candidates = [
+        (y, x)
+        for y, x in sorted(set(origins) - set(nonempty))
+        if np.count_nonzero(retina[y : y + data.tile, x : x + data.tile]) >= LEAST_RETINA * area
+    ]
+    # The draw depends on the seed and the case's own name, so that no other case can change it.
+    draw = np.random.default_rng((data.seed, zlib.crc32(case.name.encode())))
+    chosen = draw.permutation(len(candidates))[:wanted]
+    return sorted(nonempty + [candidates[index] for index in chosen])
+
+
+def _cut(image: np.ndarray, y: int, x: int, tile: int) -> np.ndarray:
+    part = image[y : y + tile, x : x + tile]
+    missing = [(0, tile - part.shape[0]), (0, tile - part.shape[1])] + [(0, 0)] * (image.ndim - 2)
+    return np.pad(part, missing)

@@ -1,0 +1,75 @@
+"""Ownership: which tile a lesion pixel belongs to where tiles overlap, so that a draw can choose every pixel equally.
+
+Each tile owns the pixels of its cell (`records.grid.tile_cells`); the cells cover a photograph once.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from records.grid import tile_cells, tile_starts
+from records.images.lesions import lesions
+
+
+class Place(NamedTuple):
+    """One tile of a case: its first row and column in the scaled photograph, and its lesion pixels of any class."""
+
+    y: int
+    x: int
+    lesion_pixels: int
+
+
+class OwnedLesion(NamedTuple):
+    """What one tile owns of one lesion (8-connected, of one class).
+
+    Attributes:
+      tile: number of the tile among those of its case.
+      class_index: which class.
+      y: first row, in the tile, of the box that holds the owned part; x, height and width likewise.
+      x: first column.
+      height: of the box, pixels.
+      width: of the box, pixels.
+      pixels: of the lesion, that the tile owns.
+      lesion_pixels: of the whole lesion.
+    """
+
+    tile: int
+    class_index: int
+    y: int
+    x: int
+    height: int
+    width: int
+    pixels: int
+    lesion_pixels: int
+
+
+def own_lesions(masks: np.ndarray, places: list[Place], *, tile: int, stride: int) -> list[OwnedLesion]:
+    """Divides all lesions among the tiles that own them.
+
+    Args:
+      masks: bool `[H, W, C]` of the scaled photograph.
+      places: of the tiles that are kept: all that hold a lesion pixel, and maybe others.
+      tile: side of a tile, pixels.
+      stride: of the grid, pixels.
+
+    Returns:
+      By class, lesion and tile; the pixels of each lesion add up to all it has.
+    """
+    height, width, classes = masks.shape
+    rows = dict(zip(tile_starts(height, tile, stride), tile_cells(height, tile, stride), strict=True))
+    columns = dict(zip(tile_starts(width, tile, stride), tile_cells(width, tile, stride), strict=True))
+    owned = []
+    for class_index in range(classes):
+        for lesion in lesions(masks[..., class_index]):
+            total = int(np.count_nonzero(lesion.pixels))
+            end_y, end_x = lesion.y + lesion.pixels.shape[0], lesion.x + lesion.pixels.shape[1]
+            for number, (y, x, _) in enumerate(places):
+                top, bottom = max(rows[y][0], lesion.y), min(rows[y][1], end_y)
+                left, right = max(columns[x][0], lesion.x), min(columns[x][1], end_x)
+                if top >= bottom or left >= right:
+                    continue
+                part = lesion.pixels[top - lesion.y : bottom - lesion.y, left - lesion.x : right - lesion.x]
+                if pixels := int(np.count_nonzero(part)):
+                    box = (top - y, left - x, bottom - top, right - left)
+                    owned.append(OwnedLesion(number, class_index, *box, pixels, total))
+    return owned

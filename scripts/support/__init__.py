@@ -1,0 +1,1 @@
+"""What commands share: flags and exit codes, number formats, commands that run commands."""

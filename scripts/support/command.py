@@ -1,0 +1,162 @@
+"""What all commands share: flags become a checked config, and a user's mistake becomes one line and an exit code.
+
+Exit codes: 0 done; 1 some cases failed, each named; 2 the command was wrong; 130 interrupted.
+"""
+
+import contextlib
+import difflib
+import functools
+import logging
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+
+from absl import app, flags
+from ml_collections import config_flags
+
+from configs import Config, InputError, loading
+from configs.schema import field_names, optional_fields
+
+FULL_DISK = "No space left on device"  # as the operating system, h5py and TensorFlow all say it
+NONE = re.compile(r"--?config\.([^=]+)=(?:none|None)")
+DONE, SOME_FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
+
+
+def define_config(*, required: bool = True) -> None:
+    """Defines --config and, through it, --config.SECTION.FIELD for every field of the schema."""
+    config_flags.DEFINE_config_file(
+        "config", None, "Preset (configs/NAME.py) or config.json of an earlier run.", lock_config=False
+    )
+    if required:
+        flags.mark_flag_as_required("config")
+
+
+def config() -> Config:
+    """Returns the config with the command line's overrides, checked as a whole."""
+    twin = flags.FLAGS.config
+    for argument in sys.argv[1:]:
+        if _sets_none(argument):
+            *sections, name = NONE.fullmatch(argument)[1].split(".")  # type: ignore[index]
+            setattr(functools.reduce(getattr, sections, twin), name, None)
+    return loading.freeze(twin)
+
+
+def run(main: Callable[[list[str]], int], *, arguments: str | None = None) -> None:
+    """Parses the flags, runs `main` and exits with what it returns.
+
+    Args:
+      main: takes the positional arguments, returns the exit code.
+      arguments: what the positional arguments are, if the command takes any; else they are refused.
+    """
+
+    def guarded(argv: list[str]) -> int:
+        logging.getLogger("tensorflow").setLevel(logging.WARNING)  # strategies tell of every reduction
+        try:
+            if argv[1:] and arguments is None:
+                raise InputError(f"unexpected argument {argv[1]!r}; flags are written --name=value, see --help.")
+            if not argv[1:] and arguments is not None:
+                raise InputError(f"{arguments} expected after the flags.")
+            return main(argv[1:])
+        except InputError as error:
+            return _say(str(error), WRONG)
+        except KeyboardInterrupt:
+            return _say("interrupted.", INTERRUPTED)
+        except Exception as error:
+            if FULL_DISK not in str(error):
+                raise
+            _say(f"the disk is full ({_one_line(error)}); make room and start again.", WRONG)
+            # h5py and TensorFlow crash when they close at exit what they could not write.
+            sys.stdout.flush()
+            os._exit(WRONG)
+
+    if {"--help", "-help", "-h", "--helpshort"} & set(sys.argv[1:]):
+        _print_help()
+        sys.exit(DONE)
+    app.run(guarded, argv=sys.argv, flags_parser=_parse_flags)
+
+
+@contextlib.contextmanager
+def quiet_start() -> Iterator[None]:
+    """Silences what TensorFlow says while it is imported and counts its devices.
+
+    Its first lines come before any log level applies, so the file descriptor itself is turned away meanwhile.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.stderr.flush()
+    saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(nowhere)
+
+
+def _parse_flags(argv: list[str]) -> list[str]:
+    try:
+        _refuse_unknown_fields(argv)
+        # Its integers and floats know no "none"; `config` sets those fields.
+        return flags.FLAGS([argument for argument in _with_loader(argv) if not _sets_none(argument)])
+    except InputError as error:
+        sys.exit(_say(str(error), WRONG))
+    except flags.Error as error:
+        missing = re.match(r"flag --(\w+)=None: ", str(error))
+        sys.exit(_say(f"--{missing[1]} is required; see --help." if missing else str(error), WRONG))
+
+
+def _sets_none(argument: str) -> bool:
+    match = NONE.fullmatch(argument)
+    return match is not None and match[1] in optional_fields()
+
+
+def _print_help() -> None:
+    print((sys.modules["__main__"].__doc__ or "").strip())
+    print(flags.FLAGS.main_module_help())
+    if "config" in flags.FLAGS:
+        print("  --config: Preset (configs/NAME.py) or config.json of an earlier run.")
+        print("  --config.SECTION.FIELD: any field of configs/schema/config.py, such as --config.train.epochs=5.")
+
+
+def _refuse_unknown_fields(argv: list[str]) -> None:
+    known = field_names()
+    for argument in argv[1:]:
+        override = re.match(r"--?(?:no)?config\.([^=]+)", argument)
+        if override and override[1] not in known:
+            near = difflib.get_close_matches(override[1], known, n=3, cutoff=0.5)
+            hint = f"the nearest are {', '.join(near)}" if near else f"the sections are {', '.join(_sections())}"
+            raise InputError(f"--config.{override[1]}: no such field; {hint}.")
+
+
+def _with_loader(argv: list[str]) -> list[str]:
+    """Rewrites --config=PATH to --config=LOADER:PATH (see `configs.loading`) after a look at PATH itself."""
+    rewritten = []
+    takes_value = False
+    for argument in argv:
+        path = argument if takes_value else _config_path(argument)
+        takes_value = path is None and argument in ("--config", "-config")
+        if path is None:
+            rewritten.append(argument)
+        else:
+            loading.load_config(path)
+            rewritten.append(("--config=" if argument != path else "") + f"{loading.__file__}:{path}")
+    return rewritten
+
+
+def _config_path(argument: str) -> str | None:
+    match = re.match(r"--?config=(.*)", argument)
+    return match[1] if match else None
+
+
+def _sections() -> list[str]:
+    return list(dict.fromkeys(name.split(".")[0] for name in field_names()))
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
+
+
+def _say(line: str, code: int) -> int:
+    print(f"error: {line}", file=sys.stderr)
+    return code

@@ -1,0 +1,322 @@
+"""What every network promises, held for each with narrow options: sizes, precision, learning, files, seeds.
+
+What one network alone does (its paper's numbers, its options) is in the test file of its name.
+"""
+
+import functools
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy import special
+
+from configs import (
+    AttentionUNetConfig,
+    DeepLabV3PlusConfig,
+    EfficientUNetConfig,
+    FastConfig,
+    InputError,
+    ModelConfig,
+    MultiResUNetConfig,
+    PreprocessConfig,
+    SwinUNetConfig,
+    UNet3PlusConfig,
+    UNetConfig,
+)
+from models import (
+    NETWORKS,
+    Network,
+    build_loss,
+    build_network,
+    calibrate_logits,
+    fold_normalization,
+    in_precision,
+    of_classes,
+    precision_of,
+    precision_policy,
+    transfer_weights,
+)
+from models.networks.encoders import encoder_layers
+from models.supervision import TrainingModel
+
+
+class Narrow(NamedTuple):
+    """A network small enough to be tested.
+
+    Attributes:
+      options: of the network; without dropout, which would make learning by heart noisy.
+      side: of the tiles in pixels; a multiple of the stride, and so large that a few steps find a disc in it.
+      learning_rate: with which Adam learns two tiles by heart.
+      steps: that it takes for that.
+    """
+
+    options: Any
+    side: int = 64
+    learning_rate: float = 1e-2
+    steps: int = 40
+
+
+NARROW = {
+    "attention_unet": Narrow(AttentionUNetConfig(width=4, levels=3), side=32),
+    "deeplabv3plus": Narrow(
+        DeepLabV3PlusConfig(width=16, dropout=0.0, normalization="group"), learning_rate=1e-3, steps=30
+    ),
+    "efficient_unet": Narrow(EfficientUNetConfig(width=8, normalization="group"), learning_rate=3e-3),
+    "fast": Narrow(FastConfig(widths=(8, 8, 16))),
+    "multires_unet": Narrow(MultiResUNetConfig(width=4, levels=3), side=32),
+    "swin_unet": Narrow(
+        SwinUNetConfig(width=32, depths=(2, 2), heads=(2, 4), window=4, drop_path=0.0), learning_rate=3e-3
+    ),
+    "unet": Narrow(UNetConfig(width=4, levels=3), side=32),
+    "unet3plus": Narrow(UNet3PlusConfig(width=4, levels=3, classification=True), side=32),
+}
+CLASSES = 2
+
+every_network = pytest.mark.parametrize("name", NARROW)
+ignore_keras_copy = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
+)
+
+
+def build(name: str, classes: int = CLASSES, preprocess: PreprocessConfig | None = None, seed: int = 0) -> Network:
+    keras.utils.set_random_seed(seed)
+    model = ModelConfig(network=name, preprocess=preprocess or PreprocessConfig(), **{name: NARROW[name].options})
+    return build_network(model, classes)
+
+
+@functools.cache
+def unchanged(name: str) -> Network:
+    """Returns the network of `build`, once for all tests that leave it as it is."""
+    return build(name)
+
+
+@functools.cache
+def in_bfloat16(name: str) -> Network:
+    """Returns the network of `unchanged`, built to compute in bfloat16."""
+    with precision_policy("mixed_bfloat16"):
+        network = build(name)
+    network.set_weights(unchanged(name).get_weights())
+    return network
+
+
+@functools.cache
+def learnt_by_heart(name: str) -> tuple[Network, list[float]]:
+    """Returns a network trained on `two_tiles`, and its losses."""
+    narrow, network = NARROW[name], build(name)
+    for layer in encoder_layers(network):  # their averages, Keras' own, are too slow for so few steps
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.8
+    model = TrainingModel(network)
+    model.compile(keras.optimizers.Adam(narrow.learning_rate), build_loss("bce_dice"), jit_compile=False)
+    losses = model.fit(*two_tiles(narrow.side), batch_size=2, epochs=narrow.steps, verbose=0).history["loss"]
+    return network, losses
+
+
+def two_tiles(side: int, classes: int = CLASSES) -> tuple[np.ndarray, np.ndarray]:
+    """Returns images float32 `[2, side, side, 3]` of a bright retina and masks `[2, side, side, classes]`: in each
+    tile, a disc a class, dark and of a colour of its own."""
+    ys, xs = np.mgrid[:side, :side] / side
+    random = np.random.default_rng(0)
+    images = np.tile([190.0, 110.0, 60.0], (2, side, side, 1))
+    masks = np.zeros((2, side, side, classes), np.float32)
+    for tile, label in np.ndindex(2, classes):
+        y, x = (0.3, 0.7) if label == tile else (0.7, 0.35)
+        disc = np.hypot(ys - y, xs - x) < 0.2 + 0.03 * tile
+        images[tile][disc] = [[110, 40, 30], [230, 200, 90]][label % 2]
+        masks[tile, ..., label] = disc
+    return (images + random.uniform(-10, 10, images.shape)).astype(np.float32), masks
+
+
+def dice(masks: np.ndarray, probabilities: np.ndarray) -> float:
+    found = probabilities >= 0.5
+    return 2 * np.sum(found & (masks > 0)) / (np.sum(found) + np.sum(masks))
+
+
+def test_every_network_of_the_registry_is_held_to_these_promises():
+    assert set(NARROW) == set(NETWORKS)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_default_options_build_the_network(name):
+    network = build_network(ModelConfig(network=name), classes=CLASSES)
+    assert isinstance(network, Network)
+    assert network.output_shape == (None, None, None, CLASSES)
+    assert network.output.dtype == "float32"
+
+
+@every_network
+def test_probabilities_have_the_images_size_in_float32_and_do_not_depend_on_the_batch(name):
+    network, side = unchanged(name), NARROW[name].side
+    assert side % network.stride == 0
+    for height, width in [(side, side), (side, 2 * side), (side + network.stride, side)]:
+        images = np.random.default_rng(0).uniform(0, 255, (2, height, width, 3)).astype(np.float32)
+        probabilities = network(images, training=False).numpy()
+        assert probabilities.shape == (2, height, width, CLASSES)
+        assert probabilities.dtype == np.float32
+        assert np.all((probabilities >= 0) & (probabilities <= 1))
+        assert np.ptp(probabilities) > 0
+        np.testing.assert_allclose(network(images[1:], training=False), probabilities[1:], atol=1e-4)
+
+
+@every_network
+def test_a_size_that_the_stride_does_not_divide_is_refused(name):
+    network, side = unchanged(name), NARROW[name].side
+    message = f"stride {network.stride} takes tiles whose sides are multiples of {network.stride}; received"
+    for height, width in [(side, side + 1), (side - 1, side)]:
+        with pytest.raises(InputError, match=f"{message} {width}x{height}"):
+            network(np.zeros((1, height, width, 3), np.float32))
+
+
+@every_network
+def test_bfloat16_gives_about_the_probabilities_of_float32_and_in_float32(name):
+    network = in_bfloat16(name)
+    assert any(layer.compute_dtype == "bfloat16" for layer in network.layers)  # or the test would hold nothing
+    images = two_tiles(NARROW[name].side)[0]
+    rough, fine = network(images, training=False).numpy(), unchanged(name)(images, training=False).numpy()
+    assert rough.dtype == np.float32
+    assert np.mean(np.abs(rough - fine)) < 0.02
+    # Sigmoids in bfloat16 would leave 8 bits of each number; computed in float32, hardly any ends in zeros.
+    assert np.mean(rough.view(np.uint32) & 0xFFFF == 0) < 0.1
+
+
+@every_network
+def test_a_network_is_brought_to_another_precision_with_its_weights(name):
+    fine, rough = unchanged(name), in_bfloat16(name)
+    images = two_tiles(NARROW[name].side)[0]
+    made_fine, made_rough = in_precision(rough, "float32"), in_precision(fine, "mixed_bfloat16")
+    assert {layer.compute_dtype for layer in made_fine.layers} == {"float32"}
+    np.testing.assert_allclose(made_fine(images, training=False), fine(images, training=False), atol=1e-6)
+    weighted = [layer.name for layer in rough.layers if layer.weights][:-1]  # logits may be in either
+    for layer in weighted:
+        assert made_rough.get_layer(layer).dtype_policy.name == rough.get_layer(layer).dtype_policy.name, layer
+    probabilities = made_rough(images, training=False).numpy()
+    assert probabilities.dtype == np.float32
+    assert np.mean(np.abs(probabilities - rough(images, training=False))) < 0.02
+    assert {weight.dtype for weight in made_rough.weights} == {"float32"}
+    assert (precision_of(made_fine), precision_of(made_rough)) == ("float32", "mixed_bfloat16")
+    assert in_precision(rough, "mixed_bfloat16") is rough
+
+
+@every_network
+def test_two_tiles_are_learnt_by_heart(name):
+    images, masks = two_tiles(NARROW[name].side)
+    network, losses = learnt_by_heart(name)
+    assert losses[-1] < 0.5 * losses[0]
+    assert dice(masks, network(images, training=False).numpy()) > 0.8
+
+
+@ignore_keras_copy
+@every_network
+def test_a_trained_network_is_saved_and_loads_as_it_was(name, tmp_path):
+    images = two_tiles(NARROW[name].side)[0]
+    network, _ = learnt_by_heart(name)
+    network.save(tmp_path / "network.keras")
+    loaded = keras.models.load_model(tmp_path / "network.keras")
+    assert isinstance(loaded, Network)
+    assert loaded.stride == network.stride
+    assert loaded.count_params() == network.count_params()
+    np.testing.assert_array_equal(loaded(images, training=False), network(images, training=False))
+
+
+@every_network
+def test_folding_the_normalisations_leaves_the_map_as_it_was(name):
+    images = two_tiles(NARROW[name].side)[0]
+    network, _ = learnt_by_heart(name)
+    folded = fold_normalization(network)
+    assert folded.stride == network.stride
+    np.testing.assert_allclose(folded(images, training=False), network(images, training=False), atol=1e-3)
+
+
+@every_network
+def test_calibrated_logits_are_those_of_before_times_a_factor_plus_a_shift(name):
+    images = two_tiles(NARROW[name].side)[0]
+    before = unchanged(name)
+    network = keras.models.clone_model(before)
+    network.set_weights(before.get_weights())
+    calibrate_logits(network, factors=(0.5, 2.0), shifts=(0.25, -0.5))
+    expected = special.expit(special.logit(before(images, training=False).numpy()) * (0.5, 2.0) + (0.25, -0.5))
+    expected[before(images, training=False).numpy() == 0] = 0  # an absent class's map stays 0
+    np.testing.assert_allclose(network(images, training=False), expected, atol=1e-5)
+
+
+@every_network
+def test_some_classes_are_taken_from_a_network_in_any_order(name):
+    images = two_tiles(NARROW[name].side)[0]
+    probabilities = unchanged(name)(images, training=False).numpy()
+    for channels in ((1,), (1, 0)):
+        taken = of_classes(unchanged(name), channels)
+        assert taken.stride == unchanged(name).stride
+        np.testing.assert_array_equal(taken(images, training=False), probabilities[..., channels])
+
+
+@every_network
+def test_a_network_of_other_classes_gets_all_weights_but_the_heads(name):
+    source, target = unchanged(name), build(name, classes=1, seed=1)
+    head = {layer.name: layer.get_weights() for layer in target.layers if "logits" in layer.name and layer.weights}
+    transfer_weights(source, target, head=False)
+    for one, other in zip(source.layers, target.layers, strict=True):
+        expected = head.get(other.name, one.get_weights())
+        assert all(np.array_equal(*pair) for pair in zip(expected, other.get_weights(), strict=True)), other.name
+    assert 1 <= len(head) <= 2
+
+
+@every_network
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_training_reaches_every_weight_with_numbers(name, policy):
+    images, masks = two_tiles(NARROW[name].side)
+    with precision_policy(policy):
+        model = TrainingModel(build(name))
+        model.compile(loss=build_loss("bce_dice"))
+        with tf.GradientTape() as tape:
+            loss = model.compute_loss(images, masks, model(images, training=True))
+        gradients = tape.gradient(loss, model.trainable_weights)
+    paths = [weight.path for weight in model.trainable_weights]
+    assert [path for path, gradient in zip(paths, gradients, strict=True) if gradient is None] == []
+    assert all(np.all(np.isfinite(gradient)) for gradient in gradients)
+
+
+@every_network
+def test_an_exported_network_gives_the_same_for_a_fixed_size_and_for_any(name, tmp_path):
+    module, side = tf.Module(), NARROW[name].side
+    module.network = unchanged(name)
+    fixed, free = (tf.TensorSpec([None, size, size, 3], tf.float32) for size in (side, None))
+    module.fixed = tf.function(lambda images: module.network(images, training=False), input_signature=[fixed])
+    module.free = tf.function(lambda images: module.network(images, training=False), input_signature=[free])
+    tf.saved_model.save(module, tmp_path / "exported")
+    exported = tf.saved_model.load(tmp_path / "exported")
+    images = two_tiles(side)[0]
+    expected = module.network(images, training=False)
+    np.testing.assert_allclose(exported.fixed(images), expected, atol=1e-4)
+    np.testing.assert_allclose(exported.free(images), expected, atol=1e-4)
+
+
+@every_network
+def test_the_same_seed_gives_the_same_network(name):
+    images = two_tiles(NARROW[name].side)[0]
+    first, again, other = unchanged(name), build(name, seed=0), build(name, seed=1)
+    assert all(np.array_equal(one, two) for one, two in zip(first.get_weights(), again.get_weights(), strict=True))
+    np.testing.assert_array_equal(first(images, training=False), again(images, training=False))
+    assert not np.array_equal(first(images, training=False), other(images, training=False))
+
+
+@every_network
+def test_the_preprocessing_reaches_the_network(name):
+    images = two_tiles(NARROW[name].side)[0]
+    copies = np.repeat(images @ np.float32([0.299, 0.587, 0.114])[:, None], 3, axis=-1)
+    gray, rgb = build(name, preprocess=PreprocessConfig(color_space="gray")), unchanged(name)
+    np.testing.assert_allclose(gray(images, training=False), gray(copies, training=False), atol=1e-4)
+    assert np.max(np.abs(rgb(images, training=False) - rgb(copies, training=False))) > 1e-3
+
+
+@every_network
+def test_what_training_needs_besides_has_the_shapes_of_masks_and_classes(name):
+    network, side = unchanged(name), NARROW[name].side
+    shapes = [(side_output, (2, side, side, CLASSES)) for side_output in network.side_outputs]
+    if network.presence is not None:
+        shapes.append((network.presence, (2, CLASSES)))
+    for tensor, shape in shapes:
+        value = keras.Model(network.input, tensor)(two_tiles(side)[0]).numpy()
+        assert (value.shape, value.dtype) == (shape, np.float32)
+        assert np.all((value >= 0) & (value <= 1))

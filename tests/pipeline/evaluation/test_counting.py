@@ -1,0 +1,130 @@
+"""Counts of photographs, held against NumPy and exact fractions."""
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from pipeline.evaluation.counting import REGIONS, PhotographCounts, count_photograph, pool
+from pipeline.evaluation.scores import best_threshold
+
+CLASSES = ("HE", "MA")
+BINS = 64
+
+
+def test_the_edges_of_the_histogram_hold_probabilities_0_and_1(count):
+    probability = np.array([0, 1 / 4, np.nextafter(np.float32(1 / 4), np.float32(0)), 1], np.float32)
+    counts = count(probability[None, :, None], np.ones((1, 4, 1), bool), bins=4)["frame"]["HE"]
+    assert counts.lesion.tolist() == [2, 1, 0, 1]
+    assert counts.other.tolist() == [0, 0, 0, 0]
+
+
+@st.composite
+def marked_probabilities(draw):
+    """Bins, and probabilities of float32 with a mask: many lie on an edge between two bins or next to one."""
+    bins = draw(st.sampled_from([2, 3, 7, 10, 64, 100, 1000, 1024]))
+    edges = np.array(draw(st.lists(st.integers(0, bins), min_size=1, max_size=40))) / bins
+    beside = [np.nextafter(np.float32(edge), np.float32(draw(st.sampled_from([0, edge, 1])))) for edge in edges]
+    between = draw(st.lists(st.floats(0, 1, width=32), max_size=10))
+    probability = np.array([*beside, *between], np.float32)
+    return bins, probability, draw(hnp.arrays(np.bool_, len(probability)))
+
+
+@given(marked_probabilities())
+@settings(max_examples=100, deadline=None, derandomize=True)
+def test_the_bins_are_exact_for_probabilities_on_their_edges_and_next_to_them(count, drawn):
+    bins, probability, mask = drawn
+    counts = count(probability[None, :, None], mask[None, :, None], bins=bins)["frame"]["HE"]
+    exact = [min(math.floor(Fraction(float(p)) * bins), bins - 1) for p in probability]
+    assert counts.lesion.tolist() == np.bincount(np.array(exact)[mask], minlength=bins).tolist()
+    assert counts.other.tolist() == np.bincount(np.array(exact)[~mask], minlength=bins).tolist()
+
+
+def dice_at(threshold, probability: np.ndarray, mask: np.ndarray) -> Fraction:
+    found = probability >= threshold
+    return Fraction(2 * int((found & mask).sum()), int(found.sum() + mask.sum()))
+
+
+@given(marked_probabilities())
+@settings(max_examples=100, deadline=None, derandomize=True)
+def test_the_best_threshold_has_the_highest_dice_of_all_edges_on_the_map_itself(count, drawn):
+    bins, probability, mask = drawn
+    assume(mask.any())
+    counts = count(probability[None, :, None], mask[None, :, None], bins=bins)["frame"]["HE"]
+    threshold = best_threshold(counts.lesion, counts.other)
+    assert 0 < threshold < 1
+    of_edges = []
+    for edge in range(1, bins):  # in integers, which know no rounding
+        found = np.array([Fraction(float(p)) * bins >= edge for p in probability])
+        of_edges.append(Fraction(2 * int((found & mask).sum()), int(found.sum() + mask.sum())))
+    assert dice_at(np.float32(threshold), probability, mask) == max(of_edges)
+    assert dice_at(np.float64(threshold), probability.astype(np.float64), mask) == max(of_edges)
+    assert np.float32(threshold) == threshold
+    assert of_edges[math.floor(threshold * bins) - 1] == max(of_edges)
+
+
+@pytest.mark.parametrize(
+    ("lesion", "other", "expected"),
+    [
+        ([0, 0, 0, 0, 0, 0, 0, 3], [9, 0, 0, 0, 0, 0, 0, 0], 4 / 8),  # edges 1 to 7 part them
+        ([0, 0, 0, 0, 0, 3, 0, 0], [0, 0, 9, 0, 0, 0, 0, 0], 4 / 8),  # edges 3 to 5
+        ([1, 0, 0, 0, 0, 0, 0, 8], [9, 0, 0, 0, 9, 0, 0, 0], 6 / 8),  # edges 5 to 7, though one lesion pixel is lost
+        ([0, 4, 0, 0, 2, 0, 0, 0], [0, 0, 0, 3, 0, 0, 0, 0], 1 / 8),  # one edge alone: 2 * 6 / (6 + 9)
+        ([0, 2, 0, 0, 0, 0, 2, 0], [9, 0, 4, 0, 0, 0, 0, 0], 5 / 8),  # edge 1: 8 / 12; edges 3 to 6: 4 / 6
+        ([5, 0, 0, 0, 0, 0, 0, 0], [5, 0, 0, 0, 0, 0, 0, 0], 4 / 8),  # nothing found by any edge
+    ],
+)
+def test_the_best_threshold_is_the_middle_of_the_longest_run_of_equals(lesion, other, expected):
+    assert best_threshold(np.array(lesion), np.array(other)) == expected
+
+
+def test_the_best_threshold_leaves_out_what_lies_below_the_edge_though_it_is_the_edge_in_float32(count):
+    below = np.float32(0.7)  # 0.69999999, of the bin below 7 / 10
+    above = np.nextafter(below, np.float32(1))
+    probability, mask = np.array([below, above, 0.95], np.float32), np.array([False, True, True])
+    counts = count(probability[None, :, None], mask[None, :, None], bins=10)["frame"]["HE"]
+    threshold = best_threshold(counts.lesion, counts.other)
+    assert (
+        (probability >= threshold).tolist() == (probability.astype(np.float64) >= threshold).tolist() == mask.tolist()
+    )
+
+
+def test_without_lesion_pixels_no_threshold_is_best():
+    assert best_threshold(np.zeros(8, int), np.full(8, 3)) is None
+
+
+@given(st.integers(0, 10**6), st.sampled_from([1e-5, 0.003, 0.5, 0.999]), st.sampled_from([16, 160, 1280]))
+@settings(max_examples=30, deadline=None, derandomize=True)
+def test_counts_of_all_kinds_of_pixels_are_those_that_numpy_counts(count, seed, threshold, bins):
+    rng = np.random.default_rng(seed)
+    probability = (rng.random((20, 30)) ** rng.uniform(0.2, 20)).astype(np.float32)
+    mask, retina = rng.random((2, 20, 30)) < rng.random((2, 1, 1))
+    counts = count(probability[..., None], mask[..., None], retina, thresholds=(threshold,), bins=bins)
+    for region, where in zip(REGIONS, (np.ones_like(retina), retina), strict=True):
+        found = counts[region]["HE"]
+        for histogram, kind in ((found.lesion, mask), (found.other, ~mask)):
+            expected = np.histogram(probability[where & kind].astype(np.float64), bins, (0, 1))[0]
+            assert np.array_equal(histogram, expected)
+        assert found.true_positive == np.count_nonzero(where & mask & (probability >= np.float32(threshold)))
+        assert found.false_positive == np.count_nonzero(where & ~mask & (probability >= np.float32(threshold)))
+
+
+def test_pooled_counts_are_those_of_all_photographs_laid_side_by_side(count, random_photograph):
+    photographs = [random_photograph(seed, 20, 10 + seed) for seed in range(4)]
+    options = {"classes": CLASSES, "thresholds": (0.4, 0.6), "bins": BINS}
+    single: list[PhotographCounts] = [
+        count_photograph(str(i), *parts, **options) for i, parts in enumerate(photographs)
+    ]
+    joined = (np.concatenate(parts, axis=1) for parts in zip(*photographs, strict=True))
+    together = count(*joined, thresholds=(0.4, 0.6))
+    pooled = pool(single)
+    for region in REGIONS:
+        for name in CLASSES:
+            one, other = pooled[region][name], together[region][name]
+            assert np.array_equal(one.lesion, other.lesion)
+            assert np.array_equal(one.other, other.other)
+            assert (one.true_positive, one.false_positive) == (other.true_positive, other.false_positive)

@@ -1,0 +1,163 @@
+"""Finished folds and what is pooled from them: the same numbers whenever and wherever they were made, or a refusal."""
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import average_precision_score
+
+from configs import Config, DataConfig, InputError, TrainConfig
+from pipeline.evaluation.counting import count_photograph
+from pipeline.evaluation.crossvalidation import (
+    FOLD,
+    POOLED,
+    FoldResult,
+    check_together,
+    pool_folds,
+    read_folds,
+    write_fold,
+)
+from pipeline.evaluation.results import COUNTS, SCORES, counts_writer
+from records.files import sha256_of
+
+BINS = 64
+CONFIG = Config(data=DataConfig(classes=("HE",)))
+FOLDS = 3
+
+
+def draw(case: str) -> tuple[np.ndarray, np.ndarray]:
+    """Draws a map float32 `[20, 24, 1]`, every probability the lower edge of a bin, and masks bool `[20, 24, 1]`."""
+    rng = np.random.default_rng(int(case))
+    masks = np.zeros((20, 24, 1), bool)
+    if int(case) % 4:
+        masks[3:9, 4 : 8 + int(case) % 4] = True
+    level = np.floor(rng.beta(2, 3, masks.shape) * BINS * 0.6 + masks * BINS * 0.3).astype(int)
+    return (level / BINS).astype(np.float32), masks
+
+
+def score_case(case: str, threshold: float):
+    probabilities, masks = draw(case)
+    retina = np.ones(masks.shape[:2], bool)
+    return count_photograph(case, probabilities, masks, retina, classes=("HE",), thresholds=(threshold,), bins=BINS)
+
+
+def finish_fold(workdir: Path, fold: int, cases: list[str], /, **changes) -> Path:
+    """Leaves what a finished fold leaves; each fold has a threshold of its own."""
+    folder, threshold = workdir / f"fold_{fold}" / "result", 0.4 + fold / 10
+    (folder / "0").mkdir(parents=True)
+    with counts_writer(folder / "0", classes=("HE",), bins=BINS, thresholds=(threshold,)) as writer:
+        for case in cases:
+            writer.add(score_case(case, threshold))
+    (folder / "0" / SCORES).write_text(json.dumps({"threshold_source": "validation"}))
+    result = FoldResult(
+        fold=fold,
+        folds=FOLDS,
+        plan="plan",
+        photographs=7,
+        config=CONFIG,
+        held_out=dict.fromkeys(cases, "digest"),
+        training=4,
+        validation=1,
+        seconds={"train": 60.0},
+        sources=("0",),
+        counts=(sha256_of(folder / "0" / COUNTS),),
+    )
+    write_fold(folder, dataclasses.replace(result, **changes))
+    return folder
+
+
+def test_pooled_numbers_are_those_of_all_photographs_at_their_folds_thresholds(tmp_path):
+    folds = {0: ["0", "1", "2"], 1: ["3", "4"], 2: ["5", "6"]}
+    for fold, cases in folds.items():
+        finish_fold(tmp_path, fold, cases)
+    content = pool_folds(tmp_path)
+    pairs = {case: draw(case) for cases in folds.values() for case in cases}
+    maps, masks = (np.concatenate([pair[index].ravel() for pair in pairs.values()]) for index in (0, 1))
+    scores = content["scores"]["frame"]["HE"]
+    assert scores["aupr"] == pytest.approx(average_precision_score(masks, maps), abs=1e-12)
+    found = np.concatenate([draw(c)[0].ravel() >= 0.4 + fold / 10 for fold, cases in folds.items() for c in cases])
+    assert scores["dice"] == pytest.approx(2 * np.sum(found & masks) / (found.sum() + masks.sum()), abs=1e-12)
+    assert (content["finished"], content["photographs"], content["photographs_in_all"]) == ([0, 1, 2], 7, 7)
+    assert [one["thresholds"]["HE"] for one in content["by_fold"]] == pytest.approx([0.4, 0.5, 0.6])
+    each = [
+        average_precision_score(*(np.concatenate([draw(c)[index].ravel() for c in cases]) for index in (1, 0)))
+        for cases in folds.values()
+    ]
+    over = content["over_folds"]["frame"]["HE"]["aupr"]
+    assert (over["folds"], over["mean"]) == (3, pytest.approx(np.mean(each)))
+    assert over["deviation"] == pytest.approx(np.std(each, ddof=1))
+    low, high = content["intervals"]["frame"]["HE"]["aupr"]
+    assert low < scores["aupr"] < high
+    assert json.loads((tmp_path / POOLED).read_text()) == content
+    assert len((tmp_path / "photographs.csv").read_text().splitlines()) == 1 + 2 * 7
+
+
+def test_some_folds_are_pooled_with_their_number_and_unfinished_ones_are_not_there(tmp_path):
+    assert pool_folds(tmp_path) is None and not list(tmp_path.iterdir())
+    finish_fold(tmp_path, 2, ["5", "6"])
+    (tmp_path / "fold_0" / "result").mkdir(parents=True)
+    content = pool_folds(tmp_path)
+    assert (content["finished"], content["photographs"], content["folds"]) == ([2], 2, FOLDS)
+    assert content["over_folds"]["frame"]["HE"]["aupr"]["deviation"] is None
+
+
+def test_folds_made_apart_and_copied_together_give_the_same_file(tmp_path):
+    for fold, cases in enumerate((["0", "1"], ["2", "3"], ["4", "5", "6"])):
+        finish_fold(tmp_path / "at_once", fold, cases)
+        part = finish_fold(tmp_path / f"machine_{fold % 2}", fold, cases)
+        shutil.copytree(part, tmp_path / "together" / f"fold_{fold}" / "result")
+    pool_folds(tmp_path / "at_once")
+    pool_folds(tmp_path / "together")
+    for name in (POOLED, "photographs.csv", "lesions.csv"):
+        assert (tmp_path / "together" / name).read_bytes() == (tmp_path / "at_once" / name).read_bytes()
+
+
+OTHER_SEED = dataclasses.replace(CONFIG, data=dataclasses.replace(CONFIG.data, seed=1))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"config": OTHER_SEED}, "data.seed was 0 and is 1"),
+        ({"folds": 5}, "--folds was 3 and is 5"),
+        ({"plan": "another"}, "photographs, masks, or the folds they are in"),
+        ({"fold": 0}, "both are fold 0, which would count twice"),
+        ({"held_out": {"2": "digest"}}, "the counts beside it are of another fold"),
+        ({"counts": ("00",)}, "the counts beside it are of another fold"),
+    ],
+)
+def test_folds_that_do_not_belong_together_are_refused_by_what_differs(tmp_path, changes, message):
+    finish_fold(tmp_path, 0, ["0", "1"])
+    finish_fold(tmp_path, 1, ["2", "3"], **changes)
+    with pytest.raises(InputError, match=message) as error:
+        pool_folds(tmp_path)
+    assert "fold_1" in str(error.value) and "\n" not in str(error.value)
+    assert not (tmp_path / POOLED).exists()
+
+
+def test_a_photograph_in_two_folds_is_refused(tmp_path):
+    finish_fold(tmp_path, 0, ["0", "1"])
+    finish_fold(tmp_path, 1, ["1", "2"])
+    with pytest.raises(InputError, match="photograph 1 was scored in .*fold_0.* too"):
+        pool_folds(tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["{", '{"schema_version": 1}', '{"schema_version": 99}', "[]"])
+def test_a_damaged_result_is_named(tmp_path, damage):
+    folder = finish_fold(tmp_path, 0, ["0", "1"])
+    (folder / FOLD).write_text(damage)
+    with pytest.raises(InputError, match=r"fold_0.result.fold\.json: (damaged|schema version 99)") as error:
+        read_folds(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_machines_may_differ_in_what_changes_no_number(tmp_path):
+    elsewhere = dataclasses.replace(CONFIG, train=TrainConfig(strategy="cpus:2", cache="none"))
+    finish_fold(tmp_path, 0, ["0", "1"])
+    folder = finish_fold(tmp_path, 1, ["2", "3"], config=elsewhere)
+    fingerprint = pool_folds(tmp_path)["config"]
+    assert fingerprint == CONFIG.fingerprint()
+    check_together(folder, read_folds(tmp_path)[folder], CONFIG, folds=FOLDS, plan="plan", what="this command")

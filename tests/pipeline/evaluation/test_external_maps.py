@@ -1,0 +1,89 @@
+"""Maps that any program made: what is read, as what, and what is refused."""
+
+import cv2
+import numpy as np
+import pytest
+
+from configs import InputError
+from pipeline.evaluation.external_maps import classes_of, find_maps, read_map
+
+SIZE = (12, 16)
+LEVELS = np.linspace(0, 1, 12 * 16).reshape(SIZE)
+
+
+def test_maps_of_predict_are_read_in_the_order_of_the_classes(tmp_path):
+    (tmp_path / "probabilities").mkdir()
+    maps = np.stack([LEVELS, 1 - LEVELS], axis=-1).astype(np.float16)
+    np.savez_compressed(tmp_path / "probabilities" / "A.npz", probabilities=maps, classes=np.array(["HE", "MA"]))
+    files = find_maps(tmp_path)
+    assert classes_of(files) == ("HE", "MA")
+    found = read_map(files, "A", SIZE, ("MA", "HE"))
+    assert found.dtype == np.float32
+    assert np.array_equal(found, maps[..., ::-1].astype(np.float32))
+
+
+@pytest.mark.parametrize(("dtype", "most"), [(np.uint8, 255), (np.uint16, 65535)])
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_grey_of_8_and_of_16_bits_is_a_share_of_the_highest_value(tmp_path, dtype, most, suffix):
+    values = np.round(LEVELS * most).astype(dtype)
+    for name, plane in (("HE", values), ("EX", values[::-1])):
+        cv2.imwrite(str(tmp_path / f"A_1_{name}.{suffix}"), plane)
+    files = find_maps(tmp_path)
+    assert classes_of(files) == ("EX", "HE")
+    found = read_map(files, "A_1", SIZE, ("HE", "EX"))
+    np.testing.assert_allclose(found, np.stack([values, values[::-1]], axis=-1) / np.float32(most), rtol=1e-6)
+
+
+@pytest.mark.parametrize("most", [1, 255])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_masks_are_read_as_0_and_1_whatever_their_highest_value(tmp_path, most, channels):
+    mask = LEVELS > 0.7
+    plane = (mask * most).astype(np.uint8)
+    cv2.imwrite(str(tmp_path / "A.png"), np.repeat(plane[..., None], channels, axis=-1))
+    assert np.array_equal(read_map(find_maps(tmp_path), "A", SIZE, ("HE",))[..., 0], mask.astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (np.where(LEVELS > 0.9, np.nan, LEVELS), r"A\.npz: has pixels that are no number \(NaN\)"),
+        (LEVELS * 2 - 0.5, r"A\.npz: has values from -0\.5 to 1\.5; expected probabilities, 0 to 1"),
+        (LEVELS[:-1], r"A\.npz: 16x11 pixels, but its photograph has 16x12"),
+    ],
+)
+def test_what_is_no_map_of_the_photograph_is_named(tmp_path, values, message):
+    np.savez(tmp_path / "A.npz", probabilities=values[..., None], classes=np.array(["HE"]))
+    with pytest.raises(InputError, match=message):
+        read_map(find_maps(tmp_path), "A", SIZE, ("HE",))
+
+
+def test_a_missing_class_or_map_a_coloured_one_and_foreign_arrays_are_named(tmp_path):
+    np.savez(tmp_path / "A.npz", probabilities=LEVELS[..., None], classes=np.array(["HE"]))
+    np.savez(tmp_path / "B.npz", maps=LEVELS)
+    np.savez(tmp_path / "C.npz", probabilities=LEVELS, classes=np.array(["HE"]))
+    (tmp_path / "D.npz").write_bytes((tmp_path / "A.npz").read_bytes()[:-60])
+    files = find_maps(tmp_path)
+    for case, classes, message in (
+        ("A", ("HE", "MA"), "no class MA; it has HE"),
+        ("B", ("HE",), "expected the arrays probabilities and classes; has maps"),
+        ("C", ("HE",), r"probabilities are float64 \[12, 16\]"),
+        ("D", ("HE",), r"D\.npz: damaged"),
+        ("E", ("HE",), r"case E: no map of class HE; expected E_HE\.png or E\.npz"),
+    ):
+        with pytest.raises(InputError, match=message):
+            read_map(files, case, SIZE, classes)
+    other = tmp_path / "colours"
+    other.mkdir()
+    cv2.imwrite(str(other / "A_HE.png"), np.arange(12 * 16 * 3, dtype=np.uint8).reshape(*SIZE, 3))
+    with pytest.raises(InputError, match="coloured; expected grey"):
+        read_map(find_maps(other), "A", SIZE, ("HE",))
+
+
+def test_folders_without_maps_and_names_without_a_class_are_refused(tmp_path):
+    with pytest.raises(InputError, match="no such folder"):
+        find_maps(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="no maps there"):
+        find_maps(tmp_path)
+    cv2.imwrite(str(tmp_path / "eye.png"), np.zeros(SIZE, np.uint8))
+    with pytest.raises(InputError, match="no class in the name"):
+        classes_of(find_maps(tmp_path))

@@ -1,0 +1,330 @@
+"""Intervals, results as they lie in a folder, and comparisons, from counts of small photographs."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from configs import InputError
+from pipeline.evaluation import bootstrap
+from pipeline.evaluation.comparison import write_comparison
+from pipeline.evaluation.counting import REGIONS, PhotographCounts, count_photograph, pool
+from pipeline.evaluation.lesion_matching import FALSE_POSITIVES, LESION, froc, sensitivity_at
+from pipeline.evaluation.results import counts_writer, read_counts, read_result
+from pipeline.evaluation.scores import PIXELS, SCORES, score
+from pipeline.evaluation.summary import write_summary
+
+CLASSES, BINS, THRESHOLDS = ("HE", "MA"), 160, (0.5, 0.4)
+EMPTY = 2  # this photograph shows no lesion
+
+
+def counted(number: int, case: str, *, sharpness: float = 1) -> PhotographCounts:
+    rng = np.random.default_rng(number)
+    masks = np.zeros((40, 50, 2), bool)
+    if number != EMPTY:
+        for _ in range(12):
+            y, x, c = rng.integers(0, 36), rng.integers(0, 46), rng.integers(0, 2)
+            masks[y : y + rng.integers(1, 6), x : x + rng.integers(1, 6), c] = True
+    noise = rng.normal(0, 0.25 / sharpness, masks.shape)
+    probabilities = np.clip(0.2 + 0.45 * masks + noise, 0, 1).astype(np.float32)
+    retina = np.indices((40, 50)).sum(axis=0) > 10
+    return count_photograph(case, probabilities, masks, retina, classes=CLASSES, thresholds=THRESHOLDS, bins=BINS)
+
+
+PHOTOGRAPHS = [counted(number, f"P{number}") for number in range(7)]
+
+
+def write(folder, photographs, **about):
+    folder.mkdir(exist_ok=True)
+    with counts_writer(folder, classes=CLASSES, bins=BINS, thresholds=THRESHOLDS) as writer:
+        for photograph in photographs:
+            writer.add(photograph)
+    about = {"split": "test", "thresholds": dict(zip(CLASSES, THRESHOLDS, strict=True)), **about}
+    return write_summary(folder, read_counts(folder, about), about)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("results") / "one"
+    write(folder, PHOTOGRAPHS, model="m")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def content(folder):
+    return json.loads((folder / "scores.json").read_text(), parse_constant=pytest.fail)  # no NaN
+
+
+@pytest.fixture(scope="module")
+def draws():
+    return bootstrap.draw_photographs(len(PHOTOGRAPHS))
+
+
+def check_equal(one: PhotographCounts, other: PhotographCounts) -> None:
+    assert (one.case, one.height, one.width) == (other.case, other.height, other.width)
+    for name in CLASSES:
+        assert np.array_equal(one.lesions[name], other.lesions[name])
+        assert np.array_equal(one.findings[name], other.findings[name])
+        for region in REGIONS:
+            a, b = one.counts[region][name], other.counts[region][name]
+            assert np.array_equal(a.lesion, b.lesion)
+            assert np.array_equal(a.other, b.other)
+            assert (a.true_positive, a.false_positive) == (b.true_positive, b.false_positive)
+
+
+def test_counts_are_read_as_they_were_written_again_and_again(folder):
+    result = read_result(folder)
+    assert (result.classes, result.bins, result.thresholds) == (CLASSES, BINS, (THRESHOLDS,))
+    assert result.about["model"] == "m"
+    for _ in range(2):
+        for read, photograph in zip(result.photographs(), PHOTOGRAPHS, strict=True):
+            check_equal(read, photograph)
+
+
+def test_results_of_other_photographs_are_read_as_one(folder, tmp_path):
+    write(tmp_path / "a", PHOTOGRAPHS[:3])
+    write(tmp_path / "b", PHOTOGRAPHS[3:])
+    both = read_result(tmp_path / "a", tmp_path / "b")
+    assert both.cases == read_result(folder).cases
+    for read, photograph in zip(both.photographs(), PHOTOGRAPHS, strict=True):
+        check_equal(read, photograph)
+
+
+def test_a_photograph_in_two_results_and_other_classes_are_refused(folder, tmp_path):
+    write(tmp_path / "a", PHOTOGRAPHS[:1])
+    with pytest.raises(InputError, match=f"photograph P0 was scored in {folder} too"):
+        read_result(folder, tmp_path / "a")
+    with counts_writer(tmp_path, classes=("HE",), bins=BINS, thresholds=(0.5,)) as writer:
+        writer.add(PHOTOGRAPHS[0])
+    (tmp_path / "scores.json").write_text("{}")
+    with pytest.raises(InputError, match=r"classes \('HE',\), but"):
+        read_result(folder, tmp_path)
+
+
+def test_what_is_no_result_is_named(folder, tmp_path):
+    with pytest.raises(InputError, match=r"no scores\.json there"):
+        read_result(tmp_path)
+    (tmp_path / "scores.json").write_text("{}")
+    with pytest.raises(InputError, match=r"no counts\.npz there"):
+        read_result(tmp_path)
+    (tmp_path / "counts.npz").write_bytes((folder / "counts.npz").read_bytes()[:-300])
+    with pytest.raises(InputError, match=r"counts\.npz: damaged"):
+        read_result(tmp_path)
+
+
+def test_a_writer_that_is_interrupted_leaves_nothing(tmp_path):
+    def interrupted() -> None:
+        with counts_writer(tmp_path, classes=CLASSES, bins=BINS, thresholds=THRESHOLDS) as writer:
+            writer.add(PHOTOGRAPHS[0])
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        interrupted()
+    assert not list(tmp_path.iterdir())
+
+
+def test_scores_json_holds_the_pooled_scores_and_means_over_classes(content):
+    pooled = pool(PHOTOGRAPHS)
+    for region in REGIONS:
+        for name in CLASSES:
+            assert content["scores"][region][name] == score(pooled[region][name])
+        for key in SCORES:
+            values = [content["scores"][region][name][key] for name in CLASSES]
+            assert content["over_classes"][region][key]["value"] == pytest.approx(np.mean(values))
+            assert content["over_classes"][region][key]["classes"] == list(CLASSES)
+
+
+def test_a_class_that_no_photograph_shows_is_left_out_of_the_mean(tmp_path):
+    content = write(tmp_path, [PHOTOGRAPHS[EMPTY], counted(EMPTY, "Q")])
+    assert content["over_classes"]["frame"]["aupr"] == {"value": None, "interval": None, "classes": []}
+    assert content["intervals"]["frame"]["HE"]["aupr"] is None
+    assert content["lesions"]["HE"]["sensitivity"] is None
+    without = content["without_lesion"]["frame"]["HE"]
+    counts = PHOTOGRAPHS[EMPTY].counts["frame"]["HE"]
+    assert without["photographs"] == without["with_false_positives"] == 2
+    assert without["false_positive_pixels"] == 2 * counts.false_positive > 0
+    assert without["false_findings"] == 2 * len(PHOTOGRAPHS[EMPTY].findings["HE"])
+    assert without["false_positive_share"] == counts.false_positive / counts.other.sum()
+
+
+def test_one_photograph_has_no_intervals(tmp_path):
+    content = write(tmp_path, PHOTOGRAPHS[:1])
+    assert content["bootstrap"] is None
+    assert content["intervals"]["frame"]["HE"]["dice"] is None
+    assert content["over_classes"]["frame"]["dice"]["interval"] is None
+    assert content["per_photograph"]["frame"]["HE"]["dice"]["mean_interval"] is None
+    assert content["lesions"]["HE"]["sensitivity_interval"] is None
+    assert set(content["lesions"]["HE"]["froc"]["intervals"]) == {None}
+
+
+def rows(path) -> list[dict[str, str]]:
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_photographs_csv_has_a_row_of_every_photograph_class_and_region(folder, content):
+    table = rows(folder / "photographs.csv")
+    assert [(row["case"], row["region"], row["class"]) for row in table] == [
+        (photograph.case, region, name) for photograph in PHOTOGRAPHS for region in REGIONS for name in CLASSES
+    ]
+    for row in table:
+        photograph = PHOTOGRAPHS[int(row["case"][1])]
+        for key, value in score(photograph.counts[row["region"]][row["class"]]).items():
+            assert row[key] == ("" if value is None else str(value))
+        assert int(row["lesions"]) == len(photograph.lesions[row["class"]])
+    for key in PIXELS:
+        total = sum(int(row[key]) for row in table if (row["region"], row["class"]) == ("frame", "HE"))
+        assert total == content["scores"]["frame"]["HE"][key]
+    assert {row["aupr"] for row in table if row["case"] == f"P{EMPTY}"} == {""}
+
+
+def test_lesions_csv_has_a_row_of_every_lesion_and_finding(folder, content):
+    table = rows(folder / "lesions.csv")
+    assert list(table[0]) == ["case", "class", "kind", "number", *LESION.names]
+    for name in CLASSES:
+        true, found = (
+            [row for row in table if (row["class"], row["kind"]) == (name, kind)] for kind in ("lesion", "finding")
+        )
+        assert len(true) == content["lesions"][name]["lesions"]
+        assert sum(row["matched"] == "1" for row in true) == content["lesions"][name]["found"]
+        assert sum(row["matched"] == "0" for row in found) == content["lesions"][name]["false_positives"]
+
+
+def test_each_photograph_counts_as_often_as_it_is_drawn(draws):
+    """Scores of a draw are those of the photographs laid side by side, each as often as drawn."""
+    samples = bootstrap.pooled_samples(iter(PHOTOGRAPHS), draws, "HE")
+    lesions = [photograph.lesions["HE"] for photograph in PHOTOGRAPHS]
+    findings = [photograph.findings["HE"] for photograph in PHOTOGRAPHS]
+    of_lesions = bootstrap.lesion_samples(lesions, findings, draws)
+    assert (draws.sum(axis=1) == len(PHOTOGRAPHS)).all()
+    for number in (0, 1, bootstrap.AT_ONCE, bootstrap.RESAMPLES - 1):
+        drawn = np.repeat(np.arange(len(PHOTOGRAPHS)), draws[number])
+        pooled = pool(PHOTOGRAPHS[place] for place in drawn)
+        for region in REGIONS:
+            expected = score(pooled[region]["HE"])
+            for key in SCORES:
+                assert samples[region][key][number] == pytest.approx(expected[key])
+        true, found = (np.concatenate([some[place] for place in drawn]) for some in (lesions, findings))
+        curve = froc(true, found, len(drawn))
+        assert of_lesions["froc"][number] == pytest.approx(sensitivity_at(*curve[1:]))
+        assert of_lesions["false_positives"][number] == pytest.approx(curve[1][-1])
+        assert of_lesions["sensitivity"][number] == pytest.approx(true["matched"].mean())
+
+
+def test_pooled_intervals_are_near_scipys_bootstrap(content):
+    def pooled_dice(true_positive, false_positive, lesion, axis):
+        right, wrong, all_lesion = (values.sum(axis=axis) for values in (true_positive, false_positive, lesion))
+        return 2 * right / (all_lesion + right + wrong)
+
+    counts = [photograph.counts["frame"]["HE"] for photograph in PHOTOGRAPHS]
+    columns = np.array([(one.true_positive, one.false_positive, one.lesion.sum()) for one in counts], float).T
+    expected = stats.bootstrap(
+        tuple(columns), pooled_dice, paired=True, method="percentile", n_resamples=4000, rng=1, vectorized=True
+    ).confidence_interval
+    low, high = content["intervals"]["frame"]["HE"]["dice"]
+    assert (low, high) == pytest.approx((expected.low, expected.high), abs=0.02)
+    assert low < content["scores"]["frame"]["HE"]["dice"] < high
+
+
+def test_means_and_medians_are_over_the_photographs_that_have_the_score(content):
+    values = [score(photograph.counts["frame"]["MA"])["dice"] for photograph in PHOTOGRAPHS]
+    known = [value for value in values if value is not None]
+    found = content["per_photograph"]["frame"]["MA"]["dice"]
+    assert found["photographs"] == len(known) < len(values)
+    assert (found["mean"], found["median"]) == pytest.approx((np.mean(known), np.median(known)))
+    assert found["mean_interval"][0] < found["mean"] < found["mean_interval"][1]
+
+
+def test_free_response_numbers_are_those_of_all_lesions(content):
+    lesions, findings = (
+        np.concatenate([some["HE"] for some in parts])
+        for parts in zip(*((one.lesions, one.findings) for one in PHOTOGRAPHS), strict=True)
+    )
+    found = content["lesions"]["HE"]
+    curve = froc(lesions, findings, len(PHOTOGRAPHS))
+    assert found["froc"]["false_positives"] == list(FALSE_POSITIVES)
+    assert found["froc"]["sensitivity"] == sensitivity_at(*curve[1:])
+    assert found["froc"]["reaches"] == found["false_positives_per_photograph"] == curve[1][-1]
+    assert found["sensitivity_one_pixel"] == np.mean(lesions["overlap"] > 0) >= found["sensitivity"]
+    assert sum(row["lesions"] for row in found["by_size"]) == len(lesions)
+
+
+def test_masks_are_marked(tmp_path, content):
+    mask = np.zeros((20, 20, 2), bool)
+    mask[3:8, 3:8] = True
+    found = np.roll(mask, 2, axis=0).astype(np.float32)
+    counts = count_photograph(
+        "M", found, mask, np.ones((20, 20), bool), classes=CLASSES, thresholds=THRESHOLDS, bins=BINS
+    )
+    assert write(tmp_path, [counts])["binary"] == list(CLASSES)
+    assert content["binary"] == []
+
+
+def test_memory_of_a_result_does_not_grow_with_its_photographs(folder):
+    """`photographs` reads one at a time: the first is there before the others are looked at."""
+    photographs = read_result(folder).photographs()
+    first = next(photographs)
+    assert first.case == "P0"
+    assert next(photographs).case == "P1"
+
+
+@pytest.fixture(scope="module")
+def sharper(tmp_path_factory):
+    """The same photographs by a model with less noise, scored in another order."""
+    folder = tmp_path_factory.mktemp("results") / "two"
+    write(folder, [counted(number, f"P{number}", sharpness=2) for number in (3, 1, 0, 2, 6, 5, 4)])
+    return folder
+
+
+def test_a_comparison_pairs_photographs_whatever_their_order(folder, sharper, tmp_path):
+    one, other = read_result(folder), read_result(sharper)
+    content = write_comparison(tmp_path, one, other)
+    assert content == json.loads((tmp_path / "compare.json").read_text())
+    dice = [
+        {photograph.case: score(photograph.counts["frame"]["HE"])["dice"] for photograph in result.photographs()}
+        for result in (one, other)
+    ]
+    differences = [dice[1][case] - value for case, value in dice[0].items() if value is not None]
+    found = content["per_photograph"]["frame"]["HE"]["dice"]
+    assert found["mean"] == pytest.approx(np.mean(differences))
+    assert found["better"] == np.mean(np.array(differences) > 0)
+    assert found["photographs"] == 6
+    table = {
+        row["case"]: row
+        for row in rows(tmp_path / "compare.csv")
+        if (row["class"], row["region"], row["score"]) == ("HE", "frame", "dice")
+    }
+    assert {case: float(row["difference"]) for case, row in table.items()} == pytest.approx(
+        {case: dice[1][case] - value for case, value in dice[0].items() if value is not None}
+    )
+
+
+def test_the_pooled_difference_and_its_interval_are_paired(folder, sharper, draws, tmp_path):
+    content = write_comparison(tmp_path, read_result(folder), read_result(sharper))
+    found = content["pooled"]["frame"]["HE"]["dice"]
+    assert found["difference"] == pytest.approx(found["other"] - found["one"])
+    assert 0 < found["interval"][0] < found["difference"] < found["interval"][1]
+    by_case = {photograph.case: photograph for photograph in read_result(sharper).photographs()}
+    drawn = [
+        bootstrap.pooled_samples(photographs, draws, "HE")["frame"]["dice"]
+        for photographs in (iter(PHOTOGRAPHS), (by_case[photograph.case] for photograph in PHOTOGRAPHS))
+    ]
+    assert found["interval"] == pytest.approx(np.quantile(drawn[1] - drawn[0], [0.025, 0.975]))
+
+
+def test_a_result_does_not_differ_from_itself(folder, tmp_path):
+    content = write_comparison(tmp_path, read_result(folder), read_result(folder))
+    found = content["pooled"]["field_of_view"]["MA"]["aupr"]
+    assert (found["difference"], found["interval"]) == (0, [0, 0])
+    assert content["per_photograph"]["frame"]["MA"]["ece"]["better"] == 0
+
+
+def test_results_of_other_photographs_or_splits_are_not_compared(folder, tmp_path):
+    write(tmp_path / "fewer", PHOTOGRAPHS[:5])
+    with pytest.raises(InputError, match=r"2 photographs of .*one are not in .*fewer \(P5, P6\)"):
+        write_comparison(tmp_path, read_result(folder), read_result(tmp_path / "fewer"))
+    write(tmp_path / "other", PHOTOGRAPHS, split="train")
+    with pytest.raises(InputError, match="has split test and .* train"):
+        write_comparison(tmp_path, read_result(folder), read_result(tmp_path / "other"))

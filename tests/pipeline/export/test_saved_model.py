@@ -1,0 +1,393 @@
+"""Export: a SavedModel that gives the segmenter's maps where nothing of this software is installed."""
+
+import dataclasses
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+from tensorflow.core.protobuf import saved_model_pb2
+
+from configs import FastConfig, InputError, ModelConfig
+from models import build_network
+from pipeline.export import saved_model as export
+from pipeline.export.saved_model import ServedSegmenter, decode_photograph, export_model
+from pipeline.inference.segmenter import TiledSegmenter, load_segmenter
+from records import read_photograph
+
+# Runs with `python -I` and imports TensorFlow and NumPy alone: no code of ours can help it.
+CLIENT = """
+import sys
+import numpy as np
+import tensorflow as tf
+
+folder, encoded, output = sys.argv[1:]
+loaded = tf.saved_model.load(folder)
+given = np.load(encoded)
+maps = {}
+for name in ("jpeg", "png"):
+    maps[name] = loaded.signatures["serving_default"](tf.constant(given[name].tobytes()))["probabilities"]
+maps["segment"] = loaded.signatures["segment"](photograph=tf.constant(given["photograph"]))["probabilities"]
+maps["tiles"] = loaded.signatures["tiles"](tiles=tf.constant(given["tiles"]))["probabilities"]
+words = loaded.metadata()
+maps["thresholds"] = words["thresholds"]
+maps["classes"] = np.array([name.decode() for name in words["classes"].numpy()])
+maps["precision"] = words["precision"].numpy().decode()
+maps["serving_default_leaves"] = words["serving_default_leaves"].numpy().decode()
+maps["signatures"] = np.array(sorted(loaded.signatures))
+foreign = {"keras", "configs", "records", "models", "pipeline"} & set(sys.modules)
+assert not foreign & {"configs", "records", "models", "pipeline"}, foreign
+np.savez(output, **maps)
+"""
+
+
+@pytest.fixture(scope="module")
+def files(fundus, tmp_path_factory):
+    """A photograph of odd size as JPEG with and PNG without loss."""
+    folder = tmp_path_factory.mktemp("photographs")
+    photograph = fundus(121, 167, seed=9).photograph
+    cv2.imwrite(str(folder / "eye.jpg"), photograph[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 80])  # chroma 4:2:0
+    cv2.imwrite(str(folder / "eye.png"), photograph[..., ::-1])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def served(exported, files, tmp_path_factory):
+    """What a process that knows only TensorFlow gets out of the export, by name."""
+    folder = tmp_path_factory.mktemp("served")
+    photograph = read_photograph(files / "eye.png", max_pixels=10**6)
+    tiles = np.random.default_rng(0).uniform(0, 255, (3, 32, 32, 3)).astype(np.float32)
+    np.savez(
+        folder / "given.npz",
+        jpeg=np.frombuffer((files / "eye.jpg").read_bytes(), np.uint8),
+        png=np.frombuffer((files / "eye.png").read_bytes(), np.uint8),
+        photograph=photograph,
+        tiles=tiles,
+    )
+    words = [sys.executable, "-I", "-c", CLIENT, exported, folder / "given.npz", folder / "served.npz"]
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return dict(np.load(folder / "served.npz")) | {"given tiles": tiles}
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_encoded_photographs_give_the_map_of_the_segmenter(served, segmenter, files, suffix):
+    photograph = read_photograph(files / f"eye.{suffix}", max_pixels=10**6)
+    expected = segmenter.segment(photograph).numpy()
+    found = served["jpeg" if suffix == "jpg" else "png"]
+    assert found.dtype == np.float32
+    assert found.shape == expected.shape == (121, 167, 2)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_a_decoded_photograph_gives_the_map_of_the_segmenter(served, segmenter, files):
+    photograph = read_photograph(files / "eye.png", max_pixels=10**6)
+    np.testing.assert_allclose(served["segment"], segmenter.segment(photograph), atol=1e-6)
+
+
+def test_tiles_give_the_networks_probabilities(served, segmenter):
+    np.testing.assert_allclose(served["tiles"], segmenter.tiles(served["given tiles"]), atol=1e-6)
+
+
+def test_the_export_knows_its_classes_thresholds_and_signatures(served):
+    assert served["classes"].tolist() == ["HE", "MA"]
+    assert served["thresholds"].tolist() == [0.5, 0.25]
+    assert served["signatures"].tolist() == ["segment", "serving_default", "tiles"]
+    assert str(served["precision"]) == "float32"
+
+
+def test_the_export_says_in_itself_and_beside_it_what_serving_default_leaves_to_the_client(served, exported):
+    leaves = str(served["serving_default_leaves"])
+    assert "orientation tags" in leaves
+    assert "TIFF, BMP, WebP" in leaves
+    text = (exported / "README.md").read_text().replace("`", "")
+    assert leaves in text
+    assert "| MA | 0.25 |" in text
+
+
+def test_the_export_lies_in_a_folder_of_its_version_with_the_words_beside(exported, model_folder):
+    assert exported.name == "3"
+    beside = {"segmenter.json", "README.md", "verify.py", "golden.jpg", "golden.json", "golden.npy"}
+    assert beside | {"saved_model.pb", "variables"} <= {path.name for path in exported.iterdir()}
+    assert (exported / "segmenter.json").read_bytes() == (model_folder / "segmenter.json").read_bytes()
+    assert json.loads((exported / "segmenter.json").read_text())["classes"] == ["HE", "MA"]
+    assert [path.name for path in exported.parent.iterdir()] == ["3"]  # nothing temporary
+
+
+def test_signatures_take_and_give_what_the_contract_says(exported):
+    loaded = tf.saved_model.load(str(exported))
+    forms = {}
+    for name, function in loaded.signatures.items():
+        (spec,) = function.structured_input_signature[1].values()
+        result = function.structured_outputs["probabilities"]
+        forms[name] = (spec.shape.as_list(), spec.dtype, result.shape.as_list(), result.dtype)
+    assert forms == {
+        "serving_default": ([], tf.string, [None, None, 2], tf.float32),
+        "segment": ([None, None, 3], tf.uint8, [None, None, 2], tf.float32),
+        "tiles": ([None, 32, 32, 3], tf.float32, [None, 32, 32, 2], tf.float32),
+    }
+
+
+def rgb_noise(height: int = 40, width: int = 56) -> np.ndarray:
+    return np.random.default_rng(3).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def file_of(image: Image.Image, **options: object) -> bytes:
+    file = io.BytesIO()
+    image.save(file, **options)
+    return file.getvalue()
+
+
+def without_adobes_mark(jpeg: bytes) -> bytes:
+    mark = jpeg.index(b"\xff\xee\0\x0eAdobe")
+    return jpeg[:mark] + jpeg[mark + 16 :]
+
+
+CMYK = Image.fromarray(np.dstack([rgb_noise(), rgb_noise()[..., :1] // 2]), "CMYK")
+READ_ALIKE = {
+    "JPEG": file_of(Image.fromarray(rgb_noise()), format="JPEG", quality=85),
+    "progressive JPEG": file_of(Image.fromarray(rgb_noise()), format="JPEG", progressive=True),
+    "grey JPEG": file_of(Image.fromarray(rgb_noise()).convert("L"), format="JPEG"),
+    "JPEG CMYK by Adobe": file_of(CMYK, format="JPEG", quality=95),
+    "JPEG CMYK": without_adobes_mark(file_of(CMYK, format="JPEG", quality=95)),
+    "PNG": file_of(Image.fromarray(rgb_noise()), format="PNG"),
+    "PNG with alpha": file_of(Image.fromarray(rgb_noise()).convert("RGBA"), format="PNG"),
+    "PNG with a palette": file_of(Image.fromarray(rgb_noise()).quantize(32), format="PNG"),
+    "PNG of 16 bits": cv2.imencode(".png", rgb_noise().astype(np.uint16) * 251)[1].tobytes(),
+}
+
+
+@pytest.mark.parametrize("kind", READ_ALIKE)
+def test_what_serving_default_decodes_are_the_pixels_that_predict_reads(kind, tmp_path):
+    (tmp_path / "photograph").write_bytes(READ_ALIKE[kind])
+    expected = read_photograph(tmp_path / "photograph", max_pixels=10**6)
+    assert np.ptp(expected) > 100
+    found = decode_photograph(tf.constant(READ_ALIKE[kind])).numpy()
+    np.testing.assert_allclose(found.astype(int), expected, rtol=0, atol=1 if "CMYK" in kind else 0)
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "BMP", "WEBP", "GIF", "nothing"])
+def test_serving_default_refuses_what_is_left_to_the_client_and_says_what_to_do(kind):
+    encoded = b"" if kind == "nothing" else file_of(Image.fromarray(rgb_noise()), format=kind)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="sent to the signature segment"):
+        decode_photograph(tf.constant(encoded))
+
+
+STRATEGY = """
+import sys
+from pathlib import Path
+import numpy as np
+import tensorflow as tf
+
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from configs import FastConfig, ModelConfig
+from models import build_network, precision_policy
+from pipeline.inference.segmenter import SegmenterSpec, save_model
+
+with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope(), precision_policy("mixed_bfloat16"):
+    network = build_network(ModelConfig(network="fast", fast=FastConfig(widths=(8, 8))), classes=1)
+rng = np.random.default_rng(0)
+network.set_weights([weight + rng.normal(0, 0.1, weight.shape) for weight in network.get_weights()])
+assert len(network.trainable_weights[0].value.values) == 2  # a copy for each replica
+spec = SegmenterSpec(("HE",), 1.0, 32, 0.25, "hann", 2, (0.5,), {}, "0" * 16, "1" * 16)
+save_model(Path(sys.argv[1]), network, spec)
+"""
+
+
+@pytest.fixture(scope="module")
+def mixed_model(tmp_path_factory):
+    """A model folder whose network is of two replicas and in bfloat16."""
+    folder = tmp_path_factory.mktemp("mixed") / "model"
+    words = [sys.executable, "-c", STRATEGY, folder]
+    root = Path(__file__).parents[3]
+    done = subprocess.run(words, cwd=root, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def graph_nodes(folder):
+    graph = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes()).meta_graphs[0].graph_def
+    functions = [function for function in graph.library.function if "_traced_" not in function.signature.name]
+    return [node for function in functions for node in function.node_def]  # those reach for the files of weights
+
+
+def test_a_model_of_two_replicas_in_bfloat16_becomes_a_plain_float32_graph(mixed_model, fundus, tmp_path):
+    target = export_model(load_segmenter(mixed_model), mixed_model, tmp_path, version=1, overwrite=False)
+    nodes = graph_nodes(target)
+    assert {node.device for node in nodes} == {""}
+    assert not [node.op for node in nodes if "PyFunc" in node.op or node.op == "XlaLaunch"]
+    assert not [node.name for node in nodes if node.attr["_XlaMustCompile"].b]
+    rough = {tf.bfloat16.as_datatype_enum, tf.float16.as_datatype_enum}
+    assert not [node.name for node in nodes if {attribute.type for attribute in node.attr.values()} & rough]
+    served = tf.saved_model.load(str(target))
+    # The same weights in a network that was built in float32 are an independent reference.
+    saved = keras.models.load_model(mixed_model / "network.keras", compile=False)
+    plain = build_network(ModelConfig(network="fast", fast=FastConfig(widths=(8, 8))), classes=1)
+    plain.set_weights(saved.get_weights())
+    photograph = fundus(70, 81, seed=2).photograph
+    reference = TiledSegmenter(plain, load_segmenter(mixed_model).spec)
+    expected = reference.segment(photograph).numpy()
+    found = served.signatures["segment"](photograph=tf.constant(photograph))["probabilities"].numpy()
+    assert np.ptp(expected) > 0.01
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_in_its_own_precision_if_asked_for_the_map_is_predicts(mixed_model, fundus, tmp_path):
+    segmenter = load_segmenter(mixed_model)
+    target = export_model(segmenter, mixed_model, tmp_path, version=1, overwrite=False, precision="mixed_bfloat16")
+    photograph = fundus(70, 81, seed=2).photograph
+    served = tf.saved_model.load(str(target))
+    found = served.signatures["segment"](photograph=tf.constant(photograph))["probabilities"]
+    assert np.ptp(found) > 0.01
+    np.testing.assert_allclose(found, segmenter.segment(photograph), atol=1e-6)
+    assert served.metadata()["precision"] == b"mixed_bfloat16"
+
+
+def test_the_export_carries_all_that_the_segmenter_does_but_xla(segmenter, model_folder, fundus, tmp_path):
+    fields = {"flips": 4, "skip_background": True, "trim": True}
+    asked = TiledSegmenter(segmenter.network, dataclasses.replace(segmenter.spec, **fields, xla="on"))
+    target = export_model(asked, model_folder, tmp_path, version=1, overwrite=False)
+    assert not [node.name for node in graph_nodes(target) if node.attr["_XlaMustCompile"].b]
+    served = tf.saved_model.load(str(target))
+    expecting = TiledSegmenter(segmenter.network, dataclasses.replace(segmenter.spec, **fields, xla="off"))
+    photograph = np.zeros((121, 30, 3), np.uint8)  # narrower than a tile, half of it background
+    photograph[:60] = fundus(60, 30, seed=1).photograph
+    found = served.signatures["segment"](photograph=tf.constant(photograph))["probabilities"].numpy()
+    np.testing.assert_allclose(found, expecting.segment(photograph), atol=1e-6)
+    assert not found[-20:].any()
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"flips": 4}, {"skip_background": True, "flips": 8}, {"tile_batch": 5, "overlap": 0.5, "scale": 0.7}]
+)
+def test_batches_are_counted_as_they_go_through_the_network(spec, fields):
+    runs = tf.Variable(0)
+
+    def counting(images: tf.Tensor) -> tf.Tensor:
+        with tf.control_dependencies([runs.assign_add(1)]):
+            return images[..., :1] / 255
+
+    served = ServedSegmenter(TiledSegmenter(counting, spec(**fields)), precision="float32")
+    photograph = np.zeros((130, 150, 3), np.uint8)
+    photograph[40:90, 50:100] = 180
+    counted = served.batches(tf.constant(photograph)).numpy()
+    served.segment(tf.constant(photograph))
+    assert runs.numpy() == counted > 0
+
+
+@pytest.fixture
+def two_models(spec, model_folder, tmp_path):
+    """A version that is there, whose map is 0.25 everywhere, and a segmenter whose map is 0.75."""
+
+    def constant(value: float) -> TiledSegmenter:
+        return TiledSegmenter(lambda images: tf.fill(tf.shape(images[..., :1]), value), spec())
+
+    there = export_model(constant(0.25), model_folder, tmp_path / "export", version=1, overwrite=False)
+    return there, constant(0.75)
+
+
+def value_of(folder) -> float:
+    loaded = tf.saved_model.load(str(folder))
+    probabilities = loaded.signatures["segment"](photograph=tf.zeros([5, 5, 3], tf.uint8))["probabilities"]
+    return float(tf.reduce_mean(probabilities))
+
+
+def contents(folder) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_version_that_is_there_is_refused_and_left_as_it_was(two_models, model_folder):
+    there, other = two_models
+    before = contents(there.parent)
+    with pytest.raises(InputError, match="there already; give another --version, or --overwrite to replace it"):
+        export_model(other, model_folder, there.parent, version=1, overwrite=False)
+    assert contents(there.parent) == before
+
+
+def test_with_overwrite_a_version_is_replaced(two_models, model_folder):
+    there, other = two_models
+    (there / "stray").touch()
+    assert value_of(there) == pytest.approx(0.25)
+    export_model(other, model_folder, there.parent, version=1, overwrite=True)
+    assert value_of(there) == pytest.approx(0.75)
+    assert not (there / "stray").exists()
+
+
+def test_another_version_lies_beside_the_first(two_models, model_folder):
+    there, other = two_models
+    second = export_model(other, model_folder, there.parent, version=2, overwrite=False)
+    assert (value_of(there), value_of(second)) == pytest.approx((0.25, 0.75))
+
+
+def test_an_export_that_fails_leaves_the_old_version_and_nothing_else(two_models, tmp_path):
+    there, other = two_models
+    before = contents(there.parent)
+    with pytest.raises(FileNotFoundError):
+        export_model(other, tmp_path / "no model folder", there.parent, version=1, overwrite=True)
+    assert contents(there.parent) == before
+    assert [path.name for path in there.parent.iterdir()] == ["1"]
+
+
+def test_an_output_whose_name_a_file_has_is_refused(segmenter, model_folder, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="--output="):
+        export_model(segmenter, model_folder, tmp_path / "file", version=1, overwrite=False)
+
+
+def test_while_a_version_is_replaced_it_is_whole_and_no_other_is_to_be_seen(two_models, model_folder, monkeypatch):
+    there, other = two_models
+    before = contents(there)
+    seen = []
+
+    def look(*arguments: object) -> None:
+        seen.append({path.name for path in there.parent.iterdir()})
+        assert contents(there) == before
+        assert value_of(there) == pytest.approx(0.25)
+
+    monkeypatch.setattr(export, "_flush", look)  # the last thing before the new version is put in place
+    export_model(other, model_folder, there.parent, version=1, overwrite=True)
+    assert value_of(there) == pytest.approx(0.75)
+    ((name, hidden),) = (sorted(names, reverse=True) for names in seen)
+    assert (name, hidden.startswith(".")) == ("1", True)  # TF Serving looks at names that are numbers
+
+
+def test_a_folder_that_is_no_export_is_refused_even_with_overwrite(segmenter, model_folder, tmp_path):
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "thesis.tex").touch()
+    with pytest.raises(InputError, match="no export of this software; move it away"):
+        export_model(segmenter, model_folder, tmp_path, version=1, overwrite=True)
+    assert [path.name for path in tmp_path.rglob("*")] == ["1", "thesis.tex"]
+
+
+def test_a_full_disk_leaves_the_old_version_and_nothing_else(two_models, model_folder, monkeypatch):
+    there, other = two_models
+    before = contents(there.parent)
+
+    def full(folder: Path, *arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(export, "write_golden", full)
+    with pytest.raises(OSError, match="No space left"):
+        export_model(other, model_folder, there.parent, version=1, overwrite=True)
+    assert contents(there.parent) == before
+
+
+def test_what_killed_exports_left_is_swept_and_a_version_that_was_moved_aside_comes_back(two_models, model_folder):
+    there, other = two_models
+    output = there.parent
+    gone = 2**22 + 1  # beyond the highest number that Linux gives a process
+    for name in (f".tmp-{gone}-3", f".old-{gone}-1", f".old-{gone}-7", f".tmp-{os.getppid()}-8", ".git-of-1"):
+        (output / name).mkdir()
+        (output / name / "file").touch()
+    export_model(other, model_folder, output, version=2, overwrite=False)
+    assert {path.name for path in output.iterdir()} == {"1", "2", "7", f".tmp-{os.getppid()}-8", ".git-of-1"}
+    assert value_of(there) == pytest.approx(0.25)

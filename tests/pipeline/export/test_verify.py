@@ -1,0 +1,90 @@
+"""`verify.py` of an export: the same map, the same within rounding, or another; and the cost of the graph."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.export import verify as export_verify
+from pipeline.export.golden import TOLERANCES, golden_photograph
+from records import tile_origins
+
+
+@pytest.fixture
+def golden(exported, tmp_path, monkeypatch):
+    """A copy of the golden files, which `verify_map` is made to look at; no SavedModel."""
+    for file in exported.glob("golden.*"):
+        shutil.copy(file, tmp_path)
+    monkeypatch.setattr(export_verify, "FOLDER", tmp_path)
+    return tmp_path
+
+
+def change_words(golden: Path, **fields: object) -> None:
+    words = json.loads((golden / "golden.json").read_text())
+    (golden / "golden.json").write_text(json.dumps({**words, **fields}))
+
+
+def test_verify_needs_tensorflow_alone_and_finds_the_same_map_and_what_it_costs(exported, tmp_path):
+    moved = Path(shutil.copytree(exported, tmp_path / "elsewhere" / "5"))
+    words = [sys.executable, "-I", moved / "verify.py"]
+    done = subprocess.run(words, cwd="/", capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    same, cost = done.stdout.splitlines()
+    assert same.startswith("same map")
+    assert re.fullmatch(
+        r"graph [\d.]+ s, bare network [\d.]+ s for \d+ batches of 3 tiles: "
+        r"the graph costs [\d.]+ times its bare network",
+        cost,
+    )
+
+
+def test_the_golden_files_are_small_and_their_map_is_not_trivial(exported):
+    assert sum(file.stat().st_size for file in exported.glob("golden.*")) < 2**20
+    kept = np.load(exported / "golden.npy")
+    assert kept.dtype == np.float32
+    assert np.ptp(kept) > 0.01
+
+
+@pytest.mark.parametrize(("scale", "tile", "overlap"), [(1.0, 512, 0.5), (1 / 3, 768, 0.25), (0.8, 32, 0.0)])
+def test_the_golden_photograph_takes_two_rows_and_columns_of_tiles(spec, scale, tile, overlap):
+    photograph = golden_photograph(spec(scale=scale, tile=tile, overlap=overlap))
+    scaled = [round(length * scale) for length in photograph.shape[:2]]
+    stride = round(tile * (1 - overlap))
+    assert len(tile_origins(*scaled, tile, stride)) == 4
+    assert photograph.dtype == np.uint8
+    assert np.ptp(photograph) > 100
+
+
+def test_a_map_of_other_last_bits_is_the_same_within_rounding(golden, capsys):
+    change_words(golden, sha256="0" * 64, step=1, shape=list(np.load(golden / "golden.npy").shape))
+    kept = np.load(golden / "golden.npy")
+    assert export_verify.verify_map(kept + np.float32(0.9 * TOLERANCES["float32"]))
+    assert "same map within rounding: largest difference 3.5e-03" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("change", [1.1 * TOLERANCES["float32"], np.nan])
+def test_one_number_beyond_rounding_makes_another_map(golden, capsys, change):
+    kept = np.load(golden / "golden.npy")
+    change_words(golden, sha256="0" * 64, step=1, shape=list(kept.shape))
+    other = kept.copy()
+    other[3, 5, 1] += change
+    assert not export_verify.verify_map(other)
+    assert "ANOTHER MAP: largest difference" in capsys.readouterr().out
+
+
+def test_a_map_of_another_shape_is_another_map(golden, capsys):
+    kept = np.load(golden / "golden.npy")
+    assert not export_verify.verify_map(kept[:-1])
+    assert "ANOTHER MAP: shape" in capsys.readouterr().out
+
+
+def test_another_map_ends_in_exit_code_1(monkeypatch, exported):
+    monkeypatch.setattr(export_verify, "FOLDER", exported)
+    monkeypatch.setattr(export_verify, "verify_map", lambda found: False)
+    monkeypatch.setattr(export_verify, "TURNS", 1)
+    assert export_verify.main() == 1

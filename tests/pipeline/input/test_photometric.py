@@ -1,0 +1,178 @@
+"""Photometric augmentations: each against its own formula, within 0..255, and sparing the mask."""
+
+import math
+
+import cv2
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from configs import AugmentConfig
+from pipeline.input.augmentation import augment
+from pipeline.input.draws import uniform
+from pipeline.input.photometric import COLORS, recolor
+
+NAMES = ("illumination", "blur", *COLORS, "gamma", "sharpening", "jpeg")
+NUMBER = 24
+LUMA = np.array([0.299, 0.587, 0.114])
+STRONGEST = {
+    "brightness_share": 0.9,
+    "contrast_share": 0.9,
+    "saturation_share": 1.0,
+    "hue_degrees": 180.0,
+    "temperature_share": 0.9,
+    "color_share": 0.9,
+    "brightening_alpha": 4.0,
+    "brightening_beta": 255.0,
+    "illumination_share": 0.9,
+    "gamma_exponent": 4.0,
+    "blur_sigma": 4.0,
+    "sharpening_k": 4.0,
+    "jpeg_quality": 1,
+}
+
+
+@pytest.fixture(scope="module")
+def image():
+    """Float32 `[48, 48, 3]` from 60 to 160, smooth with some noise: what little changes is not clipped."""
+    rng = np.random.default_rng(0)
+    smooth = cv2.resize(rng.uniform(70, 150, (5, 5, 3)), (48, 48), interpolation=cv2.INTER_CUBIC)
+    return np.clip(smooth + rng.uniform(-8, 8, smooth.shape), 60, 160).astype(np.float32)
+
+
+def config(**fields: float) -> AugmentConfig:
+    """These fields, and neither flips nor turns."""
+    return AugmentConfig(horizontal_flip=0.0, vertical_flip=0.0, quarter_turn=0.0, **fields)
+
+
+def recolor_many(image: np.ndarray, **fields: float) -> np.ndarray:
+    """The image recoloured with the seeds [3, 0], [3, 1], … inside tf.data, `[NUMBER, H, W, 3]`."""
+    given = tf.constant(image)
+    drawn = tf.data.Dataset.range(NUMBER).map(lambda k: recolor(given, tf.stack([np.int64(3), k]), config(**fields)))
+    return next(drawn.batch(NUMBER).as_numpy_iterator())
+
+
+def draws(name: str, low: float, high: float, shape: tuple[int, ...] = ()) -> np.ndarray:
+    """What `recolor_many` draws under a name, to be broadcast over images."""
+    drawn = np.stack([uniform(tf.constant([3, k], tf.int64), name, low, high, shape) for k in range(NUMBER)])
+    return drawn.reshape(NUMBER, 1, 1, -1).astype(np.float64)
+
+
+@pytest.mark.parametrize("name", [*NAMES, "everything"])
+def test_whatever_is_drawn_the_image_stays_within_0_and_255_and_the_mask_as_it_is(name):
+    image = np.random.default_rng(1).integers(0, 256, (32, 32, 3)).astype(np.float32)
+    image[:8], image[8:16] = 0, 255
+    mask = (image[..., :2] > 127).astype(np.float32)
+    names = NAMES if name == "everything" else (name,)
+    strongest = config(**dict.fromkeys(names, 1.0), **STRONGEST)
+    drawn = tf.data.Dataset.range(NUMBER).map(
+        lambda k: augment(tf.constant(image), tf.constant(mask), tf.stack([np.int64(3), k]), strongest)
+    )
+    images, masks = next(drawn.batch(NUMBER).as_numpy_iterator())
+    assert np.isfinite(images).all()
+    assert images.min() >= 0
+    assert images.max() <= 255
+    assert np.mean([not np.allclose(changed, image, atol=1e-3) for changed in images]) > 0.8
+    assert np.all(masks == mask)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_fires_as_drawn(image, name):
+    drawn = recolor_many(image, **{name: 0.5}, **STRONGEST)
+    changed = np.array([not np.array_equal(one, image) for one in drawn])
+    fires = draws(name, 0, 1).ravel() < 0.5
+    assert not changed[~fires].any()
+    assert changed[fires].mean() > 0.8  # a blur of a tenth of a pixel changes nothing
+
+
+@pytest.mark.parametrize(
+    ("name", "factor"),
+    [
+        ("brightness", lambda: 1 + draws("brightness strength", -0.2, 0.2)),
+        ("color", lambda: 1 + draws("color strength", -0.1, 0.1, (3,))),
+        ("temperature", lambda: 1 + draws("temperature strength", -0.1, 0.1) * [1, 0, -1]),
+    ],
+    ids=["brightness", "color", "temperature"],
+)
+def test_gains_multiply_the_channels(image, name, factor):
+    np.testing.assert_allclose(recolor_many(image, **{name: 1.0}), image * factor(), rtol=1e-5)
+
+
+def test_contrast_spreads_colours_about_the_mean_colour(image):
+    mean = image.mean(axis=(0, 1))
+    expected = mean + (image - mean) * (1 + draws("contrast strength", -0.2, 0.2))
+    np.testing.assert_allclose(recolor_many(image, contrast=1.0), expected, rtol=1e-4)
+
+
+def test_saturation_spreads_colours_about_grey(image):
+    grey = (image @ LUMA)[..., None]
+    expected = grey + (image - grey) * (1 + draws("saturation strength", -0.2, 0.2))
+    np.testing.assert_allclose(recolor_many(image, saturation=1.0), expected, rtol=2e-3)
+
+
+def test_hue_keeps_luma_and_grey_and_returns_after_a_whole_turn(image):
+    turned = recolor_many(image, hue=1.0, hue_degrees=30.0)
+    np.testing.assert_allclose(turned @ LUMA, np.broadcast_to(image @ LUMA, turned.shape[:-1]), rtol=1e-3)
+    assert np.abs(turned - image).max() > 10
+    grey = np.repeat(image[..., :1], 3, axis=-1)
+    np.testing.assert_allclose(recolor_many(grey, hue=1.0), np.broadcast_to(grey, turned.shape), rtol=2e-3)
+
+
+def test_brightening_is_alpha_times_the_image_plus_beta(image):
+    share = draws("brightening strength", 0, 1)
+    expected = np.minimum((1 + 0.2 * share) * image + 10 * share, 255)
+    np.testing.assert_allclose(recolor_many(image, brightening=1.0), expected, rtol=1e-5)
+
+
+def test_gamma_is_a_power_that_keeps_black_and_white(image):
+    image = image.copy()
+    image[0], image[1] = 0, 255
+    exponents = np.exp(draws("gamma strength", -math.log(1.3), math.log(1.3)))
+    np.testing.assert_allclose(recolor_many(image, gamma=1.0), 255 * (image / 255) ** exponents, rtol=1e-4)
+
+
+def test_sharpening_is_the_earlier_systems_kernel(image):
+    for changed, k in zip(recolor_many(image, sharpening=1.0), draws("sharpening strength", 0, 1).ravel(), strict=True):
+        kernel = np.full((3, 3), -k)
+        kernel[1, 1] = 1 + 8 * k
+        expected = cv2.filter2D(image.astype(np.float64), -1, kernel, borderType=cv2.BORDER_REFLECT_101)
+        np.testing.assert_allclose(changed, np.clip(expected, 0, 255), atol=0.01)
+
+
+def test_blur_is_a_gaussian(image):
+    sigmas = np.maximum(draws("blur strength", 0, 1.5).ravel(), 0.1)
+    for changed, sigma in zip(recolor_many(image, blur=1.0, blur_sigma=1.5), sigmas, strict=True):
+        kernel = cv2.getGaussianKernel(11, sigma)
+        expected = cv2.sepFilter2D(image.astype(np.float64), -1, kernel, kernel, borderType=cv2.BORDER_REFLECT_101)
+        np.testing.assert_allclose(changed, expected, atol=0.01)
+
+
+def test_illumination_is_a_smooth_gain_of_all_channels(image):
+    gains = recolor_many(image, illumination=1.0) / image
+    np.testing.assert_allclose(gains, np.repeat(gains[..., :1], 3, axis=-1), rtol=1e-5)
+    furthest = np.abs(gains - 1).max(axis=(1, 2, 3))
+    np.testing.assert_allclose(furthest, draws("illumination strength", 0, 0.3).ravel(), rtol=0.03, atol=1e-4)
+    assert np.abs(np.diff(gains, axis=1)).max() < 0.05
+    assert np.abs(gains.mean() - 1) < 0.05
+
+
+def test_jpeg_is_worse_the_lower_its_quality(image):
+    changed = recolor_many(image, jpeg=1.0, jpeg_quality=10)
+    assert np.array_equal(changed, np.rint(changed))  # levels, as a decoder gives them
+    errors = np.abs(changed - image).mean(axis=(1, 2, 3))
+    assert np.corrcoef(errors, draws("jpeg strength", 10, 101).ravel())[0, 1] < -0.7
+    assert errors.max() < 20
+
+
+def test_what_fires_together_is_composed_without_clipping_between(image):
+    """A gain that leaves 0..255 and one that leads back: clipped in between, the colours would be lost."""
+    bright = image + 90
+    fields = {"brightness": 1.0, "brightness_share": 0.9, "contrast": 1.0, "contrast_share": 0.9}
+    gain = 1 + draws("brightness strength", -0.9, 0.9)
+    mean = gain * bright.mean(axis=(0, 1))
+    expected = mean + (gain * bright - mean) * (1 + draws("contrast strength", -0.9, 0.9))
+    np.testing.assert_allclose(recolor_many(bright, **fields), np.clip(expected, 0, 255), rtol=1e-3, atol=0.02)
+
+
+def test_nothing_on_is_the_same_image(image):
+    assert recolor(image, tf.constant([1, 2], tf.int64), config()) is image

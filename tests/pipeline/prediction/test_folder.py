@@ -1,0 +1,284 @@
+"""The output folder: what is finished, what is done again, what is refused, and tables that come of records."""
+
+import csv
+import json
+import os
+from collections import Counter
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from configs import InputError
+from pipeline.prediction.folder import PredictionFolder
+from pipeline.prediction.pool import Segmented
+from records import Case
+
+CLASSES = ("HE", "MA")
+TABLES = ("predictions.csv", "lesions.csv", "lesions.json")
+
+
+@pytest.fixture
+def photographs(tmp_path) -> dict[str, Path]:
+    rng = np.random.default_rng(3)
+    (tmp_path / "photographs").mkdir()
+    found = {case: tmp_path / "photographs" / f"{case}.png" for case in ("a", "b", "c")}
+    for path in found.values():
+        cv2.imwrite(str(path), rng.integers(60, 256, (40, 50, 3), np.uint8))
+    return found
+
+
+@pytest.fixture
+def folder(spec, tmp_path):
+    """Makes the folder `out` with a model of files that hold some words."""
+
+    def make(*, output="out", model="a model", truths=None, probabilities=False) -> PredictionFolder:
+        files = tmp_path / "model"
+        files.mkdir(exist_ok=True)
+        (files / "network.keras").write_text("weights")
+        (files / "segmenter.json").write_text(model)
+        geometry = spec(classes=CLASSES, thresholds=(0.5, 0.85))
+        return PredictionFolder(tmp_path / output, files, geometry, truths=truths or {}, probabilities=probabilities)
+
+    return make
+
+
+def predict(folder: PredictionFolder, photographs: dict[str, Path], *, overwrite: bool = False) -> list[str]:
+    """Does what the command does, with maps that the pixels give; returns the cases that were not finished."""
+    todo = folder.begin(photographs, overwrite=overwrite)
+    for case, path in todo.items():
+        photograph = folder.read(case, path)
+        maps = cv2.blur(photograph[..., :2], (3, 3)).astype(np.float32) / 255
+        folder.write(case, path, photograph, Segmented(maps, seconds=0.5))
+    folder.write_tables()
+    return list(todo)
+
+
+def tables(folder: PredictionFolder) -> dict[str, bytes]:
+    return {name: (folder.output / name).read_bytes() for name in TABLES}
+
+
+def test_a_second_run_finds_all_finished_and_writes_the_same_tables(folder, photographs):
+    assert predict(folder(), photographs) == ["a", "b", "c"]
+    before = tables(folder())
+    assert predict(folder(), photographs) == []
+    assert tables(folder()) == before
+
+
+@pytest.mark.parametrize("until", ["nothing", "masks", "overlays", "the record"])
+def test_what_a_kill_left_is_put_right(folder, photographs, until):
+    predict(folder(output="undisturbed"), photographs)
+    killed = folder()
+    predict(killed, {"a": photographs["a"]})
+    todo = killed.begin(photographs, overwrite=False)
+    assert list(todo) == ["b", "c"]
+    if until != "nothing":
+        for name in CLASSES:
+            (killed.output / "masks" / f"b_{name}.png").write_bytes(b"other pixels")
+    if until in ("overlays", "the record"):
+        (killed.output / "overlays" / "b.jpg").write_bytes(b"other pixels")
+    if until == "the record":
+        (killed.output / "geojson" / ".tmp-999999-b.geojson").write_text("{")
+    assert predict(folder(), photographs) == ["b", "c"]
+    assert tables(killed) == tables(folder(output="undisturbed"))
+    assert not list(killed.output.rglob(".tmp*"))
+    for file in (killed.output.parent / "undisturbed" / "masks").iterdir():
+        assert (killed.output / "masks" / file.name).read_bytes() == file.read_bytes()
+
+
+def test_runs_over_several_photographs_add_up(folder, photographs):
+    predict(folder(output="at once"), photographs)
+    for case in ("c", "a", "b"):
+        predict(folder(), {case: photographs[case]})
+    assert tables(folder()) == tables(folder(output="at once"))
+
+
+def test_a_changed_photograph_and_a_missing_file_are_done_again(folder, photographs):
+    predict(folder(), photographs)
+    cv2.imwrite(str(photographs["b"]), np.full((40, 50, 3), 200, np.uint8))
+    assert predict(folder(), photographs) == ["b"]
+    (folder().output / "masks" / "c_MA.png").unlink()
+    assert predict(folder(), photographs) == ["c"]
+
+
+def test_a_moved_photograph_is_finished_and_another_of_its_name_is_refused(folder, photographs, tmp_path):
+    predict(folder(), photographs)
+    (tmp_path / "elsewhere").mkdir()
+    moved = photographs["a"].rename(tmp_path / "elsewhere" / "a.png")
+    assert predict(folder(), {"a": moved}) == []
+    cv2.imwrite(str(moved), np.zeros((40, 50, 3), np.uint8))
+    with pytest.raises(InputError, match=r"holds .*photographs/a\.png, another photograph of the same name"):
+        folder().begin({"a": moved}, overwrite=False)
+    assert predict(folder(), {"a": moved}, overwrite=True) == ["a"]
+
+
+def test_maps_are_added_on_a_later_wish_and_stay_without_one(folder, photographs):
+    predict(folder(), photographs)
+    assert predict(folder(probabilities=True), photographs) == ["a", "b", "c"]
+    assert predict(folder(), photographs) == []
+
+
+def test_another_model_is_refused_unless_all_is_overwritten(folder, photographs):
+    predict(folder(), photographs)
+    before = tables(folder())
+    other = folder(model="other thresholds")
+    with pytest.raises(InputError, match="holds what another model found in 3 photographs, such as a; add --overwrite"):
+        other.begin(photographs, overwrite=False)
+    with pytest.raises(InputError, match="in 2 photographs, such as b; name them as well"):
+        other.begin({"a": photographs["a"]}, overwrite=True)
+    assert tables(other) == before
+    assert predict(other, photographs, overwrite=True) == ["a", "b", "c"]
+    assert predict(folder(model="other thresholds"), photographs) == []
+
+
+def test_a_damaged_record_is_refused_by_its_name(folder, photographs):
+    predict(folder(), photographs)
+    for content in ("{", "[]", '{"type": "FeatureCollection", "features": []}'):
+        (folder().output / "geojson" / "b.geojson").write_text(content)
+        with pytest.raises(InputError, match=r"b\.geojson: damaged, or not written by this version"):
+            folder().begin(photographs, overwrite=False)
+
+
+def test_a_full_disk_is_told_with_the_file_and_leaves_no_part(folder, photographs, monkeypatch):
+    one = folder()
+    predict(one, {"a": photographs["a"]})
+    full = iter([False, False, True])  # the disk, when b's masks are there and its overlay is to come
+    syncing = os.fsync
+
+    def fsync(descriptor):
+        if next(full, True):
+            raise OSError(28, "No space left on device")
+        syncing(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(OSError, match=r"No space left on device: '.*overlays/b\.jpg'"):
+        predict(one, photographs)
+    monkeypatch.undo()
+    assert not list(one.output.rglob(".tmp*"))
+    assert not (one.output / "overlays" / "b.jpg").exists()
+    assert predict(folder(), photographs) == ["b", "c"]
+
+
+def test_a_map_with_numbers_that_are_none_is_refused(folder, photographs):
+    one = folder()
+    photograph = one.read("a", photographs["a"])
+    maps = np.full((40, 50, 2), np.nan, np.float32)
+    with pytest.raises(InputError, match="pixels that are no number"):
+        one.write("a", photographs["a"], photograph, Segmented(maps, 1.0))
+
+
+@pytest.fixture
+def truth(tmp_path, photographs) -> dict[str, Case]:
+    """Of photograph a, which is grey and in which nothing is found: an HE lesion, and no mask of MA."""
+    cv2.imwrite(str(photographs["a"]), np.full((40, 50, 3), 100, np.uint8))
+    mask = np.zeros((40, 50), np.uint8)
+    mask[5:20, 5:20] = 255
+    cv2.imwrite(str(tmp_path / "a_HE.png"), mask)
+    return {"a": Case("a", photographs["a"], {"HE": tmp_path / "a_HE.png", "MA": None}, "train")}
+
+
+def test_the_truth_is_shown_on_the_left_and_only_where_it_is_known(folder, photographs, truth):
+    predict(folder(), photographs)
+    alone = cv2.imread(str(folder().output / "overlays" / "a.jpg"))
+    assert alone.shape == (40, 50, 3)
+    assert predict(folder(truths=truth), photographs) == ["a"]
+    assert cv2.imread(str(folder().output / "overlays" / "b.jpg")).shape == (40, 50, 3)
+    beside = cv2.imread(str(folder().output / "overlays" / "a.jpg")).astype(int)
+    assert beside.shape[1] == 50 + 6 + 50
+    (top,) = (row for row in range(len(beside) - 39) if np.abs(beside[row : row + 40, 56:] - alone).max() < 30)
+    edge = np.zeros((40, 50), bool)
+    edge[5:20, 5:20] = True
+    edge[6:19, 6:19] = False
+    left = beside[top : top + 40, :50]
+    green = left[..., 1] - (left[..., 0] + left[..., 2]) / 2
+    far = cv2.dilate(edge.astype(np.uint8), np.ones((7, 7))) == 0  # JPEG halves the colours' resolution
+    assert green[edge].mean() > 50
+    assert np.abs(green[far]).max() < 20
+    assert predict(folder(truths=truth), photographs) == []
+    assert predict(folder(), photographs) == []  # a later run without a source takes nothing away
+
+
+def test_a_truth_of_another_size_is_refused_and_a_changed_one_drawn_again(folder, photographs, truth, tmp_path):
+    predict(folder(truths=truth), photographs)
+    cv2.imwrite(str(tmp_path / "a_HE.png"), np.zeros((40, 50), np.uint8))
+    assert predict(folder(truths=truth), photographs) == ["a"]
+    cv2.imwrite(str(tmp_path / "a_HE.png"), np.zeros((40, 51), np.uint8))
+    with pytest.raises(InputError, match="a_HE"):
+        predict(folder(truths=truth), photographs)
+
+
+def test_coco_holds_every_lesion_and_its_pixels(folder, photographs):
+    one = folder()
+    predict(one, photographs)
+    coco = json.loads((one.output / "lesions.json").read_text())
+    assert [category["name"] for category in coco["categories"]] == list(CLASSES)
+    assert [image["file_name"] for image in coco["images"]] == ["a.png", "b.png", "c.png"]
+    assert [annotation["id"] for annotation in coco["annotations"]] == list(range(1, len(coco["annotations"]) + 1))
+    kinds = Counter(annotation["iscrowd"] for annotation in coco["annotations"])
+    assert kinds[0] > 5
+    assert kinds[1] > 0
+    for image in coco["images"]:
+        for category in coco["categories"]:
+            mask = np.zeros((image["height"], image["width"]), int)
+            for annotation in coco["annotations"]:
+                if (annotation["image_id"], annotation["category_id"]) == (image["id"], category["id"]):
+                    pixels = decoded(annotation, image["height"], image["width"])
+                    x, y, width, height = annotation["bbox"]
+                    rows, columns = np.nonzero(pixels)
+                    assert annotation["area"] == pixels.sum()
+                    assert (x, y) == (columns.min(), rows.min())
+                    assert (x + width, y + height) == (columns.max() + 1, rows.max() + 1)
+                    mask += pixels
+            name = f"{Path(image['file_name']).stem}_{category['name']}.png"
+            written = cv2.imread(str(one.output / "masks" / name), cv2.IMREAD_UNCHANGED)
+            assert np.array_equal(mask, written // 255)
+
+
+def decoded(annotation: dict, height: int, width: int) -> np.ndarray:
+    """Turns polygons or runs into bool `[H, W]`, by the definition of the format."""
+    segmentation = annotation["segmentation"]
+    if annotation["iscrowd"]:
+        assert segmentation["size"] == [height, width]
+        inside = np.arange(len(segmentation["counts"])) % 2 == 1
+        return np.repeat(inside, segmentation["counts"]).reshape((height, width), order="F")
+    ys, xs = np.mgrid[:height, :width] + 0.5
+    pixels = np.zeros((height, width), bool)
+    for polygon in segmentation:
+        corners = np.reshape(polygon, (-1, 2))
+        inside = np.zeros((height, width), bool)
+        for (x0, y0), (x1, y1) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+            if x0 == x1:
+                inside ^= (ys > min(y0, y1)) & (ys < max(y0, y1)) & (xs > x0)
+        pixels |= inside
+    return pixels
+
+
+def test_tables_and_geojson_tell_the_same(folder, photographs):
+    one = folder()
+    predict(one, photographs)
+    with open(one.output / "lesions.csv", newline="") as file:
+        lesions = list(csv.DictReader(file))
+    with open(one.output / "predictions.csv", newline="") as file:
+        summaries = {row["case"]: row for row in csv.DictReader(file)}
+    assert list(summaries) == ["a", "b", "c"]
+    for case in summaries:
+        features = json.loads((one.output / "geojson" / f"{case}.geojson").read_text())["features"]
+        rows = [row for row in lesions if row["case"] == case]
+        assert [row["class"] for row in rows] == [one["properties"]["classification"]["name"] for one in features]
+        for row, feature in zip(rows, features, strict=True):
+            measured = feature["properties"]["measurements"]
+            assert {name: row[name] for name in measured} == {name: str(value) for name, value in measured.items()}
+        for name in CLASSES:
+            areas = [int(row["area_pixels"]) for row in rows if row["class"] == name]
+            assert (int(summaries[case][f"{name}_lesions"]), int(summaries[case][f"{name}_pixels"])) == (
+                len(areas),
+                sum(areas),
+            )
+
+
+def test_without_any_photograph_the_tables_have_headers_alone(folder):
+    one = folder()
+    assert one.write_tables() == 0
+    assert (one.output / "predictions.csv").read_text().startswith("case,file,height,width,retina_pixels,HE_lesions,")
+    assert json.loads((one.output / "lesions.json").read_text())["annotations"] == []

@@ -1,0 +1,326 @@
+"""The report: complete, self-contained, and alive in a browser."""
+
+import html
+import html.parser
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from pipeline.evaluation.counting import count_photograph
+from pipeline.evaluation.leaks import audit
+from pipeline.evaluation.photographs import MarkedPhotograph
+from pipeline.evaluation.results import counts_writer, read_result
+from pipeline.evaluation.summary import write_summary
+from pipeline.reporting.gallery import Gallery, mean_dice
+from pipeline.reporting.report import REPORT, write_report
+from records import field_of_view
+from records.shards.sharding import read_shard
+
+CLASSES, THRESHOLDS = ("HE", "MA"), (0.5, 0.25)
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+class Page(html.parser.HTMLParser):
+    """Its elements as (tag, attributes), and its text."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.words = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.words += data
+
+    def values(self, attribute: str) -> list[str]:
+        return [attributes[attribute] or "" for _, attributes in self.elements if attribute in attributes]
+
+
+class Written(NamedTuple):
+    path: Path
+    scores: dict
+    gallery: Gallery
+    dice: dict[str, float]
+    page: Page
+
+
+@pytest.fixture(scope="module")
+def write(records_set, tmp_path_factory):
+    """Scores all photographs of `records_set` with maps that find some of the lesions, and writes a report."""
+
+    def evaluate(*, names: dict[str, str] | None = None, with_index: bool = True, tiles=None, **about) -> Written:
+        folder = tmp_path_factory.mktemp("report")
+        gallery, dice = Gallery(CLASSES, THRESHOLDS), {}
+        with counts_writer(folder, classes=CLASSES, bins=64, thresholds=THRESHOLDS) as writer:
+            for seed, (own, picture) in enumerate(records_set.pictures.items()):
+                name = (names or {}).get(own, own)
+                rng = np.random.default_rng(seed)
+                found = picture.masks.copy()
+                found[: found.shape[0] // 2] = False
+                found[5:10, 5 : 5 + 5 * seed] = True
+                shape = found.shape
+                probabilities = np.where(found, rng.uniform(0.5, 1, shape), rng.uniform(0, 0.2, shape)).astype(
+                    np.float32
+                )
+                marked = MarkedPhotograph(name, picture.photograph, picture.masks, field_of_view(picture.photograph))
+                counts = count_photograph(
+                    name, probabilities, picture.masks, marked.retina, classes=CLASSES, thresholds=THRESHOLDS, bins=64
+                )
+                writer.add(counts)
+                gallery.look(marked, probabilities, counts)
+                dice[name] = mean_dice(counts)
+        said = {
+            "model": "runs/a/model",
+            "predictions": None,
+            "source": "photographs & masks",
+            "layout": "paired_folders",
+            "split": "test",
+            "records": str(records_set.folder) if with_index else None,
+            "photographs": len(dice),
+            "left_out": [],
+            "classes": list(CLASSES),
+            "bins": 64,
+            "thresholds": dict(zip(CLASSES, THRESHOLDS, strict=True)),
+            "threshold_source": "validation",
+            "threshold_seen": False,
+            "versions": {"tensorflow": "2.21.0"},
+            "fingerprints": {"config": "c0ffee", "records": "bada55"},
+            "seconds": {"segmenting": 1.5, "scoring": 0.25},
+            **about,
+        }
+        (folder / "scores.json").write_text("{}")
+        result = read_result(folder)
+        scores = write_summary(folder, result, said)
+        index = records_set.index if with_index else None
+        found = audit(index, {"train": ["A"], "validation": ["D"]}, gallery.hashes)
+        write_report(folder, result, scores, gallery=gallery, audit=found, index=index, tiles=tiles)
+        path = folder / REPORT
+        return Written(path, scores, gallery, dice, Page(path.read_text(encoding="utf-8")))
+
+    return evaluate
+
+
+@pytest.fixture(scope="module")
+def written(write) -> Written:
+    return write(tiles={"bce_dice": 0.125, "dice_coef": 0.8125})
+
+
+def test_the_file_asks_for_nothing_outside_itself(written):
+    page = written.page
+    for source in page.values("src"):
+        assert source.startswith("data:image/jpeg;base64,")
+    assert page.values("src")
+    assert all(link.startswith("#") for link in page.values("href"))
+    assert not re.search(r"https?://|url\(|@import", written.path.read_text())
+    assert not {tag for tag, _ in page.elements} & {"link", "iframe", "object", "embed"}
+    policy = next(attributes["content"] for _, attributes in page.elements if "http-equiv" in attributes)
+    assert policy.startswith("default-src 'none'")
+
+
+def test_every_link_leads_to_a_place_in_the_file_and_no_place_is_twice(written):
+    places = written.page.values("id")
+    assert len(places) == len(set(places))
+    assert {link.removeprefix("#") for link in written.page.values("href")} <= set(places)
+
+
+def test_it_is_made_for_phones_paper_and_both_lights(written):
+    text = written.path.read_text()
+    assert {"name": "viewport", "content": "width=device-width, initial-scale=1"} in [
+        e[1] for e in written.page.elements
+    ]
+    assert "@media print" in text
+    assert "prefers-color-scheme: dark" in text
+
+
+def test_headline_numbers_and_intervals_are_those_of_scores_json(written):
+    for name in CLASSES:
+        for key in ("aupr", "dice", "iou", "sensitivity", "ppv", "specificity", "roc_auc", "ece"):
+            value, interval = (
+                written.scores["scores"]["frame"][name][key],
+                written.scores["intervals"]["frame"][name][key],
+            )
+            assert f"{value:.3f}{interval[0]:.3f} – {interval[1]:.3f}" in written.page.words
+    mean = written.scores["over_classes"]["frame"]["aupr"]
+    assert f"AUPR, exact{mean['value']:.3f}{mean['interval'][0]:.3f} – {mean['interval'][1]:.3f}" in written.page.words
+
+
+def test_the_table_has_a_row_a_photograph_and_class_the_worst_first_and_blanks_where_there_is_no_dice(written):
+    table = re.search(r'<table class="sortable".*?</table>', written.path.read_text(), re.DOTALL)[0]
+    rows = re.findall(r"<tr><td>(?:<a [^>]*>)?(\w+)(?:</a>)?</td><td>(\w+)</td><td [^>]*data-value=\"([^\"]*)\"", table)
+    assert len(rows) == 2 * len(written.dice)
+    order = list(dict.fromkeys(case for case, _, _ in rows))
+    with_lesions = [case for case in order if written.dice[case] is not None]
+    assert with_lesions == sorted(with_lesions, key=written.dice.get)
+    assert order[-1] == "C"  # the one without a lesion
+    assert [value for case, _, value in rows if case == "C"] == ["", ""]
+
+
+def test_the_rulers_stand_side_by_side_and_tiles_are_told_with_why_they_flatter(written):
+    words = " ".join(written.page.words.split())
+    for ruler in ("aupr", "aupr_33", "aupr_33_trapezoid", "aupr_11_trapezoid"):
+        for name in CLASSES:
+            assert f"{written.scores['scores']['frame'][name][ruler]:.3f}" in words
+    assert "IDRiD challenge (Porwal et al. 2020" in words
+    assert "it is not average precision" in words
+    assert "dice_coef of tilesevaluation.csv0.812" in words.replace(" evaluation", "evaluation").replace(
+        " 0.812", "0.812"
+    )
+    assert "flatter: only tiles that hold a lesion are scored" in words
+
+
+def test_every_photograph_of_the_gallery_is_shown_on_both_sides_with_its_missed_lesions(written):
+    shown = [*written.gallery.worst, *written.gallery.best, *written.gallery.false_alarms]
+    text = written.path.read_text()
+    assert len(shown) == len(written.dice)  # of seven, nobody is left out
+    for picture in shown:
+        assert f'alt="{picture.case} with true outlines"' in text
+        assert f'alt="{picture.case} with predicted outlines"' in text
+    assert text.count("<rect") == 2 * sum(len(picture.missed) for picture in shown) > 0
+
+
+def test_a_missed_lesion_leads_to_the_record_that_holds_it(written, records_set):
+    text = written.path.read_text()
+    rows = re.findall(
+        r"<td>(\w+), (\w+) (\d+)</td><td class=.number.>(\d+), (\d+)</td>.*?<td>(fundus_tiles[^<]*)<small>record (\d+)",
+        text,
+        re.DOTALL,
+    )
+    shown = [*written.gallery.worst, *written.gallery.best, *written.gallery.false_alarms]
+    assert len(rows) == sum(len(picture.missed) for picture in shown)
+    for case, name, _, y, x, shard, record in rows[::5]:
+        tile = list(read_shard(records_set.folder / shard))[int(record)]
+        assert tile.case == case
+        assert tile.y <= int(y) < tile.y + 64
+        assert tile.x <= int(x) < tile.x + 64
+        assert name in CLASSES
+
+
+def test_the_command_that_it_prints_writes_a_record_as_a_picture(written, records_set, tmp_path, monkeypatch):
+    name = records_set.index.splits["train"].shards[0].name
+    command = re.search(r"<pre>(.*?)</pre>", written.path.read_text(), re.DOTALL)[1]
+    program, option, code, shard, record = shlex.split(html.unescape(command))
+    assert (program, option, shard, record) == ("python", "-c", f"{records_set.folder}/SHARD", "RECORD")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["-c", shard.replace("SHARD", name), "1"])
+    exec(code, {})
+    assert (tmp_path / "tile.png").read_bytes() == list(read_shard(records_set.folder / name))[1].image
+
+
+def test_without_records_it_says_that_no_tile_can_be_named(write):
+    words = " ".join(write(with_index=False).page.words.split())
+    assert "Without --records no tile, shard or record can be named." in words
+    assert "Without --records, only the model's own lists of cases could be held against what was scored." in words
+
+
+def test_the_audit_warns_at_the_top_and_names_what_it_found(written):
+    words = " ".join(written.page.words.split())
+    assert re.search(r"The leak audit found \d+ leaks?: ", words)
+    assert "✗ scored photographs that the model was trained on: 1A" in words
+    assert "1 of the scored photographs are of the model's validation split" in words
+
+
+def test_a_threshold_given_by_hand_or_chosen_on_these_photographs_is_said(write, written):
+    assert "--threshold" not in written.page.words
+    assert "was given by hand (--threshold)" in write(threshold_source="given").page.words
+    assert "chosen on these very photographs" in write(threshold_seen=True).page.words
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("validation", "(best Dice on the validation photographs of the training)"),
+        ("held out", "(best Dice on photographs scored by networks that had not seen them)"),
+        ("config", "(of the config)"),
+        ("given", "(given with --threshold)"),
+        ("unknown", "(the model does not say from where)"),
+    ],
+)
+def test_the_report_says_where_thresholds_are_from_wherever_that_is(write, source, words):
+    assert words in write(threshold_source=source).page.words
+
+
+def test_names_with_markup_are_written_as_they_are(write):
+    evil = "<img src=x onerror=alert(1)>"
+    report = write(names={"B": evil}, left_out=[{"case": "<b>", "why": "mask & photograph <differ>"}])
+    assert evil not in report.path.read_text()
+    assert evil in report.page.words
+    assert "mask & photograph <differ>" in report.page.words
+    assert "photographs & masks" in report.page.words
+
+
+def test_without_a_gallery_or_an_audit_it_says_so(written, tmp_path):
+    result = read_result(written.path.parent)
+    page = Page(write_report(tmp_path, result, written.scores).read_text())
+    assert "here were only their counts" in page.words
+    assert "None was made." in page.words
+    assert not page.values("src")
+
+
+def browse(path: Path, tmp_path: Path) -> tuple[str, list[str]]:
+    """Opens a page in headless Chromium; returns its DOM, and what it said on the console."""
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        pytest.skip(f"none of {', '.join(BROWSERS)} is on the PATH")
+    options = [
+        "--headless",
+        "--disable-gpu",
+        "--enable-logging=stderr",
+        "--virtual-time-budget=2000",
+        f"--user-data-dir={tmp_path / 'profile'}",
+    ]
+    sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []  # Chromium refuses root otherwise
+    done = subprocess.run(
+        [browser, *options, *sandbox, "--dump-dom", path.as_uri()],
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+
+
+def test_chromium_opens_it_without_a_word_on_the_console(written, tmp_path):
+    dom, console = browse(written.path, tmp_path)
+    assert console == []
+    assert "<title>Evaluation: test photographs, HE, MA</title>" in dom
+
+
+def test_chromium_sorts_enlarges_and_follows_a_missed_lesion(written, tmp_path):
+    clicks = """<script>
+      const rows = document.querySelector(".sortable").tBodies[0].rows;
+      const order = () => [...rows].map((row) => row.cells[2].dataset.value);
+      const said = {}, head = document.querySelectorAll(".sortable .sort")[2];
+      head.click(); said.up = order(); head.click(); said.down = order();
+      document.querySelector(".enlarge").click();
+      said.enlarged = document.querySelectorAll("dialog[open] img").length;
+      const missed = document.querySelector("dialog .stage a");
+      missed.dispatchEvent(new MouseEvent("click", { bubbles: true, cancelable: true }));
+      setTimeout(() => {
+        said.closed = !document.querySelector("dialog").open;
+        said.followed = document.querySelector("details[open] tr:target") !== null;
+        document.title = "said " + JSON.stringify(said);
+      }, 300);
+      </script></body>"""
+    acted = tmp_path / "acted.html"
+    acted.write_text(written.path.read_text().replace("</body>", clicks))
+    dom, console = browse(acted, tmp_path)
+    assert console == []
+    assert '"enlarged":2' in dom
+    assert '"closed":true,"followed":true' in dom
+    up, down = (
+        [float(text) if text else None for text in re.findall(r'"([^"]*)"', re.search(rf'"{name}":\[(.*?)\]', dom)[1])]
+        for name in ("up", "down")
+    )
+    known = sorted(value for value in up if value is not None)
+    blanks = [None] * (len(up) - len(known))
+    assert blanks
+    assert up == known + blanks
+    assert down == known[::-1] + blanks

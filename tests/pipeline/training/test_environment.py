@@ -1,0 +1,126 @@
+"""What `environment.json` says of software, devices, config and records."""
+
+import dataclasses
+import datetime
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import cv2
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pipeline.training import environment as module
+from pipeline.training.environment import environment, git_state, gpus, processor
+
+NOTHING = (None, None)
+
+
+def git(folder: Path, *words: str) -> str:
+    author = ["-c", "user.name=A", "-c", "user.email=a@example.org"]
+    return subprocess.run(["git", "-C", folder, *author, *words], check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A checkout with one committed file in `package`."""
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / "code.py").write_text("1\n")
+    git(tmp_path, "init")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-m", "first")
+    return tmp_path
+
+
+def test_it_says_with_what_and_on_what_a_training_runs(config, records_set, network):
+    before = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+    said = json.loads(json.dumps(environment(config, records_set.sets, network, gpus())))
+    assert before <= datetime.datetime.fromisoformat(said["started"]) <= datetime.datetime.now(datetime.UTC)
+    assert said["started"].endswith("+00:00")
+    assert said["command"] == sys.argv
+    versions = {"tensorflow": tf, "keras": keras, "numpy": np, "opencv": cv2}
+    assert {name: said[name] for name in versions} == {name: one.__version__ for name, one in versions.items()}
+    assert said["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert said["backend"] == "tensorflow"
+    assert said["devices"] == [processor(), *gpus()]
+    assert said["config"] == json.loads(config.to_json())
+    assert said["config_fingerprint"] == config.fingerprint()
+    assert said["records"] == [str(records_set.folder)]
+    assert said["records_fingerprint"] == records_set.index.fingerprint
+    assert said["parameters"] == sum(np.prod(weight.shape) for weight in network.weights)
+    assert said["platform"]
+
+
+def test_the_version_of_another_backend_is_named_by_its_name(config, records_set, network, monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    monkeypatch.setitem(sys.modules, "jax", SimpleNamespace(__version__="0.9.1"))
+    said = environment(config, records_set.sets, network, [])
+    assert (said["backend"], said["jax"], said["tensorflow"]) == ("jax", "0.9.1", tf.__version__)
+
+
+def test_all_sets_of_records_are_named(config, records_set, network):
+    other = dataclasses.replace(records_set.sets[0], folder=Path("elsewhere"))
+    said = environment(config, [*records_set.sets, other], network, [])
+    assert said["records"] == [str(records_set.folder), "elsewhere"]
+
+
+def test_the_processor_has_its_model_and_the_cores_that_may_be_used(monkeypatch, tmp_path):
+    file = tmp_path / "cpuinfo"
+    monkeypatch.setattr(module, "CPU_FILE", file)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {3, 5, 7})
+    file.write_text("processor\t: 0\nmodel name\t: Some CPU @ 2.50GHz\n\nprocessor\t: 1\nmodel name\t: Some CPU\n")
+    assert processor() == "CPU: Some CPU @ 2.50GHz, 3 usable cores"
+    file.write_text("processor\t: 0\nBogoMIPS\t: 50.00\n")  # as on ARM
+    assert processor() == f"CPU: {module.platform.processor() or module.platform.machine()}, 3 usable cores"
+    file.unlink()
+    assert processor().endswith(", 3 usable cores")
+
+
+def test_gpus_have_their_model_and_memory(monkeypatch):
+    """Descriptions as TensorFlow writes them (`BaseGPUDeviceFactory`)."""
+    about = "device: {}, name: NVIDIA H100 80GB HBM3, pci bus id: 0000:0{}:00.0, compute capability: 9.0"
+    found = [SimpleNamespace(name="/device:CPU:0", device_type="CPU", memory_limit=2**28, physical_device_desc="")]
+    for number in range(2):
+        found.append(
+            SimpleNamespace(
+                name=f"/device:GPU:{number}",
+                device_type="GPU",
+                memory_limit=79 * 2**30 + 2**29,
+                physical_device_desc=about.format(number, number),
+            )
+        )
+    monkeypatch.setattr(module.device_lib, "list_local_devices", lambda: found)
+    assert gpus() == []  # TensorFlow sees none, and is not asked further
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: found[1:])
+    assert gpus() == [f"GPU:{number}: NVIDIA H100 80GB HBM3, 79.5 GiB" for number in range(2)]
+
+
+def test_a_clean_checkout_has_its_revision(checkout):
+    revision = git(checkout, "rev-parse", "HEAD").strip()
+    assert len(revision) == 40
+    assert git_state(checkout / "package") == (revision, False)
+    (checkout / "notes.txt").write_text("not part of it\n")
+    assert git_state(checkout / "package") == (revision, False)
+
+
+def test_a_changed_file_makes_a_checkout_dirty(checkout):
+    (checkout / "package" / "code.py").write_text("2\n")
+    assert git_state(checkout / "package") == (git(checkout, "rev-parse", "HEAD").strip(), True)
+
+
+def test_a_package_that_is_installed_inside_another_checkout_has_no_revision(checkout):
+    (checkout / ".venv").mkdir()
+    (checkout / ".venv" / "code.py").write_text("1\n")
+    assert git_state(checkout / ".venv") == NOTHING
+
+
+def test_outside_a_checkout_and_without_git_there_is_no_revision(checkout, tmp_path_factory, monkeypatch):
+    assert git_state(tmp_path_factory.mktemp("outside")) == NOTHING
+    assert git_state(checkout / "package") != NOTHING
+    monkeypatch.setenv("PATH", str(tmp_path_factory.mktemp("empty")))
+    assert git_state(checkout / "package") == NOTHING

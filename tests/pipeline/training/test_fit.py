@@ -1,0 +1,403 @@
+"""Training from records to a workdir: what it leaves, that its numbers are right, and what it refuses."""
+
+import csv
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from configs import DataConfig, InputError, ModelConfig, SegmentConfig, UNetConfig, loading
+from pipeline.inference.segmenter import load_segmenter
+from pipeline.input.stream import tiles_of_split
+from pipeline.training.checkpoints import BestWeights
+from pipeline.training.fit import fit, prepare
+from records import read_index
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def history(trained) -> list[dict[str, float]]:
+    return read_history(trained.workdir)
+
+
+@pytest.fixture(scope="module")
+def still(config):
+    """A config whose loss cannot improve: no normalisation, and steps too small to move a float32 weight."""
+    return dataclasses.replace(
+        config,
+        model=ModelConfig(unet=UNetConfig(width=4, levels=2, normalization="none")),
+        train=dataclasses.replace(
+            config.train, epochs=5, steps_per_epoch=1, learning_rate=1e-30, schedule="constant", previews=0
+        ),
+    )
+
+
+def read_history(workdir: Path) -> list[dict[str, float]]:
+    with open(workdir / "history.csv", newline="") as file:
+        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+
+
+def with_train(config, **fields):
+    return dataclasses.replace(config, train=dataclasses.replace(config.train, **fields))
+
+
+def loss_of_tiles(network: keras.Model, tiles: tf.data.Dataset) -> tuple[float, float]:
+    """The mean (BCE + 1 - Dice) / 2 and the mean Dice over single tiles, in float64."""
+    losses, dices = [], []
+    for image, mask in tiles.as_numpy_iterator():
+        p = network(image[None], training=False).numpy()[0].astype(np.float64)
+        y = mask.astype(np.float64)
+        bce = -np.mean(y * np.log(p) + (1 - y) * np.log(1 - p))
+        both, total = (y * p).sum(axis=(0, 1)), y.sum(axis=(0, 1)) + p.sum(axis=(0, 1))
+        dices.append(np.mean((2 * both + 1) / (total + 1)))
+        losses.append((bce + 1 - dices[-1]) / 2)
+    return np.mean(losses), np.mean(dices)
+
+
+def test_the_workdir_has_all_that_a_run_leaves(trained):
+    names = {path.name for path in trained.workdir.iterdir()}
+    files = {"config.json", "environment.json", "history.csv", "curves.png"}
+    assert names == {*files, "checkpoints", "tensorboard", "previews", "model"}
+    assert cv2.imread(str(trained.workdir / "curves.png")) is not None
+    assert {path.name for path in trained.model.iterdir()} == {"network.keras", "segmenter.json"}
+    assert list((trained.workdir / "tensorboard").rglob("events.out.tfevents.*"))
+    best = {f"best_{epoch:04d}.npz" for epoch in (1, 2)}
+    epochs = {"checkpoints.json", "epoch_0001_000000.npz", "epoch_0002_000000.npz"}
+    assert epochs <= {path.name for path in (trained.workdir / "checkpoints").iterdir()} <= epochs | best
+    assert not list(trained.workdir.rglob(".tmp*"))
+
+
+def test_config_json_is_the_config_of_the_run(trained, config):
+    assert loading.load_config(str(trained.workdir / "config.json")) == config
+
+
+def test_environment_json_says_with_what_it_ran(trained, config, records_set):
+    environment = json.loads((trained.workdir / "environment.json").read_text())
+    assert environment["tensorflow"] == tf.__version__
+    assert environment["keras"] == keras.__version__
+    assert environment["config_fingerprint"] == config.fingerprint()
+    assert environment["records_fingerprint"] == records_set.index.fingerprint
+    assert environment["parameters"] == trained.run.network.count_params()
+
+
+def test_history_has_a_row_an_epoch_and_the_loss_under_no_second_name(trained, history, config):
+    assert [row["epoch"] for row in history] == [1, 2]
+    assert {"loss", "val_loss", "dice_coef", "val_dice_coef", "learning_rate"} <= set(history[0])
+    assert not {config.train.loss, f"val_{config.train.loss}"} & set(history[0])
+    assert all(np.isfinite(value) for row in history for value in row.values())
+
+
+def test_the_learning_rate_falls_along_a_cosine(trained, history, config):
+    assert config.train.schedule == "cosine"
+    steps = trained.run.steps
+    shares = [(steps - 1) / (2 * steps), (2 * steps - 1) / (2 * steps)]  # before the last step of each epoch
+    expected = [config.train.learning_rate * (1 + np.cos(np.pi * share)) / 2 for share in shares]
+    assert [row["learning_rate"] for row in history] == pytest.approx(expected, rel=1e-5)
+
+
+def test_previews_of_every_epoch_and_a_strip_show_the_validation_photographs(trained, config):
+    assert config.train.previews == 3  # but two photographs have tiles
+    files = {str(path.relative_to(trained.workdir / "previews")) for path in trained.workdir.glob("previews/**/*.png")}
+    assert files == {"D.png", "E.png", *(f"{name}/epoch_00{epoch}.png" for name in "DE" for epoch in (1, 2))}
+    assert cv2.imread(str(trained.workdir / "previews" / "D.png")) is not None
+
+
+def test_an_epoch_takes_exactly_its_steps(train, still, records_set, tmp_path):
+    """No phantom step: a finite dataset whose length Keras does not know gets one more, on nothing, each epoch."""
+    tiles, batch_size = records_set.index.splits["train"].records, still.train.batch_size
+    assert tiles % batch_size != 0  # else the test could not see a last batch too many
+    chosen = with_train(still, epochs=3, steps_per_epoch=None)
+    run = train(chosen, records_set.folder, tmp_path / "run").run
+    assert run.steps == tiles // batch_size
+    assert int(run.model.optimizer.iterations) == 3 * run.steps
+
+
+def test_keras_still_takes_a_phantom_step_on_a_dataset_of_unknown_length():
+    """When this fails, the stated cardinality of `pipeline.input.stream` may go."""
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse", jit_compile=False)
+    known = tf.data.Dataset.from_tensor_slices((np.ones((6, 1)), np.ones((6, 1)))).batch(2)
+    unknown = known.filter(lambda x, y: True)
+    with pytest.warns(UserWarning, match="Your input ran out of data"):
+        model.fit(unknown, epochs=2, shuffle=False, verbose=0)
+    phantom = int(model.optimizer.iterations) - 2 * 3
+    model.fit(unknown.apply(tf.data.experimental.assert_cardinality(3)), epochs=2, shuffle=False, verbose=0)
+    assert phantom > 0
+    assert int(model.optimizer.iterations) == 2 * 3 + phantom + 2 * 3
+
+
+def test_val_loss_is_the_mean_over_real_tiles_though_the_last_batch_is_padded(trained, history, config, records_set):
+    tiles = records_set.index.splits["validation"].records
+    assert tiles % config.train.batch_size != 0
+    best = min(history, key=lambda row: row["val_loss"])  # the network has the weights of that epoch
+    found = tiles_of_split(records_set.sets, "validation")
+    loss, dice = loss_of_tiles(trained.run.network, found)
+    assert best["val_loss"] == pytest.approx(loss, abs=1e-5)
+    assert best["val_dice_coef"] == pytest.approx(dice, abs=1e-5)
+
+
+def test_keras_still_divides_the_loss_by_the_padding_too(trained, config, history):
+    """When this fails, `PaddedValidationLoss` and the loss's second life as a metric may go."""
+    validation = trained.run.validation
+    values = trained.run.model.evaluate(validation, return_dict=True, verbose=0)
+    assert values[config.train.loss] == pytest.approx(min(row["val_loss"] for row in history), abs=1e-6)
+    assert values["loss"] < 0.95 * values[config.train.loss]
+
+
+def test_the_model_folder_has_the_weights_of_the_best_epoch(trained):
+    loaded = load_segmenter(trained.model).network
+    for one, two in zip(loaded.get_weights(), trained.run.network.get_weights(), strict=True):
+        assert np.array_equal(one, two)
+
+
+def test_prepare_writes_nothing(config, records_set, tmp_path):
+    prepare(config, [records_set.folder], tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_steps_and_validation_steps_are_those_of_the_config(config, records_set, tmp_path):
+    run = prepare(with_train(config, steps_per_epoch=7, validation_steps=1), [records_set.folder], tmp_path)
+    assert (run.steps, run.validation_steps, len(list(run.validation))) == (7, 1, 1)
+    run = prepare(with_train(config, validation_steps=100), [records_set.folder], tmp_path)
+    batches = -(-records_set.index.splits["validation"].records // config.train.batch_size)
+    assert run.validation_steps == len(list(run.validation)) == batches
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("adam", keras.optimizers.Adam), ("adamw", keras.optimizers.AdamW), ("sgd", keras.optimizers.SGD)],
+)
+def test_the_optimizer_is_the_configs(config, records_set, tmp_path, name, kind):
+    chosen = with_train(config, optimizer=name, clipvalue=0.5, weight_decay=0.03, schedule="constant")
+    model = prepare(chosen, [records_set.folder], tmp_path).model
+    assert isinstance(model.optimizer, kind)
+    assert model.optimizer.clipvalue == 0.5
+    assert model.optimizer.weight_decay == (None if name == "adam" else 0.03)
+    assert getattr(model.optimizer, "momentum", 0.9) == 0.9
+    assert float(model.optimizer.learning_rate.numpy()) == pytest.approx(config.train.learning_rate)
+    assert model.jit_compile is False
+
+
+def test_weight_decay_shrinks_kernels_and_spares_biases_and_normalisation(config, records_set, tmp_path):
+    chosen = with_train(config, learning_rate=0.1, weight_decay=0.5, schedule="constant")
+    model = prepare(chosen, [records_set.folder], tmp_path).model
+    variables = model.trainable_variables
+    for variable in variables:
+        variable.assign(np.ones(variable.shape))
+    model.optimizer.apply([tf.zeros(variable.shape) for variable in variables], variables)
+    kinds = {variable.name for variable in variables}
+    assert kinds == {"kernel", "bias", "gamma", "beta"}
+    for variable in variables:
+        expected = 1 - 0.1 * 0.5 if variable.name == "kernel" else 1
+        np.testing.assert_allclose(variable.numpy(), expected, rtol=1e-6, err_msg=variable.path)
+
+
+def test_early_stopping_ends_a_training_that_no_longer_improves(train, still, records_set, tmp_path):
+    run = train(with_train(still, early_stopping_patience=2), records_set.folder, tmp_path / "run")
+    assert len(read_history(run.workdir)) == 3  # the first was the best, and two more were waited for
+
+
+def test_the_learning_rate_falls_when_the_loss_no_longer_improves(train, still, records_set, tmp_path):
+    chosen = with_train(still, reduce_lr_patience=1, reduce_lr_factor=0.25)
+    rates = [row["learning_rate"] for row in read_history(train(chosen, records_set.folder, tmp_path / "run").workdir)]
+    assert rates == pytest.approx([1e-30, 1e-30, 0.25e-30, 0.25**2 * 1e-30, 0.25**3 * 1e-30], rel=1e-4, abs=0)
+
+
+def test_without_validation_the_last_epoch_is_kept(train, config, records_set, shard, tmp_path):
+    data = dataclasses.replace(records_set.index.data, validation_fraction=0.0)
+    shard(tmp_path / "records", [records_set.cases[name] for name in "AB"], data)
+    chosen = dataclasses.replace(with_train(config, early_stopping_patience=1, epochs=2), data=data)
+    run = train(chosen, tmp_path / "records", tmp_path / "run")
+    assert run.run.validation is None
+    assert not [name for row in read_history(run.workdir) for name in row if name.startswith("val_")]
+    assert len(read_history(run.workdir)) == 2
+    assert not list((run.workdir / "previews").iterdir())
+    assert load_segmenter(run.model).spec.splits == {"train": ["A", "B"]}
+
+
+def test_validation_tiles_without_a_lesion_are_drawn_too(train, still, records_set, shard, tmp_path):
+    data = records_set.index.data
+    lonely = dataclasses.replace(records_set.cases["C"], split="validation")
+    shard(tmp_path / "records", [records_set.cases["A"], lonely], data)
+    assert read_index(tmp_path / "records").splits["validation"].records > 0
+    chosen = with_train(still, epochs=1, previews=3)
+    run = train(chosen, tmp_path / "records", tmp_path / "run")
+    assert len(read_history(run.workdir)) == 1
+    assert [path.name for path in (run.workdir / "previews").rglob("*.png")] == ["C.png", "epoch_001.png"]
+
+
+def test_a_training_that_diverges_is_answered_in_words(train, config, records_set, tmp_path):
+    """The first step is still of the weights as drawn; the second is lost, and its batch can be looked at."""
+    chosen = with_train(config, learning_rate=1e30, schedule="constant", epochs=1, previews=0)
+    with pytest.raises(InputError, match=r"loss is nan in step 1 .*scripts\.inspect --config=.* --step=1 "):
+        train(chosen, records_set.folder, tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("tile", 128, r"data\.tile is 64 in the records and 128 in the config"),
+        ("scale", 0.5, r"data\.scale is 1\.0 in the records and 0\.5 in the config"),
+        ("classes", ("MA", "HE"), r"data\.classes is \('HE', 'MA'\) in the records and \('MA', 'HE'\) in the config"),
+    ],
+)
+def test_records_of_another_config_are_refused_by_the_field(config, records_set, tmp_path, field, value, message):
+    other = dataclasses.replace(config, data=dataclasses.replace(config.data, **{field: value}))
+    with pytest.raises(InputError, match=message):
+        prepare(other, [records_set.folder], tmp_path)
+
+
+def test_every_field_that_differs_is_named_at_once(config, records_set, tmp_path):
+    other = dataclasses.replace(config, data=DataConfig(classes=("HE",), tile=128, stride=128, scale=0.5))
+    with pytest.raises(InputError, match=r"data\.classes .*data\.scale .*data\.tile .*data\.stride"):
+        prepare(other, [records_set.folder], tmp_path)
+
+
+def test_a_batch_larger_than_the_training_part_is_refused(config, records_set, tmp_path):
+    tiles = records_set.index.splits["train"].records
+    with pytest.raises(InputError, match=rf"train\.batch_size is {tiles + 1}, but .* has {tiles} training tiles"):
+        prepare(with_train(config, batch_size=tiles + 1), [records_set.folder], tmp_path)
+    prepare(with_train(config, batch_size=tiles), [records_set.folder], tmp_path)
+
+
+def test_records_without_a_training_part_are_refused(config, records_set, shard, tmp_path):
+    shard(tmp_path / "records", [records_set.cases["F"]], records_set.index.data)
+    with pytest.raises(InputError, match="has 0 training tiles"):
+        prepare(config, [tmp_path / "records"], tmp_path / "run")
+
+
+def test_a_tile_that_the_networks_stride_does_not_divide_is_refused(config, records_set, tmp_path):
+    deep = dataclasses.replace(config, model=ModelConfig(unet=UNetConfig(width=1, levels=8)))
+    with pytest.raises(InputError, match=r"data\.tile must be a multiple of the network's stride 128; received 64"):
+        prepare(deep, [records_set.folder], tmp_path)
+    odd = dataclasses.replace(config, segment=SegmentConfig(tile=50))
+    with pytest.raises(InputError, match=r"segment\.tile must be a multiple of the network's stride 4; received 50"):
+        prepare(odd, [records_set.folder], tmp_path)
+
+
+def test_an_unknown_network_and_an_unknown_loss_are_refused(config, records_set, tmp_path):
+    with pytest.raises(InputError, match="Did you mean 'unet'"):
+        prepare(dataclasses.replace(config, model=ModelConfig(network="unett")), [records_set.folder], tmp_path)
+    with pytest.raises(InputError, match="Did you mean 'bce_dice'"):
+        prepare(with_train(config, loss="bce_dise"), [records_set.folder], tmp_path)
+
+
+def test_a_folder_without_records_is_refused(config, tmp_path):
+    with pytest.raises(InputError, match="no index.json there"):
+        prepare(config, [tmp_path], tmp_path / "run")
+
+
+def test_a_workdir_whose_name_a_file_has_is_refused(config, records_set, tmp_path):
+    (tmp_path / "run").write_text("in the way")
+    with pytest.raises(InputError, match="--workdir="):
+        fit(prepare(config, [records_set.folder], tmp_path / "run"), verbose=0)
+
+
+def test_a_deterministic_training_gives_the_same_history_and_weights_in_two_processes(config, records_set, tmp_path):
+    # Dropout and augmentation draw; op determinism cannot be turned off again, hence the processes.
+    unet = dataclasses.replace(config.model.unet, dropout=0.1)
+    chosen = dataclasses.replace(
+        with_train(config, deterministic=True, epochs=2, previews=0), model=ModelConfig(unet=unet)
+    )
+    (tmp_path / "config.json").write_text(chosen.to_json())
+    program = (
+        "import sys; from pathlib import Path; from configs.loading import load_config; "
+        "from pipeline.training import fit, prepare; config, records, workdir = sys.argv[1:]; "
+        "fit(prepare(load_config(config), [Path(records)], Path(workdir)), verbose=0)"
+    )
+    words = [sys.executable, "-c", program, tmp_path / "config.json", records_set.folder]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "random"}
+    runs = [
+        subprocess.Popen([*words, tmp_path / name], env=environment, stderr=subprocess.PIPE, text=True)
+        for name in ("one", "two")
+    ]
+    for run in runs:
+        _, errors = run.communicate(timeout=300)
+        assert run.returncode == 0, errors
+    one, two = ([{**row, "seconds": 0} for row in read_history(tmp_path / name)] for name in ("one", "two"))
+    assert one == two
+    weights = [load_segmenter(tmp_path / name / "model").network.get_weights() for name in ("one", "two")]
+    assert all(np.array_equal(*pair) for pair in zip(*weights, strict=True))
+
+
+def test_the_best_weights_are_those_of_the_lowest_validation_loss(network, tmp_path):
+    best = BestWeights(tmp_path, "val_loss")
+    model = keras.models.clone_model(network)
+    best.set_model(model)
+    for epoch, loss in enumerate((0.5, 0.3, 0.4, 0.3)):
+        model.set_weights([np.full(weight.shape, epoch) for weight in model.get_weights()])
+        best.on_epoch_end(epoch, {"val_loss": loss})
+    assert (best.best, best.epoch) == (0.3, 2)
+    best.load()
+    assert all(np.all(weight == 1) for weight in model.get_weights())
+
+
+def test_the_best_weights_are_those_of_the_highest_value_of_all_but_losses(network, tmp_path):
+    best = BestWeights(tmp_path, "val_dice_coef")
+    best.set_model(network)
+    for epoch, logs in enumerate(({"val_dice_coef": 0.2}, {"val_dice_coef": 0.4}, {}, {"val_dice_coef": 0.3})):
+        best.on_epoch_end(epoch, logs)
+    assert (best.best, best.epoch) == (0.4, 2)
+
+
+def test_without_a_monitored_quantity_the_last_weights_are_the_best(network, tmp_path):
+    best = BestWeights(tmp_path, None)
+    model = keras.models.clone_model(network)
+    best.set_model(model)
+    for epoch in range(3):
+        model.set_weights([np.full(weight.shape, epoch) for weight in model.get_weights()])
+        best.on_epoch_end(epoch, {"loss": 1 - epoch})
+    assert best.epoch == 3
+    best.load()
+    assert all(np.all(weight == 2) for weight in model.get_weights())
+
+
+# Gradients of one batch, time after time, in a process in which nothing but `prepare` made TensorFlow start.
+GRADIENTS = """
+import sys
+from pathlib import Path
+import tensorflow as tf
+from configs.loading import load_config
+from pipeline.training.fit import prepare
+
+config = load_config(sys.argv[1])
+run = prepare(config, [Path(sys.argv[2])], Path(sys.argv[3]))
+images, masks = next(iter(run.training))
+images, masks = (tf.image.resize(one, [256, 256]) for one in (images, masks))
+
+@tf.function(jit_compile=False)
+def step():
+    with tf.GradientTape() as tape:
+        loss = run.model.compute_loss(images, masks, run.model(images, training=True))
+    return loss, tape.gradient(loss, run.model.trainable_variables)
+
+print(len({b"".join(one.numpy().tobytes() for one in tf.nest.flatten(step())) for _ in range(20)}))
+print(tf.config.threading.get_inter_op_parallelism_threads())
+"""
+
+
+def test_deterministic_means_the_same_bits_however_ops_are_scheduled(config, records_set, tmp_path):
+    config = dataclasses.replace(
+        config,
+        model=ModelConfig(unet=UNetConfig(width=8, levels=3)),
+        train=dataclasses.replace(config.train, deterministic=True),
+    )
+    (tmp_path / "config.json").write_text(config.to_json())
+    done = subprocess.run(
+        [sys.executable, "-c", GRADIENTS, tmp_path / "config.json", records_set.folder, tmp_path / "run"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert done.stdout.split() == ["1", "1"], done.stderr[-2000:]

@@ -1,0 +1,64 @@
+"""Fine-tuning: a training begins with a model's weights, also for other classes, and says what it began with."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from configs import InputError, ModelConfig, UNetConfig
+from models import build_network
+from pipeline.inference.segmenter import load_model
+from pipeline.training.fit import prepare
+from pipeline.training.initial_weights import begin_with
+
+
+@pytest.fixture
+def config_of(config, trained):
+    """The config of the short training, begun with its model; fields of data may be changed."""
+
+    def changed(**data):
+        return dataclasses.replace(
+            config,
+            data=dataclasses.replace(config.data, **data),
+            train=dataclasses.replace(config.train, initial_model=str(trained.model), seed=7),
+        )
+
+    return changed
+
+
+def test_a_training_begins_with_the_weights_of_its_initial_model(config_of, records_set, trained, tmp_path):
+    run = prepare(config_of(), [records_set.folder], tmp_path / "run")
+    saved, _ = load_model(trained.model)
+    for expected, weights in zip(saved.get_weights(), run.network.get_weights(), strict=True):
+        np.testing.assert_array_equal(weights, expected)
+    assert run.seen_before == ("A", "B", "C")
+    assert run.words[-1] == f"begins with the weights of {trained.model}"
+
+
+def test_of_other_classes_all_but_the_head_is_taken_and_said(config_of, trained):
+    config = config_of(classes=("EX",), scale=0.5)
+    network = build_network(config.model, 1)
+    head = network.get_layer("logits").get_weights()
+    words, seen = begin_with(trained.model, network, config)
+    saved, spec = load_model(trained.model)
+    for one, other in zip(saved.layers, network.layers, strict=True):
+        expected = head if one.name == "logits" else one.get_weights()
+        assert all(np.array_equal(*pair) for pair in zip(expected, other.get_weights(), strict=True))
+    assert words == (
+        f"begins with the weights of {trained.model}, but for a new head: that has HE, MA, this EX; it was trained at "
+        f"scale {spec.scale:.4g}, not 0.5"
+    )
+    assert seen == ("A", "B", "C")
+
+
+def test_a_network_of_another_build_is_refused_with_what_to_do(config_of, trained):
+    config = config_of()
+    other = build_network(ModelConfig(network="unet", unet=UNetConfig(width=8, levels=3)), 2)
+    with pytest.raises(InputError, match=r"train\.initial_model=.*network 'unet'.*layer .*Take over the section model"):
+        begin_with(trained.model, other, config)
+
+
+def test_a_folder_without_a_model_is_refused_by_the_field(config_of, tmp_path):
+    config = config_of()
+    with pytest.raises(InputError, match=rf"train\.initial_model={tmp_path}: no network\.keras there"):
+        begin_with(tmp_path, build_network(config.model, 2), config)

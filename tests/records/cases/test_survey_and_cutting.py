@@ -1,0 +1,232 @@
+"""Survey and cutting: counts against plain NumPy, and tiles that are the photograph's own pixels."""
+
+import dataclasses
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from configs import DataConfig, InputError
+from records import Case, field_of_view, find_cases, shrink_mask, shrink_photograph, survey_case
+from records.shards.cutting import LEAST_RETINA, cut_case
+
+ROOT = Path(__file__).parents[3]
+
+
+def decoded(file: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(file)))
+
+
+def padded(image: np.ndarray, tile: int) -> np.ndarray:
+    """Returns the image with `tile` rows and columns of zeros behind it."""
+    return np.pad(image, [(0, tile), (0, tile)] + [(0, 0)] * (image.ndim - 2))
+
+
+def tile_counts(mask: np.ndarray, tile: int, stride: int) -> tuple[int, int]:
+    """Counts all tiles of a mask and those with a lesion by walking along both axes until the border is reached."""
+    tiles = nonempty = 0
+    y = 0
+    while True:
+        y = max(min(y, mask.shape[0] - tile), 0)
+        x = 0
+        while True:
+            x = max(min(x, mask.shape[1] - tile), 0)
+            tiles += 1
+            nonempty += bool(mask[y : y + tile, x : x + tile].any())
+            if x + tile >= mask.shape[1]:
+                break
+            x += stride
+        if y + tile >= mask.shape[0]:
+            return tiles, nonempty
+        y += stride
+
+
+@pytest.fixture(scope="module")
+def write_case(tmp_path_factory):
+    """Writes a photograph and its masks as PNG; a mask of None has no file."""
+
+    def write(photograph: np.ndarray, masks: dict[str, np.ndarray | None], *, name: str = "eye") -> Case:
+        folder = tmp_path_factory.mktemp("case")
+        Image.fromarray(photograph).save(folder / f"{name}.png")
+        for class_name, mask in masks.items():
+            if mask is not None:
+                Image.fromarray(mask).save(folder / f"{class_name}.png")
+        paths = {key: None if mask is None else folder / f"{key}.png" for key, mask in masks.items()}
+        return Case(name, folder / f"{name}.png", paths, "train")
+
+    return write
+
+
+@given(
+    height=st.integers(20, 90),
+    width=st.integers(20, 90),
+    stride=st.integers(1, 32),
+    scale=st.sampled_from([1.0, 0.5, 1 / 3]),
+    seed=st.integers(0, 99),
+)
+def test_a_survey_counts_as_plain_numpy_does(write_case, blobs, height, width, stride, scale, seed):
+    masks = {"HE": blobs(height, width, seed=seed, lesions=2), "MA": blobs(height, width, seed=seed + 1, lesions=1)}
+    case = write_case(np.zeros((height, width, 3), np.uint8), {**masks, "EX": None})
+    survey = survey_case(case, DataConfig(classes=("HE", "MA", "EX"), scale=scale, tile=32, stride=stride))
+    assert (survey.height, survey.width) == (height, width)
+    assert survey.lesion_pixels == {"HE": masks["HE"].sum(), "MA": masks["MA"].sum(), "EX": 0}
+    any_class = shrink_mask(masks["HE"], scale) | shrink_mask(masks["MA"], scale)
+    assert (survey.tiles, survey.nonempty_tiles) == tile_counts(any_class, 32, stride)
+    assert survey.lesion_share == pytest.approx((masks["HE"].sum() + masks["MA"].sum()) / (height * width))
+
+
+def test_a_case_without_mask_files_has_no_lesion(write_case):
+    survey = survey_case(write_case(np.zeros((40, 50, 3), np.uint8), {"HE": None}), DataConfig(tile=32, stride=32))
+    assert survey.lesion_pixels == {"HE": 0} and survey.nonempty_tiles == 0 and survey.tiles == 4
+    assert survey.lesion_share == 0
+
+
+def test_a_photograph_is_as_large_as_it_is_shown_and_so_must_its_mask_be(tmp_path, picture, blobs):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees
+    Image.fromarray(picture(40, 60)).save(tmp_path / "eye.jpg", exif=exif)
+    Image.fromarray(blobs(60, 40)).save(tmp_path / "mask.png")
+    case = Case("eye", tmp_path / "eye.jpg", {"HE": tmp_path / "mask.png"}, "train")
+    survey = survey_case(case, DataConfig(tile=32, stride=32))
+    assert (survey.height, survey.width) == (60, 40)
+    assert survey.lesion_pixels["HE"] == blobs(60, 40).sum()
+
+
+@pytest.mark.parametrize("use", [survey_case, cut_case])
+def test_a_mask_of_another_size_than_its_photograph_is_named_with_both_sizes(write_case, use):
+    case = write_case(np.zeros((40, 50, 3), np.uint8), {"HE": np.zeros((50, 40), bool)})
+    with pytest.raises(InputError) as error:
+        use(case, DataConfig(tile=32, stride=32))
+    line = str(error.value)
+    assert "HE.png: 40x50" in line and "eye.png has 50x40" in line and "\n" not in line
+
+
+@pytest.mark.parametrize("use", [survey_case, cut_case])
+@pytest.mark.parametrize("broken", ["eye.png", "HE.png"])
+def test_a_file_that_cannot_be_read_is_named(write_case, blobs, use, broken):
+    case = write_case(np.zeros((40, 50, 3), np.uint8), {"HE": blobs(40, 50)})
+    (case.photograph.parent / broken).write_bytes(b"no picture")
+    with pytest.raises(InputError, match=broken):
+        use(case, DataConfig(tile=32, stride=32))
+
+
+@given(
+    height=st.integers(18, 80),
+    width=st.integers(18, 80),
+    stride=st.integers(4, 32),
+    scale=st.sampled_from([1.0, 0.5, 1 / 3]),
+    empty=st.sampled_from([0.0, 1.0]),
+    seed=st.integers(0, 99),
+)
+def test_tiles_are_crops_of_the_shrunk_photograph_and_masks(
+    write_case, fundus, blobs, height, width, stride, scale, empty, seed
+):
+    photograph, mask = fundus(height, width, seed=seed), blobs(height, width, seed=seed, lesions=2)
+    data = DataConfig(scale=scale, tile=32, stride=stride, empty_per_nonempty=empty)
+    case = write_case(photograph, {"HE": mask})
+    tiles = cut_case(case, data).tiles
+    small, small_mask = shrink_photograph(photograph, scale), shrink_mask(mask, scale)
+    assert len({(tile.y, tile.x) for tile in tiles}) == len(tiles)
+    for tile in tiles:
+        rows, columns = slice(tile.y, tile.y + 32), slice(tile.x, tile.x + 32)
+        np.testing.assert_array_equal(decoded(tile.image), padded(small, 32)[rows, columns])
+        np.testing.assert_array_equal(decoded(tile.mask), padded(small_mask, 32)[rows, columns])
+        assert tile.case == "eye"
+    nonempty = [tile for tile in tiles if decoded(tile.mask).any()]
+    assert len(nonempty) == survey_case(case, data).nonempty_tiles
+    assert empty or len(tiles) == len(nonempty)
+
+
+def test_bit_c_of_a_mask_is_class_c(write_case, picture, blobs):
+    classes = tuple("ABCDEFGH")
+    masks = {name: blobs(32, 32, seed=seed) for seed, name in enumerate(classes)}
+    (tile,) = cut_case(write_case(picture(32, 32), masks), DataConfig(classes=classes, tile=32, stride=32)).tiles
+    bits = decoded(tile.mask)
+    for index, name in enumerate(classes):
+        np.testing.assert_array_equal(bits // 2**index % 2 == 1, masks[name])
+
+
+def test_a_jpeg_tile_is_near_to_the_photograph_and_its_mask_exact(write_case, fundus, blobs):
+    photograph, mask = fundus(64, 64), blobs(64, 64)
+    data = DataConfig(tile=64, stride=64, codec="jpeg", jpeg_quality=95)
+    (tile,) = cut_case(write_case(photograph, {"HE": mask}), data).tiles
+    assert tile.image.startswith(b"\xff\xd8")
+    inside = np.hypot(*(np.mgrid[:64, :64] - 32)) < 30  # away from the surround's hard edge
+    assert np.abs(decoded(tile.image).astype(int) - photograph)[inside].max() <= 8
+    np.testing.assert_array_equal(decoded(tile.mask), mask)
+
+
+@pytest.fixture
+def sparse_case(write_case, fundus) -> Case:
+    """A retina of 300 x 400 pixels with one lesion of a single pixel in the middle."""
+    mask = np.zeros((300, 400), bool)
+    mask[150, 200] = True
+    return write_case(fundus(300, 400), {"HE": mask})
+
+
+SPARSE = DataConfig(tile=32, stride=32, empty_per_nonempty=5)
+
+
+def test_only_tiles_with_a_lesion_are_cut_unless_others_are_asked_for(sparse_case):
+    tiles = cut_case(sparse_case, dataclasses.replace(SPARSE, empty_per_nonempty=0)).tiles
+    assert [(tile.y, tile.x) for tile in tiles] == [(128, 192)]
+
+
+def test_so_many_empty_tiles_are_added_as_asked_for_and_each_shows_retina(sparse_case, fundus):
+    tiles = cut_case(sparse_case, SPARSE).tiles
+    empty = [tile for tile in tiles if not decoded(tile.mask).any()]
+    assert len(empty) == 5 and len(tiles) == 6
+    retina = field_of_view(fundus(300, 400))
+    for tile in empty:
+        assert retina[tile.y : tile.y + 32, tile.x : tile.x + 32].mean() >= LEAST_RETINA
+    places = [(tile.y, tile.x) for tile in tiles]
+    assert places == sorted(places)
+
+
+def test_there_are_no_more_empty_tiles_than_the_retina_has(sparse_case, fundus):
+    tiles = cut_case(sparse_case, dataclasses.replace(SPARSE, empty_per_nonempty=10_000)).tiles
+    retina = field_of_view(fundus(300, 400))
+    shares = [
+        retina[y : y + 32, x : x + 32].mean() for y in (*range(0, 268, 32), 268) for x in (*range(0, 368, 32), 368)
+    ]
+    assert len(tiles) == sum(share >= LEAST_RETINA for share in shares) < len(shares)
+
+
+def test_a_photograph_without_lesions_counts_as_one_tile_with(write_case, fundus):
+    case = write_case(fundus(300, 400), {"HE": None})
+    assert len(cut_case(case, SPARSE).tiles) == 5
+    assert not cut_case(case, dataclasses.replace(SPARSE, empty_per_nonempty=0)).tiles
+
+
+def test_which_empty_tiles_depends_on_the_seed_and_on_the_cases_name_alone(sparse_case):
+    def places(case: Case, *, seed: int) -> list[tuple[int, int]]:
+        return [(tile.y, tile.x) for tile in cut_case(case, dataclasses.replace(SPARSE, seed=seed)).tiles]
+
+    assert places(sparse_case, seed=1) == places(sparse_case, seed=1)
+    assert places(sparse_case, seed=1) != places(sparse_case, seed=2)
+    assert places(sparse_case, seed=1) != places(dataclasses.replace(sparse_case, name="other"), seed=1)
+
+
+def test_a_process_that_surveys_and_cuts_loads_no_tensorflow():
+    code = "import sys, records, records.cutting; print('tensorflow' in sys.modules, 'keras' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
+
+
+@pytest.mark.slow
+def test_the_real_set_has_its_known_numbers_of_tiles(idrid):
+    cases = [case for case in find_cases(idrid, ("HE",))[1] if case.split == "train"]
+    assert len(cases) == 54
+    sparse = [survey_case(case, DataConfig(tile=512, stride=512)) for case in cases]
+    assert {(survey.height, survey.width, survey.tiles) for survey in sparse} == {(2848, 4288, 54)}
+    assert sum(survey.lesion_pixels["HE"] > 0 for survey in sparse) == 53
+    assert sum(survey.nonempty_tiles for survey in sparse) == 811
+    dense = [survey_case(case, DataConfig(tile=512, stride=256)) for case in cases]
+    assert {survey.tiles for survey in dense} == {176}
+    assert sum(survey.nonempty_tiles for survey in dense) == 3044
