@@ -21,7 +21,7 @@ def get_config() -> Config:
     return Config(
         data=DataConfig(classes=("HE",), scale=1.0, tile=256, stride=192, empty_per_nonempty=0.3),
         model=ModelConfig(network="unet", unet=UNetConfig(width=16, levels=4)),
-        augment=AugmentConfig(brightness=1.0, brightness_share=0.1, color=1.0, color_share=0.05),
+        augment=AugmentConfig(brightness=1.0, brightness_fraction=0.1, color=1.0, color_fraction=0.05),
         train=TrainConfig(epochs=8, batch_size=8, learning_rate=3e-3),
         segment=SegmentConfig(overlap=0.25, window="hann"),
         evaluate=EvaluateConfig(threshold=0.5),

@@ -31,9 +31,9 @@ def get_config() -> Config:
             scale=1.0,
             scale_factor=4 / 3,
             brightness=1.0,
-            brightness_share=0.2,
+            brightness_fraction=0.2,
             color=1.0,
-            color_share=0.1,
+            color_fraction=0.1,
         ),
         # About 53,000 crops; three in five show a lesion, half of these a large one more often than a small one.
         train=TrainConfig(
@@ -43,10 +43,10 @@ def get_config() -> Config:
             precision="mixed_bfloat16",  # on a CPU or GPU without it, float32 is faster
             crop=384,
             balance="photograph",
-            lesion_pixel_share=0.3,
-            lesion_share=0.3,
+            lesion_pixel_fraction=0.3,
+            lesion_fraction=0.3,
             learning_rate=2e-3,
-            warmup_share=0.03,
+            warmup_fraction=0.03,
             global_clipnorm=1.0,
             ema_momentum=0.995,
             photographs_every=2,

@@ -28,8 +28,8 @@ def get_config() -> Config:
             steps_per_epoch=200,
             max_minutes=100.0,
             batch_size=4,  # twice as many steps as with 8, which few minutes need more than smooth gradients
-            decay_share=0.4,
-            class_shares=(2, 2, 1, 2, 1),  # small lesions and rare ones need more crops than exudates and the disc
+            decay_fraction=0.4,
+            class_sampling=(2, 2, 1, 2, 1),  # small lesions and rare ones need more crops than exudates and the disc
             photographs_every=20,
             validation_steps=5,
         ),

@@ -43,7 +43,7 @@ def get_config() -> Config:
             elastic_alpha=1300.0,
             elastic_sigma=8.0,
             distortion=0.05,
-            distortion_share=0.02,
+            distortion_fraction=0.02,
             distortion_sigma=40.0,
             barrel=0.2,
             barrel_amount=0.3,

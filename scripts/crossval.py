@@ -151,10 +151,10 @@ def _survey(cases: list[Case], config: Config) -> dict[str, Survey]:
 
 
 def _table_of_folds(plan: FoldPlan) -> str:
-    rows = [("case", "fold", "source", "patient", "lesion_share")]
+    rows = [("case", "fold", "source", "patient", "lesion_fraction")]
     for source, cases in zip(_SOURCE.value, plan.sources, strict=True):
         for case in cases:
-            share = f"{plan.surveys[case.name].lesion_share:.6f}"
+            share = f"{plan.surveys[case.name].lesion_fraction:.6f}"
             rows.append((case.name, str(plan.fold_of[case.name]), source, case.patient or "", share))
     return _csv(rows)
 

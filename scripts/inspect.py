@@ -39,8 +39,7 @@ def main(_: list[str]) -> int:
     config = command.config()
     with command.quiet_start():
         from pipeline.input.reading import damage_named, open_records
-        from pipeline.inspection import elements as inspection
-        from pipeline.inspection import sheets
+        from pipeline.inspection import elements, sheets
 
         sets = open_records([Path(folder) for folder in _RECORDS.value], config)
     output = Path(_OUTPUT.value)
@@ -51,18 +50,18 @@ def main(_: list[str]) -> int:
     else:
         name, first, number = "draws", 0, FULL_DRAWS
     with damage_named(sets):
-        elements = list(inspection.read_elements(sets, config, first, number))
+        shown = list(elements.read_elements(sets, config, first, number))
         make_folder(output, flag="--output")
         places = f"element {first}" if number == 1 else f"elements {first} to {first + number - 1}"
         print(f"{places} of the training stream → {output}", flush=True)
         if name == "draws":
-            groups = inspection.extremes(sets, config)
+            groups = elements.extremes(sets, config)
             write_png(output / "augmentations.png", sheets.draw_extremes(groups, config))
     if _ELEMENT.value is None:
-        write_png(output / f"{name}.png", sheets.draw_elements(elements, config))
+        write_png(output / f"{name}.png", sheets.draw_elements(shown, config))
     else:
-        write_png(output / f"{name}.png", sheets.draw_element(elements[0], config))
-    facts = [element.facts() for element in elements]
+        write_png(output / f"{name}.png", sheets.draw_element(shown[0], config))
+    facts = [element.facts() for element in shown]
     write_text(output / f"{name}.json", json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
     _print_table(facts)
     looks = [output / "augmentations.png"] * (name == "draws") + [output / f"{name}.png", output / f"{name}.json"]

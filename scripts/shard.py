@@ -86,7 +86,7 @@ def main(_: list[str]) -> int:
     if not _SPLITS.value:
         cases = assign_validation(
             cases,
-            {name: survey.lesion_share for name, survey in surveys.items()},
+            {name: survey.lesion_fraction for name, survey in surveys.items()},
             fraction=config.data.validation_fraction,
             seed=config.data.seed,
         )

@@ -187,9 +187,9 @@ class Config:
             f"at most data.tile ({self.data.tile})",
         )
         check(
-            len(self.train.class_shares) in (0, len(self.data.classes)),
-            "train.class_shares",
-            self.train.class_shares,
+            len(self.train.class_sampling) in (0, len(self.data.classes)),
+            "train.class_sampling",
+            self.train.class_sampling,
             f"one number for each of data.classes ({', '.join(self.data.classes)}), or empty",
         )
 

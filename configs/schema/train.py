@@ -43,10 +43,10 @@ class TrainConfig:
       learning_rate: highest one.
       learning_rate_batch: batch size for which `learning_rate` is meant; with another one it is scaled in proportion
         (Goyal et al. 2017, arXiv:1706.02677). None: it is taken as it is.
-      warmup_share: share of the training in which the learning rate rises from zero, 0 to below 1.
+      warmup_fraction: share of the training in which the learning rate rises from zero, 0 to below 1.
       schedule: after the warm-up: "constant", or "cosine" (to zero at the end).
-      decay_share: share of the training, at its end, in which the cosine falls; before, the rate is constant. With 1 it
-        falls from the warm-up on.
+      decay_fraction: share of the training, at its end, in which the cosine falls; before, the rate is constant. With
+        1 it falls from the warm-up on.
       weight_decay: of adamw and sgd, decoupled; adam has none. Biases and normalisation are spared.
       clipvalue: largest absolute value of a gradient's element; None: not clipped.
       clipnorm: largest norm of each weight's gradient; None: not clipped.
@@ -68,13 +68,13 @@ class TrainConfig:
       crop: side of what is shown of a stored tile, pixels; None: all of it. Augmentations reach beyond it into the
         tile. With crops of at most `data.tile` - `data.stride`, every place of a photograph is shown equally often,
         but for a rim.
-      lesion_pixel_share: share of the elements that show a lesion pixel, drawn among all lesion pixels (large lesions
-        come more often), anywhere in the crop. Each class comes equally often, or as `class_shares` says.
-      lesion_share: the same with a lesion drawn first, then one of its pixels.
-      class_shares: how often a lesion of each class is aimed at, relative to the other classes that the photograph (or,
-        balanced by tile, the set) has, in the order of `data.classes`; empty: equally often.
-      empty_share: share of the elements that come from tiles without any lesion; None: as many as there are among the
-        stored ones. What these three shares leave comes from the other tiles, wherever in them.
+      lesion_pixel_fraction: share of the elements that show a lesion pixel, drawn among all lesion pixels (large
+        lesions come more often), anywhere in the crop. Each class comes equally often, or as `class_sampling` says.
+      lesion_fraction: the same with a lesion drawn first, then one of its pixels.
+      class_sampling: how often a lesion of each class is aimed at, relative to the other classes that the photograph
+        (or, balanced by tile, the set) has, in the order of `data.classes`; empty: equally often.
+      empty_fraction: share of the elements that come from tiles without any lesion; None: as many as there are among
+        the stored ones. What these three shares leave comes from the other tiles, wherever in them.
       balance: "tile": each tile equally often (with a crop, each place); "photograph": each photograph, whatever its
         number of tiles.
       records_weights: how often each of several --records is shown, relative to the others; empty: by its number of
@@ -106,9 +106,9 @@ class TrainConfig:
     momentum: float = 0.9
     learning_rate: float = 1e-3
     learning_rate_batch: int | None = None
-    warmup_share: float = 0.0
+    warmup_fraction: float = 0.0
     schedule: Schedule = "cosine"
-    decay_share: float = 1.0
+    decay_fraction: float = 1.0
     weight_decay: float = 1e-2
     clipvalue: float | None = None
     clipnorm: float | None = None
@@ -122,10 +122,10 @@ class TrainConfig:
     reduce_lr_patience: int = 0
     reduce_lr_factor: float = 0.4
     crop: int | None = None
-    lesion_pixel_share: float = 0.0
-    lesion_share: float = 0.0
-    class_shares: tuple[float, ...] = ()
-    empty_share: float | None = None
+    lesion_pixel_fraction: float = 0.0
+    lesion_fraction: float = 0.0
+    class_sampling: tuple[float, ...] = ()
+    empty_fraction: float | None = None
     balance: Balance = "tile"
     records_weights: tuple[float, ...] = ()
     cache: CacheChoice = "auto"
@@ -185,9 +185,9 @@ class TrainConfig:
         check(self.learning_rate > 0, "train.learning_rate", self.learning_rate, "above 0")
         base = self.learning_rate_batch
         check(base is None or base >= 1, "train.learning_rate_batch", base, "at least 1, or none")
-        check(0 <= self.warmup_share < 1, "train.warmup_share", self.warmup_share, "at least 0 and below 1")
+        check(0 <= self.warmup_fraction < 1, "train.warmup_fraction", self.warmup_fraction, "at least 0 and below 1")
         check_choice("train.schedule", self.schedule, get_args(Schedule))
-        check(0.01 <= self.decay_share <= 1, "train.decay_share", self.decay_share, "0.01 to 1")
+        check(0.01 <= self.decay_fraction <= 1, "train.decay_fraction", self.decay_fraction, "0.01 to 1")
         check(self.weight_decay >= 0, "train.weight_decay", self.weight_decay, "0 or more")
         clips = ("clipvalue", "clipnorm", "global_clipnorm")
         for name in clips:
@@ -206,25 +206,25 @@ class TrainConfig:
 
     def _check_stream(self) -> None:
         check(self.crop is None or self.crop >= 16, "train.crop", self.crop, "at least 16, or none")
-        for name in ("lesion_pixel_share", "lesion_share"):
+        for name in ("lesion_pixel_fraction", "lesion_fraction"):
             check(0 <= getattr(self, name) <= 1, f"train.{name}", getattr(self, name), "a share, 0 to 1")
         check(
-            self.empty_share is None or 0 <= self.empty_share <= 1,
-            "train.empty_share",
-            self.empty_share,
+            self.empty_fraction is None or 0 <= self.empty_fraction <= 1,
+            "train.empty_fraction",
+            self.empty_fraction,
             "a share, 0 to 1, or none",
         )
-        shares = self.lesion_pixel_share + self.lesion_share + (self.empty_share or 0)
+        shares = self.lesion_pixel_fraction + self.lesion_fraction + (self.empty_fraction or 0)
         check(
             shares <= 1 + 1e-9,
-            "train.lesion_pixel_share, train.lesion_share and train.empty_share",
+            "train.lesion_pixel_fraction, train.lesion_fraction and train.empty_fraction",
             shares,
             "at most 1 together",
         )
         check(
-            all(share > 0 for share in self.class_shares),
-            "train.class_shares",
-            self.class_shares,
+            all(share > 0 for share in self.class_sampling),
+            "train.class_sampling",
+            self.class_sampling,
             "numbers above 0, one for each of data.classes",
         )
         check_choice("train.balance", self.balance, get_args(Balance))

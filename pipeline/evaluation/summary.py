@@ -32,8 +32,8 @@ by `lesions`, `lesions_found`, `findings`, `false_findings` (of the whole frame 
 
 - `per_photograph`: `photographs` (how many), `mean`, `median`, `mean_interval`, `median_interval`.
 - `without_lesion`: `photographs`, `with_false_positives` (how many of them), `false_positive_pixels`, `pixels`,
-  `false_positive_share` of the pixels, `false_findings` (of the whole frame).
-- `calibration`: `least`, `below`, `pixels`, `mean_probability`, `lesion_share`.
+  `false_positive_fraction` of the pixels, `false_findings` (of the whole frame).
+- `calibration`: `least`, `below`, `pixels`, `mean_probability`, `lesion_fraction`.
 - `lesions`: `lesions`, `found`, `sensitivity`, `sensitivity_interval`, `sensitivity_one_pixel`, `findings`,
   `false_positives`, `false_positives_per_photograph`, `false_positives_interval`, `ppv`; `froc`: `false_positives`
   (1/8 … 8 a photograph), `sensitivity` and `intervals` there, and `reaches`, the false positives a photograph at the
@@ -204,7 +204,7 @@ def _without_lesion(result: Result) -> ByRegion:
     for by_class in answer.values():
         for row in by_class.values():
             pixels = row["pixels"]
-            row["false_positive_share"] = row["false_positive_pixels"] / pixels if pixels else None
+            row["false_positive_fraction"] = row["false_positive_pixels"] / pixels if pixels else None
     return answer
 
 
@@ -216,7 +216,7 @@ def _calibration(counts: Counts) -> list[dict[str, float | int | None]]:
             "below": (number + 1) / len(columns[0]),
             "pixels": int(pixels),
             "mean_probability": probability if pixels else None,
-            "lesion_share": share if pixels else None,
+            "lesion_fraction": share if pixels else None,
         }
         for number, (pixels, probability, share) in enumerate(zip(*columns, strict=True))
     ]

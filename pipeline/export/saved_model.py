@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from configs import InputError
 from models import in_precision
-from pipeline.export import verify as export_verify
+from pipeline.export import verify
 from pipeline.export.golden import write_golden
 from pipeline.export.readme import SERVING_DEFAULT_LEAVES, readme
 from pipeline.inference.segmenter import SEGMENTER_FILE, TiledSegmenter
@@ -127,7 +127,7 @@ def export_model(
         }
         tf.saved_model.save(served, str(temporary), signatures=signatures)
         shutil.copy(model_folder / SEGMENTER_FILE, temporary / SEGMENTER_FILE)
-        shutil.copy(export_verify.__file__, temporary / VERIFY_FILE)
+        shutil.copy(verify.__file__, temporary / VERIFY_FILE)
         (temporary / "README.md").write_text(readme(segmenter.spec, precision))
         write_golden(temporary, segmenter.spec, precision)
         _flush(temporary)

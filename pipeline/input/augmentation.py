@@ -127,7 +127,7 @@ def _distort(points: tf.Tensor, size: int, seed: tf.Tensor, config: AugmentConfi
     sigma = config.distortion_sigma / _node_distance(points, size)
     hills = smooth_noise(seed, "distortion noise", fields=1, size=points.shape[1] + 2, sigma=sigma)[0]
     slopes = tf.stack([hills[2:, 1:-1] - hills[:-2, 1:-1], hills[1:-1, 2:] - hills[1:-1, :-2]])  # [2, n, n]
-    most = uniform(seed, "distortion strength", 0.0, config.distortion_share * size)
+    most = uniform(seed, "distortion strength", 0.0, config.distortion_fraction * size)
     return points + most * slopes / tf.reduce_max(tf.abs(slopes), axis=[1, 2], keepdims=True)
 
 
@@ -176,7 +176,7 @@ def _draw_affine(size: int, seed: tf.Tensor, config: AugmentConfig) -> tuple[tf.
     shift = tf.zeros([2])
     if config.translation:
         # Whole pixels: a fraction would blur the image, and part it from its mask, for nothing.
-        shift = tf.round(strength(seed, config, "translation", config.translation_share * size, (2,)))
+        shift = tf.round(strength(seed, config, "translation", config.translation_fraction * size, (2,)))
     return matrix, shift
 
 

@@ -46,7 +46,7 @@ def _illuminate(image: tf.Tensor, seed: tf.Tensor, config: AugmentConfig) -> tf.
     size = image.shape[0]
     nodes = -(-size // FIELD_PX) + 1
     field = smooth_noise(seed, "illumination noise", fields=1, size=nodes, sigma=nodes / 4)[0]
-    field *= uniform(seed, "illumination strength", 0.0, config.illumination_share) / tf.reduce_max(tf.abs(field))
+    field *= uniform(seed, "illumination strength", 0.0, config.illumination_fraction) / tf.reduce_max(tf.abs(field))
     # One plane a channel: multiplying by a plane of its own is three times faster than by one that is broadcast.
     planes = tf.repeat(1 + field[None, ..., None], 3, axis=-1)
     return image * tf.raw_ops.ResizeBilinear(images=planes, size=[size, size], align_corners=True)[0]
@@ -64,16 +64,16 @@ def _change_colors(image: tf.Tensor, seed: tf.Tensor, config: AugmentConfig) -> 
     """Composes `color @ matrix + offset`, and applies it once."""
     matrix, offset = tf.eye(3), tf.zeros([3])
     if config.brightness:
-        matrix *= 1 + strength(seed, config, "brightness", config.brightness_share)
+        matrix *= 1 + strength(seed, config, "brightness", config.brightness_fraction)
     if config.temperature:
-        warmer = strength(seed, config, "temperature", config.temperature_share)
+        warmer = strength(seed, config, "temperature", config.temperature_fraction)
         matrix *= tf.stack([1 + warmer, 1.0, 1 - warmer])
     if config.color:
-        matrix *= 1 + strength(seed, config, "color", config.color_share, (3,))
+        matrix *= 1 + strength(seed, config, "color", config.color_fraction, (3,))
     if config.saturation or config.hue:
         matrix @= _draw_chroma(seed, config)
     if config.contrast:
-        change = strength(seed, config, "contrast", config.contrast_share)
+        change = strength(seed, config, "contrast", config.contrast_fraction)
         mean = tf.reduce_mean(tf.reduce_mean(image, 0), 0)  # of both at once it takes twice as long
         offset = -change * tf.linalg.matvec(matrix, mean, transpose_a=True)
         matrix *= 1 + change
@@ -89,7 +89,7 @@ def _draw_chroma(seed: tf.Tensor, config: AugmentConfig) -> tf.Tensor:
     """Returns the matrix, for colours as rows, of a change of saturation and a turn of hue."""
     gain, angle = tf.constant(1.0), tf.constant(0.0)
     if config.saturation:
-        gain += strength(seed, config, "saturation", config.saturation_share)
+        gain += strength(seed, config, "saturation", config.saturation_fraction)
     if config.hue:
         angle = strength(seed, config, "hue", math.radians(config.hue_degrees))
     cos, sin = gain * tf.cos(angle), gain * tf.sin(angle)

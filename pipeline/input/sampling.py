@@ -103,9 +103,9 @@ def make_sampler(sets: Sequence[RecordSet], train: TrainConfig) -> Sampler:
     ends = np.cumsum(np.concatenate([group for groups in weights for group in groups]))
     if ends[-1] == 0:
         raise InputError(
-            f"train.lesion_pixel_share {train.lesion_pixel_share}, train.lesion_share {train.lesion_share} and "
-            f"train.empty_share {train.empty_share} leave nothing to show of these records; lower one of them."
-        )
+            f"train.lesion_pixel_fraction {train.lesion_pixel_fraction}, train.lesion_fraction {train.lesion_fraction} "
+            f"and train.empty_fraction {train.empty_fraction} leave nothing to show of these records; lower one of
+        them." )
     return Sampler(targets, ends / ends[-1], tiles, train.seed)
 
 
@@ -157,18 +157,18 @@ def _rows_of_case(entry: CaseEntry, data: DataConfig, train: TrainConfig, first:
 def _weights(rows: _Rows, train: TrainConfig) -> np.ndarray:
     """Returns float64 `[rows]`, whose sum is 1 for a photograph of its own, or the number of tiles they are of."""
     kinds = rows.kinds
-    if train.empty_share is None:
+    if train.empty_fraction is None:
         kinds = np.where(kinds == _EMPTY, _NONEMPTY, kinds)
     present = set(kinds.tolist())
     classes = [kind - _PIXELS for kind in present if _PIXELS <= kind < _LESIONS]
-    wanted = {index: train.class_shares[index] if train.class_shares else 1.0 for index in classes}
+    wanted = {index: train.class_sampling[index] if train.class_sampling else 1.0 for index in classes}
     shares = {}
     for index in classes:
         part = wanted[index] / sum(wanted.values())
-        shares[_PIXELS + index] = train.lesion_pixel_share * part
-        shares[_LESIONS + index] = train.lesion_share * part
-    shares[_EMPTY] = train.empty_share or 0.0
-    shares[_NONEMPTY] = max(1 - train.lesion_pixel_share - train.lesion_share - shares[_EMPTY], 0.0)
+        shares[_PIXELS + index] = train.lesion_pixel_fraction * part
+        shares[_LESIONS + index] = train.lesion_fraction * part
+    shares[_EMPTY] = train.empty_fraction or 0.0
+    shares[_NONEMPTY] = max(1 - train.lesion_pixel_fraction - train.lesion_fraction - shares[_EMPTY], 0.0)
     weights = np.zeros(len(kinds))
     for kind in present:
         members = kinds == kind

@@ -126,7 +126,7 @@ class Gallery:
             self._with_lesions += 1
             ranks = [self._worst, self._best]
         else:
-            value = false_positive_share(counts)
+            value = false_positive_fraction(counts)
             ranks = [self._false_alarms] if value else []
         entered = [rank for rank in ranks if rank.takes(value, marked.case)]
         if entered:
@@ -186,7 +186,7 @@ def mean_dice(counts: PhotographCounts) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def false_positive_share(counts: PhotographCounts) -> float:
+def false_positive_fraction(counts: PhotographCounts) -> float:
     """Returns which share of the frame is false positive, summed over classes."""
     return sum(one.false_positive for one in counts.counts["frame"].values()) / (counts.height * counts.width)
 

@@ -133,7 +133,7 @@ def calibration_plot(classes: Sequence[str], ranges: Sequence[Sequence[dict]]) -
     """Plots the share of lesion pixels over the mean probability; `ranges` of each class as `scores.json` has them."""
     curves = [_curve("", [(0.0, 0.0), (1.0, 1.0)], 0)]
     for number, (name, rows) in enumerate(zip(classes, ranges, strict=True)):
-        filled = [(row["mean_probability"], row["lesion_share"], row["pixels"]) for row in rows if row["pixels"]]
+        filled = [(row["mean_probability"], row["lesion_fraction"], row["pixels"]) for row in rows if row["pixels"]]
         marks = [
             Mark(x, y, f"{name}: probability {x:.3f}, lesion {y:.3f} of {pixels:,} pixels") for x, y, pixels in filled
         ]

@@ -166,7 +166,7 @@ def _photograph_rows(result: Result) -> list[dict[str, Any]]:
         for name in result.classes:
             rows.append(_photograph_row(photograph, name, order))
     return sorted(
-        rows, key=lambda row: (row["order"] is None, row["order"] or 0, -row["false_positive_share"], row["case"])
+        rows, key=lambda row: (row["order"] is None, row["order"] or 0, -row["false_positive_fraction"], row["case"])
     )
 
 
@@ -182,8 +182,8 @@ def _photograph_row(photograph: PhotographCounts, name: str, order: float | None
         "lesions": len(lesions),
         "found": int(lesions["matched"].sum()),
         "false_findings": int((~findings["matched"]).sum()),
-        "lesion_share": photograph.counts["frame"][name].lesion.sum() / pixels,
-        "false_positive_share": photograph.counts["frame"][name].false_positive / pixels,
+        "lesion_fraction": photograph.counts["frame"][name].lesion.sum() / pixels,
+        "false_positive_fraction": photograph.counts["frame"][name].false_positive / pixels,
     }
 
 

@@ -39,10 +39,10 @@ from pipeline.training.callbacks.schedules import (
     ReduceLROnPlateau,
     TimeLimit,
 )
-from pipeline.training.callbacks.tensorboard import Board
+from pipeline.training.callbacks.tensorboard import TensorBoardWriter
 from pipeline.training.checkpoints import BestWeights, Checkpoint, Checkpoints, assign, monitor_mode
 from pipeline.training.environment import environment
-from pipeline.training.initial_weights import begin_with
+from pipeline.training.initial_weights import load_initial_weights
 from pipeline.training.validation import PhotographSegmenter, PhotographValidation, validation_cases
 from pipeline.training.workdir import clear, earlier_start, records_digest
 from records import SPLITS, Case, make_folder, sweep_temporaries, write_text
@@ -143,7 +143,7 @@ def prepare(
     keras.utils.set_random_seed(train.seed)
     with devices.strategy.scope(), precision_policy(train.precision):
         network = build_network(config.model, len(config.data.classes))
-        beginning = begin_with(Path(train.initial_model), network, config) if train.initial_model else None
+        beginning = load_initial_weights(Path(train.initial_model), network, config) if train.initial_model else None
         xla, xla_words = backend.choose_xla(train, devices, network)
         model = backend.make_model(network, train)
         _compile(model, config, xla)
@@ -248,7 +248,7 @@ def _train(run: TrainingRun, segmenter: PhotographSegmenter, verbose: int) -> No
     callbacks = _callbacks(run, segmenter)
     history = next(callback for callback in callbacks if isinstance(callback, HistoryFiles))
     shown = run.network if run.backend.draws_graph else None
-    board = Board(workdir / "tensorboard", run.config, shown, history, workdir / "previews")
+    board = TensorBoardWriter(workdir / "tensorboard", run.config, shown, history, workdir / "previews")
     callbacks += [board, long_epochs, best]
     callbacks.append(
         Checkpoints(

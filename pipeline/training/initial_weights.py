@@ -8,7 +8,7 @@ from models import Network, transfer_weights
 from pipeline.inference.segmenter import load_model
 
 
-class Beginning(NamedTuple):
+class InitialWeights(NamedTuple):
     """What a network began with.
 
     Attributes:
@@ -20,7 +20,7 @@ class Beginning(NamedTuple):
     seen: tuple[str, ...]
 
 
-def begin_with(folder: Path, network: Network, config: Config) -> Beginning:
+def load_initial_weights(folder: Path, network: Network, config: Config) -> InitialWeights:
     """Gives a new network the weights of `train.initial_model`; where its classes are others, all but the head's.
 
     Args:
@@ -47,4 +47,4 @@ def begin_with(folder: Path, network: Network, config: Config) -> Beginning:
         words += f", but for a new head: that has {', '.join(spec.classes)}, this {', '.join(data.classes)}"
     if spec.scale != data.scale:
         words += f"; it was trained at scale {spec.scale:.4g}, not {data.scale:.4g}"
-    return Beginning(words, (*spec.seen_before, *spec.splits.get("train", ())))
+    return InitialWeights(words, (*spec.seen_before, *spec.splits.get("train", ())))

@@ -33,7 +33,7 @@ CONFIG, MODEL, WEIGHTS, PHOTOGRAPH, MAP = "config.json", "model", "weights.npz",
 WORDS = "words.txt"  # what the child writes to its stderr
 
 
-class ChildSegmenter:
+class SegmenterProcess:
     """A `pipeline.training.validation.PhotographSegmenter` that has a process of its own do it, started by the first
     request.
 

@@ -35,7 +35,7 @@ class FoldPlan:
 
     def parts(self, fold: int) -> list[list[Case]]:
         """Returns of each source its cases with the splits that they have in a fold: those held out are its test."""
-        areas = {name: survey.lesion_share for name, survey in self.surveys.items()}
+        areas = {name: survey.lesion_fraction for name, survey in self.surveys.items()}
         parts = []
         for cases in self.sources:
             dealt = [dataclasses.replace(c, split="test") if self.fold_of[c.name] == fold else c for c in cases]
@@ -117,7 +117,7 @@ def plan_folds(
       InputError: fewer than two folds, a source with fewer cases or patients than folds, equal photographs that could
         be parted, a fold whose training part shows no lesion, or one where some sources validate and others cannot.
     """
-    areas = {name: survey.lesion_share for name, survey in surveys.items()}
+    areas = {name: survey.lesion_fraction for name, survey in surveys.items()}
     fold_of: dict[str, int] = {}
     # Each source has draws of its own, so that what does not divide by the folds does not go into the same ones.
     in_order = sorted(sources, key=lambda cases: min(case.name for case in cases))

@@ -10,7 +10,7 @@ from records.cases.sources import Case
 
 
 def assign_validation(
-    cases: list[Case], lesion_share: Mapping[str, float], *, fraction: float, seed: int
+    cases: list[Case], lesion_fraction: Mapping[str, float], *, fraction: float, seed: int
 ) -> list[Case]:
     """Moves a share of the training cases to validation, so that both hold small and large lesion areas alike.
 
@@ -19,7 +19,7 @@ def assign_validation(
 
     Args:
       cases: cases with the splits of their source.
-      lesion_share: lesion area of each case, by its name, as a share of its photograph.
+      lesion_fraction: lesion area of each case, by its name, as a share of its photograph.
       fraction: share of the training cases that validate, in [0, 1); at least one does where fraction is above 0
         and there are two.
       seed: of the draws.
@@ -27,7 +27,7 @@ def assign_validation(
     Returns:
       The cases in the same order.
     """
-    by_area = _patients_by_area(cases, lesion_share)
+    by_area = _patients_by_area(cases, lesion_fraction)
     has_validation = any(case.split == "validation" for case in cases)
     wanted = min(max(round(fraction * len(by_area)), 1), len(by_area) - 1)
     if fraction == 0 or has_validation or wanted < 1:
@@ -42,7 +42,7 @@ def assign_validation(
     ]
 
 
-def assign_folds(cases: list[Case], lesion_share: Mapping[str, float], *, folds: int, seed: int) -> dict[str, int]:
+def assign_folds(cases: list[Case], lesion_fraction: Mapping[str, float], *, folds: int, seed: int) -> dict[str, int]:
     """Deals the training and validation cases into folds that hold small and large lesion areas alike.
 
     Sorted by lesion area, every run of `folds` cases (or patients) is dealt to the folds in an order drawn anew.
@@ -54,7 +54,7 @@ def assign_folds(cases: list[Case], lesion_share: Mapping[str, float], *, folds:
       InputError: fewer than two folds, or fewer cases (or patients) than folds.
     """
     kept = [dataclasses.replace(case, split="train") for case in cases if case.split != "test"]
-    by_area = _patients_by_area(kept, lesion_share)
+    by_area = _patients_by_area(kept, lesion_fraction)
     if not 2 <= folds <= len(by_area):
         raise InputError(f"folds must be 2 to the number of cases or patients ({len(by_area)}); received {folds}.")
     draw = np.random.default_rng(seed)
@@ -65,12 +65,12 @@ def assign_folds(cases: list[Case], lesion_share: Mapping[str, float], *, folds:
     return {case.name: fold_of[_patient(case)] for case in kept}
 
 
-def _patients_by_area(cases: list[Case], lesion_share: Mapping[str, float]) -> list[str]:
+def _patients_by_area(cases: list[Case], lesion_fraction: Mapping[str, float]) -> list[str]:
     """Returns the patients of the training cases by lesion area, ties by name: the cases' order plays no part."""
     area: dict[str, float] = {}
     for case in sorted(cases, key=lambda case: case.name):
         if case.split == "train":
-            area[_patient(case)] = area.get(_patient(case), 0.0) + lesion_share[case.name]
+            area[_patient(case)] = area.get(_patient(case), 0.0) + lesion_fraction[case.name]
     return sorted(area, key=lambda patient: (area[patient], patient))
 
 

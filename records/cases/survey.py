@@ -47,7 +47,7 @@ class Survey:
     digest: str
 
     @property
-    def lesion_share(self) -> float:
+    def lesion_fraction(self) -> float:
         """Lesion pixels of all classes together, as a share of the photograph."""
         return sum(self.lesion_pixels.values()) / (self.height * self.width)
 

@@ -83,7 +83,7 @@ def shard_cases(cases: list[Case], data: DataConfig, workers: int, folder: Path)
     folder.mkdir()
     with ThreadPoolExecutor(workers) as pool:
         surveys = dict(zip((case.name for case in cases), pool.map(lambda c: survey_case(c, data), cases), strict=True))
-    shares = {name: survey.lesion_share for name, survey in surveys.items()}
+    shares = {name: survey.lesion_fraction for name, survey in surveys.items()}
     cases = assign_validation(cases, shares, fraction=data.validation_fraction, seed=data.seed)
     building.build_records("benchmark", sharding.plan_shards(cases, data), surveys, folder, workers=workers)
 

@@ -15,7 +15,7 @@ from models import DiceCoefficient, Network, build_loss, build_network, precisio
 from models.layers.normalization import FusedBatchNormalization
 from pipeline.interruption import StopOnDivergence
 from pipeline.training.backends.tensorflow_devices import choose_devices
-from pipeline.training.backends.tensorflow_step import SteppingModel, build_optimizer
+from pipeline.training.backends.tensorflow_step import TrainStepModel, build_optimizer
 from pipeline.training.callbacks.schedules import LearningRate, Progress
 from scripts.benchmarks.input import measure_wait
 from scripts.benchmarks.measuring import Result, median_ratio, take_turns
@@ -122,7 +122,7 @@ def _steps(
     train = config.train
     strategy = two if two is not None and side.devices > 1 else tf.distribute.get_strategy()
     with strategy.scope(), precision_policy(side.precision):
-        model = SteppingModel(_network(config, side), train)
+        model = TrainStepModel(_network(config, side), train)
         model.compile(
             build_optimizer(train),
             build_loss(train.loss),

@@ -212,7 +212,7 @@ def shard() -> Callable[..., RecordsSet]:
         layout, found = find_cases(source, data.classes)
         cases = order(found)
         surveys = {case.name: survey_case(case, data) for case in cases}
-        shares = {name: survey.lesion_share for name, survey in surveys.items()}
+        shares = {name: survey.lesion_fraction for name, survey in surveys.items()}
         cases = assign_validation(cases, shares, fraction=data.validation_fraction, seed=data.seed)
         folder.mkdir(parents=True, exist_ok=True)
         plans = sharding.plan_shards(cases, data)

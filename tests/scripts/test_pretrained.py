@@ -83,7 +83,7 @@ def test_a_training_that_begins_with_it_starts_better_than_one_from_nothing(run,
     preset = (
         "--config=configs/idrid_lesions.py",
         "--config.data.classes=('HE',)",
-        "--config.train.class_shares=()",
+        "--config.train.class_sampling=()",
         "--config.data.scale=1.0",
         "--config.segment.tile=512",
     )

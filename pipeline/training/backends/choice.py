@@ -13,7 +13,7 @@ from configs import Config, InputError, TrainConfig
 from models import Network, TrainingModel
 from pipeline.inference.segmenter import SegmenterSpec
 from pipeline.training import environment
-from pipeline.training.backends import tensorflow_devices as distribution
+from pipeline.training.backends import tensorflow_devices
 from pipeline.training.backends.tensorflow_devices import Devices
 from pipeline.training.validation import LiveSegmenter, PhotographSegmenter
 
@@ -48,27 +48,26 @@ def choose_backend() -> Backend:
     """
     name = keras.backend.backend()
     if name == "tensorflow":
-        from pipeline.training.backends import tensorflow_step as stepping
+        from pipeline.training.backends import tensorflow_step
 
         return Backend(
-            distribution.choose_devices,
-            distribution.choose_xla,
+            tensorflow_devices.choose_devices,
+            tensorflow_devices.choose_xla,
             environment.gpus,
-            stepping.SteppingModel,
+            tensorflow_step.TrainStepModel,
             lambda network, spec, config, folder: contextlib.nullcontext(LiveSegmenter(network, spec, config)),
             draws_graph=True,
         )
     if name == "jax":
-        from pipeline.training import segmenter_process as child
-        from pipeline.training.backends import jax_devices as distribution_jax
-        from pipeline.training.backends import jax_step as stepping_jax
+        from pipeline.training import segmenter_process
+        from pipeline.training.backends import jax_devices, jax_step
 
         return Backend(
-            distribution_jax.choose_devices,
-            distribution_jax.choose_xla,
-            distribution_jax.gpus,
-            stepping_jax.SteppingModel,
-            lambda *arguments: contextlib.closing(child.ChildSegmenter(*arguments)),
+            jax_devices.choose_devices,
+            jax_devices.choose_xla,
+            jax_devices.gpus,
+            jax_step.TrainStepModel,
+            lambda *arguments: contextlib.closing(segmenter_process.SegmenterProcess(*arguments)),
             draws_graph=False,
         )
     raise InputError(f"KERAS_BACKEND is {name!r}, but trainings run on 'tensorflow' or 'jax'; set it to one of them.")

@@ -16,7 +16,7 @@ from configs import TrainConfig
 from models import Network, TrainingModel
 
 
-class SteppingModel(TrainingModel):
+class TrainStepModel(TrainingModel):
     """A `TrainingModel` whose step takes the batch in parts, and averages; its variables are right between the steps.
 
     Made when the devices are chosen. Its optimizer must be built before any weight is frozen.

@@ -19,7 +19,7 @@ from configs import TrainConfig
 from models import Network, TrainingModel
 
 
-class SteppingModel(TrainingModel):
+class TrainStepModel(TrainingModel):
     """A `TrainingModel` whose step takes the batch in parts, sums gradients before they are clipped, and averages.
 
     Made in the scope of the strategy. Its optimizer must be one of `build_optimizer`, which does not sum again.

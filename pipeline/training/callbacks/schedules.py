@@ -77,7 +77,7 @@ class LearningRate(keras.callbacks.Callback):
             return
         share = self.progress.share
         self.model.optimizer.learning_rate = learning_rate_at(share, 1 / self.progress.total, self.train)
-        self.settled = self.train.schedule == "constant" and share >= self.train.warmup_share
+        self.settled = self.train.schedule == "constant" and share >= self.train.warmup_fraction
 
     def state(self) -> dict:
         return {"settled": self.settled}
@@ -102,9 +102,9 @@ def learning_rate_at(share: float, step: float, train: TrainConfig) -> float:
     highest = train.learning_rate
     if train.learning_rate_batch is not None:
         highest *= train.batch_size / train.learning_rate_batch
-    if share < train.warmup_share:
-        return highest * min((share + step) / train.warmup_share, 1)
-    begin = max(train.warmup_share, 1 - train.decay_share)
+    if share < train.warmup_fraction:
+        return highest * min((share + step) / train.warmup_fraction, 1)
+    begin = max(train.warmup_fraction, 1 - train.decay_fraction)
     if train.schedule == "constant" or share < begin:
         return highest
     return highest * (1 + math.cos(math.pi * (share - begin) / (1 - begin))) / 2

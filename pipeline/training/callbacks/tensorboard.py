@@ -16,7 +16,7 @@ from pipeline.training.callbacks.previews import epoch_file, read_preview
 TRAINING, VALIDATION, BOTH = "train", "validation", "."  # runs, as TensorBoard calls the folders of its files
 
 
-class Board(keras.callbacks.Callback):
+class TensorBoardWriter(keras.callbacks.Callback):
     """Writes what `history.csv` has, previews, graph and config for TensorBoard; steps are epochs, counted from 1.
 
     A training that goes on adds files to those of its earlier starts. `close` it, also after an exception

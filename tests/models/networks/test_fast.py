@@ -40,7 +40,7 @@ def parameters_by_hand(widths: tuple[int, ...], channels: int, classes: int, ste
 @pytest.mark.parametrize(
     ("options", "classes", "parameters"),
     [
-        (FastConfig(), 1, 2_897_988),  # the number in the docstring of models.fast
+        (FastConfig(), 1, 2_897_988),  # the number in the docstring of models.networks.fast
         (FastConfig(), 4, 2_901_456),
         (FastConfig(contrast=False), 1, 2_895_588),
         (FastConfig(widths=(8, 8, 16)), 2, parameters_by_hand((8, 8, 16), 6, 2)),

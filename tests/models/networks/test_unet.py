@@ -49,7 +49,7 @@ def test_the_seed_preset_builds_the_earlier_systems_network(earlier_network):
     [
         (UNetConfig(width=16, levels=8, kernel=9, dilation=3, dropout=0.05, normalization="batch"), 125_045_745),
         (UNetConfig(width=16, levels=5, kernel=3, dilation=1, normalization="none"), 1_941_105),
-        (UNetConfig(), 1_946_993),  # the number in the docstring of models.unet
+        (UNetConfig(), 1_946_993),  # the number in the docstring of models.networks.unet
     ],
 )
 def test_other_options_have_the_known_number_of_parameters(options, parameters):

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from configs import InputError
-from pipeline.evaluation import photographs as evaluation
+from pipeline.evaluation import photographs
 from pipeline.evaluation.counting import count_photograph
 from pipeline.evaluation.photographs import (
     Seconds,
@@ -85,7 +85,7 @@ def test_a_photograph_is_counted_while_the_next_one_is_segmented(records_set, mo
             segmenting.set()
         return true_map(marked)
 
-    monkeypatch.setattr(evaluation, "count_photograph", count)
+    monkeypatch.setattr(photographs, "count_photograph", count)
     cases = [records_set.cases[name] for name in "DE"]
     seconds = Seconds()
     evaluated = list(evaluate_photographs(map_of, cases, records_set.index.data, **OPTIONS, seconds=seconds))
@@ -96,7 +96,7 @@ def test_a_photograph_is_counted_while_the_next_one_is_segmented(records_set, mo
 
 def test_at_most_three_photographs_are_in_memory(records_set, monkeypatch):
     read, counted, most = [], [], []
-    reading, counting = evaluation.read_marked, evaluation.count_photograph
+    reading, counting = photographs.read_marked, photographs.count_photograph
 
     def noted_read(case, data):
         read.append(case.name)
@@ -111,8 +111,8 @@ def test_at_most_three_photographs_are_in_memory(records_set, monkeypatch):
         most.append(len(read) - len(counted))
         return true_map(marked)
 
-    monkeypatch.setattr(evaluation, "read_marked", noted_read)
-    monkeypatch.setattr(evaluation, "count_photograph", noted_count)
+    monkeypatch.setattr(photographs, "read_marked", noted_read)
+    monkeypatch.setattr(photographs, "count_photograph", noted_count)
     cases = [records_set.cases[name] for name in "ABCDEFG"]
     assert len(list(evaluate_photographs(map_of, cases, records_set.index.data, **OPTIONS))) == 7
     assert max(most) <= 3

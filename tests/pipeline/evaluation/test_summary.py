@@ -146,7 +146,7 @@ def test_a_class_that_no_photograph_shows_is_left_out_of_the_mean(tmp_path):
     assert without["photographs"] == without["with_false_positives"] == 2
     assert without["false_positive_pixels"] == 2 * counts.false_positive > 0
     assert without["false_findings"] == 2 * len(PHOTOGRAPHS[EMPTY].findings["HE"])
-    assert without["false_positive_share"] == counts.false_positive / counts.other.sum()
+    assert without["false_positive_fraction"] == counts.false_positive / counts.other.sum()
 
 
 def test_one_photograph_has_no_intervals(tmp_path):

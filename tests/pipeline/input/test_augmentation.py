@@ -22,7 +22,7 @@ PROBABILITIES = [
 NOTHING = AugmentConfig(**dict.fromkeys(PROBABILITIES, 0.0))
 EVERYTHING = AugmentConfig(**dict.fromkeys(PROBABILITIES, 0.5))
 # As far as a training may ask for; the earlier system's ranges where it had one.
-EXTREMES = {"rotation_degrees": 180.0, "scale_factor": 1.5, "shear_slope": 0.3, "translation_share": 0.25}
+EXTREMES = {"rotation_degrees": 180.0, "scale_factor": 1.5, "shear_slope": 0.3, "translation_fraction": 0.25}
 
 Draw = Callable[..., tuple[np.ndarray, np.ndarray]]
 
@@ -135,7 +135,7 @@ def test_other_seeds_draw_other_tiles(draw_many):
 @pytest.mark.parametrize(("one", "other"), [("rotation", "gamma"), ("barrel", "translation"), ("hue", "elastic")])
 def test_an_augmentation_draws_the_same_whether_or_not_another_is_on(image, mask, one, other):
     """The other one never does more than nothing; it is on all the same."""
-    nothing = {"gamma_exponent": 1.0, "translation_share": 0.0, "elastic_alpha": 0.0}
+    nothing = {"gamma_exponent": 1.0, "translation_fraction": 0.0, "elastic_alpha": 0.0}
     for k in range(8):
         seed = tf.constant([3, k], tf.int64)
         alone, _ = augment(image, mask, seed, only(**{one: 0.5}))
@@ -206,7 +206,7 @@ def test_flips_and_turns_permute_pixels_and_give_every_symmetry_alike(image, mas
 
 def test_flips_and_turns_within_a_warp_are_those_drawn_without_one(image, mask, draw_many):
     permuted = draw_many(FLIPS_AND_TURNS, 40)
-    warped = draw_many(dataclasses.replace(FLIPS_AND_TURNS, translation=1.0, translation_share=0.0), 40)
+    warped = draw_many(dataclasses.replace(FLIPS_AND_TURNS, translation=1.0, translation_fraction=0.0), 40)
     np.testing.assert_allclose(warped[0], permuted[0], atol=0.05)
     np.testing.assert_array_equal(warped[1], permuted[1])
 
@@ -238,7 +238,7 @@ def test_a_mask_of_one_pixel_neither_vanishes_nor_grows_on_the_whole(draw_many):
 
 
 def test_beyond_the_border_image_and_mask_are_their_mirror_image(draw_many, image, mask):
-    images, masks = draw_many(only(translation=1.0, translation_share=0.5), 12)
+    images, masks = draw_many(only(translation=1.0, translation_fraction=0.5), 12)
     for moved, of, shift in zip(images, masks, draws("translation strength", -12, 12, 12, (2,)).round(), strict=True):
         y, x = (np.pad(np.arange(SIDE), 12, "reflect")[12 + int(s) :][:SIDE] for s in shift)
         np.testing.assert_allclose(moved, image[y][:, x], atol=0.05)
@@ -275,7 +275,7 @@ def test_elastic_displacement_is_the_earlier_systems(read_places):
 
 
 def test_distortion_follows_the_slopes_of_one_field_as_far_as_drawn(read_places):
-    places = read_places(only(distortion=1.0, distortion_sigma=12.0, distortion_share=0.05), 20)
+    places = read_places(only(distortion=1.0, distortion_sigma=12.0, distortion_fraction=0.05), 20)
     moved = (places - np.moveaxis(np.mgrid[:128, :128], 0, -1))[:, 8:-8, 8:-8]
     furthest = np.abs(moved).max(axis=(1, 2)) / draws("distortion strength", 0, 0.05 * 128, 20)[:, None]
     assert furthest.max() <= 1.001

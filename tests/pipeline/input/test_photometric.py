@@ -16,15 +16,15 @@ NAMES = ("illumination", "blur", *COLORS, "gamma", "sharpening", "jpeg")
 NUMBER = 24
 LUMA = np.array([0.299, 0.587, 0.114])
 STRONGEST = {
-    "brightness_share": 0.9,
-    "contrast_share": 0.9,
-    "saturation_share": 1.0,
+    "brightness_fraction": 0.9,
+    "contrast_fraction": 0.9,
+    "saturation_fraction": 1.0,
     "hue_degrees": 180.0,
-    "temperature_share": 0.9,
-    "color_share": 0.9,
+    "temperature_fraction": 0.9,
+    "color_fraction": 0.9,
     "brightening_alpha": 4.0,
     "brightening_beta": 255.0,
-    "illumination_share": 0.9,
+    "illumination_fraction": 0.9,
     "gamma_exponent": 4.0,
     "blur_sigma": 4.0,
     "sharpening_k": 4.0,
@@ -167,7 +167,7 @@ def test_jpeg_is_worse_the_lower_its_quality(image):
 def test_what_fires_together_is_composed_without_clipping_between(image):
     """A gain that leaves 0..255 and one that leads back: clipped in between, the colours would be lost."""
     bright = image + 90
-    fields = {"brightness": 1.0, "brightness_share": 0.9, "contrast": 1.0, "contrast_share": 0.9}
+    fields = {"brightness": 1.0, "brightness_fraction": 0.9, "contrast": 1.0, "contrast_fraction": 0.9}
     gain = 1 + draws("brightness strength", -0.9, 0.9)
     mean = gain * bright.mean(axis=(0, 1))
     expected = mean + (gain * bright - mean) * (1 + draws("contrast strength", -0.9, 0.9))

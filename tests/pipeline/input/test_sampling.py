@@ -100,7 +100,7 @@ def test_tiles_with_and_without_lesions_come_by_ratio(records_set, balance):
     ]
     assert 0 < sum(pixels == 0 for pixels in lesions) < len(lesions)
     for share in (0.0, 0.25, 1.0):
-        sampler = make_sampler(records_set.sets, TrainConfig(empty_share=share, balance=balance))
+        sampler = make_sampler(records_set.sets, TrainConfig(empty_fraction=share, balance=balance))
         shown = [lesions[tile] == 0 for tile in targets(sampler, 400)[:, 0]]
         # C has empty tiles alone and so shows them whatever the share, when photographs are balanced.
         expected = share if balance == "tile" else None
@@ -113,8 +113,10 @@ def test_tiles_with_and_without_lesions_come_by_ratio(records_set, balance):
 def test_shares_that_leave_nothing_are_refused(records_set, shard, tmp_path):
     data = records_set.index.data
     index = shard(tmp_path / "records", [records_set.cases["C"]], data)  # no lesion anywhere
-    with pytest.raises(InputError, match=r"train\.lesion_pixel_share 0\.0, train\.lesion_share 1\.0.*nothing to show"):
-        make_sampler([RecordSet(tmp_path / "records", index)], TrainConfig(lesion_share=1.0))
+    with pytest.raises(
+        InputError, match=r"train\.lesion_pixel_fraction 0\.0, train\.lesion_fraction 1\.0.*nothing to show"
+    ):
+        make_sampler([RecordSet(tmp_path / "records", index)], TrainConfig(lesion_fraction=1.0))
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +155,7 @@ def test_overlapped_regions_are_not_shown_more_often_than_others(overlapping):
     assert np.all(np.abs(blocks / expected - 1) < 0.25)
 
 
-@pytest.mark.parametrize("by", ["lesion_pixel_share", "lesion_share"])
+@pytest.mark.parametrize("by", ["lesion_pixel_fraction", "lesion_fraction"])
 def test_crops_near_a_lesion_hold_one_of_its_class_anywhere_in_them(overlapping, by):
     relative = []
     for y, x, class_index in crops(overlapping, 300, crop=24, **{by: 1.0}):
@@ -167,7 +169,7 @@ def test_crops_near_a_lesion_hold_one_of_its_class_anywhere_in_them(overlapping,
 
 def test_lesions_drawn_by_pixel_come_by_their_size_and_by_lesion_equally_often(overlapping):
     """The lesion of a target is the one in whose box it looks; its size says which. Both classes equally often."""
-    for by in ("lesion_pixel_share", "lesion_share"):
+    for by in ("lesion_pixel_fraction", "lesion_fraction"):
         sampler = make_sampler(overlapping.sets, TrainConfig(crop=24, **{by: 1.0}))
         found = [Target(*row) for row in targets(sampler, 2000)]
         for class_index in range(2):
@@ -181,7 +183,7 @@ def test_lesions_drawn_by_pixel_come_by_their_size_and_by_lesion_equally_often(o
                 top, left = place.y + target.y, place.x + target.x
                 inside = labels[top : top + target.height, left : left + target.width]
                 counts += np.bincount(inside.ravel(), minlength=number + 1)[1:] / np.count_nonzero(inside)
-            expected = sizes / sizes.sum() if by == "lesion_pixel_share" else np.full(number, 1 / number)
+            expected = sizes / sizes.sum() if by == "lesion_pixel_fraction" else np.full(number, 1 / number)
             assert np.allclose(counts / len(of_class), expected, atol=0.04)
 
 
@@ -203,7 +205,7 @@ def test_every_lesion_pixel_is_chosen_about_equally_often():
 
 
 def test_the_stream_shows_lesions_as_often_as_asked(overlapping):
-    shares = {"lesion_pixel_share": 0.3, "lesion_share": 0.2, "empty_share": 0.1}
+    shares = {"lesion_pixel_fraction": 0.3, "lesion_fraction": 0.2, "empty_fraction": 0.1}
     rows = targets(make_sampler(overlapping.sets, TrainConfig(crop=32, **shares)), 1000)
     aimed = rows[:, 1] != ANYWHERE
     assert np.mean(aimed) == pytest.approx(0.5, abs=0.01)
@@ -212,10 +214,10 @@ def test_the_stream_shows_lesions_as_often_as_asked(overlapping):
     assert not np.any(aimed & empty)
 
 
-@pytest.mark.parametrize("kind", ["lesion_pixel_share", "lesion_share"])
+@pytest.mark.parametrize("kind", ["lesion_pixel_fraction", "lesion_fraction"])
 @pytest.mark.parametrize("balance", ["tile", "photograph"])
 def test_classes_are_aimed_at_as_often_as_their_shares_say(overlapping, kind, balance):
-    train = TrainConfig(crop=32, balance=balance, class_shares=(3.0, 1.0), **{kind: 0.8})
+    train = TrainConfig(crop=32, balance=balance, class_sampling=(3.0, 1.0), **{kind: 0.8})
     aimed = targets(make_sampler(overlapping.sets, train), 1000)[:, 1]
     assert np.mean(aimed == 0) == pytest.approx(0.6, abs=0.01)
     assert np.mean(aimed == 1) == pytest.approx(0.2, abs=0.01)
@@ -226,7 +228,7 @@ def test_what_a_class_is_not_there_to_take_goes_to_the_others(records_set, shard
     case = dataclasses.replace(case, masks={**case.masks, "SE": None})
     data = dataclasses.replace(records_set.index.data, classes=("HE", "SE"))
     index = shard(tmp_path / "records", [case], data)
-    train = TrainConfig(lesion_share=0.5, class_shares=(1.0, 9.0))
+    train = TrainConfig(lesion_fraction=0.5, class_sampling=(1.0, 9.0))
     aimed = targets(make_sampler([RecordSet(tmp_path / "records", index)], train), 400)[:, 1]
     assert np.mean(aimed == 0) == pytest.approx(0.5, abs=0.01)
 

@@ -69,7 +69,13 @@ def order_of(stream: tf.data.Dataset, stored: list[tuple[np.ndarray, np.ndarray]
     "fields",
     [
         {},
-        {"crop": 32, "lesion_pixel_share": 0.3, "lesion_share": 0.3, "empty_share": 0.1, "balance": "photograph"},
+        {
+            "crop": 32,
+            "lesion_pixel_fraction": 0.3,
+            "lesion_fraction": 0.3,
+            "empty_fraction": 0.1,
+            "balance": "photograph",
+        },
         {"cache": "records"},
         {"cache": "decoded", "crop": 48},
     ],
@@ -204,7 +210,7 @@ def test_a_split_that_the_records_have_not_is_answered_with_those_they_have(reco
 
 
 def test_crops_are_parts_of_the_stored_tiles_with_their_masks(training, records_set, stored):
-    train = TrainConfig(batch_size=1, crop=32, lesion_share=0.5)
+    train = TrainConfig(batch_size=1, crop=32, lesion_fraction=0.5)
     for element in training_elements(records_set.sets, train, AS_THEY_ARE).take(40).as_numpy_iterator():
         image, mask = stored["train"][element["target"][0]]
         y, x = element["origin"]
@@ -254,7 +260,7 @@ from pipeline.input.reading import RecordSet
 from records import read_index
 folder = Path(sys.argv[1])
 sets = [RecordSet(folder, read_index(folder))]
-train = TrainConfig(batch_size=4, crop=32, lesion_share=0.5, seed=1)
+train = TrainConfig(batch_size=4, crop=32, lesion_fraction=0.5, seed=1)
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 for make in (lambda: training_batches(sets, train, AugmentConfig(rotation=1)), lambda: validation_batches(sets, train)):
     spread = iter(strategy.experimental_distribute_dataset(make()))

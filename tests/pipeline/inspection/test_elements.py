@@ -22,7 +22,7 @@ from records.shards.sharding import read_shard
 OFF = dict.fromkeys(AUGMENTATIONS, 0.0)
 NOTHING = AugmentConfig(**OFF)
 HALF = AugmentConfig(**dict.fromkeys(AUGMENTATIONS, 0.5))
-CROPPED = {"crop": 32, "lesion_share": 0.6}
+CROPPED = {"crop": 32, "lesion_fraction": 0.6}
 
 
 @pytest.fixture(scope="module")

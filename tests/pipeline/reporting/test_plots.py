@@ -79,9 +79,9 @@ def test_the_froc_rises_from_its_left_end_to_the_operating_point():
 
 def test_the_calibration_has_a_point_for_each_range_with_pixels():
     rows = [
-        {"mean_probability": 0.1, "lesion_share": 0.02, "pixels": 1000},
-        {"mean_probability": None, "lesion_share": None, "pixels": 0},
-        {"mean_probability": 0.9, "lesion_share": 0.7, "pixels": 10},
+        {"mean_probability": 0.1, "lesion_fraction": 0.02, "pixels": 1000},
+        {"mean_probability": None, "lesion_fraction": None, "pixels": 0},
+        {"mean_probability": 0.9, "lesion_fraction": 0.7, "pixels": 10},
     ]
     (curve,) = named(calibration_plot(["HE"], [rows]))
     np.testing.assert_allclose(points_of(curve), [(0.1, 0.02), (0.9, 0.7)])

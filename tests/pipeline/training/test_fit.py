@@ -311,7 +311,7 @@ def test_a_deterministic_training_gives_the_same_history_and_weights_in_two_proc
     (tmp_path / "config.json").write_text(chosen.to_json())
     program = (
         "import sys; from pathlib import Path; from configs.loading import load_config; "
-        "from pipeline.training import fit, prepare; config, records, workdir = sys.argv[1:]; "
+        "from pipeline.training.fit import fit, prepare; config, records, workdir = sys.argv[1:]; "
         "fit(prepare(load_config(config), [Path(records)], Path(workdir)), verbose=0)"
     )
     words = [sys.executable, "-c", program, tmp_path / "config.json", records_set.folder]

@@ -9,7 +9,7 @@ from configs import InputError, ModelConfig, UNetConfig
 from models import build_network
 from pipeline.inference.segmenter import load_model
 from pipeline.training.fit import prepare
-from pipeline.training.initial_weights import begin_with
+from pipeline.training.initial_weights import load_initial_weights
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_of_other_classes_all_but_the_head_is_taken_and_said(config_of, trained)
     config = config_of(classes=("EX",), scale=0.5)
     network = build_network(config.model, 1)
     head = network.get_layer("logits").get_weights()
-    words, seen = begin_with(trained.model, network, config)
+    words, seen = load_initial_weights(trained.model, network, config)
     saved, spec = load_model(trained.model)
     for one, other in zip(saved.layers, network.layers, strict=True):
         expected = head if one.name == "logits" else one.get_weights()
@@ -55,10 +55,10 @@ def test_a_network_of_another_build_is_refused_with_what_to_do(config_of, traine
     config = config_of()
     other = build_network(ModelConfig(network="unet", unet=UNetConfig(width=8, levels=3)), 2)
     with pytest.raises(InputError, match=r"train\.initial_model=.*network 'unet'.*layer .*Take over the section model"):
-        begin_with(trained.model, other, config)
+        load_initial_weights(trained.model, other, config)
 
 
 def test_a_folder_without_a_model_is_refused_by_the_field(config_of, tmp_path):
     config = config_of()
     with pytest.raises(InputError, match=rf"train\.initial_model={tmp_path}: no network\.keras there"):
-        begin_with(tmp_path, build_network(config.model, 2), config)
+        load_initial_weights(tmp_path, build_network(config.model, 2), config)

@@ -34,7 +34,7 @@ def run_config(config) -> Config:
             steps_per_epoch=3,
             learning_rate=1e-2,
             schedule="constant",
-            warmup_share=0.1,
+            warmup_fraction=0.1,
             reduce_lr_patience=2,
             ema_momentum=0.9,
             previews=0,

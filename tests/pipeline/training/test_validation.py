@@ -13,7 +13,7 @@ from sklearn import metrics
 
 from configs import DataConfig, FastConfig, InputError, ModelConfig
 from models import build_loss, build_network, precision_policy
-from pipeline.evaluation import photographs as evaluation
+from pipeline.evaluation import photographs
 from pipeline.evaluation.photographs import MarkedPhotograph
 from pipeline.inference.segmenter import TiledSegmenter, load_segmenter, save_model
 from pipeline.input.reading import RecordSet
@@ -92,7 +92,7 @@ def test_a_class_without_lesion_pixels_counts_for_nothing_and_keeps_its_threshol
 
 def test_at_most_one_photograph_is_read_ahead(records_set, monkeypatch):
     begun, segmented = [], []
-    read = evaluation.read_marked
+    read = photographs.read_marked
 
     def noted(case: Case, data: DataConfig) -> MarkedPhotograph:
         begun.append(case.name)
@@ -103,7 +103,7 @@ def test_at_most_one_photograph_is_read_ahead(records_set, monkeypatch):
         assert len(begun) <= len(segmented) + 1
         return darkness(photograph)
 
-    monkeypatch.setattr(evaluation, "read_marked", noted)
+    monkeypatch.setattr(photographs, "read_marked", noted)
     cases = [records_set.cases[name] for name in "DEFG"]
     score_photographs(segment, cases, records_set.index.data, thresholds=(0.5, 0.5), bins=BINS)
     assert begun == ["D", "E", "F", "G"]

@@ -78,13 +78,13 @@ def test_a_survey_counts_as_plain_numpy_does(write_case, blobs, height, width, s
     assert survey.lesion_pixels == {"HE": masks["HE"].sum(), "MA": masks["MA"].sum(), "EX": 0}
     any_class = shrink_mask(masks["HE"], scale) | shrink_mask(masks["MA"], scale)
     assert (survey.tiles, survey.nonempty_tiles) == tile_counts(any_class, 32, stride)
-    assert survey.lesion_share == pytest.approx((masks["HE"].sum() + masks["MA"].sum()) / (height * width))
+    assert survey.lesion_fraction == pytest.approx((masks["HE"].sum() + masks["MA"].sum()) / (height * width))
 
 
 def test_a_case_without_mask_files_has_no_lesion(write_case):
     survey = survey_case(write_case(np.zeros((40, 50, 3), np.uint8), {"HE": None}), DataConfig(tile=32, stride=32))
     assert survey.lesion_pixels == {"HE": 0} and survey.nonempty_tiles == 0 and survey.tiles == 4
-    assert survey.lesion_share == 0
+    assert survey.lesion_fraction == 0
 
 
 def test_a_photograph_is_as_large_as_it_is_shown_and_so_must_its_mask_be(tmp_path, picture, blobs):
@@ -214,7 +214,7 @@ def test_which_empty_tiles_depends_on_the_seed_and_on_the_cases_name_alone(spars
 
 
 def test_a_process_that_surveys_and_cuts_loads_no_tensorflow():
-    code = "import sys, records, records.cutting; print('tensorflow' in sys.modules, 'keras' in sys.modules)"
+    code = "import sys, records, records.shards.cutting; print('tensorflow' in sys.modules, 'keras' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
 

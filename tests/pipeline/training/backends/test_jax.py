@@ -22,7 +22,7 @@ from configs import Config, DataConfig, ModelConfig, TrainConfig, UNetConfig
 from configs.loading import load_config
 from models import build_network
 from pipeline.inference.segmenter import load_segmenter
-from pipeline.training.backends.tensorflow_step import SteppingModel
+from pipeline.training.backends.tensorflow_step import TrainStepModel
 from pipeline.training.callbacks.schedules import FrozenEncoder
 from pipeline.training.checkpoints import LIST_FILE, load_arrays
 from pipeline.training.fit import _compile
@@ -78,7 +78,7 @@ from models import build_network
 from pipeline.training.checkpoints import save_arrays
 from pipeline.training.backends.jax_devices import choose_devices
 from pipeline.training.callbacks.schedules import FrozenEncoder
-from pipeline.training.backends.jax_step import SteppingModel
+from pipeline.training.backends.jax_step import TrainStepModel
 from pipeline.training.fit import _compile
 from pathlib import Path
 
@@ -88,7 +88,7 @@ images, masks = (np.load(path) for path in sys.argv[1:3])
 def build(config):
     keras.utils.set_random_seed(1)
     network = build_network(config.model, 1)
-    model = SteppingModel(network, config.train)
+    model = TrainStepModel(network, config.train)
     _compile(model, config, True)
     return model, network
 
@@ -151,7 +151,7 @@ def stepped(batch, tmp_path_factory) -> dict[str, dict[str, list[np.ndarray]]]:
 def test_steps_are_those_of_tensorflow_also_while_layers_are_frozen(stepped, batch, name):
     config = Config(model=SMALL, train=VARIANTS[name])
     network = build_network(config.model, 1)
-    model = SteppingModel(network, config.train)
+    model = TrainStepModel(network, config.train)
     _compile(model, config, False)
     model.set_weights(stepped[name]["start"])
     if model.averages:
@@ -187,7 +187,7 @@ from configs import InputError, TrainConfig
 from configs.loading import load_config
 from models import build_network
 from pipeline.training.backends import jax_devices as distribution_jax
-from pipeline.training.segmenter_process import ChildSegmenter
+from pipeline.training.segmenter_process import SegmenterProcess
 from pipeline.inference.segmenter import SegmenterSpec, save_model
 from records import Case
 
@@ -197,7 +197,7 @@ photograph = np.load(folder / "photograph.npy")
 keras.utils.set_random_seed(3)
 network = build_network(config.model, len(config.data.classes))
 spec = SegmenterSpec.from_config(config, {})
-segmenter = ChildSegmenter(network, spec, config, folder)
+segmenter = SegmenterProcess(network, spec, config, folder)
 
 def maps():
     return [np.asarray(network(photograph[None].astype("float32"), training=False))[0], segmenter.segment(photograph)]
@@ -216,7 +216,7 @@ def refuse(function, *arguments):
     except InputError as error:
         refused.append(str(error))
 
-failing = ChildSegmenter(network, spec, config, folder)
+failing = SegmenterProcess(network, spec, config, folder)
 refuse(failing.score, [Case("GONE", folder / "gone.png", dict.fromkeys(config.data.classes), "validation")])
 failing.close()
 refuse(distribution_jax.choose_devices, TrainConfig(strategy="mirrored"))

@@ -73,7 +73,7 @@ def seen() -> dict:
 
 @pytest.mark.parametrize("clip", ["clipvalue", "clipnorm", "global_clipnorm"])
 def test_keras_still_clips_before_the_gradients_are_summed(seen, clip):
-    """When this fails, the sum in `SteppingModel.train_step`, and the optimizers that do not sum, may go."""
+    """When this fails, the sum in `TrainStepModel.train_step`, and the optimizers that do not sum, may go."""
     assert seen["plain"] < 1e-6
     assert seen[clip] > 1e-4
 

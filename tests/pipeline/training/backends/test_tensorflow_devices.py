@@ -21,7 +21,7 @@ import keras, numpy as np, tensorflow as tf
 from configs.loading import load_config
 from models import build_network, precision_policy
 from pipeline.training.backends.tensorflow_devices import choose_devices
-from pipeline.training.backends.tensorflow_step import SteppingModel
+from pipeline.training.backends.tensorflow_step import TrainStepModel
 from pipeline.training.fit import _compile
 
 two_devices = choose_devices(load_config(sys.argv[1]).train).strategy
@@ -38,7 +38,7 @@ for path in sys.argv[1:]:
         keras.utils.set_random_seed(1)
         with strategy.scope(), precision_policy(config.train.precision):
             network = build_network(config.model, 1)
-            model = SteppingModel(network, config.train)
+            model = TrainStepModel(network, config.train)
             _compile(model, config, False)
         before = model.get_weights()
         history = model.fit(batches, steps_per_epoch=3, epochs=1, shuffle=False, verbose=0).history
@@ -131,7 +131,8 @@ def test_a_batch_that_does_not_divide_is_refused_before_devices_are_made(fields,
         [
             sys.executable,
             "-c",
-            "import sys, json; from configs import TrainConfig; from pipeline.distribution import choose_devices; "
+            "import sys, json; from configs import TrainConfig; "
+            "from pipeline.training.backends.tensorflow_devices import choose_devices; "
             "choose_devices(TrainConfig(**json.loads(sys.argv[1])))",
             json.dumps(fields),
         ],

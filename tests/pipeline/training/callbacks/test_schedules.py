@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from configs import EfficientUNetConfig, InputError, ModelConfig, TrainConfig, UNetConfig
 from models import build_network, encoder_layers
-from pipeline.training.backends.tensorflow_step import SteppingModel, WeightAverages, build_optimizer
+from pipeline.training.backends.tensorflow_step import TrainStepModel, WeightAverages, build_optimizer
 from pipeline.training.callbacks.schedules import (
     EarlyStopping,
     FrozenEncoder,
@@ -28,19 +28,19 @@ from pipeline.training.fit import prepare
 
 @given(st.floats(0, 1), st.sampled_from(["constant", "cosine"]), st.floats(0, 0.9), st.floats(0.01, 1))
 def test_the_learning_rate_stays_between_zero_and_the_highest(share, schedule, warmup, decay):
-    train = TrainConfig(learning_rate=0.3, schedule=schedule, warmup_share=warmup, decay_share=decay)
+    train = TrainConfig(learning_rate=0.3, schedule=schedule, warmup_fraction=warmup, decay_fraction=decay)
     assert 0 <= learning_rate_at(share, 0.01, train) <= 0.3 + 1e-12
 
 
 def test_the_learning_rate_rises_in_the_warm_up_and_then_falls_along_a_cosine_to_zero():
-    train = TrainConfig(learning_rate=1.0, warmup_share=0.2)
+    train = TrainConfig(learning_rate=1.0, warmup_fraction=0.2)
     rates = [learning_rate_at(step / 10, 0.1, train) for step in range(11)]
     assert rates[:2] == pytest.approx([0.5, 1.0])
     assert rates[2:] == pytest.approx([(1 + math.cos(math.pi * step / 8)) / 2 for step in range(9)])
 
 
 def test_the_cosine_may_fall_at_the_end_alone():
-    train = TrainConfig(learning_rate=1.0, warmup_share=0.2, decay_share=0.4)
+    train = TrainConfig(learning_rate=1.0, warmup_fraction=0.2, decay_fraction=0.4)
     rates = [learning_rate_at(step / 10, 0.1, train) for step in range(11)]
     assert rates[1:7] == [1.0] * 6
     assert rates[6:] == pytest.approx([(1 + math.cos(math.pi * step / 4)) / 2 for step in range(5)])
@@ -94,7 +94,7 @@ def test_a_training_ends_when_its_minutes_are_over(slow, steps):
 def test_once_constant_the_learning_rate_is_left_to_others():
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     model.compile(keras.optimizers.SGD(1.0), "mse", jit_compile=False)
-    train = TrainConfig(learning_rate=0.2, schedule="constant", warmup_share=0.25)
+    train = TrainConfig(learning_rate=0.2, schedule="constant", warmup_fraction=0.25)
     progress = Progress(8, None)
     rate = LearningRate(train, progress)
     seen = []
@@ -129,7 +129,7 @@ def test_averages_are_those_of_numpy_and_hold_the_statistics_of_normalisation():
     keras.utils.set_random_seed(0)
     network = build_network(ModelConfig(unet=UNetConfig(width=4, levels=2)), 1)
     train = TrainConfig(batch_size=2, ema_momentum=0.6, optimizer="sgd", learning_rate=0.1)
-    model = SteppingModel(network, train)
+    model = TrainStepModel(network, train)
     model.compile(build_optimizer(train), "binary_crossentropy", jit_compile=False)
     rng = np.random.default_rng(0)
     images = rng.uniform(0, 255, (2, 16, 16, 3)).astype("float32")

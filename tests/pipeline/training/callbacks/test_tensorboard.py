@@ -15,7 +15,7 @@ from configs import TrainConfig
 from models import Network
 from pipeline.training.callbacks.history import HistoryFiles
 from pipeline.training.callbacks.previews import Picture, Previews, read_preview
-from pipeline.training.callbacks.tensorboard import Board, hyperparameters
+from pipeline.training.callbacks.tensorboard import TensorBoardWriter, hyperparameters
 
 START, END = "_hparams_/session_start_info", "_hparams_/session_end_info"
 
@@ -53,7 +53,9 @@ def fit(small, network):
     def run(workdir: Path, *others: keras.callbacks.Callback, first: int = 0) -> HistoryFiles:
         history = HistoryFiles(workdir)
         previews = Previews(workdir / "previews", [picture], lambda image: masks[0], small.data.classes, (0.5, 0.5))
-        with contextlib.closing(Board(workdir / "tensorboard", small, model, history, workdir / "previews")) as board:
+        with contextlib.closing(
+            TensorBoardWriter(workdir / "tensorboard", small, model, history, workdir / "previews")
+        ) as board:
             model.fit(
                 images,
                 masks,
@@ -187,7 +189,9 @@ def test_a_training_that_goes_on_adds_to_the_same_runs(fit, tmp_path):
 def test_one_board_serves_two_fits_one_after_the_other(small, network, tmp_path):
     """As when a training goes on in the middle of an epoch."""
     history = HistoryFiles(tmp_path)
-    with contextlib.closing(Board(tmp_path / "tensorboard", small, network, history, tmp_path / "previews")) as board:
+    with contextlib.closing(
+        TensorBoardWriter(tmp_path / "tensorboard", small, network, history, tmp_path / "previews")
+    ) as board:
         board.set_model(network)
         for epoch in (1, 2):
             board.on_train_begin()
@@ -207,7 +211,9 @@ def test_a_training_that_ends_early_by_itself_is_over_too(fit, tmp_path):
 
 def test_without_previews_there_are_no_pictures(small, network, tmp_path):
     history = HistoryFiles(tmp_path)
-    with contextlib.closing(Board(tmp_path / "tensorboard", small, network, history, tmp_path / "previews")) as board:
+    with contextlib.closing(
+        TensorBoardWriter(tmp_path / "tensorboard", small, network, history, tmp_path / "previews")
+    ) as board:
         board.set_model(network)
         board.on_train_begin()
         history.rows.append({"epoch": 1, "loss": 0.5})
