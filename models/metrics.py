@@ -129,7 +129,7 @@ class _Pooled(keras.metrics.Metric):
       numbers: how many numbers `count` gives for each class.
     """
 
-    def __init__(self, channels: Sequence[int], numbers: int, name: str, dtype):
+    def __init__(self, channels: Sequence[int], numbers: int, name: str, *, dtype):
         super().__init__(name=name, dtype=dtype)
         self.channels = tuple(channels)
         self.sums = self.add_variable((len(self.channels), numbers), "zeros", dtype="float64", name="sums")
@@ -162,7 +162,7 @@ class _Outcomes(_Pooled):
     """A score of how many lesion and other pixels were found and not."""
 
     def __init__(self, channels: Sequence[int], name: str, dtype=None):
-        super().__init__(channels, 4, name, dtype)
+        super().__init__(channels, 4, name, dtype=dtype)
 
     def count(self, lesion, probability):
         found = probability >= THRESHOLD
@@ -247,7 +247,7 @@ class Aupr(_Pooled):
     """
 
     def __init__(self, channels: Sequence[int], name: str = "aupr", dtype=None):
-        super().__init__(channels, 2 * BINS, name, dtype)
+        super().__init__(channels, 2 * BINS, name, dtype=dtype)
 
     def count(self, lesion, probability):
         levels = ops.clip(ops.cast(probability * BINS, "int32"), 0, BINS - 1)

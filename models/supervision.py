@@ -49,7 +49,7 @@ class TrainingModel(keras.Model):
         self.map_weights = [1.0, *(side_output_weights or [1.0] * len(sides))]
         self.presence_weight = presence_weight
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):  # noqa: PLR0917 - Keras'
         y_pred = keras.tree.flatten(y_pred)  # Keras makes one alone of a list of one
         loss = super().compute_loss(x, y, y_pred[0], sample_weight, training)
         if not training:
@@ -64,5 +64,5 @@ class TrainingModel(keras.Model):
             loss += self.presence_weight * keras.losses.BinaryCrossentropy()(holds, presence, sample_weight)
         return loss
 
-    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):  # noqa: PLR0917 - Keras'
         return super().compute_metrics(x, y, keras.tree.flatten(y_pred)[0], sample_weight)

@@ -29,7 +29,7 @@ def tile_starts(length: int, tile: int, stride: int) -> list[int]:
     return [*range(0, last, stride), last]
 
 
-def tile_origins(height: int, width: int, tile: int, stride: int) -> list[tuple[int, int]]:
+def tile_origins(height: int, width: int, tile: int, *, stride: int) -> list[tuple[int, int]]:
     """Returns (y, x) of every tile's first pixel, row by row: 54 for 2848 x 4288 at tile 512, stride 512."""
     columns = tile_starts(width, tile, stride)
     return [(y, x) for y in tile_starts(height, tile, stride) for x in columns]

@@ -102,9 +102,9 @@ def synthetic_photograph(
     from_disc = np.hypot(xs - eye.disc[0], (ys - eye.disc[1]) * 0.92)  # the optic disc is a little higher than wide
     free = (from_center < eye.radius - 6) & (from_disc > 1.1 * eye.disc_radius)
 
-    light = _retina_light(rng, eye, xs, ys, from_disc)
+    light = _retina_light(rng, eye, xs, ys=ys, from_disc=from_disc)
     _add_exudates(rng, light, free)
-    light *= np.exp(-_vessel_density(rng, eye, height, width)[..., None] * FLOWING_BLOOD)
+    light *= np.exp(-_vessel_density(rng, eye, height, width=width)[..., None] * FLOWING_BLOOD)
     light *= np.exp(-_pigment_density(rng, height, width)[..., None] * PIGMENT)
     mask, density = _haemorrhages(rng, eye, free) if haemorrhages else (np.zeros_like(free), np.zeros_like(xs))
     light *= np.exp(-density[..., None] * SPILT_BLOOD)
@@ -140,7 +140,7 @@ def _place_eye(rng: np.random.Generator, height: int, width: int) -> _Eye:
 
 
 def _retina_light(
-    rng: np.random.Generator, eye: _Eye, xs: np.ndarray, ys: np.ndarray, from_disc: np.ndarray
+    rng: np.random.Generator, eye: _Eye, xs: np.ndarray, *, ys: np.ndarray, from_disc: np.ndarray
 ) -> np.ndarray:
     """Returns float32 `[H, W, 3]`, about 0..255: choroid, macula and optic disc, evenly lit."""
     color = rng.uniform(140, 220) * np.array([1, rng.uniform(0.40, 0.55), 0.03 + 0.5 * rng.beta(1.2, 5)])
@@ -162,7 +162,7 @@ def _retina_light(
     return light.astype(np.float32)
 
 
-def _vessel_density(rng: np.random.Generator, eye: _Eye, height: int, width: int) -> np.ndarray:
+def _vessel_density(rng: np.random.Generator, eye: _Eye, height: int, *, width: int) -> np.ndarray:
     """Returns float32 `[H, W]`, 0 or more: arteries, veins, dark spots on them, and stray pieces of vessel."""
     away = math.pi if eye.fovea[0] < eye.disc[0] else 0.0  # from the disc to the macula
     densities = []
@@ -229,7 +229,7 @@ def _haemorrhages(rng: np.random.Generator, eye: _Eye, free: np.ndarray) -> tupl
             if diameter > 12 and rng.random() < 0.3:  # a flame: along the nerve fibres, which leave the optic disc
                 elongation = rng.uniform(2.5, 4.5)
                 angle = math.atan2(*(center_yx - eye.disc[::-1])) + rng.normal(0, 0.3)
-            shape = _blob(rng, diameter, elongation, angle)
+            shape = _blob(rng, diameter, elongation, angle=angle)
             window = _window(center_yx, len(shape), free.shape)
             if free[window][shape].all() and not mask[window][shape].any():
                 mask[window] |= shape
@@ -246,7 +246,9 @@ def _add_exudates(rng: np.random.Generator, light: np.ndarray, free: np.ndarray)
     for _ in range(rng.integers(0, 4)):
         center_yx, spread = rng.integers(free.shape), rng.uniform(20, 70)
         for _ in range(rng.integers(5, 30)):
-            shape = _blob(rng, np.clip(rng.lognormal(math.log(6), 0.5), 3, 25), rng.uniform(1, 2), rng.uniform(0, 3))
+            shape = _blob(
+                rng, np.clip(rng.lognormal(math.log(6), 0.5), 3, 25), rng.uniform(1, 2), angle=rng.uniform(0, 3)
+            )
             window = _window(rng.normal(center_yx, spread), len(shape), free.shape)
             if free[window][shape].all():
                 share[window][shape] = rng.uniform(0.3, 0.95)
@@ -267,7 +269,7 @@ def _pigment_density(rng: np.random.Generator, height: int, width: int) -> np.nd
     return density
 
 
-def _blob(rng: np.random.Generator, diameter: float, elongation: float, angle: float) -> np.ndarray:
+def _blob(rng: np.random.Generator, diameter: float, elongation: float, *, angle: float) -> np.ndarray:
     """Cuts an irregular shape out of an ellipse and noise: bool `[side, side]`, one 4-connected piece.
 
     Its area is about that of a circle of `diameter` pixels, its long axis lies at `angle` radians.

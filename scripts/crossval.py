@@ -72,14 +72,14 @@ def main(_: list[str]) -> int:
     make_folder(workdir, flag="--workdir")
     write_text(workdir / "config.json", config.to_json())
     write_text(workdir / "folds.csv", _table_of_folds(plan))
-    _print_plan(plan, config, only, workdir)
+    _print_plan(plan, config, only, workdir=workdir)
 
     failed: list[str] = []
     children = Children()
     try:
         with children.listening():
             for fold in only:
-                code = _run_fold(children, plan, config, fold, workdir)
+                code = _run_fold(children, plan, config, fold=fold, workdir=workdir)
                 if code:
                     failed.append(f"fold {fold}: failed with exit code {code}; the reason stands above.")
     except StoppedError as stopped:
@@ -159,7 +159,7 @@ def _table_of_folds(plan: FoldPlan) -> str:
     return _csv(rows)
 
 
-def _print_plan(plan: FoldPlan, config: Config, only: list[int], workdir: Path) -> None:
+def _print_plan(plan: FoldPlan, config: Config, only: list[int], *, workdir: Path) -> None:
     for fold in range(plan.folds):
         train, validation, held_out = (len(plan.members(fold, split)) for split in SPLITS)
         print(
@@ -177,7 +177,7 @@ def _print_plan(plan: FoldPlan, config: Config, only: list[int], workdir: Path) 
     print(f"→ {workdir}", flush=True)
 
 
-def _run_fold(children: Children, plan: FoldPlan, config: Config, fold: int, workdir: Path) -> int:
+def _run_fold(children: Children, plan: FoldPlan, config: Config, *, fold: int, workdir: Path) -> int:
     """Runs what is left of a fold, and computes the numbers so far.
 
     Returns:
@@ -197,12 +197,12 @@ def _run_fold(children: Children, plan: FoldPlan, config: Config, fold: int, wor
             return command.DONE
         for name, arguments in _steps(plan, fold, workdir):
             print(f"fold {fold} of {plan.folds}: {name}", flush=True)
-            code = _timed(children, name, arguments, folder, lock)
+            code = _timed(children, name, arguments, folder=folder, lock=lock)
             if code:
                 return code
             if name == "train" and not (folder / "run" / "model" / "segmenter.json").is_file():
                 raise StoppedError(command.DONE)  # by its file
-        write_fold(result, _result(plan, config, fold, folder))
+        write_fold(result, _result(plan, config, fold, folder=folder))
     pool_folds(workdir)
     return command.DONE
 
@@ -233,7 +233,7 @@ def _steps(plan: FoldPlan, fold: int, workdir: Path) -> list[tuple[str, list[str
     return [*shards, ("train", train), *scores]
 
 
-def _timed(children: Children, name: str, arguments: Sequence[str], folder: Path, lock: int) -> int:
+def _timed(children: Children, name: str, arguments: Sequence[str], *, folder: Path, lock: int) -> int:
     """Runs a command, and adds its time to that of earlier starts."""
     # What trains may be another backend; records and the tiled graph are TensorFlow's.
     environment = {} if name == "train" else {"KERAS_BACKEND": "tensorflow"}
@@ -250,7 +250,7 @@ def _seconds(folder: Path) -> dict[str, float]:
     return json.loads(path.read_text()) if path.exists() else {}
 
 
-def _result(plan: FoldPlan, config: Config, fold: int, folder: Path) -> FoldResult:
+def _result(plan: FoldPlan, config: Config, fold: int, *, folder: Path) -> FoldResult:
     sources = tuple(str(number) for number in range(len(plan.sources)))
     return FoldResult(
         fold=fold,

@@ -86,7 +86,7 @@ def main(folders: list[str]) -> int:
         network = segmenter  # in a variable, see TiledSegmenter
         map_of = segmented_by(lambda photograph: network.segment(photograph).numpy())
     else:
-        map_of = lambda marked: given_maps.read_map(files, marked.case, marked.masks.shape[:2], classes)  # noqa: E731
+        map_of = lambda marked: given_maps.read_map(files, marked.case, marked.masks.shape[:2], classes=classes)  # noqa: E731
     seconds, gallery = Seconds(), Gallery(classes, thresholds)
     failures = _count(
         map_of,
@@ -121,7 +121,7 @@ def main(folders: list[str]) -> int:
     content = summary.write_summary(output, result, about)
     _print_scores(content)
     if _BASELINE.value:
-        _print_baseline([case for case in cases if case.name not in failures], data, content["scores"], bins)
+        _print_baseline([case for case in cases if case.name not in failures], data, content["scores"], bins=bins)
     tiles = _score_tiles(segmenter, index, output) if index is not None else None
     splits = {**spec.splits, "train": [*spec.splits.get("train", ()), *spec.seen_before]} if spec is not None else {}
     audit = leaks.audit(index, splits, gallery.hashes)
@@ -260,7 +260,7 @@ def _print_scores(content: Mapping[str, Any]) -> None:
         print("The thresholds are those given, not the model's.")
 
 
-def _print_baseline(cases: list[Case], data: DataConfig, scores, bins: int) -> None:
+def _print_baseline(cases: list[Case], data: DataConfig, scores, *, bins: int) -> None:
     from pipeline.evaluation import photographs as evaluation
     from pipeline.evaluation.baseline import color_threshold_map
     from pipeline.evaluation.counting import pool

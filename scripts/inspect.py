@@ -50,7 +50,7 @@ def main(_: list[str]) -> int:
     else:
         name, first, number = "draws", 0, FULL_DRAWS
     with damage_named(sets):
-        shown = list(elements.read_elements(sets, config, first, number))
+        shown = list(elements.read_elements(sets, config, first, number=number))
         make_folder(output, flag="--output")
         places = f"element {first}" if number == 1 else f"elements {first} to {first + number - 1}"
         print(f"{places} of the training stream → {output}", flush=True)

@@ -59,8 +59,8 @@ def main(arguments: list[str]) -> int:
         pool,
         len(devices),
         lambda case: folder.read(case, todo[case]),
-        lambda case, photograph, segmented: folder.write(case, todo[case], photograph, segmented),
-        lambda: stop.error() is not None,
+        write=lambda case, photograph, segmented: folder.write(case, todo[case], photograph, segmented=segmented),
+        stopped=lambda: stop.error() is not None,
     )
     written = 0
     try:

@@ -90,13 +90,13 @@ def main(_: list[str]) -> int:
             fraction=config.data.validation_fraction,
             seed=config.data.seed,
         )
-    _print_plan(cases, surveys, config.data, folder)
+    _print_plan(cases, surveys, config.data, folder=folder)
     if _CHECK.value:
-        failures |= _write_check(cases, surveys, failures, config.data, folder)
+        failures |= _write_check(cases, surveys, failures, data=config.data, folder=folder)
     else:
         equal = refuse_equal_files(cases, {name: survey.photograph_digest for name, survey in surveys.items()})
         _warn(f"{one} and {other} are the same file and count twice" for one, other in equal)
-        failures |= _write(layout, cases, surveys, config.data, folder)
+        failures |= _write(layout, cases, surveys, data=config.data, folder=folder)
         write_text(folder / "config.json", config.to_json())
     for line in failures.values():
         print(f"left out: {line}", file=sys.stderr)
@@ -139,7 +139,7 @@ def _in_threads(function: Callable[[Case], Any], cases: list[Case], what: str) -
         )
 
 
-def _print_plan(cases: list[Case], surveys: Mapping[str, Survey], data: DataConfig, folder: Path) -> None:
+def _print_plan(cases: list[Case], surveys: Mapping[str, Survey], data: DataConfig, *, folder: Path) -> None:
     for index, name in enumerate(data.classes):
         shown = [survey for survey in surveys.values() if survey.lesion_pixels[name]]
         lesions = sum(sum(survey.lesion_sizes[name]) for survey in shown)
@@ -164,7 +164,7 @@ def _print_plan(cases: list[Case], surveys: Mapping[str, Survey], data: DataConf
 
 
 def _write(
-    layout: str, cases: list[Case], surveys: dict[str, Survey], data: DataConfig, folder: Path
+    layout: str, cases: list[Case], surveys: dict[str, Survey], *, data: DataConfig, folder: Path
 ) -> dict[str, str]:
     """Writes shards, index and pictures, and returns the failures; a set that is there as wanted is left alone."""
     with command.quiet_start():
@@ -185,14 +185,14 @@ def _write(
     elif there == "other":
         raise InputError(f"--records={folder}: holds another set already; name another folder or add --overwrite.")
     else:
-        index, failures = _build(layout, plans, surveys, folder)
+        index, failures = _build(layout, plans, surveys, folder=folder)
     pictures.draw_samples(folder, index)
     pictures.draw_statistics(folder, index, surveys)
     _print_index(index)
     return failures
 
 
-def _build(layout: str, plans: list[Any], surveys: dict[str, Survey], folder: Path) -> tuple[Index, dict[str, str]]:
+def _build(layout: str, plans: list[Any], surveys: dict[str, Survey], *, folder: Path) -> tuple[Index, dict[str, str]]:
     from records.shards import building
 
     make_folder(folder, flag="--records")
@@ -207,7 +207,7 @@ def _build(layout: str, plans: list[Any], surveys: dict[str, Survey], folder: Pa
             bar.update(len(plan.cases))
 
         return building.build_records(
-            layout, plans, surveys, folder, workers=_workers(), strict=_STRICT.value, progress=progress
+            layout, plans, surveys, folder=folder, workers=_workers(), strict=_STRICT.value, progress=progress
         )
 
 
@@ -234,7 +234,7 @@ def _warn(lines: Iterable[str]) -> None:
 
 
 def _write_check(
-    cases: list[Case], surveys: dict[str, Survey], failures: dict[str, str], data: DataConfig, folder: Path
+    cases: list[Case], surveys: dict[str, Survey], failures: dict[str, str], *, data: DataConfig, folder: Path
 ) -> dict[str, str]:
     """Decodes every photograph, prints and writes what was found; returns those that cannot be decoded."""
     hashes: dict[str, str] = {}

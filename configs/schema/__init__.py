@@ -26,6 +26,7 @@ from configs.schema.model import (
     UNet3PlusConfig,
     UNetConfig,
 )
+from configs.schema.old_names import new_name
 from configs.schema.train import TrainConfig
 
 __all__ = [
@@ -51,5 +52,6 @@ __all__ = [
     "differing_fields",
     "field_names",
     "from_dict",
+    "new_name",
     "optional_fields",
 ]

@@ -104,9 +104,9 @@ class AugmentConfig:
             value = getattr(self, field.name)
             if field.name in _AUGMENT_RANGES:
                 low, high = _AUGMENT_RANGES[field.name]
-                check(low <= value <= high, f"augment.{field.name}", value, f"{low} to {high}")
+                check(low <= value <= high, f"augment.{field.name}", value, allowed=f"{low} to {high}")
             else:
-                check(0 <= value <= 1, f"augment.{field.name}", value, "a probability, 0 to 1")
+                check(0 <= value <= 1, f"augment.{field.name}", value, allowed="a probability, 0 to 1")
 
 
 # Every other field of AugmentConfig is a probability.

@@ -20,6 +20,7 @@ from configs.schema.augment import AugmentConfig
 from configs.schema.checks import check, check_choice
 from configs.schema.errors import InputError
 from configs.schema.model import ModelConfig
+from configs.schema.old_names import new_name, with_old_names
 from configs.schema.train import TrainConfig
 
 Window = Literal["uniform", "hann", "gaussian"]
@@ -77,24 +78,24 @@ class DataConfig:
             1 <= len(self.classes) <= MAX_CLASSES and len(set(self.classes)) == len(self.classes),
             "data.classes",
             self.classes,
-            f"1 to {MAX_CLASSES} different names",
+            allowed=f"1 to {MAX_CLASSES} different names",
         )
         for name in self.classes:
             check(
                 isinstance(name, str) and name != "" and not set(name) & set("/\\ "),
                 "data.classes",
                 name,
-                "names without spaces or slashes",
+                allowed="names without spaces or slashes",
             )
-        check(0 < self.scale <= 1, "data.scale", self.scale, "above 0 and at most 1")
-        check(self.tile >= 16, "data.tile", self.tile, "at least 16")
-        check(1 <= self.stride <= self.tile, "data.stride", self.stride, f"1 to data.tile ({self.tile})")
-        check(self.empty_per_nonempty >= 0, "data.empty_per_nonempty", self.empty_per_nonempty, "0 or more")
+        check(0 < self.scale <= 1, "data.scale", self.scale, allowed="above 0 and at most 1")
+        check(self.tile >= 16, "data.tile", self.tile, allowed="at least 16")
+        check(1 <= self.stride <= self.tile, "data.stride", self.stride, allowed=f"1 to data.tile ({self.tile})")
+        check(self.empty_per_nonempty >= 0, "data.empty_per_nonempty", self.empty_per_nonempty, allowed="0 or more")
         check(
             0 <= self.validation_fraction < 1,
             "data.validation_fraction",
             self.validation_fraction,
-            "at least 0 and below 1",
+            allowed="at least 0 and below 1",
         )
         check(
             len(self.colors) in (0, len(self.classes))
@@ -102,13 +103,18 @@ class DataConfig:
             and all(re.fullmatch("[0-9a-f]{6}", color) and color != "000000" for color in self.colors),
             "data.colors",
             self.colors,
-            f"empty, or {len(self.classes)} different RRGGBB in lower case, none of them black",
+            allowed=f"empty, or {len(self.classes)} different RRGGBB in lower case, none of them black",
         )
         check_choice("data.codec", self.codec, ("png", "jpeg"))
-        check(1 <= self.jpeg_quality <= 100, "data.jpeg_quality", self.jpeg_quality, "1 to 100")
-        check(self.photographs_per_shard >= 1, "data.photographs_per_shard", self.photographs_per_shard, "at least 1")
-        check(self.max_pixels >= 1, "data.max_pixels", self.max_pixels, "at least 1")
-        check(self.seed >= 0, "data.seed", self.seed, "0 or more")
+        check(1 <= self.jpeg_quality <= 100, "data.jpeg_quality", self.jpeg_quality, allowed="1 to 100")
+        check(
+            self.photographs_per_shard >= 1,
+            "data.photographs_per_shard",
+            self.photographs_per_shard,
+            allowed="at least 1",
+        )
+        check(self.max_pixels >= 1, "data.max_pixels", self.max_pixels, allowed="at least 1")
+        check(self.seed >= 0, "data.seed", self.seed, allowed="0 or more")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,13 +145,13 @@ class SegmentConfig:
     xla: Literal["auto", "on", "off"] = "auto"
 
     def __post_init__(self) -> None:
-        check(self.tile is None or self.tile >= 16, "segment.tile", self.tile, "at least 16, or none")
-        check(0 <= self.overlap < 1, "segment.overlap", self.overlap, "at least 0 and below 1")
+        check(self.tile is None or self.tile >= 16, "segment.tile", self.tile, allowed="at least 16, or none")
+        check(0 <= self.overlap < 1, "segment.overlap", self.overlap, allowed="at least 0 and below 1")
         check_choice("segment.window", self.window, get_args(Window))
-        check(self.tile_batch >= 1, "segment.tile_batch", self.tile_batch, "at least 1")
-        check(self.flips in (1, 4, 8), "segment.flips", self.flips, "1, 4 or 8")
+        check(self.tile_batch >= 1, "segment.tile_batch", self.tile_batch, allowed="at least 1")
+        check(self.flips in (1, 4, 8), "segment.flips", self.flips, allowed="1, 4 or 8")
         check_choice("segment.xla", self.xla, ("auto", "on", "off"))
-        check(not (self.trim and self.xla == "on"), "segment.xla", self.xla, "auto or off with segment.trim")
+        check(not (self.trim and self.xla == "on"), "segment.xla", self.xla, allowed="auto or off with segment.trim")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,8 +170,8 @@ class EvaluateConfig:
     bins: int = 1280
 
     def __post_init__(self) -> None:
-        check(0 < self.threshold < 1, "evaluate.threshold", self.threshold, "above 0 and below 1")
-        check(self.bins >= 2, "evaluate.bins", self.bins, "at least 2")
+        check(0 < self.threshold < 1, "evaluate.threshold", self.threshold, allowed="above 0 and below 1")
+        check(self.bins >= 2, "evaluate.bins", self.bins, allowed="at least 2")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,18 +190,21 @@ class Config:
             self.train.crop is None or self.train.crop <= self.data.tile,
             "train.crop",
             self.train.crop,
-            f"at most data.tile ({self.data.tile})",
+            allowed=f"at most data.tile ({self.data.tile})",
         )
         check(
             len(self.train.class_sampling) in (0, len(self.data.classes)),
             "train.class_sampling",
             self.train.class_sampling,
-            f"one number for each of data.classes ({', '.join(self.data.classes)}), or empty",
+            allowed=f"one number for each of data.classes ({', '.join(self.data.classes)}), or empty",
         )
 
     def fingerprint(self, *sections: str) -> str:
         """Returns 16 hexadecimal digits that depend on the values of the named sections, or of all, alone."""
-        chosen = {name: dataclasses.asdict(getattr(self, name)) for name in sections or _section_names()}
+        # Under the names that the fields had first, so that a renamed field leaves records and results as they are.
+        chosen = {
+            name: with_old_names(name, dataclasses.asdict(getattr(self, name))) for name in sections or _section_names()
+        }
         return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:16]
 
     def to_json(self) -> str:
@@ -243,7 +252,10 @@ def from_dict(values: dict[str, Any], schema: type = Config, prefix: str = "") -
     """
     fields = {field.name: field for field in dataclasses.fields(schema)}
     arguments = {}
-    for name, value in values.items():
+    for given, value in values.items():
+        name = (new_name(f"{prefix}{given}") or given).removeprefix(prefix)
+        if name in values and name != given:
+            raise InputError(f"{prefix}{given} is the old name of {prefix}{name}; both are given, leave one out.")
         if name not in fields:
             raise InputError(f"unknown field {prefix}{name}; known here are {', '.join(fields)}.")
         field_type = fields[name].type
@@ -262,7 +274,7 @@ def _section_names() -> list[str]:
 
 def _typed(value: Any, field_type: Any, field: str) -> Any:
     value = tuple(value) if isinstance(value, list) else value
-    check(_is_a(value, field_type), field, value, f"of type {_type_name(field_type)}")
+    check(_is_a(value, field_type), field, value, allowed=f"of type {_type_name(field_type)}")
     # A float written as 1 is the same setting as 1.0, and must have the same fingerprint.
     return float(value) if _is_a(1.5, field_type) and value is not None else value
 

@@ -50,19 +50,22 @@ class UNetConfig:
     activation: str = "relu"
 
     def __post_init__(self) -> None:
-        check(self.width >= 1, "model.unet.width", self.width, "at least 1")
-        check(2 <= self.levels <= 10, "model.unet.levels", self.levels, "2 to 10")
+        check(self.width >= 1, "model.unet.width", self.width, allowed="at least 1")
+        check(2 <= self.levels <= 10, "model.unet.levels", self.levels, allowed="2 to 10")
         check(
-            self.kernel >= 3 and self.kernel % 2 == 1, "model.unet.kernel", self.kernel, "an odd number of at least 3"
+            self.kernel >= 3 and self.kernel % 2 == 1,
+            "model.unet.kernel",
+            self.kernel,
+            allowed="an odd number of at least 3",
         )
-        check(self.dilation >= 1, "model.unet.dilation", self.dilation, "at least 1")
+        check(self.dilation >= 1, "model.unet.dilation", self.dilation, allowed="at least 1")
         _check_dropout("model.unet.dropout", self.dropout, self.levels)
         check_choice("model.unet.normalization", self.normalization, get_args(Normalization))
         check(
             self.normalization != "group" or self.width % 8 == 0,
             "model.unet.width",
             self.width,
-            "a multiple of 8 for model.unet.normalization 'group'",
+            allowed="a multiple of 8 for model.unet.normalization 'group'",
         )
 
 
@@ -86,9 +89,9 @@ class AttentionUNetConfig:
     activation: str = "relu"
 
     def __post_init__(self) -> None:
-        check(self.width >= 1, "model.attention_unet.width", self.width, "at least 1")
+        check(self.width >= 1, "model.attention_unet.width", self.width, allowed="at least 1")
         # The first skip has no gate: with two levels there would be none.
-        check(3 <= self.levels <= 10, "model.attention_unet.levels", self.levels, "3 to 10")
+        check(3 <= self.levels <= 10, "model.attention_unet.levels", self.levels, allowed="3 to 10")
         check_choice("model.attention_unet.normalization", self.normalization, get_args(Normalization))
         _check_dropout("model.attention_unet.dropout", self.dropout, self.levels)
 
@@ -115,14 +118,14 @@ class MultiResUNetConfig:
     activation: str = "relu"
 
     def __post_init__(self) -> None:
-        check(0 < self.alpha <= 10, "model.multires_unet.alpha", self.alpha, "above 0 and at most 10")
+        check(0 < self.alpha <= 10, "model.multires_unet.alpha", self.alpha, allowed="above 0 and at most 10")
         check(
             self.width * self.alpha >= 6,
             "model.multires_unet.width",
             self.width,
-            f"at least 6 filters when multiplied by model.multires_unet.alpha, {self.alpha}",
+            allowed=f"at least 6 filters when multiplied by model.multires_unet.alpha, {self.alpha}",
         )
-        check(2 <= self.levels <= 10, "model.multires_unet.levels", self.levels, "2 to 10")
+        check(2 <= self.levels <= 10, "model.multires_unet.levels", self.levels, allowed="2 to 10")
         check_choice("model.multires_unet.normalization", self.normalization, get_args(Normalization))
         _check_dropout("model.multires_unet.dropout", self.dropout, self.levels)
 
@@ -152,8 +155,8 @@ class UNet3PlusConfig:
     activation: str = "relu"
 
     def __post_init__(self) -> None:
-        check(self.width >= 1, "model.unet3plus.width", self.width, "at least 1")
-        check(2 <= self.levels <= 8, "model.unet3plus.levels", self.levels, "2 to 8")
+        check(self.width >= 1, "model.unet3plus.width", self.width, allowed="at least 1")
+        check(2 <= self.levels <= 8, "model.unet3plus.levels", self.levels, allowed="2 to 8")
         check_choice("model.unet3plus.normalization", self.normalization, get_args(Normalization))
         _check_dropout("model.unet3plus.dropout", self.dropout, self.levels)
 
@@ -181,24 +184,25 @@ class SwinUNetConfig:
     drop_path: float = 0.1
 
     def __post_init__(self) -> None:
-        check(self.width >= 1, "model.swin_unet.width", self.width, "at least 1")
+        check(self.width >= 1, "model.swin_unet.width", self.width, allowed="at least 1")
         check(
             2 <= len(self.depths) <= 6 and min(self.depths) >= 1,
             "model.swin_unet.depths",
             self.depths,
-            "2 to 6 numbers of at least 1",
+            allowed="2 to 6 numbers of at least 1",
         )
         levels = len(self.depths)
         check(
             len(self.heads) == levels and all(n > 0 and self.width * 2**i % n == 0 for i, n in enumerate(self.heads)),
             "model.swin_unet.heads",
             self.heads,
-            f"{levels} numbers, one a level, that divide its width (of {[self.width * 2**i for i in range(levels)]})",
+            allowed=f"{levels} numbers, one a level, each a divisor of its width "
+            f"{[self.width * 2**i for i in range(levels)]}",
         )
-        check(2 <= self.window <= 32, "model.swin_unet.window", self.window, "2 to 32")
-        check(self.mlp_ratio >= 1, "model.swin_unet.mlp_ratio", self.mlp_ratio, "at least 1")
-        check(0 <= self.dropout < 1, "model.swin_unet.dropout", self.dropout, "at least 0 and below 1")
-        check(0 <= self.drop_path < 1, "model.swin_unet.drop_path", self.drop_path, "at least 0 and below 1")
+        check(2 <= self.window <= 32, "model.swin_unet.window", self.window, allowed="2 to 32")
+        check(self.mlp_ratio >= 1, "model.swin_unet.mlp_ratio", self.mlp_ratio, allowed="at least 1")
+        check(0 <= self.dropout < 1, "model.swin_unet.dropout", self.dropout, allowed="at least 0 and below 1")
+        check(0 <= self.drop_path < 1, "model.swin_unet.drop_path", self.drop_path, allowed="at least 0 and below 1")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -230,19 +234,19 @@ class FastConfig:
     prior: float = 0.5
 
     def __post_init__(self) -> None:
-        check(self.stem in (2, 4), "model.fast.stem", self.stem, "2 or 4")
+        check(self.stem in (2, 4), "model.fast.stem", self.stem, allowed="2 or 4")
         group = self.normalization == "group"
         check(
             2 <= len(self.widths) <= 7 and all(width >= 1 and (width % 8 == 0 or not group) for width in self.widths),
             "model.fast.widths",
             self.widths,
-            "2 to 7 numbers of at least 1, multiples of 8 for model.fast.normalization 'group'",
+            allowed="2 to 7 numbers of at least 1, multiples of 8 for model.fast.normalization 'group'",
         )
-        check(4 <= self.contrast_sigma <= 100, "model.fast.contrast_sigma", self.contrast_sigma, "4 to 100")
-        check(0 <= self.dropout < 1, "model.fast.dropout", self.dropout, "at least 0 and below 1")
-        check(0 <= self.drop_path < 1, "model.fast.drop_path", self.drop_path, "at least 0 and below 1")
+        check(4 <= self.contrast_sigma <= 100, "model.fast.contrast_sigma", self.contrast_sigma, allowed="4 to 100")
+        check(0 <= self.dropout < 1, "model.fast.dropout", self.dropout, allowed="at least 0 and below 1")
+        check(0 <= self.drop_path < 1, "model.fast.drop_path", self.drop_path, allowed="at least 0 and below 1")
         check_choice("model.fast.normalization", self.normalization, ("batch", "group"))
-        check(0 < self.prior < 1, "model.fast.prior", self.prior, "above 0 and below 1")
+        check(0 < self.prior < 1, "model.fast.prior", self.prior, allowed="above 0 and below 1")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -269,8 +273,8 @@ class EfficientUNetConfig:
     def __post_init__(self) -> None:
         check_choice("model.efficient_unet.encoder", self.encoder, get_args(EfficientNet))
         _check_weights("model.efficient_unet.weights", self.weights)
-        check(self.width >= 1, "model.efficient_unet.width", self.width, "at least 1")
-        check(0 <= self.dropout < 1, "model.efficient_unet.dropout", self.dropout, "at least 0 and below 1")
+        check(self.width >= 1, "model.efficient_unet.width", self.width, allowed="at least 1")
+        check(0 <= self.dropout < 1, "model.efficient_unet.dropout", self.dropout, allowed="at least 0 and below 1")
         check_choice("model.efficient_unet.normalization", self.normalization, get_args(Normalization))
 
 
@@ -298,14 +302,14 @@ class DeepLabV3PlusConfig:
     def __post_init__(self) -> None:
         check_choice("model.deeplabv3plus.encoder", self.encoder, get_args(Encoder))
         _check_weights("model.deeplabv3plus.weights", self.weights)
-        check(self.width >= 1, "model.deeplabv3plus.width", self.width, "at least 1")
+        check(self.width >= 1, "model.deeplabv3plus.width", self.width, allowed="at least 1")
         check(
             len(set(self.rates)) == len(self.rates) > 0 and min(self.rates) >= 1,
             "model.deeplabv3plus.rates",
             self.rates,
-            "different numbers of at least 1",
+            allowed="different numbers of at least 1",
         )
-        check(0 <= self.dropout < 1, "model.deeplabv3plus.dropout", self.dropout, "at least 0 and below 1")
+        check(0 <= self.dropout < 1, "model.deeplabv3plus.dropout", self.dropout, allowed="at least 0 and below 1")
         check_choice("model.deeplabv3plus.normalization", self.normalization, get_args(Normalization))
 
 
@@ -325,8 +329,8 @@ class PreprocessConfig:
 
     def __post_init__(self) -> None:
         check_choice("model.preprocess.color_space", self.color_space, get_args(ColorSpace))
-        check(0 < self.gamma <= 10, "model.preprocess.gamma", self.gamma, "above 0 and at most 10")
-        check(0 <= self.sharpening <= 10, "model.preprocess.sharpening", self.sharpening, "0 to 10")
+        check(0 < self.gamma <= 10, "model.preprocess.gamma", self.gamma, allowed="above 0 and at most 10")
+        check(0 <= self.sharpening <= 10, "model.preprocess.sharpening", self.sharpening, allowed="0 to 10")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -363,7 +367,7 @@ def _check_weights(field: str, weights: str) -> None:
         weights in {"none", "imagenet"} or weights.endswith((".h5", ".keras")),
         field,
         weights,
-        "none, imagenet or the path of a .weights.h5, .h5 or .keras file",
+        allowed="none, imagenet or the path of a .weights.h5, .h5 or .keras file",
     )
 
 
@@ -372,5 +376,5 @@ def _check_dropout(field: str, dropout: float, levels: int) -> None:
         0 <= dropout * (levels - 1) < 1,
         field,
         dropout,
-        f"at least 0, and below 1 on the deepest level (times {levels - 1})",
+        allowed=f"at least 0, and below 1 on the deepest level (times {levels - 1})",
     )

@@ -140,34 +140,41 @@ class TrainConfig:
         self._check_loss_and_optimizer()
         self._check_stream()
         for name in ("early_stopping_patience", "reduce_lr_patience", "previews", "seed"):
-            check(getattr(self, name) >= 0, f"train.{name}", getattr(self, name), "0 or more")
+            check(getattr(self, name) >= 0, f"train.{name}", getattr(self, name), allowed="0 or more")
         check(
             self.reduce_lr_patience == 0 or self.schedule == "constant",
             "train.reduce_lr_patience",
             self.reduce_lr_patience,
-            f"0 with train.schedule '{self.schedule}'",
+            allowed=f"0 with train.schedule '{self.schedule}'",
         )
-        check(0 < self.reduce_lr_factor < 1, "train.reduce_lr_factor", self.reduce_lr_factor, "above 0 and below 1")
-        check(self.checkpoint_minutes > 0, "train.checkpoint_minutes", self.checkpoint_minutes, "above 0")
+        check(
+            0 < self.reduce_lr_factor < 1,
+            "train.reduce_lr_factor",
+            self.reduce_lr_factor,
+            allowed="above 0 and below 1",
+        )
+        check(self.checkpoint_minutes > 0, "train.checkpoint_minutes", self.checkpoint_minutes, allowed="above 0")
 
     def _check_length_and_devices(self) -> None:
         for name in ("epochs", "batch_size", "micro_batches", "photographs_every"):
-            check(getattr(self, name) >= 1, f"train.{name}", getattr(self, name), "at least 1")
+            check(getattr(self, name) >= 1, f"train.{name}", getattr(self, name), allowed="at least 1")
         for name in ("steps_per_epoch", "validation_steps"):
             value = getattr(self, name)
-            check(value is None or value >= 1, f"train.{name}", value, "at least 1, or none")
+            check(value is None or value >= 1, f"train.{name}", value, allowed="at least 1, or none")
         check(
             self.batch_size % self.micro_batches == 0,
             "train.micro_batches",
             self.micro_batches,
-            f"a divisor of train.batch_size ({self.batch_size})",
+            allowed=f"a divisor of train.batch_size ({self.batch_size})",
         )
-        check(self.max_minutes is None or self.max_minutes > 0, "train.max_minutes", self.max_minutes, "above 0")
+        check(
+            self.max_minutes is None or self.max_minutes > 0, "train.max_minutes", self.max_minutes, allowed="above 0"
+        )
         check(
             re.fullmatch("auto|single|mirrored|cpus:[1-9][0-9]*", self.strategy) is not None,
             "train.strategy",
             self.strategy,
-            "auto, single, mirrored or cpus:N, such as cpus:2",
+            allowed="auto, single, mirrored or cpus:N, such as cpus:2",
         )
         check_choice("train.precision", self.precision, get_args(Precision))
         check_choice("train.xla", self.xla, get_args(Xla))
@@ -177,61 +184,66 @@ class TrainConfig:
             all(weight >= 0 for weight in self.side_output_weights),
             "train.side_output_weights",
             self.side_output_weights,
-            "numbers of 0 or more",
+            allowed="numbers of 0 or more",
         )
-        check(self.presence_weight >= 0, "train.presence_weight", self.presence_weight, "0 or more")
+        check(self.presence_weight >= 0, "train.presence_weight", self.presence_weight, allowed="0 or more")
         check_choice("train.optimizer", self.optimizer, get_args(Optimizer))
-        check(0 <= self.momentum < 1, "train.momentum", self.momentum, "at least 0 and below 1")
-        check(self.learning_rate > 0, "train.learning_rate", self.learning_rate, "above 0")
+        check(0 <= self.momentum < 1, "train.momentum", self.momentum, allowed="at least 0 and below 1")
+        check(self.learning_rate > 0, "train.learning_rate", self.learning_rate, allowed="above 0")
         base = self.learning_rate_batch
-        check(base is None or base >= 1, "train.learning_rate_batch", base, "at least 1, or none")
-        check(0 <= self.warmup_fraction < 1, "train.warmup_fraction", self.warmup_fraction, "at least 0 and below 1")
+        check(base is None or base >= 1, "train.learning_rate_batch", base, allowed="at least 1, or none")
+        check(
+            0 <= self.warmup_fraction < 1,
+            "train.warmup_fraction",
+            self.warmup_fraction,
+            allowed="at least 0 and below 1",
+        )
         check_choice("train.schedule", self.schedule, get_args(Schedule))
-        check(0.01 <= self.decay_fraction <= 1, "train.decay_fraction", self.decay_fraction, "0.01 to 1")
-        check(self.weight_decay >= 0, "train.weight_decay", self.weight_decay, "0 or more")
+        check(0.01 <= self.decay_fraction <= 1, "train.decay_fraction", self.decay_fraction, allowed="0.01 to 1")
+        check(self.weight_decay >= 0, "train.weight_decay", self.weight_decay, allowed="0 or more")
         clips = ("clipvalue", "clipnorm", "global_clipnorm")
         for name in clips:
             value = getattr(self, name)
-            check(value is None or value > 0, f"train.{name}", value, "above 0, or none")
+            check(value is None or value > 0, f"train.{name}", value, allowed="above 0, or none")
         given = [name for name in clips if getattr(self, name) is not None]
-        check(len(given) <= 1, f"of train.{', train.'.join(clips)}", given, "at most one given")
+        check(len(given) <= 1, f"of train.{', train.'.join(clips)}", given, allowed="at most one given")
         ema = self.ema_momentum
-        check(ema is None or 0 < ema < 1, "train.ema_momentum", ema, "above 0 and below 1, or none")
+        check(ema is None or 0 < ema < 1, "train.ema_momentum", ema, allowed="above 0 and below 1, or none")
         check(
             0 <= self.frozen_encoder_epochs <= self.epochs,
             "train.frozen_encoder_epochs",
             self.frozen_encoder_epochs,
-            f"0 to train.epochs ({self.epochs})",
+            allowed=f"0 to train.epochs ({self.epochs})",
         )
 
     def _check_stream(self) -> None:
-        check(self.crop is None or self.crop >= 16, "train.crop", self.crop, "at least 16, or none")
+        check(self.crop is None or self.crop >= 16, "train.crop", self.crop, allowed="at least 16, or none")
         for name in ("lesion_pixel_fraction", "lesion_fraction"):
-            check(0 <= getattr(self, name) <= 1, f"train.{name}", getattr(self, name), "a share, 0 to 1")
+            check(0 <= getattr(self, name) <= 1, f"train.{name}", getattr(self, name), allowed="a share, 0 to 1")
         check(
             self.empty_fraction is None or 0 <= self.empty_fraction <= 1,
             "train.empty_fraction",
             self.empty_fraction,
-            "a share, 0 to 1, or none",
+            allowed="a share, 0 to 1, or none",
         )
         shares = self.lesion_pixel_fraction + self.lesion_fraction + (self.empty_fraction or 0)
         check(
             shares <= 1 + 1e-9,
             "train.lesion_pixel_fraction, train.lesion_fraction and train.empty_fraction",
             shares,
-            "at most 1 together",
+            allowed="at most 1 together",
         )
         check(
             all(share > 0 for share in self.class_sampling),
             "train.class_sampling",
             self.class_sampling,
-            "numbers above 0, one for each of data.classes",
+            allowed="numbers above 0, one for each of data.classes",
         )
         check_choice("train.balance", self.balance, get_args(Balance))
         check(
             all(weight > 0 for weight in self.records_weights),
             "train.records_weights",
             self.records_weights,
-            "numbers above 0, one for each of --records",
+            allowed="numbers above 0, one for each of --records",
         )
         check_choice("train.cache", self.cache, get_args(CacheChoice))

@@ -177,7 +177,7 @@ class FocalTversky(keras.losses.Loss):
     """
 
     def __init__(
-        self, alpha: float = 0.7, beta: float = 0.3, gamma: float = 0.75, name: str = "focal_tversky", **kwargs
+        self, alpha: float = 0.7, beta: float = 0.3, gamma: float = 0.75, *, name: str = "focal_tversky", **kwargs
     ):
         super().__init__(name=name, **kwargs)
         self.alpha, self.beta, self.gamma = alpha, beta, gamma

@@ -40,15 +40,15 @@ def build_attention_unet(
     x = layers.Rescaling(1 / 255, name="scaling")(x)
     skips = []
     for level in range(bridge):
-        x = _block(x, options, level, f"encoder{level}")
+        x = _block(x, options, level, name=f"encoder{level}")
         skips.append(x)
         x = layers.MaxPooling2D(name=f"down{level}")(x)
-    x = _block(x, options, bridge, "bridge")
+    x = _block(x, options, bridge, name="bridge")
     for level in reversed(range(bridge)):
         skip = _gate(skips[level], x, level) if level > 0 else skips[level]
         x = layers.Conv2DTranspose(options.width * 2**level, 2, strides=2, name=f"up{level}")(x)
         x = layers.Concatenate(name=f"skip{level}")([x, skip])
-        x = _block(x, options, level, f"decoder{level}")
+        x = _block(x, options, level, name=f"decoder{level}")
     return Network(image, probability_head(x, classes), name="attention_unet")
 
 
@@ -65,7 +65,7 @@ def _gate(skip: keras.KerasTensor, signal: keras.KerasTensor, level: int) -> ker
     return layers.Multiply(name=f"gated{level}")([skip, attention])
 
 
-def _block(x: keras.KerasTensor, options: AttentionUNetConfig, level: int, name: str) -> keras.KerasTensor:
+def _block(x: keras.KerasTensor, options: AttentionUNetConfig, level: int, *, name: str) -> keras.KerasTensor:
     for half in (0, 1):
         x = layers.Conv2D(
             options.width * 2**level, 3, padding="same", kernel_initializer="he_normal", name=f"{name}_conv{half}"

@@ -53,10 +53,10 @@ def build_deeplabv3plus(options: DeepLabV3PlusConfig, classes: int, preprocess: 
     maps = encode(x, options.encoder, options.weights, field=weights_field, output_stride=OUTPUT_STRIDE)
     x = _pyramid(maps[OUTPUT_STRIDE], options)
     x = Enlarge(OUTPUT_STRIDE // LOW_STRIDE, name="up")(x)
-    low = _convolution(maps[LOW_STRIDE], LOW_WIDTH, 1, options, "low")
+    low = _convolution(maps[LOW_STRIDE], LOW_WIDTH, 1, options=options, name="low")
     x = layers.Concatenate(name="skip")([x, low])
     for half in (0, 1):
-        x = _convolution(x, options.width, 3, options, f"decoder{half}")
+        x = _convolution(x, options.width, 3, options=options, name=f"decoder{half}")
     return Network(image, _head(x, classes), name="deeplabv3plus")
 
 
@@ -74,19 +74,19 @@ class Spread(layers.Layer):
 
 def _pyramid(x: keras.KerasTensor, options: DeepLabV3PlusConfig) -> keras.KerasTensor:
     """Atrous spatial pyramid pooling: `[B, h, w, …]` → `[B, h, w, width]`."""
-    views = [_convolution(x, options.width, 1, options, "aspp_point")]
+    views = [_convolution(x, options.width, 1, options=options, name="aspp_point")]
     for rate in options.rates:
-        views.append(_convolution(x, options.width, 3, options, f"aspp_rate{rate}", dilation_rate=rate))
+        views.append(_convolution(x, options.width, 3, options=options, name=f"aspp_rate{rate}", dilation_rate=rate))
     mean = layers.GlobalAveragePooling2D(keepdims=True, name="aspp_mean")(x)  # [B, 1, 1, …]
-    mean = _convolution(mean, options.width, 1, options, "aspp_image")
+    mean = _convolution(mean, options.width, 1, options=options, name="aspp_image")
     views.append(Spread(name="aspp_spread")(mean, x))
     x = layers.Concatenate(name="aspp")(views)
-    x = _convolution(x, options.width, 1, options, "aspp_join")
+    x = _convolution(x, options.width, 1, options=options, name="aspp_join")
     return layers.Dropout(options.dropout, name="dropout")(x) if options.dropout > 0 else x
 
 
 def _convolution(
-    x: keras.KerasTensor, width: int, kernel: int, options: DeepLabV3PlusConfig, name: str, dilation_rate: int = 1
+    x: keras.KerasTensor, width: int, kernel: int, *, options: DeepLabV3PlusConfig, name: str, dilation_rate: int = 1
 ) -> keras.KerasTensor:
     x = layers.Conv2D(
         width,

@@ -49,12 +49,12 @@ def build_efficient_unet(
         if stride in maps:
             x = layers.Concatenate(name=f"skip{stride}")([x, maps[stride]])
         for half in (0, 1):
-            x = _convolution(x, options, stride, f"decoder{stride}", half)
+            x = _convolution(x, options, stride, name=f"decoder{stride}", half=half)
     return Network(image, probability_head(x, classes), name="efficient_unet")
 
 
 def _convolution(
-    x: keras.KerasTensor, options: EfficientUNetConfig, stride: int, name: str, half: int
+    x: keras.KerasTensor, options: EfficientUNetConfig, stride: int, *, name: str, half: int
 ) -> keras.KerasTensor:
     x = layers.Conv2D(
         options.width * stride,

@@ -127,7 +127,7 @@ def _steps_down(layer: layers.Layer) -> bool:
 
 
 def _copy(
-    model: keras.Model, start: keras.KerasTensor, x: keras.KerasTensor, without_step_after: keras.KerasTensor | None
+    model: keras.Model, start: keras.KerasTensor, x: keras.KerasTensor, *, without_step_after: keras.KerasTensor | None
 ) -> tuple[dict[int, keras.KerasTensor], list[layers.Layer]]:
     """Appends copies of a model's layers to x, which takes the place of its tensor `start`.
 

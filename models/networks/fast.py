@@ -47,28 +47,30 @@ def build_fast(options: FastConfig, classes: int, preprocess: PreprocessConfig =
     if options.contrast:
         contrast = LocalContrast(options.contrast_sigma, dtype="float32", name="contrast")(picture, image)
         x = layers.Concatenate(name="channels")([x, contrast])  # [B, h, w, 6]
-    x = _convolution(x, options.widths[0], options.stem + 3, "stem", strides=options.stem)
+    x = _convolution(x, options.widths[0], options.stem + 3, name="stem", strides=options.stem)
     x = _activation(_normalization(x, options, "stem_norm"), "stem_relu")
     skips = []
     for level, width in enumerate(options.widths):
-        x = _block(x, width, options, f"encoder{level}", level, strides=1 if level == 0 else 2)
+        x = _block(x, width, options, name=f"encoder{level}", level=level, strides=1 if level == 0 else 2)
         skips.append(x)  # [B, h / (stem * 2 ** level), …, width]
     if options.dropout > 0:
         x = layers.Dropout(options.dropout, name="dropout")(x)
     for level, width in reversed(list(enumerate(options.widths[:-1]))):
-        x = layers.UpSampling2D(2, name=f"up{level}")(_convolution(x, width, 1, f"narrow{level}"))
-        x = _block(layers.Add(name=f"skip{level}")([x, skips[level]]), width, options, f"decoder{level}", level)
+        x = layers.UpSampling2D(2, name=f"up{level}")(_convolution(x, width, 1, name=f"narrow{level}"))
+        x = _block(
+            layers.Add(name=f"skip{level}")([x, skips[level]]), width, options, name=f"decoder{level}", level=level
+        )
     return Network(image, _head(x, classes, options), name="fast")
 
 
 def _block(
-    x: keras.KerasTensor, width: int, options: FastConfig, name: str, level: int, strides: int = 1
+    x: keras.KerasTensor, width: int, options: FastConfig, *, name: str, level: int, strides: int = 1
 ) -> keras.KerasTensor:
     """A residual block: two 3x3 convolutions, beside them the identity or, with stride 2, a 2x2 convolution."""
-    shortcut = x if strides == 1 else _convolution(x, width, 2, f"{name}_shortcut", strides=strides)
-    x = _convolution(x, width, 3, f"{name}_conv0", strides=strides)
+    shortcut = x if strides == 1 else _convolution(x, width, 2, name=f"{name}_shortcut", strides=strides)
+    x = _convolution(x, width, 3, name=f"{name}_conv0", strides=strides)
     x = _activation(_normalization(x, options, f"{name}_norm0"), f"{name}_relu0")
-    x = _convolution(x, width, 3, f"{name}_conv1")
+    x = _convolution(x, width, 3, name=f"{name}_conv1")
     x = _normalization(x, options, f"{name}_norm1", gamma_initializer="zeros")  # the block begins as its shortcut
     drop_path = options.drop_path * level / (len(options.widths) - 1)
     if drop_path > 0:  # stochastic depth (Huang et al. 2016, arXiv:1603.09382): a sample's whole branch
@@ -78,7 +80,7 @@ def _block(
 
 def _head(x: keras.KerasTensor, classes: int, options: FastConfig) -> keras.KerasTensor:
     """From `[B, h / stem, w / stem, …]` to a probability for each pixel and class, `[B, h, w, C]`."""
-    x = _convolution(x, HEAD_WIDTH, 3, "head")
+    x = _convolution(x, HEAD_WIDTH, 3, name="head")
     x = _activation(_normalization(x, options, "head_norm"), "head_relu")
     bias = keras.initializers.Constant(math.log(options.prior / (1 - options.prior)))
     logits = layers.Conv2D(
@@ -89,14 +91,14 @@ def _head(x: keras.KerasTensor, classes: int, options: FastConfig) -> keras.Kera
     )
 
 
-def _convolution(x: keras.KerasTensor, width: int, kernel: int, name: str, strides: int = 1) -> keras.KerasTensor:
+def _convolution(x: keras.KerasTensor, width: int, kernel: int, *, name: str, strides: int = 1) -> keras.KerasTensor:
     # No bias: a normalisation follows, or a block whose normalisations have one.
     return layers.Conv2D(
         width, kernel, strides=strides, padding="same", use_bias=False, kernel_initializer="he_normal", name=name
     )(x)
 
 
-def _normalization(x: keras.KerasTensor, options: FastConfig, name: str, gamma_initializer="ones"):
+def _normalization(x: keras.KerasTensor, options: FastConfig, name: str, *, gamma_initializer="ones"):
     if options.normalization == "group":
         return layers.GroupNormalization(x.shape[-1] // 8, gamma_initializer=gamma_initializer, name=name)(x)
     return FusedBatchNormalization(gamma_initializer=gamma_initializer, name=name)(x)

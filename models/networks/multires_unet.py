@@ -40,27 +40,29 @@ def build_multires_unet(options: MultiResUNetConfig, classes: int, preprocess: P
     x = layers.Rescaling(1 / 255, name="scaling")(x)
     skips = []
     for level in range(bridge):
-        x = _block(x, options, level, f"encoder{level}")
+        x = _block(x, options, level, name=f"encoder{level}")
         skips.append(_res_path(x, options, level, length=bridge - level))
         x = layers.MaxPooling2D(name=f"down{level}")(x)
-    x = _block(x, options, bridge, "bridge")
+    x = _block(x, options, bridge, name="bridge")
     for level in reversed(range(bridge)):
         x = layers.Conv2DTranspose(options.width * 2**level, 2, strides=2, name=f"up{level}")(x)
         x = layers.Concatenate(name=f"skip{level}")([x, skips[level]])
-        x = _block(x, options, level, f"decoder{level}")
+        x = _block(x, options, level, name=f"decoder{level}")
     return Network(image, probability_head(x, classes), name="multires_unet")
 
 
-def _block(x: keras.KerasTensor, options: MultiResUNetConfig, level: int, name: str) -> keras.KerasTensor:
+def _block(x: keras.KerasTensor, options: MultiResUNetConfig, level: int, *, name: str) -> keras.KerasTensor:
     filters = [int(options.alpha * options.width * 2**level * share) for share in SHARES]
-    shortcut = _convolve(x, sum(filters), 1, options, f"{name}_shortcut")
+    shortcut = _convolve(x, sum(filters), 1, options=options, name=f"{name}_shortcut")
     scales = []  # as a 3x3, a 5x5 and a 7x7 convolution would see them
     for number, one in enumerate(filters):
-        x = _activate(_convolve(x, one, 3, options, f"{name}_conv{number}"), options, f"{name}_activation{number}")
+        x = _activate(
+            _convolve(x, one, 3, options=options, name=f"{name}_conv{number}"), options, f"{name}_activation{number}"
+        )
         scales.append(x)
     x = layers.Concatenate(name=f"{name}_scales")(scales)
     x = normalize(x, options.normalization, name=f"{name}_scales_norm")
-    x = _add(shortcut, x, options, f"{name}_add")
+    x = _add(shortcut, x, options, name=f"{name}_add")
     return layers.Dropout(options.dropout * level, name=f"{name}_dropout")(x) if options.dropout * level > 0 else x
 
 
@@ -68,21 +70,21 @@ def _res_path(x: keras.KerasTensor, options: MultiResUNetConfig, level: int, *, 
     filters = options.width * 2**level
     for step in range(length):
         name = f"path{level}_step{step}"
-        shortcut = _convolve(x, filters, 1, options, f"{name}_shortcut")
-        x = _activate(_convolve(x, filters, 3, options, f"{name}_conv"), options, f"{name}_activation")
-        x = _add(shortcut, x, options, f"{name}_add")
+        shortcut = _convolve(x, filters, 1, options=options, name=f"{name}_shortcut")
+        x = _activate(_convolve(x, filters, 3, options=options, name=f"{name}_conv"), options, f"{name}_activation")
+        x = _add(shortcut, x, options, name=f"{name}_add")
     return x
 
 
 def _add(
-    shortcut: keras.KerasTensor, x: keras.KerasTensor, options: MultiResUNetConfig, name: str
+    shortcut: keras.KerasTensor, x: keras.KerasTensor, options: MultiResUNetConfig, *, name: str
 ) -> keras.KerasTensor:
     x = _activate(layers.Add(name=name)([shortcut, x]), options, f"{name}_activation")
     return normalize(x, options.normalization, name=f"{name}_norm")
 
 
 def _convolve(
-    x: keras.KerasTensor, filters: int, kernel: int, options: MultiResUNetConfig, name: str
+    x: keras.KerasTensor, filters: int, kernel: int, *, options: MultiResUNetConfig, name: str
 ) -> keras.KerasTensor:
     """Convolution and normalisation; the shift of the normalisation is the bias, and what follows scales by itself."""
     bias = options.normalization == "none"

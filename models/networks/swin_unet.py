@@ -52,18 +52,18 @@ def build_swin_unet(options: SwinUNetConfig, classes: int, preprocess: Preproces
     x = _norm("patch_norm")(x)
     skips = []
     for level in range(bridge):
-        x = _blocks(x, options, level, f"encoder{level}")
+        x = _blocks(x, options, level, name=f"encoder{level}")
         skips.append(x)
         x = _merge(x, options.width * 2 ** (level + 1), f"down{level}")
-    x = _blocks(x, options, bridge, "bridge")
+    x = _blocks(x, options, bridge, name="bridge")
     x = _norm("bridge_norm")(x)
     for level in reversed(range(bridge)):
-        x = _expand(x, 2, options.width * 2**level, f"up{level}")
+        x = _expand(x, 2, options.width * 2**level, name=f"up{level}")
         x = layers.Concatenate(name=f"skip{level}")([x, skips[level]])
         x = _linear(options.width * 2**level, f"skip{level}_linear")(x)
-        x = _blocks(x, options, level, f"decoder{level}")
+        x = _blocks(x, options, level, name=f"decoder{level}")
     x = _norm("decoder_norm")(x)
-    x = _expand(x, PATCH, options.width, "pixels")  # [B, h, w, width]
+    x = _expand(x, PATCH, options.width, name="pixels")  # [B, h, w, width]
     return Network(image, probability_head(x, classes), name="swin_unet")
 
 
@@ -108,7 +108,7 @@ class WindowAttention(layers.Layer):
             return self._attend(x, self._position_bias())
         shifts = self._shift(height), self._shift(width)
         x = ops.roll(x, (-shifts[0], -shifts[1]), axis=(1, 2))
-        parted = ops.where(_neighbours(height, width, shifts, self.window), 0, NOT_AT_ALL)  # [windows, 1, n, n]
+        parted = ops.where(_neighbours(height, width, shifts, window=self.window), 0, NOT_AT_ALL)  # [windows, 1, n, n]
         x = self._attend(x, self._position_bias() + ops.cast(parted, x.dtype))
         return ops.roll(x, shifts, axis=(1, 2))
 
@@ -175,7 +175,7 @@ def join_windows(x, height: int, width: int):
     return ops.reshape(ops.transpose(x, (0, 1, 3, 2, 4, 5)), (batch, height, width, channels))
 
 
-def _neighbours(height, width, shifts, window: int):
+def _neighbours(height, width, shifts, *, window: int):
     """Returns which pairs of tokens of a window of the rolled map are near in the map, too: bool `[windows, 1, n, n]`.
 
     What was rolled over comes last. Only the last windows of an axis hold some of it, beside tokens that stayed.
@@ -188,7 +188,7 @@ def _neighbours(height, width, shifts, window: int):
     return (region == ops.swapaxes(region, 1, 2))[:, None]
 
 
-def _blocks(x: keras.KerasTensor, options: SwinUNetConfig, level: int, name: str) -> keras.KerasTensor:
+def _blocks(x: keras.KerasTensor, options: SwinUNetConfig, level: int, *, name: str) -> keras.KerasTensor:
     """The transformer blocks of a level: attention and then a perceptron, each normalised before and added after."""
     width = options.width * 2**level
     first = sum(options.depths[:level])
@@ -197,16 +197,18 @@ def _blocks(x: keras.KerasTensor, options: SwinUNetConfig, level: int, name: str
         drop_path = options.drop_path * (first + number) / (sum(options.depths) - 1)
         y = _norm(f"{block}_norm0")(x)
         y = WindowAttention(options.heads[level], options.window, number % 2 == 1, name=f"{block}_attention")(y)
-        x = _add(x, y, options.dropout, drop_path, f"{block}_add0")
+        x = _add(x, y, options.dropout, drop_path=drop_path, name=f"{block}_add0")
         y = _norm(f"{block}_norm1")(x)
         y = _linear(options.mlp_ratio * width, f"{block}_linear0", activation="gelu")(y)
         y = _dropout(y, options.dropout, f"{block}_dropout")
         y = _linear(width, f"{block}_linear1")(y)
-        x = _add(x, y, options.dropout, drop_path, f"{block}_add1")
+        x = _add(x, y, options.dropout, drop_path=drop_path, name=f"{block}_add1")
     return x
 
 
-def _add(x: keras.KerasTensor, y: keras.KerasTensor, dropout: float, drop_path: float, name: str) -> keras.KerasTensor:
+def _add(
+    x: keras.KerasTensor, y: keras.KerasTensor, dropout: float, *, drop_path: float, name: str
+) -> keras.KerasTensor:
     """x + y; in training with single values of y dropped, and with the whole y of a sample dropped."""
     y = _dropout(y, dropout, f"{name}_dropout")
     y = _dropout(y, drop_path, f"{name}_drop_path", noise_shape=(None, 1, 1, 1))
@@ -224,7 +226,7 @@ def _merge(x: keras.KerasTensor, width: int, name: str) -> keras.KerasTensor:
     return _linear(width, name, use_bias=False)(x)
 
 
-def _expand(x: keras.KerasTensor, factor: int, width: int, name: str) -> keras.KerasTensor:
+def _expand(x: keras.KerasTensor, factor: int, width: int, *, name: str) -> keras.KerasTensor:
     """Patch expanding: `[B, h, w, c]` → `[B, factor h, factor w, width]`."""
     x = _linear(factor**2 * width, name, use_bias=False)(x)
     x = DepthToSpace(factor, name=f"{name}_patches")(x)

@@ -38,18 +38,18 @@ def build_unet(options: UNetConfig, classes: int, preprocess: PreprocessConfig =
     x = layers.Rescaling(1 / 255, name="scaling")(x)
     skips = []
     for level in range(bridge):
-        x = _block(x, options, level, f"encoder{level}")
+        x = _block(x, options, level, name=f"encoder{level}")
         skips.append(x)
         x = layers.MaxPooling2D(name=f"down{level}")(x)
-    x = _block(x, options, bridge, "bridge")
+    x = _block(x, options, bridge, name="bridge")
     for level in reversed(range(bridge)):
         x = layers.Conv2DTranspose(options.width * 2**level, 2, strides=2, name=f"up{level}")(x)
         x = layers.Concatenate(name=f"skip{level}")([x, skips[level]])
-        x = _block(x, options, level, f"decoder{level}")
+        x = _block(x, options, level, name=f"decoder{level}")
     return Network(image, probability_head(x, classes), name="unet")
 
 
-def _block(x: keras.KerasTensor, options: UNetConfig, level: int, name: str) -> keras.KerasTensor:
+def _block(x: keras.KerasTensor, options: UNetConfig, level: int, *, name: str) -> keras.KerasTensor:
     for half in (0, 1):
         x = layers.Conv2D(
             filters=options.width * 2**level,

@@ -77,7 +77,7 @@ def _encode(x: keras.KerasTensor, options: UNet3PlusConfig) -> list[keras.KerasT
         if level > 0:
             x = layers.MaxPooling2D(name=f"down{level}")(x)
         for half in (0, 1):
-            x = _convolve(x, options.width * 2**level, options, f"encoder{level}_conv{half}")
+            x = _convolve(x, options.width * 2**level, options, name=f"encoder{level}_conv{half}")
             if half == 0 and options.dropout * level > 0:
                 x = layers.Dropout(options.dropout * level, name=f"encoder{level}_dropout")(x)
         maps.append(x)
@@ -89,12 +89,12 @@ def _decode(maps: list[keras.KerasTensor], options: UNet3PlusConfig, level: int)
     views = []
     for other, x in enumerate(maps):
         name = f"from{other}_to{level}"
-        views.append(_convolve(_resize(x, other, level, name), options.width, options, name))
+        views.append(_convolve(_resize(x, other, level, name=name), options.width, options, name=name))
     x = layers.Concatenate(name=f"views{level}")(views)
-    return _convolve(x, options.width * options.levels, options, f"decoder{level}")
+    return _convolve(x, options.width * options.levels, options, name=f"decoder{level}")
 
 
-def _resize(x: keras.KerasTensor, source: int, target: int, name: str) -> keras.KerasTensor:
+def _resize(x: keras.KerasTensor, source: int, target: int, *, name: str) -> keras.KerasTensor:
     """Brings a map of the level `source` to the size of the level `target`."""
     if source < target:
         return layers.MaxPooling2D(2 ** (target - source), name=f"{name}_down")(x)
@@ -103,7 +103,7 @@ def _resize(x: keras.KerasTensor, source: int, target: int, name: str) -> keras.
     return x
 
 
-def _convolve(x: keras.KerasTensor, filters: int, options: UNet3PlusConfig, name: str) -> keras.KerasTensor:
+def _convolve(x: keras.KerasTensor, filters: int, options: UNet3PlusConfig, *, name: str) -> keras.KerasTensor:
     x = layers.Conv2D(filters, 3, padding="same", kernel_initializer="he_normal", name=name)(x)
     x = normalize(x, options.normalization, name=f"{name}_norm")
     return layers.Activation(options.activation, name=f"{name}_activation")(x)

@@ -110,7 +110,7 @@ def _score_draws(total: np.ndarray) -> dict[str, np.ndarray]:
     parts = []
     for first in range(0, len(total), AT_ONCE):
         rows = total[first : first + AT_ONCE]
-        parts.append(score_all(rows[:, :bins], rows[:, bins:-2], rows[:, -2], rows[:, -1]))
+        parts.append(score_all(rows[:, :bins], rows[:, bins:-2], rows[:, -2], false_positive=rows[:, -1]))
     return {name: np.concatenate([part[name] for part in parts]) for name in SCORES}
 
 

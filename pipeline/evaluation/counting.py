@@ -65,8 +65,8 @@ def count_photograph(
     case: str,
     probabilities: np.ndarray,
     masks: np.ndarray,
-    retina: np.ndarray,
     *,
+    retina: np.ndarray,
     classes: tuple[str, ...],
     thresholds: tuple[float, ...],
     bins: int,
@@ -85,7 +85,7 @@ def count_photograph(
     frame, inside, lesions, findings = {}, {}, {}, {}
     for index, name in enumerate(classes):
         probability, mask = np.ascontiguousarray(probabilities[..., index]), np.ascontiguousarray(masks[..., index])
-        frame[name], inside[name] = _count_pixels(probability, mask, retina, thresholds[index], bins)
+        frame[name], inside[name] = _count_pixels(probability, mask, retina, threshold=thresholds[index], bins=bins)
         lesions[name], findings[name] = match_lesions(probability, mask, thresholds[index])
     height, width = retina.shape
     return PhotographCounts(case, height, width, {"frame": frame, "field_of_view": inside}, lesions, findings)
@@ -102,7 +102,7 @@ def pool(photographs: Iterable[PhotographCounts]) -> dict[str, dict[str, Counts]
 
 
 def _count_pixels(
-    probability: np.ndarray, mask: np.ndarray, retina: np.ndarray, threshold: float, bins: int
+    probability: np.ndarray, mask: np.ndarray, retina: np.ndarray, *, threshold: float, bins: int
 ) -> tuple[Counts, Counts]:
     """Returns the counts in the frame and in the field of view."""
     # Most pixels lie in the lowest bin: only the others are looked at one by one.

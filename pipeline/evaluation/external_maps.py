@@ -65,7 +65,7 @@ def classes_of(files: dict[str, Path]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def read_map(files: dict[str, Path], case: str, size: tuple[int, int], classes: tuple[str, ...]) -> np.ndarray:
+def read_map(files: dict[str, Path], case: str, size: tuple[int, int], *, classes: tuple[str, ...]) -> np.ndarray:
     """Reads the map of a case.
 
     Args:

@@ -135,7 +135,7 @@ def _regions(binary: np.ndarray, probability: np.ndarray) -> tuple[np.ndarray, n
     length = np.diff(first, append=len(places))
     row, left = np.divmod(places[first], width)
     right = left + length - 1
-    count, of_run = _joined(row, left, right, width)
+    count, of_run = _joined(row, left, right, width=width)
 
     regions = np.zeros(count, LESION)
     regions["area"] = np.bincount(of_run, length, count)
@@ -153,7 +153,7 @@ def _regions(binary: np.ndarray, probability: np.ndarray) -> tuple[np.ndarray, n
     return regions, places, np.repeat(of_run, length)
 
 
-def _joined(row: np.ndarray, left: np.ndarray, right: np.ndarray, width: int) -> tuple[int, np.ndarray]:
+def _joined(row: np.ndarray, left: np.ndarray, right: np.ndarray, *, width: int) -> tuple[int, np.ndarray]:
     """Returns the number of regions that runs of pixels belong to, and the region of each run."""
     stride = width + 2  # so that a run that reaches over the edge touches none of another row
     below = (row + 1) * stride

@@ -137,7 +137,7 @@ def evaluate_photographs(
             marked.case,
             probabilities,
             marked.masks,
-            marked.retina,
+            retina=marked.retina,
             classes=data.classes,
             thresholds=thresholds,
             bins=bins,

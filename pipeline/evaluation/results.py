@@ -66,7 +66,7 @@ class Result:
             with _opened(folder / COUNTS) as arrays:
                 sizes = arrays["sizes"].tolist()
                 for number, (case, size) in enumerate(zip(arrays["cases"].tolist(), sizes, strict=True)):
-                    yield _photograph(arrays, number, case, size, self.classes)
+                    yield _photograph(arrays, number, case, size=size, classes=self.classes)
 
 
 class CountsWriter:
@@ -172,7 +172,7 @@ def _read_one(folder: Path) -> Result:
 
 
 def _photograph(
-    arrays: Mapping[str, np.ndarray], number: int, case: str, size: Sequence[int], classes: tuple[str, ...]
+    arrays: Mapping[str, np.ndarray], number: int, case: str, *, size: Sequence[int], classes: tuple[str, ...]
 ) -> PhotographCounts:
     histograms, outcomes = arrays[f"{number}/histograms"], arrays[f"{number}/outcomes"].tolist()
     counts = {

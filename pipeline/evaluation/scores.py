@@ -40,7 +40,7 @@ SCORES = (*AREAS, *OUTCOMES, "ece")
 
 def score(counts: Counts) -> dict[str, float | int | None]:
     """Returns all of `SCORES` and `PIXELS` of one class in one region; None where the denominator is zero."""
-    values = score_all(counts.lesion, counts.other, counts.true_positive, counts.false_positive)
+    values = score_all(counts.lesion, counts.other, counts.true_positive, false_positive=counts.false_positive)
     lesion, other = int(counts.lesion.sum()), int(counts.other.sum())
     return {
         **{name: None if np.isnan(value) else float(value) for name, value in values.items()},
@@ -52,7 +52,7 @@ def score(counts: Counts) -> dict[str, float | int | None]:
 
 
 def score_all(
-    lesion: np.ndarray, other: np.ndarray, true_positive: np.ndarray | int, false_positive: np.ndarray | int
+    lesion: np.ndarray, other: np.ndarray, true_positive: np.ndarray | int, *, false_positive: np.ndarray | int
 ) -> Mapping[str, np.ndarray]:
     """Returns `SCORES`, each `[…]`, NaN where it has no meaning.
 

@@ -67,7 +67,9 @@ def check_client(export: Path, segmenter: TiledSegmenter, file: Path) -> ClientC
         for index, (name, threshold) in enumerate(zip(classes, words["thresholds"], strict=True))
     ]
     expected = segmenter.segment(photograph).numpy()
-    line, same = _compare(found, expected, words["thresholds"], words["precision"].decode(), _precision(segmenter))
+    line, same = _compare(
+        found, expected, words["thresholds"], served=words["precision"].decode(), predicts=_precision(segmenter)
+    )
     left = _left_to_client(file) if signature == "serving_default" and not same else ""
     return ClientCheck([*lines, line + left], same)
 
@@ -102,7 +104,7 @@ def _precision(segmenter: TiledSegmenter) -> str:
 
 
 def _compare(
-    found: np.ndarray, expected: np.ndarray, thresholds: np.ndarray, served: str, predicts: str
+    found: np.ndarray, expected: np.ndarray, thresholds: np.ndarray, *, served: str, predicts: str
 ) -> tuple[str, bool]:
     """Says how far the client's map, computed in the precision `served`, is from predict's."""
     if found.shape != expected.shape:

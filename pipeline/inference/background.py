@@ -11,7 +11,7 @@ DISC = 9
 
 
 def tiles_with_retina(
-    photograph: tf.Tensor, size: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor, tile: int
+    photograph: tf.Tensor, size: tf.Tensor, rows: tf.Tensor, *, columns: tf.Tensor, tile: int
 ) -> tf.Tensor:
     """Says which tiles a pixel of the field of view can depend on.
 
@@ -28,8 +28,8 @@ def tiles_with_retina(
     """
     retina = possible_retina(photograph)
     small = tf.shape(retina)
-    vertical = _pixels_of_tiles(rows, tile, size[0], small[0])  # [rows, h']
-    horizontal = _pixels_of_tiles(columns, tile, size[1], small[1])  # [columns, w']
+    vertical = _pixels_of_tiles(rows, tile, size[0], small=small[0])  # [rows, h']
+    horizontal = _pixels_of_tiles(columns, tile, size[1], small=small[1])  # [columns, w']
     return vertical @ tf.cast(retina, tf.float32) @ tf.transpose(horizontal) > 0
 
 
@@ -56,7 +56,7 @@ def _between(bright: tf.Tensor, *, axis: int) -> tf.Tensor:
     return (tf.cumsum(bright, axis) > 0) & (tf.cumsum(bright, axis, reverse=True) > 0)
 
 
-def _pixels_of_tiles(starts: tf.Tensor, tile: int, length: tf.Tensor, small: tf.Tensor) -> tf.Tensor:
+def _pixels_of_tiles(starts: tf.Tensor, tile: int, length: tf.Tensor, *, small: tf.Tensor) -> tf.Tensor:
     """Marks along one axis with 1 which pixels of the small copy a tile reaches: float32 `[tiles, small]`.
 
     One scaled pixel further on both sides, for the map is enlarged bilinearly, and one small one more for rounding.

@@ -161,7 +161,7 @@ class TiledSegmenter(tf.Module):
         """Says which tiles `skip_background` keeps, of all that there are: bool `[rows, columns]`."""
         size, tiling = self._scaled_size(tf.shape(photograph)[:2]), self._tiling()
         rows, columns = (tile_starts(length, tiling.tile, tiling.stride) for length in tf.unstack(size))
-        return tiles_with_retina(photograph, size, rows, columns, tiling.tile)
+        return tiles_with_retina(photograph, size, rows, columns=columns, tile=tiling.tile)
 
     def tiles(self, images: tf.Tensor) -> tf.Tensor:
         """Maps a batch of tiles, float32 RGB 0..255 `[B, T, T, 3]`, to probabilities, float32 `[B, T, T, C]`."""

@@ -84,7 +84,7 @@ def stitch(
     tiles = tf.range(tf.size(rows) * tf.size(columns))
     if kept is not None:
         tiles = tf.boolean_mask(tiles, tf.reshape(kept, [-1]))
-    strips = _add_tiles(padded, tiles, rows, columns, predict, tiling)
+    strips = _add_tiles(padded, tiles, rows, columns=columns, predict=predict, tiling=tiling)
     return _lay_strips(strips, tf.shape(padded)[1], tiling)[:height, :width]
 
 
@@ -92,6 +92,7 @@ def _add_tiles(
     image: tf.Tensor,
     tiles: tf.Tensor,
     rows: tf.Tensor,
+    *,
     columns: tf.Tensor,
     predict: Callable[[tf.Tensor], tf.Tensor],
     tiling: Tiling,

@@ -30,7 +30,7 @@ class Crop(NamedTuple):
 
 
 def augment(
-    image: tf.Tensor, mask: tf.Tensor, seed: tf.Tensor, config: AugmentConfig, crop: Crop | None = None
+    image: tf.Tensor, mask: tf.Tensor, seed: tf.Tensor, *, config: AugmentConfig, crop: Crop | None = None
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Moves image and mask alike, then changes the image's brightness, colour and sharpness.
 
@@ -50,10 +50,10 @@ def augment(
       it had; mask 0/1 `[side, side, C]` of the dtype it had.
     """
     crop = crop or Crop(tf.zeros([2], tf.int32), image.shape[0])
-    permute = functools.partial(_permute, image, mask, crop, seed, config)
+    permute = functools.partial(_permute, image, mask, crop, seed=seed, config=config)
     warps = [fires(seed, config, name) for name in WARPS if getattr(config, name)]
     if warps:
-        warp = functools.partial(_warp, image, mask, crop, seed, config)
+        warp = functools.partial(_warp, image, mask, crop, seed=seed, config=config)
         image, mask = tf.cond(tf.reduce_any(warps), warp, lambda: _in_float32(*permute()))
     else:
         image, mask = permute()
@@ -61,7 +61,7 @@ def augment(
 
 
 def _permute(
-    image: tf.Tensor, mask: tf.Tensor, crop: Crop, seed: tf.Tensor, config: AugmentConfig
+    image: tf.Tensor, mask: tf.Tensor, crop: Crop, *, seed: tf.Tensor, config: AugmentConfig
 ) -> tuple[tf.Tensor, tf.Tensor]:
     begin = tf.pad(crop.origin, [[0, 1]])
     image, mask = (tf.slice(one, begin, [crop.side, crop.side, one.shape[-1]]) for one in (image, mask))
@@ -82,7 +82,7 @@ def _in_float32(image: tf.Tensor, mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor
 
 
 def _warp(
-    image: tf.Tensor, mask: tf.Tensor, crop: Crop, seed: tf.Tensor, config: AugmentConfig
+    image: tf.Tensor, mask: tf.Tensor, crop: Crop, *, seed: tf.Tensor, config: AugmentConfig
 ) -> tuple[tf.Tensor, tf.Tensor]:
     tile, side = image.shape[0], crop.side
     nodes = _source_nodes(side, seed, config) + tf.cast(crop.origin, tf.float32)
@@ -109,41 +109,41 @@ def _source_nodes(size: int, seed: tf.Tensor, config: AugmentConfig) -> tf.Tenso
     points = tf.constant(np.stack(np.meshgrid(line, line, indexing="ij")))  # [2, n, n], from the middle
     for name, bend in _BENDS.items():
         if getattr(config, name):
-            bent = functools.partial(bend, points, size, seed, config)
+            bent = functools.partial(bend, points, size, seed, config=config)
             points = tf.cond(fires(seed, config, name), bent, functools.partial(tf.identity, points))
     matrix, shift = _draw_affine(size, seed, config)
     return tf.einsum("ab,bij->ija", matrix, points) + shift + middle
 
 
-def _displace_elastically(points: tf.Tensor, size: int, seed: tf.Tensor, config: AugmentConfig) -> tf.Tensor:
+def _displace_elastically(points: tf.Tensor, size: int, seed: tf.Tensor, *, config: AugmentConfig) -> tf.Tensor:
     sigma = config.elastic_sigma / _node_distance(points, size)
     noise = smooth_noise(seed, "elastic noise", fields=2, size=points.shape[1], sigma=sigma)
     # The root mean square of alpha times noise from [-1, 1), blurred along y, x and three channels.
     most = config.elastic_alpha / (math.sqrt(8) * math.pi * config.elastic_sigma**2)
-    return points + uniform(seed, "elastic strength", 0.0, most) * noise
+    return points + uniform(seed, "elastic strength", 0.0, high=most) * noise
 
 
-def _distort(points: tf.Tensor, size: int, seed: tf.Tensor, config: AugmentConfig) -> tf.Tensor:
+def _distort(points: tf.Tensor, size: int, seed: tf.Tensor, *, config: AugmentConfig) -> tf.Tensor:
     sigma = config.distortion_sigma / _node_distance(points, size)
     hills = smooth_noise(seed, "distortion noise", fields=1, size=points.shape[1] + 2, sigma=sigma)[0]
     slopes = tf.stack([hills[2:, 1:-1] - hills[:-2, 1:-1], hills[1:-1, 2:] - hills[1:-1, :-2]])  # [2, n, n]
-    most = uniform(seed, "distortion strength", 0.0, config.distortion_fraction * size)
+    most = uniform(seed, "distortion strength", 0.0, high=config.distortion_fraction * size)
     return points + most * slopes / tf.reduce_max(tf.abs(slopes), axis=[1, 2], keepdims=True)
 
 
-def _bulge(points: tf.Tensor, size: int, seed: tf.Tensor, config: AugmentConfig) -> tf.Tensor:
-    exponent = uniform(seed, "barrel strength", 0.0, config.barrel_amount)
+def _bulge(points: tf.Tensor, size: int, seed: tf.Tensor, *, config: AugmentConfig) -> tf.Tensor:
+    exponent = uniform(seed, "barrel strength", 0.0, high=config.barrel_amount)
     center = _draw_center(seed, "barrel", config.barrel_offset * size)
-    return _magnify(points, center, config.barrel_radius * size, exponent)
+    return _magnify(points, center, config.barrel_radius * size, exponent=exponent)
 
 
-def _pinch(points: tf.Tensor, size: int, seed: tf.Tensor, config: AugmentConfig) -> tf.Tensor:
-    exponent = uniform(seed, "pincushion strength", -config.pincushion_amount, 0.0)
+def _pinch(points: tf.Tensor, size: int, seed: tf.Tensor, *, config: AugmentConfig) -> tf.Tensor:
+    exponent = uniform(seed, "pincushion strength", -config.pincushion_amount, high=0.0)
     center = _draw_center(seed, "pincushion", config.pincushion_offset * size)
-    return _magnify(points, center, config.pincushion_radius * size, exponent)
+    return _magnify(points, center, config.pincushion_radius * size, exponent=exponent)
 
 
-def _magnify(points: tf.Tensor, center: tf.Tensor, radius: float, exponent: tf.Tensor) -> tf.Tensor:
+def _magnify(points: tf.Tensor, center: tf.Tensor, radius: float, *, exponent: tf.Tensor) -> tf.Tensor:
     offsets = points - center[:, None, None]
     # At the centre itself, where an offset of 0 stays 0, a negative power would be infinite.
     distances = tf.clip_by_value(tf.norm(offsets, axis=0), 1e-3, radius)
@@ -152,7 +152,7 @@ def _magnify(points: tf.Tensor, center: tf.Tensor, radius: float, exponent: tf.T
 
 def _draw_center(seed: tf.Tensor, name: str, offset_px: float) -> tf.Tensor:
     places = offset_px * tf.constant([[0, 0], [-1, -1], [-1, 1], [1, -1], [1, 1]], tf.float32)
-    return places[tf.cast(uniform(seed, f"{name} center", 0.0, 5.0), tf.int32)]
+    return places[tf.cast(uniform(seed, f"{name} center", 0.0, high=5.0), tf.int32)]
 
 
 # In the order in which an output pixel's place goes through them; the affine part comes last.
@@ -165,31 +165,31 @@ def _draw_affine(size: int, seed: tf.Tensor, config: AugmentConfig) -> tuple[tf.
     matrix = tf.linalg.diag(tf.where(tf.stack([from_below, from_right]), -1.0, 1.0))
     matrix = tf.where(transposed, matrix[::-1], matrix)
     if config.rotation:
-        angle = strength(seed, config, "rotation", math.radians(config.rotation_degrees))
-        matrix @= _matrix(tf.cos(angle), tf.sin(angle), -tf.sin(angle), tf.cos(angle))
+        angle = strength(seed, config, "rotation", most=math.radians(config.rotation_degrees))
+        matrix @= _matrix(tf.cos(angle), tf.sin(angle), -tf.sin(angle), xx=tf.cos(angle))
     if config.scale:
-        matrix *= tf.exp(strength(seed, config, "scale", math.log(config.scale_factor)))
+        matrix *= tf.exp(strength(seed, config, "scale", most=math.log(config.scale_factor)))
     if config.shear:
-        slope = strength(seed, config, "shear", config.shear_slope)
-        along_y = tf.cast(uniform(seed, "shear axis", 0.0, 2.0) < 1, tf.float32)
-        matrix @= _matrix(1.0, slope * along_y, slope * (1 - along_y), 1.0)
+        slope = strength(seed, config, "shear", most=config.shear_slope)
+        along_y = tf.cast(uniform(seed, "shear axis", 0.0, high=2.0) < 1, tf.float32)
+        matrix @= _matrix(1.0, slope * along_y, slope * (1 - along_y), xx=1.0)
     shift = tf.zeros([2])
     if config.translation:
         # Whole pixels: a fraction would blur the image, and part it from its mask, for nothing.
-        shift = tf.round(strength(seed, config, "translation", config.translation_fraction * size, (2,)))
+        shift = tf.round(strength(seed, config, "translation", most=config.translation_fraction * size, shape=(2,)))
     return matrix, shift
 
 
 def _draw_pose(seed: tf.Tensor, config: AugmentConfig) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Returns whether to exchange rows and columns, and then to reverse the rows, and the columns: bool `[]` each."""
-    turns = tf.cast(uniform(seed, "quarter_turn strength", 1.0, 4.0), tf.int32)  # counter-clockwise
+    turns = tf.cast(uniform(seed, "quarter_turn strength", 1.0, high=4.0), tf.int32)  # counter-clockwise
     turns = tf.where(fires(seed, config, "quarter_turn"), turns, 0)
     from_below = ((turns == 1) | (turns == 2)) ^ fires(seed, config, "vertical_flip")
     from_right = ((turns == 2) | (turns == 3)) ^ fires(seed, config, "horizontal_flip")
     return turns % 2 == 1, from_below, from_right
 
 
-def _matrix(yy: tf.Tensor, yx: tf.Tensor, xy: tf.Tensor, xx: tf.Tensor) -> tf.Tensor:
+def _matrix(yy: tf.Tensor, yx: tf.Tensor, xy: tf.Tensor, *, xx: tf.Tensor) -> tf.Tensor:
     return tf.reshape(tf.stack([yy, yx, xy, xx]), [2, 2])
 
 

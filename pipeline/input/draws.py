@@ -39,10 +39,10 @@ def watched(watcher: Watcher) -> Iterator[None]:
 
 def fires(seed: tf.Tensor, config: AugmentConfig, name: str) -> tf.Tensor:
     """Returns whether the tile gets an augmentation, bool `[]`: never with probability 0, always with 1."""
-    return uniform(seed, name, 0.0, 1.0) < getattr(config, name)
+    return uniform(seed, name, 0.0, high=1.0) < getattr(config, name)
 
 
-def uniform(seed: tf.Tensor, name: str, low: float, high: float, shape: tuple[int, ...] = ()) -> tf.Tensor:
+def uniform(seed: tf.Tensor, name: str, low: float, *, high: float, shape: tuple[int, ...] = ()) -> tf.Tensor:
     """Draws float32 `shape`, uniform in [low, high).
 
     Args:
@@ -58,9 +58,11 @@ def uniform(seed: tf.Tensor, name: str, low: float, high: float, shape: tuple[in
     return drawn if watcher is None else watcher(name, low, high, drawn)
 
 
-def strength(seed: tf.Tensor, config: AugmentConfig, name: str, most: float, shape: tuple[int, ...] = ()) -> tf.Tensor:
+def strength(
+    seed: tf.Tensor, config: AugmentConfig, name: str, *, most: float, shape: tuple[int, ...] = ()
+) -> tf.Tensor:
     """Draws float32 `shape`, uniform in [-most, most) where the augmentation `name` fires, else 0."""
-    drawn = uniform(seed, f"{name} strength", -most, most, shape)
+    drawn = uniform(seed, f"{name} strength", -most, high=most, shape=shape)
     return tf.where(fires(seed, config, name), drawn, 0.0)
 
 
@@ -83,5 +85,5 @@ def smooth_noise(seed: tf.Tensor, name: str, *, fields: int, size: int, sigma: f
     weights = np.exp(-0.5 * (distances / sigma) ** 2)
     weights /= np.sqrt((weights**2).sum(axis=1, keepdims=True))  # white noise of variance 1 keeps it
     blur = tf.constant(weights, tf.float32)  # [size, size + 2 reach]
-    noise = uniform(seed, name, -math.sqrt(3), math.sqrt(3), (fields, size + 2 * reach, size + 2 * reach))
+    noise = uniform(seed, name, -math.sqrt(3), high=math.sqrt(3), shape=(fields, size + 2 * reach, size + 2 * reach))
     return tf.matmul(blur, tf.matmul(noise, blur, transpose_b=True))

@@ -46,7 +46,9 @@ def _illuminate(image: tf.Tensor, seed: tf.Tensor, config: AugmentConfig) -> tf.
     size = image.shape[0]
     nodes = -(-size // FIELD_PX) + 1
     field = smooth_noise(seed, "illumination noise", fields=1, size=nodes, sigma=nodes / 4)[0]
-    field *= uniform(seed, "illumination strength", 0.0, config.illumination_fraction) / tf.reduce_max(tf.abs(field))
+    field *= uniform(seed, "illumination strength", 0.0, high=config.illumination_fraction) / tf.reduce_max(
+        tf.abs(field)
+    )
     # One plane a channel: multiplying by a plane of its own is three times faster than by one that is broadcast.
     planes = tf.repeat(1 + field[None, ..., None], 3, axis=-1)
     return image * tf.raw_ops.ResizeBilinear(images=planes, size=[size, size], align_corners=True)[0]
@@ -54,7 +56,7 @@ def _illuminate(image: tf.Tensor, seed: tf.Tensor, config: AugmentConfig) -> tf.
 
 def _blur(image: tf.Tensor, seed: tf.Tensor, config: AugmentConfig) -> tf.Tensor:
     reach = math.ceil(3 * config.blur_sigma)
-    sigma = tf.maximum(uniform(seed, "blur strength", 0.0, config.blur_sigma), 0.1)  # 0.1 pixels blur nothing
+    sigma = tf.maximum(uniform(seed, "blur strength", 0.0, high=config.blur_sigma), 0.1)  # 0.1 pixels blur nothing
     weights = tf.exp(-0.5 * (tf.range(-reach, reach + 1, dtype=tf.float32) / sigma) ** 2)
     weights /= tf.reduce_sum(weights)
     return _filter(image, weights[:, None], weights[None, :])
@@ -64,21 +66,21 @@ def _change_colors(image: tf.Tensor, seed: tf.Tensor, config: AugmentConfig) -> 
     """Composes `color @ matrix + offset`, and applies it once."""
     matrix, offset = tf.eye(3), tf.zeros([3])
     if config.brightness:
-        matrix *= 1 + strength(seed, config, "brightness", config.brightness_fraction)
+        matrix *= 1 + strength(seed, config, "brightness", most=config.brightness_fraction)
     if config.temperature:
-        warmer = strength(seed, config, "temperature", config.temperature_fraction)
+        warmer = strength(seed, config, "temperature", most=config.temperature_fraction)
         matrix *= tf.stack([1 + warmer, 1.0, 1 - warmer])
     if config.color:
-        matrix *= 1 + strength(seed, config, "color", config.color_fraction, (3,))
+        matrix *= 1 + strength(seed, config, "color", most=config.color_fraction, shape=(3,))
     if config.saturation or config.hue:
         matrix @= _draw_chroma(seed, config)
     if config.contrast:
-        change = strength(seed, config, "contrast", config.contrast_fraction)
+        change = strength(seed, config, "contrast", most=config.contrast_fraction)
         mean = tf.reduce_mean(tf.reduce_mean(image, 0), 0)  # of both at once it takes twice as long
         offset = -change * tf.linalg.matvec(matrix, mean, transpose_a=True)
         matrix *= 1 + change
     if config.brightening:
-        share = tf.where(fires(seed, config, "brightening"), uniform(seed, "brightening strength", 0.0, 1.0), 0.0)
+        share = tf.where(fires(seed, config, "brightening"), uniform(seed, "brightening strength", 0.0, high=1.0), 0.0)
         alpha = 1 + share * (config.brightening_alpha - 1)
         matrix, offset = alpha * matrix, alpha * offset + share * config.brightening_beta
     # A convolution of one pixel does this in half the time of a matrix product.
@@ -89,9 +91,9 @@ def _draw_chroma(seed: tf.Tensor, config: AugmentConfig) -> tf.Tensor:
     """Returns the matrix, for colours as rows, of a change of saturation and a turn of hue."""
     gain, angle = tf.constant(1.0), tf.constant(0.0)
     if config.saturation:
-        gain += strength(seed, config, "saturation", config.saturation_fraction)
+        gain += strength(seed, config, "saturation", most=config.saturation_fraction)
     if config.hue:
-        angle = strength(seed, config, "hue", math.radians(config.hue_degrees))
+        angle = strength(seed, config, "hue", most=math.radians(config.hue_degrees))
     cos, sin = gain * tf.cos(angle), gain * tf.sin(angle)
     turn = tf.stack([[1.0, 0.0, 0.0], tf.stack([0.0, cos, sin]), tf.stack([0.0, -sin, cos])])
     return tf.constant(_YIQ.T, tf.float32) @ turn @ tf.constant(np.linalg.inv(_YIQ.T), tf.float32)
@@ -99,19 +101,19 @@ def _draw_chroma(seed: tf.Tensor, config: AugmentConfig) -> tf.Tensor:
 
 def _apply_gamma(image: tf.Tensor, seed: tf.Tensor, config: AugmentConfig) -> tf.Tensor:
     reach = math.log(config.gamma_exponent)
-    exponent = tf.exp(uniform(seed, "gamma strength", -reach, reach))
+    exponent = tf.exp(uniform(seed, "gamma strength", -reach, high=reach))
     # 255 (image / 255) ** exponent. By exp and log it takes a sixth of tf.pow's time; log 0 is -inf, exp(-inf) is 0.
     return tf.exp(exponent * tf.math.log(tf.clip_by_value(image, 0.0, 255.0)) + (1 - exponent) * math.log(255))
 
 
 def _sharpen(image: tf.Tensor, seed: tf.Tensor, config: AugmentConfig) -> tf.Tensor:
-    k = uniform(seed, "sharpening strength", 0.0, config.sharpening_k)
+    k = uniform(seed, "sharpening strength", 0.0, high=config.sharpening_k)
     center = tf.pad([[1.0]], [[1, 1], [1, 1]])  # [3, 3]
     return _filter(image, (1 + 9 * k) * center - k)  # -k around 1 + 8k
 
 
 def _compress(image: tf.Tensor, seed: tf.Tensor, config: AugmentConfig) -> tf.Tensor:
-    quality = tf.cast(uniform(seed, "jpeg strength", config.jpeg_quality, 101.0), tf.int32)
+    quality = tf.cast(uniform(seed, "jpeg strength", config.jpeg_quality, high=101.0), tf.int32)
     levels = tf.cast(tf.round(tf.clip_by_value(image, 0.0, 255.0)), tf.uint8)
     written = tf.raw_ops.EncodeJpegVariableQuality(images=levels, quality=quality)
     return tf.ensure_shape(tf.cast(tf.io.decode_jpeg(written, channels=3), tf.float32), image.shape)

@@ -69,7 +69,7 @@ class Sampler:
         order = tf.random.stateless_uniform([2], epoch_seed, minval=None, maxval=None, dtype=tf.int32)
         shuffled = tf.random.experimental.index_shuffle(k % self.per_epoch, seed=order, max_index=self.per_epoch - 1)
         # Away from the ends, where rounding could step into the next row.
-        offset = uniform(epoch_seed, "systematic sample", 0.001, 0.999)
+        offset = uniform(epoch_seed, "systematic sample", 0.001, high=0.999)
         point = (tf.cast(shuffled, tf.float64) + tf.cast(offset, tf.float64)) / self.per_epoch
         row = tf.searchsorted(tf.constant(self.ends), point[None], side="right")[0]
         return Target(*tf.unstack(tf.gather(tf.constant(self.targets), row)))
@@ -88,7 +88,7 @@ def make_sampler(sets: Sequence[RecordSet], train: TrainConfig) -> Sampler:
         for name in one.index.splits["train"].cases:
             entry = one.index.cases[name]
             if entry.tiles:
-                cases[-1].append(_rows_of_case(entry, one.index.data, train, tiles))
+                cases[-1].append(_rows_of_case(entry, one.index.data, train, first=tiles))
             tiles += entry.tiles
     if train.balance == "tile":
         cases = [[_Rows(*map(np.concatenate, zip(*rows, strict=True)))] if rows else [] for rows in cases]
@@ -104,8 +104,9 @@ def make_sampler(sets: Sequence[RecordSet], train: TrainConfig) -> Sampler:
     if ends[-1] == 0:
         raise InputError(
             f"train.lesion_pixel_fraction {train.lesion_pixel_fraction}, train.lesion_fraction {train.lesion_fraction} "
-            f"and train.empty_fraction {train.empty_fraction} leave nothing to show of these records; lower one of
-        them." )
+            f"and train.empty_fraction {train.empty_fraction} leave nothing to show of these records; lower one of "
+            "them."
+        )
     return Sampler(targets, ends / ends[-1], tiles, train.seed)
 
 
@@ -127,7 +128,7 @@ class _Rows(NamedTuple):
 _NONEMPTY, _EMPTY, _PIXELS, _LESIONS = 0, 1, 2, 2 + MAX_CLASSES
 
 
-def _rows_of_case(entry: CaseEntry, data: DataConfig, train: TrainConfig, first: int) -> _Rows:
+def _rows_of_case(entry: CaseEntry, data: DataConfig, train: TrainConfig, *, first: int) -> _Rows:
     height, width = scaled_size(entry.height, entry.width, data.scale)
     rows, columns = (
         dict(zip(tile_starts(side, data.tile, data.stride), tile_cells(side, data.tile, data.stride), strict=True))
@@ -177,7 +178,7 @@ def _weights(rows: _Rows, train: TrainConfig) -> np.ndarray:
     return weights * (total / weights.sum()) if weights.any() else weights
 
 
-def crop_origin(target: Target, bits: tf.Tensor, side: int, seed: tf.Tensor) -> tf.Tensor:
+def crop_origin(target: Target, bits: tf.Tensor, side: int, *, seed: tf.Tensor) -> tf.Tensor:
     """Returns the first row and column of the crop in its tile, int32 `[2]`.
 
     A crop that is aimed at a lesion has one of the class's pixels in the box, each equally likely, anywhere in it.
@@ -194,7 +195,7 @@ def crop_origin(target: Target, bits: tf.Tensor, side: int, seed: tf.Tensor) -> 
     if side == tile:
         return tf.zeros([2], tf.int32)
     last = tile - side
-    shares = uniform(seed, "crop", 0.0, 1.0, (2,))
+    shares = uniform(seed, "crop", 0.0, high=1.0, shape=(2,))
     y, x, height, width = (tf.cast(field, tf.int32) for field in target[2:])
 
     def anywhere() -> tf.Tensor:
@@ -205,7 +206,10 @@ def crop_origin(target: Target, bits: tf.Tensor, side: int, seed: tf.Tensor) -> 
         class_bit = tf.bitwise.left_shift(tf.constant(1, tf.uint8), tf.cast(target.class_index, tf.uint8))
         part = tf.bitwise.bitwise_and(bits[y : y + height, x : x + width, 0], class_bit)
         pixels = tf.where(part > 0)  # [n, 2]
-        pixel = tf.cast(pixels[_below(tf.shape(pixels)[0], uniform(seed, "crop pixel", 0.0, 1.0))], tf.int32) + [y, x]
+        pixel = tf.cast(pixels[_below(tf.shape(pixels)[0], uniform(seed, "crop pixel", 0.0, high=1.0))], tf.int32) + [
+            y,
+            x,
+        ]
         least, most = tf.maximum(pixel - side + 1, 0), tf.minimum(pixel, last)
         return least + _below(most - least + 1, shares)
 

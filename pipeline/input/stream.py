@@ -43,7 +43,7 @@ def training_batches(
     Raises:
       InputError: a shard that is not the one in the index, or shares that leave nothing to show.
     """
-    show = _element_maker(sets, train, augmentation, cache)
+    show = _element_maker(sets, train, augmentation, cache=cache)
     unpacked = functools.partial(_unpack, classes=len(sets[0].index.data.classes))
 
     def pair(k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -77,7 +77,7 @@ def training_elements(
       Dictionaries: "k" int64; "target" int64 `[6]`, the fields of `pipeline.input.sampling.Target`; "origin" int32
       `[2]`, of the crop in its tile; "image" float32 0..255 `[S, S, 3]`; "mask" float32 0/1 `[S, S, C]`.
     """
-    show = _element_maker(sets, train, augmentation, cache)
+    show = _element_maker(sets, train, augmentation, cache=cache)
     classes = len(sets[0].index.data.classes)
 
     def show_unpacked(k: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -122,7 +122,7 @@ def tiles_of_split(sets: Sequence[RecordSet], split: str) -> tf.data.Dataset:
 
 
 def _element_maker(
-    sets: Sequence[RecordSet], train: TrainConfig, augmentation: AugmentConfig, cache: Cache
+    sets: Sequence[RecordSet], train: TrainConfig, augmentation: AugmentConfig, *, cache: Cache
 ) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
     reader = TileReader(sets, "train", cache)
     sampler = make_sampler(sets, train)
@@ -132,9 +132,9 @@ def _element_maker(
         seed = tf.stack([tf.cast(train.seed, tf.int64), k])
         target = sampler.target(k)
         image, bits = reader.packed_tile(target.tile)
-        origin = crop_origin(target, bits, side, seed)
+        origin = crop_origin(target, bits, side, seed=seed)
         # The classes of a pixel go together wherever it goes.
-        image, bits = augment(image, bits, seed, augmentation, Crop(origin, side))
+        image, bits = augment(image, bits, seed, config=augmentation, crop=Crop(origin, side))
         return {"k": k, "target": tf.stack(target), "origin": origin, "image": image, "bits": bits}
 
     return show

@@ -125,7 +125,7 @@ class Extreme:
     mask: np.ndarray
 
 
-def read_elements(sets: Sequence[RecordSet], config: Config, first: int, number: int) -> Iterator[Element]:
+def read_elements(sets: Sequence[RecordSet], config: Config, first: int, *, number: int) -> Iterator[Element]:
     """Yields elements of the training stream from a place on.
 
     Raises:
@@ -137,7 +137,7 @@ def read_elements(sets: Sequence[RecordSet], config: Config, first: int, number:
         k, target = int(shown["k"]), Target(*map(int, shown["target"]))
         image, mask = reader.tile(tf.constant(target.tile))
         crop = Crop(tf.constant(shown["origin"]), shown["image"].shape[0])
-        _, _, draws = replay(image, mask, (config.train.seed, k), config.augment, crop)
+        _, _, draws = replay(image, mask, (config.train.seed, k), config=config.augment, crop=crop)
         yield Element(
             k=k,
             epoch=k // reader.count,
@@ -155,9 +155,9 @@ def replay(
     image: tf.Tensor,
     mask: tf.Tensor,
     seed: tuple[int, int],
+    *,
     config: AugmentConfig,
     crop: Crop,
-    *,
     end: float | None = None,
 ) -> tuple[np.ndarray, np.ndarray, dict[str, Draws]]:
     """Augments a tile eagerly, and listens.
@@ -176,7 +176,7 @@ def replay(
     """
     drawn: dict[str, np.ndarray] = {}
 
-    def watch(name: str, low: float, high: float, value: tf.Tensor) -> tf.Tensor:
+    def watch(name: str, low: float, high: float, value: tf.Tensor) -> tf.Tensor:  # noqa: PLR0917 - a Watcher
         if value.shape.rank > 1:  # noise
             return value
         if end is not None and name not in AUGMENTATIONS:
@@ -188,7 +188,7 @@ def replay(
 
     # As in tf.data; what comes from a GPU differs in the last bits.
     with tf.device("/CPU:0"), watched(watch):
-        image, mask = augment(image, mask, tf.constant(seed, tf.int64), config, crop)
+        image, mask = augment(image, mask, tf.constant(seed, tf.int64), config=config, crop=crop)
     fired = [name for name in AUGMENTATIONS if drawn.get(name, 1) < getattr(config, name)]
     draws = {
         name: {key: value.reshape(-1).tolist() for key, value in drawn.items() if key.startswith(f"{name} ")}
@@ -217,7 +217,7 @@ def extremes(sets: Sequence[RecordSet], config: Config) -> Iterator[list[Extreme
 
     def shown(name: str, end: float | None) -> Extreme:
         alone = dataclasses.replace(nothing, **({name: 1.0} if name else {}))  # type: ignore[arg-type]
-        shown_image, shown_mask, draws = replay(image, mask, (config.train.seed, 0), alone, crop, end=end)
+        shown_image, shown_mask, draws = replay(image, mask, (config.train.seed, 0), config=alone, crop=crop, end=end)
         return Extreme(name, in_words(draws.get(name, {})), shown_image, shown_mask)
 
     yield [shown("", None)]

@@ -128,7 +128,7 @@ class PredictionFolder:
         self._origins[case] = origin
         return photograph
 
-    def write(self, case: str, path: Path, photograph: np.ndarray, segmented: Segmented) -> None:
+    def write(self, case: str, path: Path, photograph: np.ndarray, *, segmented: Segmented) -> None:
         """Writes what `write_pictures` does, and the record.
 
         Raises:
@@ -142,13 +142,15 @@ class PredictionFolder:
         if case in self.truths:
             data = DataConfig(classes=self.spec.classes, colors=self.spec.colors)
             truth = read_masks(self.truths[case], photograph.shape[:2], data)
-        write_pictures(self.spec, case, photograph, maps, self.output, truth=truth, probabilities=self.probabilities)
+        write_pictures(
+            self.spec, case, photograph, maps=maps, output=self.output, truth=truth, probabilities=self.probabilities
+        )
         features = lesion_features(self.spec, maps)
         own = {
             "schema_version": SCHEMA_VERSION,
             "origin": dataclasses.asdict(origin),
             "segment_seconds": round(segmented.seconds, 3),
-            "row": summarize(self.spec, case, path, photograph, maps, features),
+            "row": summarize(self.spec, case, path, photograph=photograph, maps=maps, features=features),
         }
         record = {"type": "FeatureCollection", "features": features, OWN: own}
         write_text(self._record(case), json.dumps(record, separators=(",", ":")) + "\n")

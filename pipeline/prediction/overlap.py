@@ -68,6 +68,7 @@ class OverlappedWork:
         pool: SegmenterPool,
         devices: int,
         read: Callable[[str], np.ndarray],
+        *,
         write: Callable[[str, np.ndarray, Segmented], None],
         stopped: Callable[[], bool],
     ):

@@ -70,9 +70,9 @@ def write_pictures(
     spec: SegmenterSpec,
     case: str,
     photograph: np.ndarray,
+    *,
     maps: np.ndarray,
     output: Path,
-    *,
     truth: np.ndarray | None,
     probabilities: bool,
 ) -> None:
@@ -90,7 +90,7 @@ def write_pictures(
     found = _found(spec, maps)
     for index, name in enumerate(spec.classes):
         write_png(output / "masks" / f"{case}_{name}.png", found[..., index].astype(np.uint8) * 255)
-    overlay = _overlay(photograph, found) if truth is None else _beside_truth(spec, photograph, truth, found)
+    overlay = _overlay(photograph, found) if truth is None else _beside_truth(spec, photograph, truth, found=found)
     write_jpeg(output / "overlays" / f"{case}.jpg", overlay)
     if probabilities:
         with complete_file(output / "probabilities" / f"{case}.npz") as temporary:
@@ -104,7 +104,7 @@ def summary_columns(classes: tuple[str, ...]) -> list[str]:
 
 
 def summarize(
-    spec: SegmenterSpec, case: str, file: Path, photograph: np.ndarray, maps: np.ndarray, features: list[dict]
+    spec: SegmenterSpec, case: str, file: Path, *, photograph: np.ndarray, maps: np.ndarray, features: list[dict]
 ) -> dict[str, object]:
     """Returns a photograph's row of `predictions.csv`; `features` are its `lesion_features`."""
     found, retina = _found(spec, maps), field_of_view(photograph)
@@ -181,7 +181,7 @@ def _overlay(photograph: np.ndarray, found: np.ndarray) -> np.ndarray:
     return overlay
 
 
-def _beside_truth(spec: SegmenterSpec, photograph: np.ndarray, truth: np.ndarray, found: np.ndarray) -> np.ndarray:
+def _beside_truth(spec: SegmenterSpec, photograph: np.ndarray, truth: np.ndarray, *, found: np.ndarray) -> np.ndarray:
     letters = max(round(max(photograph.shape) / 90), 11)  # the same to the eye at every size
     panels = [
         captioned(_overlay(photograph, masks), [words], letters=letters)

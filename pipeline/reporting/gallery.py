@@ -130,7 +130,7 @@ class Gallery:
             ranks = [self._false_alarms] if value else []
         entered = [rank for rank in ranks if rank.takes(value, marked.case)]
         if entered:
-            picture = self._draw(marked, probabilities >= self._thresholds, counts, value)
+            picture = self._draw(marked, probabilities >= self._thresholds, counts, value=value)
             for rank in entered:
                 rank.add(picture)
         self.seconds += time.perf_counter() - began
@@ -150,7 +150,7 @@ class Gallery:
         """Of photographs without a lesion, those with the largest false-positive area, the largest first."""
         return self._false_alarms.pictures
 
-    def _draw(self, marked: MarkedPhotograph, found: np.ndarray, counts: PhotographCounts, value: float) -> Picture:
+    def _draw(self, marked: MarkedPhotograph, found: np.ndarray, counts: PhotographCounts, *, value: float) -> Picture:
         part = _retina_box(marked.retina)
         photograph, masks, found_part = marked.photograph[part], marked.masks[part], found[part]
         height, width = photograph.shape[:2]
@@ -172,7 +172,7 @@ class Gallery:
             truth=_jpeg(outlined(photograph, masks, size, thickness=LINE)),
             found=_jpeg(outlined(photograph, found_part, size, thickness=LINE)),
             missed=[
-                _missed(marked, found, name, number, counts.lesions[name][number - 1], part)
+                _missed(marked, found, name, number=number, lesion=counts.lesions[name][number - 1], part=part)
                 for _, name, number in missed[:MISSED]
             ],
             missed_in_all=len(missed),
@@ -195,6 +195,7 @@ def _missed(
     marked: MarkedPhotograph,
     found: np.ndarray,
     name: str,
+    *,
     number: int,
     lesion: np.void,
     part: tuple[slice, slice],

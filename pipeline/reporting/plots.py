@@ -75,7 +75,7 @@ def precision_recall_plot(
             _, precision, recall = precision_recall(lesion, other)
             first = np.flatnonzero(lesion[::-1] + other[::-1])[0]  # above it nothing was found
             marks = [Mark(point[0], point[1], point[2], large=True)] if point else []
-            curves.append(_curve(name, _falling_steps(recall[first:], precision[first:]), number, marks))
+            curves.append(_curve(name, _falling_steps(recall[first:], precision[first:]), number, marks=marks))
     return Plot("Precision and recall", "recall (sensitivity)", "precision (PPV)", FIFTHS, FIFTHS, curves)
 
 
@@ -83,6 +83,7 @@ def froc_plot(
     classes: Sequence[str],
     lesions: Sequence[np.ndarray],
     findings: Sequence[np.ndarray],
+    *,
     photographs: int,
     intervals: Sequence[Sequence[Sequence[float] | None]],
 ) -> Plot:
@@ -117,7 +118,7 @@ def froc_plot(
         words = f"{name}, operating point: {sensitivity[-1]:.3f} at {end:.2f} false positives a photograph"
         marks.append(Mark(place(end), float(sensitivity[-1]), words, large=True))
         points = [(place(x), y) for x, y in _rising_steps(false, sensitivity)]
-        curves.append(_curve(name, points, number, marks))
+        curves.append(_curve(name, points, number, marks=marks))
     ticks = [2.0**power for power in range(-3, math.floor(math.log2(most)) + 1)]
     return Plot(
         "Lesions found (FROC)",
@@ -137,7 +138,7 @@ def calibration_plot(classes: Sequence[str], ranges: Sequence[Sequence[dict]]) -
         marks = [
             Mark(x, y, f"{name}: probability {x:.3f}, lesion {y:.3f} of {pixels:,} pixels") for x, y, pixels in filled
         ]
-        curves.append(_curve(name, [(x, y) for x, y, _ in filled], number, marks))
+        curves.append(_curve(name, [(x, y) for x, y, _ in filled], number, marks=marks))
     return Plot("Calibration", "mean probability", "share that is lesion", FIFTHS, FIFTHS, curves)
 
 
@@ -147,7 +148,7 @@ def _equal_dice(dice: float) -> Curve:
     return _curve("", zip(recall, dice * recall / (2 * recall - dice), strict=True), 0)
 
 
-def _curve(name: str, points: Iterable[tuple[float, float]], color: int, marks: Sequence[Mark] = ()) -> Curve:
+def _curve(name: str, points: Iterable[tuple[float, float]], color: int, *, marks: Sequence[Mark] = ()) -> Curve:
     places = np.rint(np.array(list(points)) * 1000).astype(int)
     places = places[np.append(True, (places[1:] != places[:-1]).any(axis=1))]
     if len(places) > MOST_POINTS:

@@ -26,7 +26,7 @@ class RecordPlace:
     x: int
 
 
-def record_at(index: Index, case: str, y: float, x: float) -> RecordPlace | None:
+def record_at(index: Index, case: str, *, y: float, x: float) -> RecordPlace | None:
     """Finds the record that holds a place of a photograph: of tiles that overlap, the one with it nearest its middle.
 
     Args:

@@ -140,8 +140,8 @@ def _plots(result: Result, scores: Mapping[str, Any]) -> list[Plot]:
             result.classes,
             lesions,
             findings,
-            len(result.cases),
-            [scores["lesions"][name]["froc"]["intervals"] for name in result.classes],
+            photographs=len(result.cases),
+            intervals=[scores["lesions"][name]["froc"]["intervals"] for name in result.classes],
         ),
         calibration_plot(result.classes, [scores["calibration"]["frame"][name] for name in result.classes]),
     ]

@@ -24,7 +24,7 @@ CPU_FILE = Path("/proc/cpuinfo")
 
 
 def environment(
-    config: Config, sets: Sequence[RecordSet], network: Network, accelerators: Sequence[str]
+    config: Config, sets: Sequence[RecordSet], network: Network, *, accelerators: Sequence[str]
 ) -> dict[str, object]:
     """Returns command, versions, devices, revision of the software, config, records and network, as JSON has them.
 

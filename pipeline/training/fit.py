@@ -139,7 +139,7 @@ def prepare(
     devices = backend.choose_devices(train)
     monitor = _choose_monitor(config, tiles=tiles["validation"] > 0, photographs=bool(cases))
     previewed = _choose_previewed(config, sets, tiles_alone=not cases)
-    start = None if overwrite else earlier_start(workdir, config, sets, monitor)
+    start = None if overwrite else earlier_start(workdir, config, sets, monitor=monitor)
     keras.utils.set_random_seed(train.seed)
     with devices.strategy.scope(), precision_policy(train.precision):
         network = build_network(config.model, len(config.data.classes))
@@ -212,7 +212,7 @@ def fit(run: TrainingRun, *, verbose: int) -> Path:
     for folder in (workdir, workdir / "checkpoints", workdir / "model"):
         sweep_temporaries(folder)  # of a start that was killed
     write_text(workdir / "config.json", config.to_json())
-    about = environment(config, run.sets, run.network, run.backend.gpus()) | {
+    about = environment(config, run.sets, run.network, accelerators=run.backend.gpus()) | {
         "chosen": run.words,
         "records_digest": records_digest(run.sets),
     }
@@ -248,7 +248,9 @@ def _train(run: TrainingRun, segmenter: PhotographSegmenter, verbose: int) -> No
     callbacks = _callbacks(run, segmenter)
     history = next(callback for callback in callbacks if isinstance(callback, HistoryFiles))
     shown = run.network if run.backend.draws_graph else None
-    board = TensorBoardWriter(workdir / "tensorboard", run.config, shown, history, workdir / "previews")
+    board = TensorBoardWriter(
+        workdir / "tensorboard", run.config, shown, history=history, previews=workdir / "previews"
+    )
     callbacks += [board, long_epochs, best]
     callbacks.append(
         Checkpoints(
@@ -264,7 +266,7 @@ def _train(run: TrainingRun, segmenter: PhotographSegmenter, verbose: int) -> No
         )
     )
 
-    def fit_epochs(stream: tf.data.Dataset, first: int, last: int, steps: int) -> None:
+    def fit_epochs(stream: tf.data.Dataset, first: int, last: int, *, steps: int) -> None:
         run.model.fit(
             stream,
             initial_epoch=first,
@@ -280,11 +282,11 @@ def _train(run: TrainingRun, segmenter: PhotographSegmenter, verbose: int) -> No
     with damage_named(run.sets), request.listening(), contextlib.closing(board):
         if step and not ended:  # what is left of an epoch
             _make_metrics(run)
-            fit_epochs(run.training, epoch, epoch + 1, run.steps - step)
+            fit_epochs(run.training, epoch, epoch + 1, steps=run.steps - step)
             epoch, ended = epoch + 1, run.model.stop_training
         if epoch < train.epochs and not ended:
             stream = run.batches(epoch * run.steps * train.batch_size) if step else run.training
-            fit_epochs(stream, epoch, train.epochs, run.steps)
+            fit_epochs(stream, epoch, train.epochs, steps=run.steps)
     best.load()
 
 
@@ -398,4 +400,6 @@ def _previews(run: TrainingRun, segmenter: PhotographSegmenter) -> Previews:
     else:
         pictures = tile_pictures(run.sets, run.previewed)
     classes, threshold = run.config.data.classes, run.config.evaluate.threshold
-    return Previews(run.workdir / "previews", pictures, segmenter.segment, classes, [threshold] * len(classes))
+    return Previews(
+        run.workdir / "previews", pictures, segmenter.segment, classes=classes, thresholds=[threshold] * len(classes)
+    )

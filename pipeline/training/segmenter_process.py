@@ -43,7 +43,7 @@ class SegmenterProcess:
       InputError: the process ended; with its last words.
     """
 
-    def __init__(self, network: Network, spec: SegmenterSpec, config: Config, folder: Path):
+    def __init__(self, network: Network, spec: SegmenterSpec, config: Config, *, folder: Path):
         """Args:
         network: whose weights of the moment are taken; on JAX.
         spec: geometry of the tiles.

@@ -12,7 +12,9 @@ from pipeline.input.reading import RecordSet
 from pipeline.training.checkpoints import Checkpoint, load_checkpoint
 
 
-def earlier_start(workdir: Path, config: Config, sets: Sequence[RecordSet], monitor: str | None) -> Checkpoint | None:
+def earlier_start(
+    workdir: Path, config: Config, sets: Sequence[RecordSet], *, monitor: str | None
+) -> Checkpoint | None:
     """Returns where the run in the workdir was ended; None where there is none, or it came to no checkpoint.
 
     Args:

@@ -71,7 +71,7 @@ def find_cases(
             layout, cases = "idrid", _idrid_cases(root, classes)
             break
     else:
-        layout, cases = "paired_folders", _paired_cases(source, classes, colored, allow_missing_masks)
+        layout, cases = "paired_folders", _paired_cases(source, classes, colored, allow_missing=allow_missing_masks)
     if not cases:
         raise InputError(f"--source={source}: no photographs; expected files of {', '.join(IMAGE_SUFFIXES)}.")
     return layout, _unique(cases)
@@ -114,7 +114,7 @@ def _idrid_cases(root: Path, classes: tuple[str, ...]) -> list[Case]:
     return cases
 
 
-def _paired_cases(source: Path, classes: tuple[str, ...], colored: bool, allow_missing: bool) -> list[Case]:
+def _paired_cases(source: Path, classes: tuple[str, ...], colored: bool, *, allow_missing: bool) -> list[Case]:
     parts = {source / name: split for name, split in PAIRED_PARTS.items() if (source / name / "images").is_dir()}
     parts = parts or {source: "train"}
     cases = []

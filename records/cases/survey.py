@@ -61,7 +61,7 @@ def survey_case(case: Case, data: DataConfig) -> Survey:
     height, width = photograph_size(case.photograph, max_pixels=data.max_pixels)
     masks = read_masks(case, (height, width), data)
     scaled = shrink_masks(masks, data.scale)
-    origins = tile_origins(scaled.shape[0], scaled.shape[1], data.tile, data.stride)
+    origins = tile_origins(scaled.shape[0], scaled.shape[1], data.tile, stride=data.stride)
     any_class = np.logical_or.reduce(scaled, axis=-1) if scaled.shape[2] > 1 else scaled[..., 0]
     nonempty = sum(bool(any_class[y : y + data.tile, x : x + data.tile].any()) for y, x in origins)
     photograph_digest, digest = case_digests(case)
@@ -107,14 +107,14 @@ def read_masks(case: Case, size: tuple[int, int], data: DataConfig) -> np.ndarra
         path = case.masks[data.classes[0]]  # one coloured mask, the same for all classes
         if path is None:
             return np.zeros((*size, len(data.classes)), bool)
-        return _of_size(read_color_masks(path, data.colors, max_pixels=data.max_pixels), size, path, case)
+        return _of_size(read_color_masks(path, data.colors, max_pixels=data.max_pixels), size, path, case=case)
     planes = []
     for name in data.classes:
         path = case.masks[name]
         if path is None:
             planes.append(np.zeros(size, bool))
         else:
-            planes.append(_of_size(read_mask(path, max_pixels=data.max_pixels), size, path, case))
+            planes.append(_of_size(read_mask(path, max_pixels=data.max_pixels), size, path, case=case))
     return _stacked(planes)
 
 
@@ -134,7 +134,7 @@ def case_digests(case: Case) -> tuple[str, str]:
     return photograph, together.hexdigest()
 
 
-def _of_size(mask: np.ndarray, size: tuple[int, int], path: Path, case: Case) -> np.ndarray:
+def _of_size(mask: np.ndarray, size: tuple[int, int], path: Path, *, case: Case) -> np.ndarray:
     if mask.shape[:2] != size:
         raise InputError(
             f"{path}: {mask.shape[1]}x{mask.shape[0]} pixels, but its photograph {case.photograph.name} has "

@@ -67,7 +67,7 @@ def opened(path: Path, *, max_pixels: int) -> Iterator[Image.Image]:
     # Pillow gets the file and not its name, by which it may map it into memory.
     with open_file(path) as file, naming_damage(path):
         image = _identified(path, file)
-        check_pixels(path, image.height, image.width, max_pixels)
+        check_pixels(path, image.height, image.width, max_pixels=max_pixels)
         if why := _why_refused(image):
             raise InputError(f"{path}: {image.format} with {why} is not read; save it as a PNG.")
         yield image
@@ -159,7 +159,7 @@ def open_file(path: Path) -> IO[bytes]:
         raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
 
 
-def check_pixels(path: Path, height: int, width: int, max_pixels: int) -> None:
+def check_pixels(path: Path, height: int, width: int, *, max_pixels: int) -> None:
     """Raises InputError where a photograph has more pixels than `max_pixels`."""
     if width * height > max_pixels:
         raise InputError(f"{path}: {width}x{height} pixels; at most data.max_pixels={max_pixels} are allowed.")

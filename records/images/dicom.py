@@ -117,7 +117,7 @@ def _opened(path: Path, max_pixels: int) -> Iterator[Any]:
         header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(TAGS))
         if "Rows" not in header:
             raise InputError(f"{path}: DICOM without a picture.")
-        check_pixels(path, header.Rows, header.Columns, max_pixels)
+        check_pixels(path, header.Rows, header.Columns, max_pixels=max_pixels)
         if why := _why_refused(header):
             raise InputError(f"{path}: DICOM with {legible(why)} is not read.")
         yield header
@@ -132,7 +132,7 @@ def _check_frame(dataset: Any, path: Path, max_pixels: int) -> None:
         frame = io.BytesIO(get_frame(dataset.PixelData, 0, number_of_frames=1))
         # RLE is neither, and is as large as the header says.
         with contextlib.suppress(UnidentifiedImageError), Image.open(frame, formats=("JPEG", "JPEG2000")) as image:
-            check_pixels(path, image.height, image.width, max_pixels)
+            check_pixels(path, image.height, image.width, max_pixels=max_pixels)
 
 
 def _why_syntax_refused(syntax: Any) -> str | None:

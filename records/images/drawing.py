@@ -44,14 +44,14 @@ def contact_sheet(images: list[np.ndarray]) -> np.ndarray:
 
 def write_png(path: Path, image: np.ndarray) -> None:
     """Writes uint8 `[H, W]` or RGB `[H, W, 3]`, whole or not at all."""
-    _write(path, ".png", image, [])
+    _write(path, ".png", image, options=[])
 
 
 def write_jpeg(path: Path, image: np.ndarray, *, quality: int = 90) -> None:
     """Writes uint8 RGB `[H, W, 3]`, whole or not at all."""
-    _write(path, ".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    _write(path, ".jpg", image, options=[cv2.IMWRITE_JPEG_QUALITY, quality])
 
 
-def _write(path: Path, suffix: str, image: np.ndarray, options: list[int]) -> None:
+def _write(path: Path, suffix: str, image: np.ndarray, *, options: list[int]) -> None:
     pixels = image[..., ::-1] if image.ndim == 3 else image
     write_bytes(path, cv2.imencode(suffix, np.ascontiguousarray(pixels), options)[1].tobytes())

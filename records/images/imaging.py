@@ -161,8 +161,8 @@ def shrink_mask(mask: np.ndarray, scale: float) -> np.ndarray:
     share = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
     shrunk = share >= 0.5
     for lesion in lesions(mask):
-        y, rows = _overlaps(lesion.y, lesion.pixels.shape[0], mask.shape[0] / height, height)
-        x, columns = _overlaps(lesion.x, lesion.pixels.shape[1], mask.shape[1] / width, width)
+        y, rows = _overlaps(lesion.y, lesion.pixels.shape[0], mask.shape[0] / height, limit=height)
+        x, columns = _overlaps(lesion.x, lesion.pixels.shape[1], mask.shape[1] / width, limit=width)
         held = rows @ lesion.pixels @ columns.T  # the share of each shrunk pixel that is this lesion
         part = shrunk[y : y + len(rows), x : x + len(columns)]
         if not (part & (held > 0)).any():
@@ -170,7 +170,7 @@ def shrink_mask(mask: np.ndarray, scale: float) -> np.ndarray:
     return shrunk
 
 
-def _overlaps(start: int, length: int, ratio: float, limit: int) -> tuple[int, np.ndarray]:
+def _overlaps(start: int, length: int, ratio: float, *, limit: int) -> tuple[int, np.ndarray]:
     """Says how much of a run of pixels each shrunk pixel holds.
 
     Args:

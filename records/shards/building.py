@@ -35,8 +35,8 @@ def build_records(
     layout: str,
     plans: list[ShardPlan],
     surveys: Mapping[str, Survey],
-    folder: Path,
     *,
+    folder: Path,
     workers: int,
     strict: bool = False,
     progress: Callable[[ShardPlan, ShardResult], None] = lambda plan, result: None,
@@ -60,8 +60,10 @@ def build_records(
         same folder; and in strict mode a case that cannot be read. Finished shards stay for the next start.
     """
     with _claimed(folder) as building, _disk_errors(folder):
-        results = list(_results(plans, surveys, folder, building, workers, strict, progress))
-        index = _index(layout, plans, surveys, results)
+        results = list(
+            _results(plans, surveys, folder, building=building, workers=workers, strict=strict, progress=progress)
+        )
+        index = _index(layout, plans, surveys, results=results)
         _refuse_equal_pixels(index, plans)
         _put_in_place(index, folder, building)
     failures = {name: line for result in results for name, line in result.failures.items()}
@@ -97,12 +99,13 @@ def _results(
     plans: list[ShardPlan],
     surveys: Mapping[str, Survey],
     folder: Path,
+    *,
     building: Path,
     workers: int,
     strict: bool,
     progress: Callable[[ShardPlan, ShardResult], None],
 ) -> Iterator[ShardResult]:
-    finished = {plan.name: _finished(plan, surveys, folder, building) for plan in plans}
+    finished = {plan.name: _finished(plan, surveys, folder, building=building) for plan in plans}
     cv2.setNumThreads(1)  # the pool takes all cores already
     with ThreadPoolExecutor(workers) as pool:
         cuts = cut_all([plan for plan in plans if finished[plan.name] is None], pool, ahead=2 * workers)
@@ -118,7 +121,7 @@ def _results(
             yield result
 
 
-def _finished(plan: ShardPlan, surveys: Mapping[str, Survey], folder: Path, building: Path) -> ShardResult | None:
+def _finished(plan: ShardPlan, surveys: Mapping[str, Survey], folder: Path, *, building: Path) -> ShardResult | None:
     """Returns the result of a shard that an earlier start wrote, if it still is what the plan asks for."""
     try:
         note = json.loads(_note(building, plan).read_text())
@@ -140,7 +143,7 @@ def _made_from(plan: ShardPlan, surveys: Mapping[str, Survey]) -> str:
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
-def _index(layout: str, plans: list[ShardPlan], surveys: Mapping[str, Survey], results: list[ShardResult]) -> Index:
+def _index(layout: str, plans: list[ShardPlan], surveys: Mapping[str, Survey], *, results: list[ShardResult]) -> Index:
     splits: dict[str, Split] = {}
     entries: dict[str, CaseEntry] = {}
     hashes: dict[str, str] = {}

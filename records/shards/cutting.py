@@ -71,8 +71,8 @@ def cut_case(case: Case, data: DataConfig) -> Cut:
     for index in range(1, masks.shape[2]):  # np.packbits along a short last axis is ten times slower
         bits = np.bitwise_or(bits, masks[..., index].view(np.uint8) << index, dtype=np.uint8)
     tiles, places = [], []
-    for y, x in _chosen_origins(case, photograph, bits, data):
-        image, mask = _cut(photograph, y, x, data.tile), _cut(bits, y, x, data.tile)
+    for y, x in _chosen_origins(case, photograph, bits, data=data):
+        image, mask = _cut(photograph, y, x, tile=data.tile), _cut(bits, y, x, tile=data.tile)
         encoded = encode_png(image) if data.codec == "png" else encode_jpeg(image, quality=data.jpeg_quality)
         tiles.append(Tile(encoded, encode_png(mask), case.name, y, x))
         places.append(Place(y, x, int(np.count_nonzero(mask))))
@@ -94,8 +94,8 @@ def estimate_bytes(cases: list[Case], surveys: Mapping[str, Survey], data: DataC
     return round(bytes_cut / max(tiles_cut, 1) * nonempty * (1 + data.empty_per_nonempty))
 
 
-def _chosen_origins(case: Case, photograph: np.ndarray, bits: np.ndarray, data: DataConfig) -> list[tuple[int, int]]:
-    origins = tile_origins(bits.shape[0], bits.shape[1], data.tile, data.stride)
+def _chosen_origins(case: Case, photograph: np.ndarray, bits: np.ndarray, *, data: DataConfig) -> list[tuple[int, int]]:
+    origins = tile_origins(bits.shape[0], bits.shape[1], data.tile, stride=data.stride)
     nonempty = [(y, x) for y, x in origins if bits[y : y + data.tile, x : x + data.tile].any()]
     wanted = round(data.empty_per_nonempty * max(len(nonempty), 1))
     if wanted == 0:
@@ -113,7 +113,7 @@ def _chosen_origins(case: Case, photograph: np.ndarray, bits: np.ndarray, data: 
     return sorted(nonempty + [candidates[index] for index in chosen])
 
 
-def _cut(image: np.ndarray, y: int, x: int, tile: int) -> np.ndarray:
+def _cut(image: np.ndarray, y: int, x: int, *, tile: int) -> np.ndarray:
     part = image[y : y + tile, x : x + tile]
     missing = [(0, tile - part.shape[0]), (0, tile - part.shape[1])] + [(0, 0)] * (image.ndim - 2)
     return np.pad(part, missing)

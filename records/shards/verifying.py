@@ -25,7 +25,7 @@ def verify_records(folder: Path, index: Index, progress: Callable[[str], None] =
     places: dict[str, list[tuple[int, int]]] = collections.defaultdict(list)
     for split in index.splits.values():
         for shard in split.shards:
-            differences += _verify_shard(folder / shard.name, shard, set(split.cases), places)
+            differences += _verify_shard(folder / shard.name, shard, set(split.cases), places=places)
             progress(shard.name)
     for name, entry in index.cases.items():
         if len(places[name]) != entry.tiles:
@@ -41,7 +41,7 @@ def verify_records(folder: Path, index: Index, progress: Callable[[str], None] =
     return differences
 
 
-def _verify_shard(path: Path, shard: Shard, cases: set[str], places: dict[str, list[tuple[int, int]]]) -> list[str]:
+def _verify_shard(path: Path, shard: Shard, cases: set[str], *, places: dict[str, list[tuple[int, int]]]) -> list[str]:
     """Checks one file and notes the places of its tiles."""
     if not path.is_file():
         return [f"{shard.name}: missing"]

@@ -92,7 +92,7 @@ def measure(config: Config, model: Path | None = None, source: Path | None = Non
     seconds = take_turns({name: _counting(side.run, cores[name]) for name, side in sides.items()}, repeats=REPEATS)
     wholes = whole_maps(network, photographs, preset.scale)
     seams = {name: seam(segmenter, photographs, wholes) for name, segmenter in choices.items()} if model else {}
-    peaks = [peak_maps(config, model, spec, photographs[0]) for spec in specs.values()]
+    peaks = [peak_maps(config, model, spec, photograph=photographs[0]) for spec in specs.values()]
     ratios = {name: median_ratio(times, seconds[sides[name].floor]) for name, times in seconds.items()}
     on_cores = {name: median_ratio(times, cores[sides[name].floor]) for name, times in cores.items()}
     return Result(
@@ -209,7 +209,7 @@ def _choices(network: Network, preset: SegmenterSpec) -> dict[str, TiledSegmente
 def _number(spec: SegmenterSpec) -> int:
     """Returns how many tiles there are in a photograph of HEIGHT x WIDTH."""
     height, width = scaled_size(HEIGHT, WIDTH, spec.scale)
-    return len(tile_origins(height, width, spec.tile, stride_of_overlap(spec.tile, spec.overlap)))
+    return len(tile_origins(height, width, spec.tile, stride=stride_of_overlap(spec.tile, spec.overlap)))
 
 
 def _segmenting(segmenter: TiledSegmenter, photograph: np.ndarray) -> Callable[[], None]:
@@ -230,7 +230,7 @@ def _cut(network: Network, photograph: np.ndarray, spec: SegmenterSpec) -> tuple
     """Returns the tiles of the scaled photograph, float32 `[tiles, t, t', 3]`, and where they begin."""
     scaled = shrink_photograph(photograph, spec.scale)
     height, width = scaled.shape[:2]
-    origins = tile_origins(height, width, spec.tile, stride_of_overlap(spec.tile, spec.overlap))
+    origins = tile_origins(height, width, spec.tile, stride=stride_of_overlap(spec.tile, spec.overlap))
 
     def missing(length: int) -> int:
         if length >= spec.tile:
@@ -315,18 +315,22 @@ def seam(segmenter: TiledSegmenter, photographs: list[np.ndarray], wholes: list[
     return float(max(one.max() for one in differences)), float(np.mean([one.mean() for one in differences]))
 
 
-def peak_maps(config: Config, model: Path | None, spec: SegmenterSpec, photograph: np.ndarray) -> float:
+def peak_maps(config: Config, model: Path | None, spec: SegmenterSpec, *, photograph: np.ndarray) -> float:
     """Returns what a segmenter takes beyond one batch and the photographs, in maps of the photograph's size."""
     taken = []
     for segments in (False, True):
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool, command.quiet_start():
-            taken.append(pool.submit(_peak_bytes, config, model, spec, photograph, segments).result())
+            taken.append(
+                pool.submit(_peak_bytes, config, model, spec, photograph=photograph, segments=segments).result()
+            )
     scaled = 0 if spec.scale == 1 else 3 * np.prod(scaled_size(HEIGHT, WIDTH, spec.scale))
     one_map = 4 * HEIGHT * WIDTH * len(spec.classes)
     return float((taken[1] - taken[0] - scaled) / one_map)
 
 
-def _peak_bytes(config: Config, model: Path | None, spec: SegmenterSpec, photograph: np.ndarray, segments: bool) -> int:
+def _peak_bytes(
+    config: Config, model: Path | None, spec: SegmenterSpec, *, photograph: np.ndarray, segments: bool
+) -> int:
     """Runs the network on one batch, or the segmenter, in this process, and returns the most memory that it had."""
     segmenter = TiledSegmenter(_network(config, model), spec)
     ready = tf.constant(photograph)

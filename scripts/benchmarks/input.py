@@ -119,7 +119,7 @@ def measure(config: Config, **folder: Path) -> Result:
     return Result(
         title=title,
         columns=["", "tiles/s", "a core", "of bare decode", "added ms", "peak MB"],
-        rows=_rows(streams, augmented, fits, memory),
+        rows=_rows(streams, augmented, fits, memory=memory),
         keys={
             "share_of_decode": median_ratio(bare, uncached),
             "augmented_tiles_per_second_per_core": 1 / statistics.median(full) / CORES,
@@ -137,7 +137,7 @@ def measure(config: Config, **folder: Path) -> Result:
 
 def _make_records(config: Config, source: Path, folder: Path) -> Path:
     cases = find_cases(source, config.data.classes, colored=bool(config.data.colors))[1]
-    shard_cases(cases, config.data, CORES, folder)
+    shard_cases(cases, config.data, CORES, folder=folder)
     return folder
 
 
@@ -254,7 +254,7 @@ def _feed_in_all_ways(
     uncounted = min(-(-STARTING_TILES // train.batch_size), steps // 2)
     counted_tiles = (steps - uncounted) * train.batch_size
     with contextlib.ExitStack() as stack:
-        processes = {name: stack.enter_context(ways.Way(name, one, files, train)) for name in ways.WAYS}
+        processes = {name: stack.enter_context(ways.Way(name, one, files, train=train)) for name in ways.WAYS}
         # Before the turns, each of which leaves something behind in the processes.
         memory = {name: Memory(way.before, way.peaks_of_epochs(EPOCHS)) for name, way in processes.items()}
         sides = {name: partial(way.seconds_of_epoch, uncounted) for name, way in processes.items()}
@@ -263,9 +263,9 @@ def _feed_in_all_ways(
 
 
 def _rows(
-    streams: SecondsATile, augmented: SecondsATile, fits: SecondsATile, memory: dict[str, Memory]
+    streams: SecondsATile, augmented: SecondsATile, fits: SecondsATile, *, memory: dict[str, Memory]
 ) -> list[list[str]]:
-    def row(name: str, seconds: list[float], base: list[float] | None = None, peak: str = "") -> list[str]:
+    def row(name: str, seconds: list[float], base: list[float] | None = None, *, peak: str = "") -> list[str]:
         rate = 1 / statistics.median(seconds)
         share = "" if base else f"{median_ratio(streams['bare decode'], seconds):.3f}"
         added = [1e3 * CORES * (one - other) for one, other in zip(seconds, base or seconds, strict=True)]

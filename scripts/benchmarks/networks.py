@@ -57,7 +57,7 @@ def measure(model: ModelConfig, classes: int, tile: int, *, fast: bool) -> Cost:
     tile = math.ceil(tile / network.stride) * network.stride
     forward = tf.function(lambda image: network(image, training=False), autograph=False)
     graph = forward.get_concrete_function(tf.TensorSpec((1, tile, tile, 3), tf.float32)).graph
-    times = {} if fast else _times(network, forward, classes, tile)
+    times = {} if fast else _times(network, forward, classes, tile=tile)
     return Cost(
         parameters=network.count_params(),
         stride=network.stride,
@@ -164,7 +164,7 @@ def _memory(tensor: tf.Tensor) -> tf.Tensor:
 
 
 def _times(
-    network: Network, forward: tf.types.experimental.GenericFunction, classes: int, tile: int
+    network: Network, forward: tf.types.experimental.GenericFunction, classes: int, *, tile: int
 ) -> dict[str, float]:
     image = tf.constant(np.random.default_rng(0).uniform(0, 255, (1, tile, tile, 3)), tf.float32)
     mask = tf.cast(tf.random.stateless_uniform((1, tile, tile, classes), seed=(0, 0)) < 0.01, tf.float32)

@@ -47,8 +47,8 @@ def measure(config: Config, *, source: Path) -> Result:
         del tiles
         seconds = take_turns(
             {
-                "bound": lambda: _bound(cases, work, data, workers),
-                "shard": lambda: shard_cases(cases, data, workers, Path(scratch) / "records"),
+                "bound": lambda: _bound(cases, work, data, workers=workers),
+                "shard": lambda: shard_cases(cases, data, workers, folder=Path(scratch) / "records"),
             },
             repeats=REPEATS,
         )
@@ -77,7 +77,7 @@ def measure(config: Config, *, source: Path) -> Result:
     )
 
 
-def shard_cases(cases: list[Case], data: DataConfig, workers: int, folder: Path) -> None:
+def shard_cases(cases: list[Case], data: DataConfig, workers: int, *, folder: Path) -> None:
     """Surveys and shards cases as `python -m scripts.shard` does; what lies in the folder goes."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
@@ -85,11 +85,11 @@ def shard_cases(cases: list[Case], data: DataConfig, workers: int, folder: Path)
         surveys = dict(zip((case.name for case in cases), pool.map(lambda c: survey_case(c, data), cases), strict=True))
     shares = {name: survey.lesion_fraction for name, survey in surveys.items()}
     cases = assign_validation(cases, shares, fraction=data.validation_fraction, seed=data.seed)
-    building.build_records("benchmark", sharding.plan_shards(cases, data), surveys, folder, workers=workers)
+    building.build_records("benchmark", sharding.plan_shards(cases, data), surveys, folder=folder, workers=workers)
 
 
 def _bound(
-    cases: list[Case], work: dict[str, list[tuple[int, int, np.ndarray]]], data: DataConfig, workers: int
+    cases: list[Case], work: dict[str, list[tuple[int, int, np.ndarray]]], data: DataConfig, *, workers: int
 ) -> None:
     def decode_and_encode(case: Case) -> None:
         photograph = shrink_photograph(read_photograph(case.photograph, max_pixels=data.max_pixels), data.scale)
@@ -109,7 +109,7 @@ def _decoded(mask: bytes) -> np.ndarray:
     return np.asarray(cv2.imdecode(np.frombuffer(mask, np.uint8), cv2.IMREAD_GRAYSCALE))
 
 
-def _command_peak(config: Config, source: Path, scratch: Path, copies: int = 1) -> float:
+def _command_peak(config: Config, source: Path, scratch: Path, *, copies: int = 1) -> float:
     """Returns the megabytes of `python -m scripts.shard` on the source, each photograph listed under so many names."""
     (scratch / "config.json").write_text(config.to_json())
     listed, records, patients = scratch / f"listed{copies}", scratch / f"records{copies}", scratch / "patients.csv"

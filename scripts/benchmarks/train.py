@@ -64,8 +64,10 @@ def measure(config: Config, records: Path | None = None) -> Result:
         sides += [dataclasses.replace(side, keras_normalization=True) for side in sides if not side.loop]
     if two is not None:
         sides += [dataclasses.replace(side, loop=True, devices=2) for side in (step, *others)]
-    data = _random_batch(batch, crop, len(config.data.classes))
-    seconds = take_turns({str(side): _steps(config, side, two, *data) for side in sides}, repeats=REPEATS)
+    images, masks = _random_batch(batch, crop, len(config.data.classes))
+    seconds = take_turns(
+        {str(side): _steps(config, side, two, images=images, masks=masks) for side in sides}, repeats=REPEATS
+    )
     rows = []
     for name, times in seconds.items():
         rates = [STEPS / time for time in (statistics.median(times), max(times), min(times))]
@@ -116,7 +118,7 @@ def _network(config: Config, side: Side) -> Network:
 
 
 def _steps(
-    config: Config, side: Side, two: tf.distribute.Strategy | None, images: np.ndarray, masks: np.ndarray
+    config: Config, side: Side, two: tf.distribute.Strategy | None, *, images: np.ndarray, masks: np.ndarray
 ) -> Callable[[], float | None]:
     """Returns a function that trains for `STEPS` steps."""
     train = config.train

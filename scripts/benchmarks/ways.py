@@ -63,11 +63,11 @@ class Way:
       before: resident megabytes of the process when it had imported TensorFlow and knew of no tile.
     """
 
-    def __init__(self, name: str, one: RecordSet, files: Sequence[TileFile], train: TrainConfig):
+    def __init__(self, name: str, one: RecordSet, files: Sequence[TileFile], *, train: TrainConfig):
         """Starts the process and loads what the way keeps in memory."""
         self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
         with command.quiet_start():  # the process inherits where its first lines go
-            ready = self._pool.submit(_prepare, name, one, files, train)
+            ready = self._pool.submit(_prepare, name, one, files, train=train)
         self.before = ready.result()
 
     def __enter__(self) -> "Way":
@@ -88,7 +88,7 @@ class Way:
 _prepared: dict[str, Any] = {}  # in the process of a way: what `keras.Model.fit` takes for one epoch
 
 
-def _prepare(name: str, one: RecordSet, files: Sequence[TileFile], train: TrainConfig) -> float:
+def _prepare(name: str, one: RecordSet, files: Sequence[TileFile], *, train: TrainConfig) -> float:
     before = psutil.Process().memory_info().rss / 1e6
     classes, steps = len(one.index.classes), len(files) // train.batch_size
     if name in STREAMS:

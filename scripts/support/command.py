@@ -16,7 +16,7 @@ from absl import app, flags
 from ml_collections import config_flags
 
 from configs import Config, InputError, loading
-from configs.schema import field_names, optional_fields
+from configs.schema import field_names, new_name, optional_fields
 
 FULL_DISK = "No space left on device"  # as the operating system, h5py and TensorFlow all say it
 NONE = re.compile(r"--?config\.([^=]+)=(?:none|None)")
@@ -124,6 +124,8 @@ def _refuse_unknown_fields(argv: list[str]) -> None:
     for argument in argv[1:]:
         override = re.match(r"--?(?:no)?config\.([^=]+)", argument)
         if override and override[1] not in known:
+            if new := new_name(override[1]):
+                raise InputError(f"--config.{override[1]} is now called --config.{new}.")
             near = difflib.get_close_matches(override[1], known, n=3, cutoff=0.5)
             hint = f"the nearest are {', '.join(near)}" if near else f"the sections are {', '.join(_sections())}"
             raise InputError(f"--config.{override[1]}: no such field; {hint}.")

@@ -116,7 +116,7 @@ def shard() -> Callable[..., Index]:
     def make(folder: Path, cases: list[Case], data: DataConfig) -> Index:
         folder.mkdir(parents=True)
         surveys = {case.name: survey_case(case, data) for case in cases}
-        index, failures = build_records("by hand", plan_shards(cases, data), surveys, folder, workers=1)
+        index, failures = build_records("by hand", plan_shards(cases, data), surveys, folder=folder, workers=1)
         assert not failures
         return index
 
@@ -242,7 +242,9 @@ def count() -> Callable[..., dict[str, dict[str, Counts]]]:
     def count(probabilities, masks, retina=None, *, thresholds=(0.5,), bins=64) -> dict[str, dict[str, Counts]]:
         retina = np.ones(masks.shape[:2], bool) if retina is None else retina
         classes = CLASSES[: masks.shape[2]]
-        found = count_photograph("P", probabilities, masks, retina, classes=classes, thresholds=thresholds, bins=bins)
+        found = count_photograph(
+            "P", probabilities, masks, retina=retina, classes=classes, thresholds=thresholds, bins=bins
+        )
         return {region: dict(by_class) for region, by_class in found.counts.items()}
 
     return count

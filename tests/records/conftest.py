@@ -216,7 +216,7 @@ def shard() -> Callable[..., RecordsSet]:
         cases = assign_validation(cases, shares, fraction=data.validation_fraction, seed=data.seed)
         folder.mkdir(parents=True, exist_ok=True)
         plans = sharding.plan_shards(cases, data)
-        index, failures = building.build_records(layout, plans, surveys, folder, workers=2)
+        index, failures = building.build_records(layout, plans, surveys, folder=folder, workers=2)
         return RecordsSet(source, folder, data, cases, surveys, index, failures, {})
 
     return make

@@ -53,7 +53,7 @@ def test_an_axis_no_longer_than_a_tile_has_one(tile, shorter):
 
 @pytest.mark.parametrize(("stride", "rows", "columns"), [(512, 6, 9), (256, 11, 16)])
 def test_a_photograph_of_idrid_has_54_tiles_side_by_side_and_176_at_half_the_stride(stride, rows, columns):
-    origins = tile_origins(2848, 4288, 512, stride)
+    origins = tile_origins(2848, 4288, 512, stride=stride)
     assert len(origins) == rows * columns
     assert origins[-1] == (2848 - 512, 4288 - 512)
     assert len({y for y, _ in origins}) == rows and len({x for _, x in origins}) == columns
@@ -61,7 +61,7 @@ def test_a_photograph_of_idrid_has_54_tiles_side_by_side_and_176_at_half_the_str
 
 @given(height=st.integers(1, 60), width=st.integers(1, 60), tile=st.integers(1, 70), stride=st.integers(1, 70))
 def test_the_grid_covers_a_photograph_of_any_shape_row_by_row(height, width, tile, stride):
-    origins = tile_origins(height, width, tile, min(stride, tile))
+    origins = tile_origins(height, width, tile, stride=min(stride, tile))
     covered = np.zeros((height, width), bool)
     for y, x in origins:
         covered[y : y + tile, x : x + tile] = True
@@ -76,7 +76,7 @@ def test_a_grid_that_leaves_pixels_out_is_refused_with_its_numbers(length, tile,
     with pytest.raises(InputError, match=rf"length={length}, tile={tile}, stride={stride}"):
         tile_starts(length, tile, stride)
     with pytest.raises(InputError, match=r"1 <= stride <= tile"):
-        tile_origins(length, 100, tile, stride)
+        tile_origins(length, 100, tile, stride=stride)
 
 
 @pytest.mark.parametrize(

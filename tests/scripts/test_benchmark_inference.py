@@ -50,7 +50,7 @@ def test_peak_memory_is_that_of_a_process_of_its_own(monkeypatch):
     spec = dataclasses.replace(SegmenterSpec.from_config(CONFIG, {}), scale=1.0, tile=256, trim=False, overlap=0.0)
     monkeypatch.setattr(benchmark, "HEIGHT", 2000)
     monkeypatch.setattr(benchmark, "WIDTH", 3000)
-    assert 0.9 < benchmark.peak_maps(CONFIG, None, spec, photograph) < 6
+    assert 0.9 < benchmark.peak_maps(CONFIG, None, spec, photograph=photograph) < 6
 
 
 def test_what_the_graph_is_held_against_gives_the_same_map(small):

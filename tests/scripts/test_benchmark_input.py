@@ -47,7 +47,7 @@ def source(run, tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def one(source) -> RecordSet:
     folder = source.parent / "records"
-    shard_cases(find_cases(source, CONFIG.data.classes)[1], CONFIG.data, 1, folder)
+    shard_cases(find_cases(source, CONFIG.data.classes)[1], CONFIG.data, 1, folder=folder)
     return open_records([folder], CONFIG)[0]
 
 

@@ -67,7 +67,9 @@ def choose_backend() -> Backend:
             jax_devices.choose_xla,
             jax_devices.gpus,
             jax_step.TrainStepModel,
-            lambda *arguments: contextlib.closing(segmenter_process.SegmenterProcess(*arguments)),
+            lambda network, spec, config, folder: contextlib.closing(
+                segmenter_process.SegmenterProcess(network, spec, config, folder=folder)
+            ),
             draws_graph=False,
         )
     raise InputError(f"KERAS_BACKEND is {name!r}, but trainings run on 'tensorflow' or 'jax'; set it to one of them.")

@@ -30,7 +30,7 @@ def choose_devices(train: TrainConfig) -> Devices:
     if strategy.startswith("cpus:"):
         number = int(strategy.removeprefix("cpus:"))
         share_of_batch(train, number)
-        return _data_parallel(_split_cpu(number), train, "parts of the CPU", "as train.strategy says")
+        return _data_parallel(_split_cpu(number), train, "parts of the CPU", why="as train.strategy says")
     found = _accelerators()
     kind = found[0].platform.upper() if found else "GPU"
     words = f"{len(found) or 'no'} {kind}{'s' if len(found) > 1 else ''} found by JAX"
@@ -38,7 +38,7 @@ def choose_devices(train: TrainConfig) -> Devices:
         raise InputError(f"train.strategy 'mirrored' runs on GPUs, but {words}; choose auto, single or cpus:N.")
     if strategy == "mirrored" or (strategy == "auto" and len(found) > 1):
         names = [f"{device.platform}:{device.id}" for device in found]
-        return _data_parallel(names, train, f"{kind}s", words)
+        return _data_parallel(names, train, f"{kind}s", why=words)
     keras.distribution.set_distribution(None)
     where = f"one {kind}" if found else "the CPU"
     return Devices(tf.distribute.get_strategy(), 1, (), f"JAX on {where} ({words})")
@@ -60,7 +60,7 @@ def gpus() -> list[str]:
     return [f"{device.platform.upper()}:{device.id}: {device.device_kind}" for device in _accelerators()]
 
 
-def _data_parallel(names: list[str], train: TrainConfig, kind: str, why: str) -> Devices:
+def _data_parallel(names: list[str], train: TrainConfig, kind: str, *, why: str) -> Devices:
     share = share_of_batch(train, len(names))
     keras.distribution.set_distribution(keras.distribution.DataParallel(devices=names))
     words = f"JAX, data-parallel on {len(names)} {kind}, {share} tiles each a step ({why})"

@@ -68,7 +68,7 @@ class TrainStepModel(TrainingModel):
             (gradients, others, metrics), logs = jax.lax.scan(add_part, start, parts)
             logs = jax.tree.map(lambda values: values[-1], logs)
         gradients = jax.tree.map(lambda total: total / self.micro_batches, gradients)
-        trainable, optimizer = self._apply(gradients, trainable, others, optimizer)
+        trainable, optimizer = self._apply(gradients, trainable, others, optimizer=optimizer)
         if self.averages is not None:
             step = _by_variable(self.optimizer.variables, optimizer)[id(self.optimizer.iterations)]
             values = self._values(trainable, others)
@@ -79,7 +79,7 @@ class TrainStepModel(TrainingModel):
         """Splits `[B, …]` by turns into `[micro_batches, B / micro_batches, …]`, so that devices keep their tiles."""
         return jnp.swapaxes(whole.reshape(-1, self.micro_batches, *whole.shape[1:]), 0, 1)
 
-    def _apply(self, gradients, trainable, others, optimizer):
+    def _apply(self, gradients, trainable, others, *, optimizer):
         """Returns the values of what learns, and of the optimizer, after its step."""
         values = self._values(trainable, others)
         given = _by_variable(self.trainable_variables, gradients)

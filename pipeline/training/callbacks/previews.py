@@ -49,6 +49,7 @@ class Previews(keras.callbacks.Callback):
         folder: Path,
         pictures: Sequence[Picture],
         segment: Callable[[np.ndarray], np.ndarray],
+        *,
         classes: Sequence[str],
         thresholds: Sequence[float],
     ):
@@ -177,11 +178,13 @@ def _strip(folder: Path, views: Sequence[_View], last: int) -> np.ndarray:
     """Lays out the truth and the predictions of epochs from the first to the last, out of the files in a folder."""
     epochs = [epoch for epoch in range(1, last + 1) if (folder / epoch_file(epoch)).exists()]
     sheets = {epoch: read_preview(folder / epoch_file(epoch)) for epoch in _in_even_steps(epochs, EPOCHS)}
-    truth = _column(next(iter(sheets.values())), 0, views, "truth")
-    return contact_sheet([truth, *(_column(sheet, 1, views, f"epoch {epoch}") for epoch, sheet in sheets.items())])
+    truth = _column(next(iter(sheets.values())), 0, views, words="truth")
+    return contact_sheet(
+        [truth, *(_column(sheet, 1, views, words=f"epoch {epoch}") for epoch, sheet in sheets.items())]
+    )
 
 
-def _column(sheet: np.ndarray, number: int, views: Sequence[_View], words: str) -> np.ndarray:
+def _column(sheet: np.ndarray, number: int, views: Sequence[_View], *, words: str) -> np.ndarray:
     """Cuts one column out of a preview, at half its size and with other words above it."""
     height, width = views[0].size
     above, gap = caption_height(1, LETTERS), sheet.shape[1] - 2 * width

@@ -27,7 +27,7 @@ class TensorBoardWriter(keras.callbacks.Callback):
     """
 
     def __init__(
-        self, folder: Path, config: Config, network: keras.Model | None, history: HistoryFiles, previews: Path
+        self, folder: Path, config: Config, network: keras.Model | None, *, history: HistoryFiles, previews: Path
     ):
         """Args:
         folder: of the files.

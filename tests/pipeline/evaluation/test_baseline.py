@@ -35,7 +35,7 @@ def test_on_dark_lesions_it_is_far_better_than_chance(picture):
         "P",
         color_threshold_map(picture.photograph, 1),
         masks,
-        field_of_view(picture.photograph),
+        retina=field_of_view(picture.photograph),
         classes=("HE",),
         thresholds=(0.5,),
         bins=256,

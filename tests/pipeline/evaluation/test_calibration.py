@@ -87,7 +87,13 @@ def counted():
         maps, masks = (np.stack([pair[index] for pair in drawn], axis=-1).reshape(200, 200, -1) for index in (0, 1))
         retina = np.ones((200, 200), bool)
         return count_photograph(
-            case, maps.astype(np.float32), masks, retina, classes=classes, thresholds=(0.5,) * len(classes), bins=BINS
+            case,
+            maps.astype(np.float32),
+            masks,
+            retina=retina,
+            classes=classes,
+            thresholds=(0.5,) * len(classes),
+            bins=BINS,
         )
 
     return count

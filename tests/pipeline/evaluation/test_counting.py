@@ -117,7 +117,8 @@ def test_pooled_counts_are_those_of_all_photographs_laid_side_by_side(count, ran
     photographs = [random_photograph(seed, 20, 10 + seed) for seed in range(4)]
     options = {"classes": CLASSES, "thresholds": (0.4, 0.6), "bins": BINS}
     single: list[PhotographCounts] = [
-        count_photograph(str(i), *parts, **options) for i, parts in enumerate(photographs)
+        count_photograph(str(i), probabilities, masks, retina=retina, **options)
+        for i, (probabilities, masks, retina) in enumerate(photographs)
     ]
     joined = (np.concatenate(parts, axis=1) for parts in zip(*photographs, strict=True))
     together = count(*joined, thresholds=(0.4, 0.6))

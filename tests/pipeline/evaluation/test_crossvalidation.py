@@ -41,7 +41,9 @@ def draw(case: str) -> tuple[np.ndarray, np.ndarray]:
 def score_case(case: str, threshold: float):
     probabilities, masks = draw(case)
     retina = np.ones(masks.shape[:2], bool)
-    return count_photograph(case, probabilities, masks, retina, classes=("HE",), thresholds=(threshold,), bins=BINS)
+    return count_photograph(
+        case, probabilities, masks, retina=retina, classes=("HE",), thresholds=(threshold,), bins=BINS
+    )
 
 
 def finish_fold(workdir: Path, fold: int, cases: list[str], /, **changes) -> Path:

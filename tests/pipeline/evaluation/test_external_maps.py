@@ -17,7 +17,7 @@ def test_maps_of_predict_are_read_in_the_order_of_the_classes(tmp_path):
     np.savez_compressed(tmp_path / "probabilities" / "A.npz", probabilities=maps, classes=np.array(["HE", "MA"]))
     files = find_maps(tmp_path)
     assert classes_of(files) == ("HE", "MA")
-    found = read_map(files, "A", SIZE, ("MA", "HE"))
+    found = read_map(files, "A", SIZE, classes=("MA", "HE"))
     assert found.dtype == np.float32
     assert np.array_equal(found, maps[..., ::-1].astype(np.float32))
 
@@ -30,7 +30,7 @@ def test_grey_of_8_and_of_16_bits_is_a_share_of_the_highest_value(tmp_path, dtyp
         cv2.imwrite(str(tmp_path / f"A_1_{name}.{suffix}"), plane)
     files = find_maps(tmp_path)
     assert classes_of(files) == ("EX", "HE")
-    found = read_map(files, "A_1", SIZE, ("HE", "EX"))
+    found = read_map(files, "A_1", SIZE, classes=("HE", "EX"))
     np.testing.assert_allclose(found, np.stack([values, values[::-1]], axis=-1) / np.float32(most), rtol=1e-6)
 
 
@@ -40,7 +40,7 @@ def test_masks_are_read_as_0_and_1_whatever_their_highest_value(tmp_path, most, 
     mask = LEVELS > 0.7
     plane = (mask * most).astype(np.uint8)
     cv2.imwrite(str(tmp_path / "A.png"), np.repeat(plane[..., None], channels, axis=-1))
-    assert np.array_equal(read_map(find_maps(tmp_path), "A", SIZE, ("HE",))[..., 0], mask.astype(np.float32))
+    assert np.array_equal(read_map(find_maps(tmp_path), "A", SIZE, classes=("HE",))[..., 0], mask.astype(np.float32))
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_masks_are_read_as_0_and_1_whatever_their_highest_value(tmp_path, most, 
 def test_what_is_no_map_of_the_photograph_is_named(tmp_path, values, message):
     np.savez(tmp_path / "A.npz", probabilities=values[..., None], classes=np.array(["HE"]))
     with pytest.raises(InputError, match=message):
-        read_map(find_maps(tmp_path), "A", SIZE, ("HE",))
+        read_map(find_maps(tmp_path), "A", SIZE, classes=("HE",))
 
 
 def test_a_missing_class_or_map_a_coloured_one_and_foreign_arrays_are_named(tmp_path):
@@ -71,12 +71,12 @@ def test_a_missing_class_or_map_a_coloured_one_and_foreign_arrays_are_named(tmp_
         ("E", ("HE",), r"case E: no map of class HE; expected E_HE\.png or E\.npz"),
     ):
         with pytest.raises(InputError, match=message):
-            read_map(files, case, SIZE, classes)
+            read_map(files, case, SIZE, classes=classes)
     other = tmp_path / "colours"
     other.mkdir()
     cv2.imwrite(str(other / "A_HE.png"), np.arange(12 * 16 * 3, dtype=np.uint8).reshape(*SIZE, 3))
     with pytest.raises(InputError, match="coloured; expected grey"):
-        read_map(find_maps(other), "A", SIZE, ("HE",))
+        read_map(find_maps(other), "A", SIZE, classes=("HE",))
 
 
 def test_folders_without_maps_and_names_without_a_class_are_refused(tmp_path):

@@ -205,7 +205,7 @@ def test_scores_of_many_histograms_at_once_are_those_of_each():
     lesion, other = rng.integers(0, 9, (2, 5, 160))
     lesion[2] = 0
     right, wrong = lesion[:, 80:].sum(axis=1), other[:, 80:].sum(axis=1)
-    together = score_all(lesion, other, right, wrong)
+    together = score_all(lesion, other, right, false_positive=wrong)
     for row in range(5):
         alone = score(Counts(lesion[row], other[row], int(right[row]), int(wrong[row])))
         for name in SCORES:

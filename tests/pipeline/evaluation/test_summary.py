@@ -30,7 +30,9 @@ def counted(number: int, case: str, *, sharpness: float = 1) -> PhotographCounts
     noise = rng.normal(0, 0.25 / sharpness, masks.shape)
     probabilities = np.clip(0.2 + 0.45 * masks + noise, 0, 1).astype(np.float32)
     retina = np.indices((40, 50)).sum(axis=0) > 10
-    return count_photograph(case, probabilities, masks, retina, classes=CLASSES, thresholds=THRESHOLDS, bins=BINS)
+    return count_photograph(
+        case, probabilities, masks, retina=retina, classes=CLASSES, thresholds=THRESHOLDS, bins=BINS
+    )
 
 
 PHOTOGRAPHS = [counted(number, f"P{number}") for number in range(7)]
@@ -256,7 +258,7 @@ def test_masks_are_marked(tmp_path, content):
     mask[3:8, 3:8] = True
     found = np.roll(mask, 2, axis=0).astype(np.float32)
     counts = count_photograph(
-        "M", found, mask, np.ones((20, 20), bool), classes=CLASSES, thresholds=THRESHOLDS, bins=BINS
+        "M", found, mask, retina=np.ones((20, 20), bool), classes=CLASSES, thresholds=THRESHOLDS, bins=BINS
     )
     assert write(tmp_path, [counts])["binary"] == list(CLASSES)
     assert content["binary"] == []

@@ -55,7 +55,7 @@ def test_the_golden_photograph_takes_two_rows_and_columns_of_tiles(spec, scale, 
     photograph = golden_photograph(spec(scale=scale, tile=tile, overlap=overlap))
     scaled = [round(length * scale) for length in photograph.shape[:2]]
     stride = round(tile * (1 - overlap))
-    assert len(tile_origins(*scaled, tile, stride)) == 4
+    assert len(tile_origins(*scaled, tile, stride=stride)) == 4
     assert photograph.dtype == np.uint8
     assert np.ptp(photograph) > 100
 

@@ -62,7 +62,7 @@ def stitched_by_hand(
     along = window(window_name, TILE).astype(np.float64)
     weight = np.outer(along, along)[..., None]
     total, weights = np.zeros((*padded.shape[:2], classes)), np.zeros((*padded.shape[:2], 1))
-    for y, x in tile_origins(height, width, TILE, stride):
+    for y, x in tile_origins(height, width, TILE, stride=stride):
         place = np.s_[y : y + TILE, x : x + TILE]
         total[place] += predict(padded[place][None])[0] * weight * counts((y, x))
         weights[place] += weight
@@ -161,7 +161,7 @@ def test_inference_cuts_the_tiles_that_the_records_hold(tmp_path, spec, fundus, 
 
     geometry = spec(classes=("R", "G", "B"), scale=0.7, tile=32, overlap=0.25, tile_batch=1)
     batches = batches_seen(geometry, picture.photograph)
-    assert len(stored) == len(batches) == len(tile_origins(*scaled_size(140, 181, 0.7), 32, 24))
+    assert len(stored) == len(batches) == len(tile_origins(*scaled_size(140, 181, 0.7), 32, stride=24))
     for tile, batch in zip(stored, batches, strict=True):
         image = cv2.imdecode(np.frombuffer(tile.image, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
         np.testing.assert_allclose(batch[0], image, atol=1)
@@ -227,7 +227,7 @@ def test_only_kept_tiles_are_computed_and_the_others_count_as_zero(positional):
         nonlocal calls
         calls = 0
         image = photograph_of(height, width)
-        origins = tile_origins(height, width, TILE, stride)
+        origins = tile_origins(height, width, TILE, stride=stride)
         kept = np.array([random.random() < 0.4 for _ in origins])
         rows = len(starts_of_records(height, TILE, stride))
         tiling = Tiling(classes=2, tile=TILE, stride=stride, window="hann", tile_batch=tile_batch)

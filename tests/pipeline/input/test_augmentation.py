@@ -66,7 +66,9 @@ def draw_many(image, mask) -> Draw:
 
     def draw(config: AugmentConfig, number: int, image=image, mask=mask) -> tuple[np.ndarray, np.ndarray]:
         image, mask = tf.constant(image), tf.constant(mask)
-        drawn = tf.data.Dataset.range(number).map(lambda k: augment(image, mask, tf.stack([np.int64(3), k]), config))
+        drawn = tf.data.Dataset.range(number).map(
+            lambda k: augment(image, mask, tf.stack([np.int64(3), k]), config=config)
+        )
         return next(drawn.batch(number).as_numpy_iterator())
 
     return draw
@@ -86,7 +88,7 @@ def read_places(draw_many) -> Callable[[AugmentConfig, int], np.ndarray]:
 
 def draws(name: str, low: float, high: float, number: int, shape: tuple[int, ...] = ()) -> np.ndarray:
     """What `draw_many` draws under a name."""
-    return np.stack([uniform(tf.constant([3, k], tf.int64), name, low, high, shape) for k in range(number)])
+    return np.stack([uniform(tf.constant([3, k], tf.int64), name, low, high=high, shape=shape) for k in range(number)])
 
 
 def symmetries(image: np.ndarray) -> list[np.ndarray]:
@@ -112,7 +114,7 @@ def test_eager_in_a_function_and_in_tf_data_the_same_is_drawn(image, mask, draw_
     in_function = tf.function(augment, autograph=False)
     for k in range(5):
         tile, seed = (tf.constant(image), tf.constant(mask)), tf.constant([3, k], tf.int64)
-        for drawn, drawn_mask in (augment(*tile, seed, config), in_function(*tile, seed, config)):
+        for drawn, drawn_mask in (augment(*tile, seed, config=config), in_function(*tile, seed, config=config)):
             np.testing.assert_allclose(drawn, images[k], atol=0.02)
             assert np.array_equal(drawn_mask, masks[k])
 
@@ -138,8 +140,8 @@ def test_an_augmentation_draws_the_same_whether_or_not_another_is_on(image, mask
     nothing = {"gamma_exponent": 1.0, "translation_fraction": 0.0, "elastic_alpha": 0.0}
     for k in range(8):
         seed = tf.constant([3, k], tf.int64)
-        alone, _ = augment(image, mask, seed, only(**{one: 0.5}))
-        beside, _ = augment(image, mask, seed, only(**{one: 0.5, other: 1.0, **nothing}))
+        alone, _ = augment(image, mask, seed, config=only(**{one: 0.5}))
+        beside, _ = augment(image, mask, seed, config=only(**{one: 0.5, other: 1.0, **nothing}))
         np.testing.assert_allclose(beside, alone, atol=0.02)
 
 
@@ -151,13 +153,13 @@ def test_every_range_has_a_say(image, mask, name, field):
     usual, number = only(**{name: 1.0}), getattr(NOTHING, field)
     further = dataclasses.replace(usual, **{field: type(number)(1.3 * number)})
     seeds = [tf.constant([3, k], tf.int64) for k in range(5)]
-    images = [[augment(image, mask, seed, config)[0] for seed in seeds] for config in (usual, further)]
+    images = [[augment(image, mask, seed, config=config)[0] for seed in seeds] for config in (usual, further)]
     assert not np.allclose(*images, atol=0.1)
 
 
 def test_a_tile_keeps_its_shape_and_dtype(image, mask):
     drawn = tf.data.Dataset.from_tensors((image, mask, np.array([1, 2], np.int64)))
-    spec = drawn.map(lambda *tile: augment(*tile, EVERYTHING)).element_spec
+    spec = drawn.map(lambda image, mask, seed: augment(image, mask, seed, config=EVERYTHING)).element_spec
     assert [(part.shape.as_list(), part.dtype) for part in spec] == [
         ([SIDE, SIDE, 3], tf.float32),
         ([SIDE, SIDE, 2], tf.float32),
@@ -165,7 +167,7 @@ def test_a_tile_keeps_its_shape_and_dtype(image, mask):
 
 
 def test_with_all_probabilities_0_the_tile_is_as_it_was(image, mask):
-    same = augment(image, mask, tf.constant([1, 2], tf.int64), NOTHING)
+    same = augment(image, mask, tf.constant([1, 2], tf.int64), config=NOTHING)
     assert np.array_equal(same[0], image)
     assert np.array_equal(same[1], mask)
 
@@ -305,8 +307,8 @@ def test_flips_and_turns_of_a_crop_permute_the_crops_own_pixels(image, mask):
     part, part_mask = image[5:21, 3:19], mask[5:21, 3:19]
     for number in range(16):
         seed = tf.constant([3, number], tf.int64)
-        moved, moved_mask = augment(image, mask, seed, FLIPS_AND_TURNS, Crop(tf.constant([5, 3]), 16))
-        expected, expected_mask = augment(part, part_mask, seed, FLIPS_AND_TURNS)
+        moved, moved_mask = augment(image, mask, seed, config=FLIPS_AND_TURNS, crop=Crop(tf.constant([5, 3]), 16))
+        expected, expected_mask = augment(part, part_mask, seed, config=FLIPS_AND_TURNS)
         np.testing.assert_array_equal(moved, expected)
         np.testing.assert_array_equal(moved_mask, expected_mask)
 
@@ -319,8 +321,8 @@ def test_a_warped_crop_shows_what_lies_beyond_it_in_its_tile():
     beyond = 0
     for number in range(12):
         seed = tf.constant([0, number], tf.int64)
-        moved, moved_mask = augment(places, mask, seed, config, crop)
-        factor = math.exp(float(strength(seed, config, "scale", math.log(2.0))))
+        moved, moved_mask = augment(places, mask, seed, config=config, crop=crop)
+        factor = math.exp(float(strength(seed, config, "scale", most=math.log(2.0))))
         rows, columns = 45.5 + factor * (np.arange(32) - 15.5), 39.5 + factor * (np.arange(32) - 15.5)
         np.testing.assert_allclose(moved[:, 0, 0], rows, atol=2e-3)
         np.testing.assert_allclose(moved[0, :, 1], columns, atol=2e-3)

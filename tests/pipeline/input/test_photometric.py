@@ -54,7 +54,7 @@ def recolor_many(image: np.ndarray, **fields: float) -> np.ndarray:
 
 def draws(name: str, low: float, high: float, shape: tuple[int, ...] = ()) -> np.ndarray:
     """What `recolor_many` draws under a name, to be broadcast over images."""
-    drawn = np.stack([uniform(tf.constant([3, k], tf.int64), name, low, high, shape) for k in range(NUMBER)])
+    drawn = np.stack([uniform(tf.constant([3, k], tf.int64), name, low, high=high, shape=shape) for k in range(NUMBER)])
     return drawn.reshape(NUMBER, 1, 1, -1).astype(np.float64)
 
 
@@ -66,7 +66,7 @@ def test_whatever_is_drawn_the_image_stays_within_0_and_255_and_the_mask_as_it_i
     names = NAMES if name == "everything" else (name,)
     strongest = config(**dict.fromkeys(names, 1.0), **STRONGEST)
     drawn = tf.data.Dataset.range(NUMBER).map(
-        lambda k: augment(tf.constant(image), tf.constant(mask), tf.stack([np.int64(3), k]), strongest)
+        lambda k: augment(tf.constant(image), tf.constant(mask), tf.stack([np.int64(3), k]), config=strongest)
     )
     images, masks = next(drawn.batch(NUMBER).as_numpy_iterator())
     assert np.isfinite(images).all()

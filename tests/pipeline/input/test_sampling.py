@@ -197,7 +197,7 @@ def test_every_lesion_pixel_is_chosen_about_equally_often():
     target = Target(*(tf.constant(value, tf.int64) for value in (0, 1, 4, 28, 10, 12)))
 
     def place(k: tf.Tensor) -> tf.Tensor:
-        return crop_origin(target, tf.constant(bits), 1, tf.stack([tf.constant(0, tf.int64), k]))
+        return crop_origin(target, tf.constant(bits), 1, seed=tf.stack([tf.constant(0, tf.int64), k]))
 
     found = collections.Counter(map(tuple, tf.data.Dataset.range(3800).map(place).as_numpy_iterator()))
     assert set(found) == set(map(tuple, np.argwhere(mask[..., 1])))

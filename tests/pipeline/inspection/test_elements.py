@@ -38,7 +38,7 @@ def looking(config):
 @pytest.fixture(scope="module")
 def elements(records_set, looking):
     """Elements 5 to 14 of a stream of crops with all augmentations."""
-    return list(read_elements(records_set.sets, looking(**CROPPED), 5, 10))
+    return list(read_elements(records_set.sets, looking(**CROPPED), 5, number=10))
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_augmenting_the_stored_tile_once_more_gives_the_elements_pixels(elements
     """So that the draws that were listened to are those behind the pixels."""
     for element in elements:
         crop = Crop(tf.constant(element.origin), 32)
-        image, mask, draws = replay(*map(tf.constant, element.tile), (3, element.k), HALF, crop)
+        image, mask, draws = replay(*map(tf.constant, element.tile), (3, element.k), config=HALF, crop=crop)
         assert draws == element.draws
         assert np.array_equal(mask, element.mask)
         if "jpeg" not in draws:  # before which levels are rounded: there the last bit of a float may decide
@@ -71,9 +71,9 @@ def test_augmenting_the_stored_tile_once_more_gives_the_elements_pixels(elements
 
 def test_flips_and_turns_of_whole_tiles_are_replayed_exactly(records_set, looking):
     config = looking(AugmentConfig())
-    for element in read_elements(records_set.sets, config, 0, 6):
+    for element in read_elements(records_set.sets, config, 0, number=6):
         crop = Crop(tf.constant(element.origin), 64)
-        image, mask, _ = replay(*map(tf.constant, element.tile), (3, element.k), config.augment, crop)
+        image, mask, _ = replay(*map(tf.constant, element.tile), (3, element.k), config=config.augment, crop=crop)
         assert np.array_equal(image, element.image)
         assert np.array_equal(mask, element.mask)
 
@@ -95,7 +95,8 @@ def test_each_of_several_sets_is_named_by_its_own_shards(records_set, looking, s
     other = RecordSet(tmp_path / "other", shard(tmp_path / "other", cases, records_set.index.data))
     config = looking(NOTHING, records_weights=(1.0, 1.0))
     found = {
-        one.stored.case: one.stored.shard.parent for one in read_elements([*records_set.sets, other], config, 0, 9)
+        one.stored.case: one.stored.shard.parent
+        for one in read_elements([*records_set.sets, other], config, 0, number=9)
     }
     assert found.pop("Z") == other.folder
     assert set(found.values()) == {records_set.folder}
@@ -113,17 +114,20 @@ def test_an_element_that_is_aimed_at_a_lesion_has_it_in_its_crop(elements, looki
 
 def test_an_epoch_has_as_many_elements_as_there_are_tiles(records_set, looking):
     tiles = records_set.index.splits["train"].records
-    assert [element.epoch for element in read_elements(records_set.sets, looking(NOTHING), tiles - 1, 2)] == [0, 1]
+    assert [element.epoch for element in read_elements(records_set.sets, looking(NOTHING), tiles - 1, number=2)] == [
+        0,
+        1,
+    ]
 
 
 def test_what_fired_and_how_far_is_what_the_seed_draws(elements):
     most = {"rotation": math.radians(15), "hue": math.radians(10), "brightness": 0.2}
     for element in elements:
         seed = tf.constant([3, element.k], tf.int64)
-        assert list(element.draws) == [name for name in AUGMENTATIONS if uniform(seed, name, 0.0, 1.0) < 0.5]
+        assert list(element.draws) == [name for name in AUGMENTATIONS if uniform(seed, name, 0.0, high=1.0) < 0.5]
         for name, reach in most.items():
             if name in element.draws:
-                drawn = float(uniform(seed, f"{name} strength", -reach, reach))
+                drawn = float(uniform(seed, f"{name} strength", -reach, high=reach))
                 assert element.draws[name] == {f"{name} strength": [drawn]}
     drawn = {name for element in elements for name in element.draws}
     assert drawn == set(AUGMENTATIONS)
@@ -147,11 +151,11 @@ def test_what_a_watcher_returns_is_used_within_its_block_alone():
         seen.append((name, low, high, drawn.numpy()))
         return tf.constant(0.25)
 
-    before = uniform(seed, "one", -1.0, 1.0)
+    before = uniform(seed, "one", -1.0, high=1.0)
     with watched(watch):
-        assert uniform(seed, "one", -1.0, 1.0) == 0.25
+        assert uniform(seed, "one", -1.0, high=1.0) == 0.25
     assert seen == [("one", -1.0, 1.0, before.numpy())]
-    assert uniform(seed, "one", -1.0, 1.0) == before
+    assert uniform(seed, "one", -1.0, high=1.0) == before
 
 
 def test_every_augmentation_is_shown_those_that_are_on_first(groups):
@@ -249,7 +253,10 @@ def test_records_without_training_tiles_are_refused(records_set, looking, shard,
     empty = RecordSet(tmp_path / "a", shard(tmp_path / "a", [records_set.cases[name] for name in "CD"], data))
     without = RecordSet(tmp_path / "b", shard(tmp_path / "b", [records_set.cases["D"]], data))
     config = dataclasses.replace(looking(), data=data)
-    for look in (lambda sets: list(read_elements(sets, config, 0, 1)), lambda sets: list(extremes(sets, config))):
+    for look in (
+        lambda sets: list(read_elements(sets, config, 0, number=1)),
+        lambda sets: list(extremes(sets, config)),
+    ):
         with pytest.raises(InputError, match=f"--records={empty.folder}: no training tiles in these records"):
             look([empty])
         with pytest.raises(InputError, match=f"{without.folder}: these records have no split 'train'"):

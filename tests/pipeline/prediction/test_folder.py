@@ -50,7 +50,7 @@ def predict(folder: PredictionFolder, photographs: dict[str, Path], *, overwrite
     for case, path in todo.items():
         photograph = folder.read(case, path)
         maps = cv2.blur(photograph[..., :2], (3, 3)).astype(np.float32) / 255
-        folder.write(case, path, photograph, Segmented(maps, seconds=0.5))
+        folder.write(case, path, photograph, segmented=Segmented(maps, seconds=0.5))
     folder.write_tables()
     return list(todo)
 
@@ -165,7 +165,7 @@ def test_a_map_with_numbers_that_are_none_is_refused(folder, photographs):
     photograph = one.read("a", photographs["a"])
     maps = np.full((40, 50, 2), np.nan, np.float32)
     with pytest.raises(InputError, match="pixels that are no number"):
-        one.write("a", photographs["a"], photograph, Segmented(maps, 1.0))
+        one.write("a", photographs["a"], photograph, segmented=Segmented(maps, 1.0))
 
 
 @pytest.fixture

@@ -40,8 +40,8 @@ def work(spec):
             SegmenterPool(lambda: Segmenter(segmented), CPU * devices, say=print),
             devices,
             photograph,
-            lambda case, photograph, segmented: write(case) if write else None,
-            stopped or (lambda: False),
+            write=lambda case, photograph, segmented: write(case) if write else None,
+            stopped=stopped or (lambda: False),
         )
 
     return make
@@ -135,7 +135,7 @@ def test_no_more_photographs_are_in_memory_however_many_there_are(spec):
         return photograph
 
     pool = SegmenterPool(Segmenter, CPU, say=print)
-    one = OverlappedWork(pool, 1, read, lambda *_: time.sleep(0.002), lambda: False)
+    one = OverlappedWork(pool, 1, read, write=lambda *_: time.sleep(0.002), stopped=lambda: False)
     assert len(list(one.run([str(number) for number in range(100)]))) == 100
     threads = one._threads
     # Read ahead and being read, at the device and before it, being written, and one in each hand between.

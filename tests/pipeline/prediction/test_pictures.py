@@ -68,9 +68,11 @@ def predict(
     segmenter: TiledSegmenter, case: str, photograph: np.ndarray, folder: Path, *, probabilities: bool
 ) -> Prediction:
     spec, maps = segmenter.spec, segmenter.segment(photograph).numpy()
-    write_pictures(spec, case, photograph, maps, folder, truth=None, probabilities=probabilities)
+    write_pictures(spec, case, photograph, maps=maps, output=folder, truth=None, probabilities=probabilities)
     features = lesion_features(spec, maps)
-    return Prediction(summarize(spec, case, folder / f"{case}.png", photograph, maps, features), features)
+    return Prediction(
+        summarize(spec, case, folder / f"{case}.png", photograph=photograph, maps=maps, features=features), features
+    )
 
 
 def measurements(prediction: Prediction, name: str) -> list[dict]:

@@ -17,7 +17,9 @@ def show(
 ) -> float | None:
     """Counts a photograph, shows it to the gallery and returns its Dice."""
     retina = photograph.max(axis=-1) > 15
-    counts = count_photograph(case, probabilities, masks, retina, classes=CLASSES, thresholds=THRESHOLDS, bins=16)
+    counts = count_photograph(
+        case, probabilities, masks, retina=retina, classes=CLASSES, thresholds=THRESHOLDS, bins=16
+    )
     gallery.look(MarkedPhotograph(case, photograph, masks, retina), probabilities, counts)
     return mean_dice(counts)
 

@@ -20,7 +20,7 @@ def test_every_lesion_pixel_leads_to_a_record_of_its_photograph_that_holds_it(re
     side = records_set.index.data.tile
     for name, picture in records_set.pictures.items():
         for y, x in np.argwhere(picture.masks.any(axis=-1))[::7]:
-            place = record_at(records_set.index, name, float(y), float(x))
+            place = record_at(records_set.index, name, y=float(y), x=float(x))
             tile = tiles[place.shard][place.record]
             assert (tile.case, tile.y, tile.x) == (name, place.y, place.x)
             assert place.y <= y < place.y + side
@@ -30,7 +30,7 @@ def test_every_lesion_pixel_leads_to_a_record_of_its_photograph_that_holds_it(re
 def test_rows_and_columns_count_the_tiles_of_the_grid(records_set):
     entry = records_set.index.cases["A"]  # 110 x 150, tiles of 64 every 48: rows at 0, 46; columns at 0, 48, 86
     found = {
-        (place.y, place.x): record_at(records_set.index, "A", place.y + 32, place.x + 32) for place in entry.places
+        (place.y, place.x): record_at(records_set.index, "A", y=place.y + 32, x=place.x + 32) for place in entry.places
     }
     rows, columns = {0: 0, 46: 1}, {0: 0, 48: 1, 86: 2}
     assert found
@@ -46,18 +46,18 @@ def test_of_tiles_that_overlap_the_one_with_the_place_nearest_its_middle_is_take
     starts = sorted(place.x for place in entry.places)
     for x in range(starts[0], starts[-1] + 64, 5):
         nearest = min(starts, key=lambda start, x=x: abs(start + 32 - x - 0.5))
-        assert record_at(index, "A", 32, x).x == nearest
+        assert record_at(index, "A", y=32, x=x).x == nearest
 
 
 def test_a_case_that_is_not_in_the_records_and_a_place_without_a_tile_have_no_record(records_set):
-    assert record_at(records_set.index, "unknown", 1, 1) is None
+    assert record_at(records_set.index, "unknown", y=1, x=1) is None
     bare = dataclasses.replace(records_set.index.cases["A"], places=[])
     index = dataclasses.replace(records_set.index, cases=records_set.index.cases | {"A": bare})
-    assert record_at(index, "A", 1, 1) is None
+    assert record_at(index, "A", y=1, x=1) is None
 
 
 def test_places_are_scaled_as_the_photograph_was(records_set):
     index = dataclasses.replace(records_set.index, data=dataclasses.replace(records_set.index.data, scale=0.5))
     entry = dataclasses.replace(index.cases["A"], height=220, width=300)
     index = dataclasses.replace(index, cases=index.cases | {"A": entry})
-    assert record_at(index, "A", 100, 140) == record_at(records_set.index, "A", 50, 70)
+    assert record_at(index, "A", y=100, x=140) == record_at(records_set.index, "A", y=50, x=70)

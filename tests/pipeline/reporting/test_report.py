@@ -75,7 +75,13 @@ def write(records_set, tmp_path_factory):
                 )
                 marked = MarkedPhotograph(name, picture.photograph, picture.masks, field_of_view(picture.photograph))
                 counts = count_photograph(
-                    name, probabilities, picture.masks, marked.retina, classes=CLASSES, thresholds=THRESHOLDS, bins=64
+                    name,
+                    probabilities,
+                    picture.masks,
+                    retina=marked.retina,
+                    classes=CLASSES,
+                    thresholds=THRESHOLDS,
+                    bins=64,
                 )
                 writer.add(counts)
                 gallery.look(marked, probabilities, counts)

@@ -39,7 +39,7 @@ def checkout(tmp_path):
 
 def test_it_says_with_what_and_on_what_a_training_runs(config, records_set, network):
     before = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
-    said = json.loads(json.dumps(environment(config, records_set.sets, network, gpus())))
+    said = json.loads(json.dumps(environment(config, records_set.sets, network, accelerators=gpus())))
     assert before <= datetime.datetime.fromisoformat(said["started"]) <= datetime.datetime.now(datetime.UTC)
     assert said["started"].endswith("+00:00")
     assert said["command"] == sys.argv
@@ -59,13 +59,13 @@ def test_it_says_with_what_and_on_what_a_training_runs(config, records_set, netw
 def test_the_version_of_another_backend_is_named_by_its_name(config, records_set, network, monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     monkeypatch.setitem(sys.modules, "jax", SimpleNamespace(__version__="0.9.1"))
-    said = environment(config, records_set.sets, network, [])
+    said = environment(config, records_set.sets, network, accelerators=[])
     assert (said["backend"], said["jax"], said["tensorflow"]) == ("jax", "0.9.1", tf.__version__)
 
 
 def test_all_sets_of_records_are_named(config, records_set, network):
     other = dataclasses.replace(records_set.sets[0], folder=Path("elsewhere"))
-    said = environment(config, [*records_set.sets, other], network, [])
+    said = environment(config, [*records_set.sets, other], network, accelerators=[])
     assert said["records"] == [str(records_set.folder), "elsewhere"]
 
 

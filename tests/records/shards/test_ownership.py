@@ -54,7 +54,7 @@ def test_the_parts_of_every_lesion_add_up_to_it_and_lie_in_their_boxes(seed, hei
     rng = np.random.default_rng(seed)
     masks = rng.random((height, width, 2)) < density
     masks[..., 1] &= rng.random() < 0.5
-    places = [Place(y, x, 0) for y, x in tile_origins(height, width, 16, stride)]
+    places = [Place(y, x, 0) for y, x in tile_origins(height, width, 16, stride=stride)]
     owned = own_lesions(masks, places, tile=16, stride=stride)
 
     covered = np.zeros((height, width, 2), int)

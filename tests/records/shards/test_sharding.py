@@ -75,7 +75,7 @@ def test_every_tile_is_a_crop_of_its_photograph_and_masks_at_a_place_of_the_grid
         for tile in (tile for shard in split.shards for tile in tiles_of(records_set.folder / shard.name)):
             photograph, masks = records_set.pictures[tile.case]
             small = shrink_photograph(photograph, data.scale)
-            assert (tile.y, tile.x) in tile_origins(*small.shape[:2], data.tile, data.stride)
+            assert (tile.y, tile.x) in tile_origins(*small.shape[:2], data.tile, stride=data.stride)
             rows, columns = slice(tile.y, tile.y + data.tile), slice(tile.x, tile.x + data.tile)
             behind = [(0, data.tile), (0, data.tile)]
             np.testing.assert_array_equal(decoded(tile.image), np.pad(small, [*behind, (0, 0)])[rows, columns])
@@ -99,7 +99,7 @@ def test_every_tile_with_a_lesion_is_there_and_so_many_empty_ones_as_asked_for(r
         any_class = np.zeros(small.shape[:2], bool)
         for mask in masks.values():
             any_class |= shrink_mask(mask, data.scale)
-        origins = tile_origins(*any_class.shape, data.tile, data.stride)
+        origins = tile_origins(*any_class.shape, data.tile, stride=data.stride)
         nonempty = {(y, x) for y, x in origins if any_class[y : y + data.tile, x : x + data.tile].any()}
         assert {place for place, lesion in kinds[name].items() if lesion} == nonempty
         retina = field_of_view(small)

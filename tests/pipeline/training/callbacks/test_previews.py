@@ -48,7 +48,7 @@ def test_a_preview_has_the_truth_on_the_left_and_what_was_found_on_the_right(til
         seen.append(image)
         return found
 
-    Previews(tmp_path, [tile], segment, ("HE", "MA"), (0.6, 0.8)).on_epoch_end(6)
+    Previews(tmp_path, [tile], segment, classes=("HE", "MA"), thresholds=(0.6, 0.8)).on_epoch_end(6)
     assert seen[0] is tile.photograph
     drawn = read_preview(tmp_path / "tile" / "epoch_007.png")[ABOVE:]
     truth, prediction = drawn[:900, :900], drawn[:900, 900 + GAP :]  # 90 pixels ten times as large
@@ -68,7 +68,9 @@ def test_a_preview_has_the_truth_on_the_left_and_what_was_found_on_the_right(til
 def test_tiles_are_enlarged_by_whole_pixels_and_need_no_close_up(side, times, tmp_path):
     pixels = np.random.default_rng(1).integers(0, 255, (side, side, 3)).astype(np.uint8)
     picture = Picture("tile", pixels, np.zeros((side, side, 1), bool))
-    Previews(tmp_path, [picture], lambda image: np.zeros((side, side, 1)), ("HE",), (0.5,)).on_epoch_end(0)
+    Previews(
+        tmp_path, [picture], lambda image: np.zeros((side, side, 1)), classes=("HE",), thresholds=(0.5,)
+    ).on_epoch_end(0)
     drawn = read_preview(tmp_path / "tile" / "epoch_001.png")
     assert drawn.shape == (ABOVE + side * times + ABOVE, 2 * side * times + GAP, 3)  # the legend last
     enlarged = np.kron(pixels, np.ones((times, times, 1), np.uint8))
@@ -77,7 +79,9 @@ def test_tiles_are_enlarged_by_whole_pixels_and_need_no_close_up(side, times, tm
 
 
 def test_a_photograph_is_shrunk_and_has_a_close_up_of_its_densest_place_at_its_own_pixels(photograph, tmp_path):
-    Previews(tmp_path, [photograph], lambda image: photograph.masks * np.float32(0.9), ("HE",), (0.5,)).on_epoch_end(0)
+    Previews(
+        tmp_path, [photograph], lambda image: photograph.masks * np.float32(0.9), classes=("HE",), thresholds=(0.5,)
+    ).on_epoch_end(0)
     drawn = read_preview(tmp_path / "photograph" / "epoch_001.png")
     assert drawn.shape == (2 * (ABOVE + 600) + GAP + ABOVE, 2 * 900 + GAP, 3)
     whole = drawn[ABOVE : ABOVE + 600, :900]
@@ -103,7 +107,9 @@ def test_a_photograph_is_shrunk_and_has_a_close_up_of_its_densest_place_at_its_o
 
 
 def test_the_right_half_of_a_preview_is_the_left_half_where_truth_was_predicted(photograph, tmp_path):
-    Previews(tmp_path, [photograph], lambda image: photograph.masks * np.float32(0.9), ("HE",), (0.5,)).on_epoch_end(0)
+    Previews(
+        tmp_path, [photograph], lambda image: photograph.masks * np.float32(0.9), classes=("HE",), thresholds=(0.5,)
+    ).on_epoch_end(0)
     drawn = read_preview(tmp_path / "photograph" / "epoch_001.png")
     for top in (ABOVE, 2 * ABOVE + 600 + GAP):
         rows = drawn[top : top + 600]
@@ -114,7 +120,9 @@ def test_the_strip_has_the_truth_and_twelve_pictures_at_most_with_the_first_and_
     epochs = 30
     for epoch in range(epochs):  # the prediction wanders to the right
         found = np.stack([disc(90, 90, 45, 3 * epoch, 2), np.zeros((90, 90))], axis=-1)
-        previews = Previews(tmp_path, [tile], lambda image, found=found: found, ("HE", "MA"), (0.5, 0.5))
+        previews = Previews(
+            tmp_path, [tile], lambda image, found=found: found, classes=("HE", "MA"), thresholds=(0.5, 0.5)
+        )
         previews.on_epoch_end(epoch)
     previews.on_train_end()  # a callback that saw the last epoch alone, as after a restart
     strip = read_preview(tmp_path / "tile.png")
@@ -136,7 +144,7 @@ def test_the_strip_has_the_truth_and_twelve_pictures_at_most_with_the_first_and_
 
 
 def test_the_strip_leaves_out_epochs_after_the_last_one_done(tile, tmp_path):
-    previews = Previews(tmp_path, [tile], lambda image: tile.masks, ("HE", "MA"), (0.5, 0.5))
+    previews = Previews(tmp_path, [tile], lambda image: tile.masks, classes=("HE", "MA"), thresholds=(0.5, 0.5))
     for epoch in (0, 1, 2, 7):
         previews.on_epoch_end(epoch)
     previews.on_epoch_end(1)  # done again after a kill
@@ -145,7 +153,7 @@ def test_the_strip_leaves_out_epochs_after_the_last_one_done(tile, tmp_path):
 
 
 def test_outlines_keep_their_colours_on_the_strip(photograph, tmp_path):
-    previews = Previews(tmp_path, [photograph], lambda image: photograph.masks, ("HE",), (0.5,))
+    previews = Previews(tmp_path, [photograph], lambda image: photograph.masks, classes=("HE",), thresholds=(0.5,))
     previews.on_epoch_end(0)
     previews.on_train_end()
     strip = read_preview(tmp_path / "photograph.png")
@@ -158,7 +166,9 @@ def test_outlines_keep_their_colours_on_the_strip(photograph, tmp_path):
 
 def test_nothing_found_and_no_lesion_leave_the_photograph_as_it_is(tmp_path):
     picture = Picture("empty", np.full((1000, 1000, 3), 9, np.uint8), np.zeros((1000, 1000, 8), bool))
-    previews = Previews(tmp_path, [picture], lambda image: np.full((1000, 1000, 8), np.nan), "abcdefgh", (0.5,) * 8)
+    previews = Previews(
+        tmp_path, [picture], lambda image: np.full((1000, 1000, 8), np.nan), classes="abcdefgh", thresholds=(0.5,) * 8
+    )
     previews.on_epoch_end(0)
     previews.on_train_end()
     drawn = read_preview(tmp_path / "empty" / "epoch_001.png")[ABOVE : ABOVE + 900]

@@ -52,9 +52,11 @@ def fit(small, network):
 
     def run(workdir: Path, *others: keras.callbacks.Callback, first: int = 0) -> HistoryFiles:
         history = HistoryFiles(workdir)
-        previews = Previews(workdir / "previews", [picture], lambda image: masks[0], small.data.classes, (0.5, 0.5))
+        previews = Previews(
+            workdir / "previews", [picture], lambda image: masks[0], classes=small.data.classes, thresholds=(0.5, 0.5)
+        )
         with contextlib.closing(
-            TensorBoardWriter(workdir / "tensorboard", small, model, history, workdir / "previews")
+            TensorBoardWriter(workdir / "tensorboard", small, model, history=history, previews=workdir / "previews")
         ) as board:
             model.fit(
                 images,
@@ -190,7 +192,7 @@ def test_one_board_serves_two_fits_one_after_the_other(small, network, tmp_path)
     """As when a training goes on in the middle of an epoch."""
     history = HistoryFiles(tmp_path)
     with contextlib.closing(
-        TensorBoardWriter(tmp_path / "tensorboard", small, network, history, tmp_path / "previews")
+        TensorBoardWriter(tmp_path / "tensorboard", small, network, history=history, previews=tmp_path / "previews")
     ) as board:
         board.set_model(network)
         for epoch in (1, 2):
@@ -212,7 +214,7 @@ def test_a_training_that_ends_early_by_itself_is_over_too(fit, tmp_path):
 def test_without_previews_there_are_no_pictures(small, network, tmp_path):
     history = HistoryFiles(tmp_path)
     with contextlib.closing(
-        TensorBoardWriter(tmp_path / "tensorboard", small, network, history, tmp_path / "previews")
+        TensorBoardWriter(tmp_path / "tensorboard", small, network, history=history, previews=tmp_path / "previews")
     ) as board:
         board.set_model(network)
         board.on_train_begin()

@@ -1,0 +1,32 @@
+"""Fields that were renamed: earlier configs are read by this table, and fingerprints stay what they were."""
+
+# Name of a field today, dotted: its name in the earlier version.
+OLD_NAMES = {
+    "augment.translation_fraction": "translation_share",
+    "augment.distortion_fraction": "distortion_share",
+    "augment.brightness_fraction": "brightness_share",
+    "augment.contrast_fraction": "contrast_share",
+    "augment.saturation_fraction": "saturation_share",
+    "augment.temperature_fraction": "temperature_share",
+    "augment.color_fraction": "color_share",
+    "augment.illumination_fraction": "illumination_share",
+    "train.warmup_fraction": "warmup_share",
+    "train.decay_fraction": "decay_share",
+    "train.lesion_pixel_fraction": "lesion_pixel_share",
+    "train.lesion_fraction": "lesion_share",
+    "train.empty_fraction": "empty_share",
+    "train.class_sampling": "class_shares",
+}
+
+
+def new_name(dotted: str) -> str | None:
+    """Returns today's dotted name of a field that was renamed, or None where `dotted` is not an old name."""
+    return _NEW_NAMES.get(dotted)
+
+
+def with_old_names(section: str, values: dict[str, object]) -> dict[str, object]:
+    """Returns the fields of a section under the names that they had first."""
+    return {OLD_NAMES.get(f"{section}.{name}", name): value for name, value in values.items()}
+
+
+_NEW_NAMES = {f"{new.split('.')[0]}.{old}": new for new, old in OLD_NAMES.items()}
