@@ -10,13 +10,13 @@ scikit-learn's: a score of nothing must not look good, or training would keep th
 was seen that the score is about is left out of the mean over classes.
 """
 
-import difflib
 from collections.abc import Sequence
 
 import keras
 from keras import ops
 
 from configs import InputError
+from configs.suggestions import did_you_mean
 from models.saving import PACKAGE
 
 SMOOTH = 1.0  # pixels: makes the Dice of two empty masks 1, and is nothing beside a lesion
@@ -294,9 +294,9 @@ def build_metrics(names: Sequence[str], classes: Sequence[str]) -> list[keras.me
     metrics = []
     for name in names:
         if name not in METRICS:
-            near = difflib.get_close_matches(name, METRICS, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise InputError(f"train.metrics must be of {', '.join(METRICS)}; received {name!r}.{hint}")
+            raise InputError(
+                f"train.metrics must be of {', '.join(METRICS)}; received {name!r}.{did_you_mean(name, METRICS)}"
+            )
         metrics.append(METRICS[name](channels=tuple(range(len(classes))), name=name))
         if len(classes) > 1:
             metrics += [METRICS[name](channels=(c,), name=f"{name}_{lesion}") for c, lesion in enumerate(classes)]

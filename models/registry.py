@@ -1,9 +1,9 @@
 """The networks by name. To add one: its file here, its options in `configs.schema.config`, its line below."""
 
-import difflib
 from collections.abc import Callable
 
 from configs import InputError, ModelConfig
+from configs.suggestions import did_you_mean
 from models.network import Network
 from models.networks.attention_unet import build_attention_unet
 from models.networks.deeplabv3plus import build_deeplabv3plus
@@ -33,7 +33,8 @@ def build_network(model: ModelConfig, classes: int) -> Network:
       InputError: no network of that name.
     """
     if model.network not in NETWORKS:
-        near = difflib.get_close_matches(model.network, NETWORKS, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise InputError(f"model.network must be one of {', '.join(NETWORKS)}; received {model.network!r}.{hint}")
+        raise InputError(
+            f"model.network must be one of {', '.join(NETWORKS)}; received {model.network!r}."
+            f"{did_you_mean(model.network, NETWORKS)}"
+        )
     return NETWORKS[model.network](getattr(model, model.network), classes, model.preprocess)

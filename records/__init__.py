@@ -9,7 +9,16 @@ from records.cases.duplicates import hash_case, near_pairs, perceptual_hash, ref
 from records.cases.sources import IMAGE_SUFFIXES, SPLITS, Case, find_cases, image_files, read_patients, read_splits
 from records.cases.splits import assign_folds, assign_validation
 from records.cases.survey import Survey, case_digests, mask_values, read_masks, survey_case
-from records.files import complete_file, is_running, make_folder, sha256_of, sweep_temporaries, write_bytes, write_text
+from records.files import (
+    claimed,
+    complete_file,
+    is_running,
+    make_folder,
+    sha256_of,
+    sweep_temporaries,
+    write_bytes,
+    write_text,
+)
 from records.grid import scaled_size, stride_of_overlap, tile_origins, tile_starts, window
 from records.images.drawing import CLASS_COLORS, contact_sheet, draw_contours, write_jpeg, write_png
 from records.images.field_of_view import field_of_view
@@ -29,6 +38,7 @@ __all__ = [
     "assign_validation",
     "case_digests",
     "check_config",
+    "claimed",
     "complete_file",
     "contact_sheet",
     "draw_contours",

@@ -7,6 +7,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import filelock
+
 from configs import InputError
 
 
@@ -29,6 +31,26 @@ def complete_file(path: Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def claimed(path: Path) -> Iterator[int | None]:
+    """Holds a lock file while the block runs.
+
+    Yields:
+      The lock's file descriptor, or None where another process holds it. A child process that inherits the descriptor
+      (`pass_fds`) keeps the lock for as long as it lives, even if this process is killed.
+    """
+    lock = filelock.FileLock(path, blocking=False)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        yield None
+        return
+    try:
+        yield lock._context.lock_file_fd  # filelock has no public way to it
+    finally:
+        lock.release()
 
 
 def sweep_temporaries(folder: Path) -> None:

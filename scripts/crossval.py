@@ -6,16 +6,14 @@ The same command again skips finished folds and goes on in the one that was ende
 done elsewhere, or later. --workdir alone computes the numbers again, from what lies in WORKDIR/fold_*/result.
 """
 
-import contextlib
 import csv
-import fcntl
 import io
 import itertools
 import json
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -38,10 +36,11 @@ from pipeline.evaluation.crossvalidation import (
     write_fold,
 )
 from pipeline.evaluation.results import COUNTS
-from records import SPLITS, Case, Survey, make_folder, sha256_of, survey_case, write_text
+from pipeline.interruption import StoppedError
+from records import SPLITS, Case, Survey, claimed, make_folder, sha256_of, survey_case, write_text
 from records.cases.folds import FoldPlan, find_training_cases, plan_folds
 from scripts.support import command
-from scripts.support.children import Children, StoppedError
+from scripts.support.children import Children
 from scripts.support.wording import plain, with_interval
 
 _SOURCE = flags.DEFINE_multi_string(
@@ -188,7 +187,7 @@ def _run_fold(children: Children, plan: FoldPlan, config: Config, *, fold: int, 
     """
     folder, result = workdir / f"fold_{fold}", result_folder(workdir, fold)
     make_folder(result, flag="--workdir")
-    with _claimed(folder) as lock:
+    with claimed(folder / "lock") as lock:
         if lock is None:
             print(f"fold {fold}: another process works on it; left to that one.", flush=True)
             return command.DONE
@@ -201,7 +200,7 @@ def _run_fold(children: Children, plan: FoldPlan, config: Config, *, fold: int, 
             if code:
                 return code
             if name == "train" and not (folder / "run" / "model" / "segmenter.json").is_file():
-                raise StoppedError(command.DONE)  # by its file
+                raise StoppedError("its file `stop`", command.DONE)
         write_fold(result, _result(plan, config, fold, folder=folder))
     pool_folds(workdir)
     return command.DONE
@@ -265,18 +264,6 @@ def _result(plan: FoldPlan, config: Config, fold: int, *, folder: Path) -> FoldR
         sources=sources,
         counts=tuple(sha256_of(folder / "result" / name / COUNTS) for name in sources),
     )
-
-
-@contextlib.contextmanager
-def _claimed(folder: Path) -> Iterator[int | None]:
-    """Lends a fold's lock, as a file descriptor, or None where another process has it; it ends with who holds it."""
-    with open(folder / "lock", "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield None
-        else:
-            yield file.fileno()
 
 
 def _print_scores(content: dict[str, Any]) -> None:

@@ -4,11 +4,10 @@ One value a sample, so that strategies and sample weights scale them rightly. To
 its line in `LOSSES`.
 """
 
-import difflib
-
 import keras
 
 from configs import InputError
+from configs.suggestions import did_you_mean
 from models.losses.loss_functions import (
     bce,
     bce_batch_dice,
@@ -245,7 +244,7 @@ def build_loss(name: str) -> keras.losses.Loss:
       InputError: no loss of that name.
     """
     if name not in LOSSES:
-        near = difflib.get_close_matches(name, LOSSES, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise InputError(f"train.loss must be one of {', '.join(LOSSES)}; received {name!r}.{hint}")
+        raise InputError(
+            f"train.loss must be one of {', '.join(LOSSES)}; received {name!r}.{did_you_mean(name, LOSSES)}"
+        )
     return LOSSES[name]()

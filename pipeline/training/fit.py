@@ -24,10 +24,11 @@ from pipeline.evaluation.photographs import read_marked
 from pipeline.inference.segmenter import SegmenterSpec, check_tile, save_model
 from pipeline.input.reading import RecordSet, choose_cache, damage_named, open_records
 from pipeline.input.stream import training_batches, validation_batches
-from pipeline.interruption import StopOnDivergence, StopRequest
+from pipeline.interruption import StopRequest
 from pipeline.training.backends.choice import Backend, choose_backend, run_deterministically
 from pipeline.training.backends.tensorflow_devices import Devices
 from pipeline.training.backends.tensorflow_step import build_optimizer, seed_generators
+from pipeline.training.callbacks.divergence import StopOnDivergence
 from pipeline.training.callbacks.history import EpochLine, HistoryFiles, PaddedValidationLoss
 from pipeline.training.callbacks.previews import Picture, Previews, choose_previews, tile_pictures
 from pipeline.training.callbacks.schedules import (

@@ -7,7 +7,6 @@ index goes first, the new one comes last, so that a folder with an index is a co
 
 import contextlib
 import dataclasses
-import fcntl
 import hashlib
 import json
 import os
@@ -23,7 +22,7 @@ from configs import InputError
 from records.cases.duplicates import near_pairs, same_pixels
 from records.cases.sources import Case
 from records.cases.survey import Survey
-from records.files import make_folder, sha256_of, sweep_temporaries, write_text
+from records.files import claimed, make_folder, sha256_of, sweep_temporaries, write_text
 from records.shards.index import DATASET, INDEX, CaseEntry, Index, NearPair, Shard, Split, read_index, write_index
 from records.shards.ownership import OwnedLesion, Place
 from records.shards.sharding import ShardPlan, ShardResult, cut_all, write_shard
@@ -59,7 +58,7 @@ def build_records(
       InputError: equal photographs in two splits, nothing left to write, a full disk, or another run at work in the
         same folder; and in strict mode a case that cannot be read. Finished shards stay for the next start.
     """
-    with _claimed(folder) as building, _disk_errors(folder):
+    with _building_folder(folder) as building, _disk_errors(folder):
         results = list(
             _results(plans, surveys, folder, building=building, workers=workers, strict=strict, progress=progress)
         )
@@ -205,14 +204,12 @@ def _put_in_place(index: Index, folder: Path, building: Path) -> None:
 
 
 @contextlib.contextmanager
-def _claimed(folder: Path) -> Iterator[Path]:
+def _building_folder(folder: Path) -> Iterator[Path]:
     """Lends the folder `.building`, which only one run at a time may have; it stays when the block raises."""
     building = make_folder(folder / BUILDING, flag="--records")
-    with open(building / "lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise InputError(f"--records={folder}: another run is writing there; wait for it or stop it.") from error
+    with claimed(building / "lock") as lock:
+        if lock is None:
+            raise InputError(f"--records={folder}: another run is writing there; wait for it or stop it.")
         sweep_temporaries(building)
         sweep_temporaries(folder)
         yield building

@@ -13,9 +13,9 @@ import tensorflow as tf
 from configs import Config
 from models import DiceCoefficient, Network, build_loss, build_network, precision_policy
 from models.layers.normalization import FusedBatchNormalization
-from pipeline.interruption import StopOnDivergence
 from pipeline.training.backends.tensorflow_devices import choose_devices
 from pipeline.training.backends.tensorflow_step import TrainStepModel, build_optimizer
+from pipeline.training.callbacks.divergence import StopOnDivergence
 from pipeline.training.callbacks.schedules import LearningRate, Progress
 from scripts.benchmarks.input import measure_wait
 from scripts.benchmarks.measuring import Result, median_ratio, take_turns

@@ -7,16 +7,10 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 
+from pipeline.interruption import StoppedError
+
 SECONDS_BETWEEN_LOOKS = 0.2  # for signals to pass on
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-
-
-class StoppedError(Exception):
-    """A child ended because someone asked for it; `code` is that with which to exit."""
-
-    def __init__(self, code: int):
-        super().__init__(code)
-        self.code = code
 
 
 class Children:
@@ -59,7 +53,7 @@ class Children:
           StoppedError: a signal has asked for the end, of this process or of the child; nothing is started after it.
         """
         if self._first is not None:
-            raise StoppedError(128 + self._first)
+            raise StoppedError(signal.Signals(self._first).name, 128 + self._first)
         child = subprocess.Popen(  # noqa: S603
             [sys.executable, "-m", f"scripts.{name}", *map(str, arguments)],
             env={**os.environ, **environment},
@@ -75,7 +69,7 @@ class Children:
                 continue
             code = 128 - code if code < 0 else code
             if code in [128 + number for number in SIGNALS]:
-                raise StoppedError(code)
+                raise StoppedError(f"{name}, which was stopped", code)
             return code
 
     def _note(self, number: int, frame: object) -> None:

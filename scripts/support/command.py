@@ -4,7 +4,6 @@ Exit codes: 0 done; 1 some cases failed, each named; 2 the command was wrong; 13
 """
 
 import contextlib
-import difflib
 import functools
 import logging
 import os
@@ -17,6 +16,7 @@ from ml_collections import config_flags
 
 from configs import Config, InputError, loading
 from configs.schema import field_names, new_name, optional_fields
+from configs.suggestions import did_you_mean
 
 FULL_DISK = "No space left on device"  # as the operating system, h5py and TensorFlow all say it
 NONE = re.compile(r"--?config\.([^=]+)=(?:none|None)")
@@ -126,9 +126,8 @@ def _refuse_unknown_fields(argv: list[str]) -> None:
         if override and override[1] not in known:
             if new := new_name(override[1]):
                 raise InputError(f"--config.{override[1]} is now called --config.{new}.")
-            near = difflib.get_close_matches(override[1], known, n=3, cutoff=0.5)
-            hint = f"the nearest are {', '.join(near)}" if near else f"the sections are {', '.join(_sections())}"
-            raise InputError(f"--config.{override[1]}: no such field; {hint}.")
+            hint = did_you_mean(override[1], known) or f" The sections are {', '.join(_sections())}."
+            raise InputError(f"--config.{override[1]}: no such field.{hint}")
 
 
 def _with_loader(argv: list[str]) -> list[str]:

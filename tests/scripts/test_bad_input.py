@@ -28,8 +28,8 @@ def fails(run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((DEMO, "--config.train.epoch=1"), "--config.train.epoch: no such field; the nearest are train.epochs"),
-        ((DEMO, "--config.zzz=1"), "no such field; the sections are data, model, augment, train, segment, evaluate"),
+        ((DEMO, "--config.train.epoch=1"), "--config.train.epoch: no such field. Did you mean 'train.epochs'?"),
+        ((DEMO, "--config.zzz=1"), "no such field. The sections are data, model, augment, train, segment, evaluate"),
         ((DEMO, "--config.train.epochs=many"), "flag --config.train.epochs=many"),
         ((DEMO, "--config.train.epochs=0"), "train.epochs must be at least 1; received 0"),
         ((DEMO, "--config.data.classes=3"), "data.classes must be of type tuple[str, ...]; received (3,)"),

@@ -29,15 +29,16 @@ for _ in range(200):
 # Ctrl-C is ignored by what a shell runs in the background, these tests too; the parent is to hear it.
 PARENT = """
 import signal, sys
-from scripts.support.children import Children, StoppedError
+from pathlib import Path
+from records.files import claimed
+from pipeline.interruption import StoppedError
+from scripts.support.children import Children
 signal.signal(signal.SIGINT, signal.default_int_handler)
 children = Children()
 try:
-    with open("lock", "w") as lock, children.listening():
-        import fcntl
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with claimed(Path("lock")) as lock, children.listening():
         for environment in ({"ADDED": "yes"}, {}):
-            code = children.run(sys.argv[1], sys.argv[2:], environment=environment, keeps_open=[lock.fileno()])
+            code = children.run(sys.argv[1], sys.argv[2:], environment=environment, keeps_open=[lock])
             print("code", code, flush=True)
 except StoppedError as stopped:
     print("stopped", stopped.code)

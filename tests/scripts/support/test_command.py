@@ -34,7 +34,7 @@ def test_an_optional_field_can_be_set_to_none_and_another_cannot(run, way, tmp_p
     ],
 )
 def test_a_full_disk_is_a_line_and_a_defect_keeps_its_traceback(error, code, last_line):
-    program = f"from scripts import command\ndef main(_):\n    raise {error}\ncommand.run(main)"
+    program = f"from scripts.support import command\ndef main(_):\n    raise {error}\ncommand.run(main)"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == code
     assert done.stderr.strip().splitlines()[-1].startswith(last_line)
