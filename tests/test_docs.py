@@ -257,6 +257,7 @@ def test_the_map_has_every_folder_of_code():
     assert [folder for folder in folders if not (ROOT / folder).is_dir()] == []
 
 
+@pytest.mark.slow  # it imports TensorFlow
 def test_the_readme_example_finds_lesions_in_a_photograph(tmp_path):
     (example,) = code_blocks(README, "python")
     (tmp_path / "eye.jpg").write_bytes((ROOT / "docs" / "demo.jpg").read_bytes())
