@@ -1,4 +1,4 @@
-"""The typed configuration: one frozen dataclass a section, each of which checks its own fields."""
+"""The typed configuration: one frozen dataclass per section, which checks its own fields."""
 
 from configs.schema.augment import AugmentConfig
 from configs.schema.config import (

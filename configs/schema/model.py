@@ -1,4 +1,4 @@
-"""The section `model`: which network, and the options of each."""
+"""The section `model` of the config: the network and the options of each network."""
 
 import dataclasses
 from typing import Literal, get_args
@@ -32,13 +32,14 @@ class UNetConfig:
     """The flexible U-Net (see `models.networks.unet`).
 
     Attributes:
-      width: filters of the first level; each further level has twice as many.
-      levels: resolutions, the bridge included; the network's stride is 2 ** (levels - 1).
-      kernel: side of the first level's kernels; each further level's is 2 smaller, down to 3.
-      dilation: of the first level's convolutions; each further level's is 1 smaller, down to 1.
-      dropout: rate of level i is `dropout * i`.
-      normalization: after each convolution: "batch", "group" (groups of 8 channels) or "none".
-      activation: any activation that Keras knows by name.
+      width: number of filters of the first level; doubles with each level.
+      levels: number of resolutions, bottleneck included, 2 to 10. The network's stride is 2 ** (levels - 1).
+      kernel: side of the first level's kernels, an odd number of at least 3; decreases by 2 per level, down to 3.
+      dilation: dilation of the first level's convolutions, at least 1; decreases by 1 per level, down to 1.
+      dropout: dropout rate per level: level i has `dropout * i`, which must stay below 1.
+      normalization: normalisation after each convolution: "batch", "group" (groups of 8 channels; `width` must be a
+        multiple of 8) or "none".
+      activation: name of a Keras activation.
     """
 
     width: int = 16
@@ -74,12 +75,12 @@ class AttentionUNetConfig:
     """The Attention U-Net (see `models.networks.attention_unet`).
 
     Attributes:
-      width: filters of the first level; each further level has twice as many.
-      levels: resolutions, the bridge included; the network's stride is 2 ** (levels - 1).
-      normalization: after each convolution of a block: "batch", "group" (groups of 8 channels, or of 4, 2 or 1 where 8
-        do not divide) or "none".
-      dropout: rate of level i is `dropout * i`.
-      activation: any activation that Keras knows by name.
+      width: number of filters of the first level; doubles with each level.
+      levels: number of resolutions, bottleneck included, 3 to 10. The network's stride is 2 ** (levels - 1).
+      normalization: normalisation after each convolution of a block: "batch", "group" (groups of 8 channels, or of 4, 2
+        or 1 if the channels are not a multiple of 8) or "none".
+      dropout: dropout rate per level: level i has `dropout * i`, which must stay below 1.
+      activation: name of a Keras activation.
     """
 
     width: int = 16
@@ -90,7 +91,7 @@ class AttentionUNetConfig:
 
     def __post_init__(self) -> None:
         check(self.width >= 1, "model.attention_unet.width", self.width, allowed="at least 1")
-        # The first skip has no gate: with two levels there would be none.
+        # The first skip has no gate: with two levels the network would have none at all.
         check(3 <= self.levels <= 10, "model.attention_unet.levels", self.levels, allowed="3 to 10")
         check_choice("model.attention_unet.normalization", self.normalization, get_args(Normalization))
         _check_dropout("model.attention_unet.dropout", self.dropout, self.levels)
@@ -101,13 +102,13 @@ class MultiResUNetConfig:
     """MultiResUNet (see `models.networks.multires_unet`).
 
     Attributes:
-      width: filters U of the first level of the U-Net that it is to resemble; each further level has twice as many.
-      levels: resolutions, the bridge included; the network's stride is 2 ** (levels - 1).
-      alpha: a level's blocks have alpha * U filters.
-      normalization: after each convolution and each sum: "batch", "group" (groups of 8 channels, or of 4, 2 or 1 where
-        8 do not divide) or "none".
-      dropout: rate after the block of level i is `dropout * i`.
-      activation: any activation that Keras knows by name.
+      width: filters U of the first level of a U-Net of similar size; doubles with each level.
+      levels: number of resolutions, bottleneck included, 2 to 10. The network's stride is 2 ** (levels - 1).
+      alpha: factor of the filters: a level's blocks have alpha * U of them; above 0 to 10.
+      normalization: normalisation after each convolution and each sum: "batch", "group" (groups of 8 channels, or of 4,
+        2 or 1 if the channels are not a multiple of 8) or "none".
+      dropout: dropout rate per level: after the block of level i it is `dropout * i`, which must stay below 1.
+      activation: name of a Keras activation.
     """
 
     width: int = 32
@@ -135,15 +136,15 @@ class UNet3PlusConfig:
     """UNet 3+ (see `models.networks.unet3plus`).
 
     Attributes:
-      width: filters of the encoder's first level, twice as many on each further one; and channels that each level gives
-        to each level of the decoder.
-      levels: resolutions, the bridge included; the network's stride is 2 ** (levels - 1).
-      deep_supervision: whether every level of the decoder learns to segment, by a head of its own in training.
-      classification: whether the network also learns which classes a tile holds, and leaves the others' maps empty.
-      normalization: after each convolution: "batch", "group" (groups of 8 channels, or of 4, 2 or 1 where 8 do not
-        divide) or "none".
-      dropout: rate of the encoder's level i is `dropout * i`.
-      activation: any activation that Keras knows by name.
+      width: number of filters of the encoder's first level, which doubles with each level; also the number of channels
+        that each level contributes to each level of the decoder.
+      levels: number of resolutions, bottleneck included, 2 to 8. The network's stride is 2 ** (levels - 1).
+      deep_supervision: whether every level of the decoder has a head of its own, and a loss, in training.
+      classification: whether the network also predicts which classes a tile shows, and suppresses the other classes.
+      normalization: normalisation after each convolution: "batch", "group" (groups of 8 channels, or of 4, 2 or 1 if
+        the channels are not a multiple of 8) or "none".
+      dropout: dropout rate per level: the encoder's level i has `dropout * i`, which must stay below 1.
+      activation: name of a Keras activation.
     """
 
     width: int = 64
@@ -163,16 +164,18 @@ class UNet3PlusConfig:
 
 @dataclasses.dataclass(frozen=True)
 class SwinUNetConfig:
-    """Swin-UNet (see `models.networks.swin_unet`). The network's stride is 4 * 2 ** (levels - 1) * window.
+    """The Swin-UNet (see `models.networks.swin_unet`). The network's stride is 4 * 2 ** (levels - 1) * window.
 
     Attributes:
-      width: channels of the first level's tokens (the paper's embedding); each further level has twice as many.
-      depths: transformer blocks of each level, the bridge last; the decoder's levels have as many as the encoder's.
-      heads: of each level's attention, each of width * 2**level / heads channels.
-      window: side of the attention's windows in tokens.
-      mlp_ratio: hidden width of the blocks' perceptrons, as a multiple of the level's.
-      dropout: rate after attention and in the perceptrons.
-      drop_path: share of the samples for which a block is left out in training: 0 at the first block, this at the last.
+      width: channels of the first level's tokens (the paper's embedding); doubles with each level.
+      depths: number of transformer blocks of each level, 2 to 6 levels, the bottleneck last; encoder and decoder have
+        the same.
+      heads: number of attention heads of each level; each divides the level's width, width * 2**level.
+      window: side of the attention windows, 2 to 32 tokens.
+      mlp_ratio: hidden width of the blocks' perceptrons, as a multiple of the level's width.
+      dropout: dropout rate after attention and in the perceptrons, 0 to below 1.
+      drop_path: fraction of the samples for which a block is skipped in training (stochastic depth), 0 to below 1.
+        Rises from 0 at the first block to this value at the encoder's last, and falls again in the decoder.
     """
 
     width: int = 96
@@ -196,7 +199,7 @@ class SwinUNetConfig:
             len(self.heads) == levels and all(n > 0 and self.width * 2**i % n == 0 for i, n in enumerate(self.heads)),
             "model.swin_unet.heads",
             self.heads,
-            allowed=f"{levels} numbers, one a level, each a divisor of its width "
+            allowed=f"{levels} numbers, one per level, each a divisor of the level's width "
             f"{[self.width * 2**i for i in range(levels)]}",
         )
         check(2 <= self.window <= 32, "model.swin_unet.window", self.window, allowed="2 to 32")
@@ -210,18 +213,19 @@ class FastConfig:
     """The project's own network for a CPU or a small GPU (see `models.networks.fast`).
 
     Attributes:
-      stem: stride of the first convolution, 2 or 4: the first level works at that fraction of the resolution. With 4 a
-        crop takes about two thirds of the time.
-      widths: filters of each level, each at half the resolution of the one before; the network's stride is
-        stem * 2 ** (len(widths) - 1). Multiples of 32 are fastest on a CPU.
-      contrast: whether the network also sees local contrast, in three further channels.
-      contrast_sigma: of the Gaussian that local contrast compares with, pixels of the scaled photograph.
-      dropout: rate on the deepest level's map.
-      drop_path: share of the samples for which a block is left out in training: 0 at the first level, this at the last.
-      normalization: after each convolution of a block: "batch" or "group" (groups of 8 channels; for batches of a few
-        tiles).
-      prior: probability near which all pixels begin. With one as rare as lesions, such as 0.01, training need not learn
-        first that most pixels show none (Lin et al. 2017, arXiv:1708.02002, section 3.3).
+      stem: stride of the first convolution, 2 or 4: the first level has 1/2 or 1/4 of the resolution. With 4, a crop
+        takes about two thirds of the time.
+      widths: number of filters of each level, 2 to 7 levels; each level has half the resolution of the one before. The
+        network's stride is stem * 2 ** (len(widths) - 1). Multiples of 32 are fastest on a CPU.
+      contrast: whether the network also sees local contrast, as three additional channels.
+      contrast_sigma: standard deviation of the Gaussian that defines "local", 4 to 100 pixels of the scaled photograph.
+      dropout: dropout rate on the deepest level's features, 0 to below 1.
+      drop_path: fraction of the samples for which a block is skipped in training (stochastic depth), 0 to below 1.
+        Rises from 0 at the first level to this value at the last.
+      normalization: normalisation after each convolution of a block: "batch" or "group" (groups of 8 channels; for
+        batches of few tiles).
+      prior: initial probability of every pixel, between 0 and 1. With a low value such as 0.01, training need
+        not first learn that most pixels show no lesion (Lin et al. 2017, arXiv:1708.02002, section 3.3).
     """
 
     stem: int = 2
@@ -251,16 +255,17 @@ class FastConfig:
 
 @dataclasses.dataclass(frozen=True)
 class EfficientUNetConfig:
-    """A U-Net with an EfficientNet as its encoder (see `models.networks.efficient_unet`). The network's stride is 32.
+    """The U-Net with an EfficientNet as its encoder (see `models.networks.efficient_unet`). The network's stride is 32.
 
     Attributes:
-      encoder: its name in `keras.applications`.
-      weights: of the encoder: "none" (random), "imagenet" (downloaded by Keras), or the path of a .weights.h5, .h5 or
-        .keras file (see `models.networks.encoders.encode`).
-      width: filters of the decoder's last level; each deeper level has twice as many.
-      dropout: rate on the encoder's deepest map.
-      normalization: after each of the decoder's convolutions; the encoder keeps its batch normalisation.
-      activation: of the decoder, any that Keras knows by name.
+      encoder: name of the encoder in `keras.applications`.
+      weights: initial weights of the encoder: "none" (random), "imagenet" (downloaded by Keras), or the path of a
+        .weights.h5, .h5 or .keras file (see `models.networks.encoders.encode`).
+      width: number of filters of the decoder's last level; doubles with each deeper level.
+      dropout: dropout rate on the encoder's deepest features, 0 to below 1.
+      normalization: normalisation after each convolution of the decoder: "batch", "group" or "none". The encoder keeps
+        its batch normalisation.
+      activation: name of the decoder's Keras activation.
     """
 
     encoder: EfficientNet = "EfficientNetB0"
@@ -280,16 +285,17 @@ class EfficientUNetConfig:
 
 @dataclasses.dataclass(frozen=True)
 class DeepLabV3PlusConfig:
-    """DeepLabV3+ (see `models.networks.deeplabv3plus`). The network's stride is 16.
+    """The DeepLabV3+ (see `models.networks.deeplabv3plus`). The network's stride is 16.
 
     Attributes:
-      encoder: its name in `keras.applications`.
-      weights: of the encoder: "none" (random), "imagenet" (downloaded by Keras), or the path of a .weights.h5, .h5 or
-        .keras file (see `models.networks.encoders.encode`).
-      width: filters of the pyramid's branches and of the decoder.
-      rates: dilations of the pyramid's 3x3 convolutions.
-      dropout: rate after the pyramid.
-      normalization: after each convolution but the encoder's, which keeps its batch normalisation.
+      encoder: name of the encoder in `keras.applications`.
+      weights: initial weights of the encoder: "none" (random), "imagenet" (downloaded by Keras), or the path of a
+        .weights.h5, .h5 or .keras file (see `models.networks.encoders.encode`).
+      width: number of filters of the pyramid's branches and of the decoder.
+      rates: dilation rates of the pyramid's 3x3 convolutions.
+      dropout: dropout rate after the pyramid, 0 to below 1.
+      normalization: normalisation after each convolution except the encoder's, which keeps its batch normalisation:
+        "batch", "group" or "none".
     """
 
     encoder: Encoder = "ResNet50"
@@ -315,12 +321,12 @@ class DeepLabV3PlusConfig:
 
 @dataclasses.dataclass(frozen=True)
 class PreprocessConfig:
-    """What every network does to a photograph first, as its first layers (see `models.layers.preprocessing`).
+    """The first layers of every network (see `models.layers.preprocessing`).
 
     Attributes:
-      color_space: in which the network sees the photograph.
-      gamma: exponent of the photograph as shares of 255; 1: as it is.
-      sharpening: k of the 3x3 kernel of -k around 1 + 8k; 0: as it is.
+      color_space: colour space of the network's input: "rgb", "hsv", "lab", "ycrcb", "gray" or "green".
+      gamma: exponent applied to the photograph scaled to 0..1, above 0 to 10. 1: unchanged.
+      sharpening: k of a 3x3 kernel of -k around 1 + 8k, 0 to 10. 0: unchanged.
     """
 
     color_space: ColorSpace = "rgb"
@@ -335,11 +341,11 @@ class PreprocessConfig:
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
-    """The network, by its name in `models.registry`, and the options of each network.
+    """The network and the options of each network.
 
     Attributes:
-      network: name of the network; its options are the field of the same name.
-      preprocess: the first layers, of every network.
+      network: name of the network in `models.registry`; the field of the same name holds its options.
+      preprocess: options of the first layers, which all networks have.
       unet: options of the network "unet".
       attention_unet: options of the network "attention_unet".
       multires_unet: options of the network "multires_unet".
