@@ -49,7 +49,7 @@ REFUSED_MODES = {"F": "floating-point samples", "I": "signed or 32-bit samples",
 # Warnings of the decoders are about odd tags; what cannot be read is an error.
 UNSAID = ("ignore", None, Warning, re.compile(r"(PIL|pydicom)\b"), 0)
 LONGEST = 160  # letters of what a decoder or a damaged file says, in a message
-ORIENTATION = 0x0112
+ORIENTATION_TAG = 0x0112
 SIDEWAYS = (5, 6, 7, 8)  # orientations that swap height and width
 BITS_PER_SAMPLE, PHOTOMETRIC, WHITE_IS_ZERO = 258, 262, 0  # two tags of TIFF, and a value of the second
 # Chunks of a PNG that can hold an orientation, and how their content begins where it does.
@@ -76,12 +76,14 @@ def opened(path: Path, *, max_pixels: int) -> Iterator[Image.Image]:
 def oriented_size(image: Image.Image) -> tuple[int, int]:
     """Returns (H, W) of an image turned by its orientation tag; decodes none of its pixels."""
     if isinstance(image, PngImageFile) and not _tags_follow_pixels(image):
-        orientation = Image.Image.getexif(image).get(ORIENTATION)  # PNG's own getexif decodes the whole picture first
+        orientation = Image.Image.getexif(image).get(
+            ORIENTATION_TAG
+        )  # PNG's own getexif decodes the whole picture first
     else:
-        orientation = image.getexif().get(ORIENTATION)
+        orientation = image.getexif().get(ORIENTATION_TAG)
     sideways = orientation in SIDEWAYS
     if isinstance(image, TiffImageFile):  # whose width and height are turned already
-        sideways ^= image.tag_v2.get(ORIENTATION) in SIDEWAYS
+        sideways ^= image.tag_v2.get(ORIENTATION_TAG) in SIDEWAYS
     return (image.width, image.height) if sideways else (image.height, image.width)
 
 

@@ -7,8 +7,8 @@ from records.grid import scaled_size
 
 # Retina is brighter than this in some channel, and than this share of the photograph's brightest parts: stray light
 # lifts the surround of some photographs of IDRiD to 25, where their retina is at 200.
-DARKEST_RETINA = 15
-DARKEST_SHARE = 0.15
+MIN_BRIGHTNESS = 15
+MIN_BRIGHTNESS_FRACTION = 0.15
 WORKING_SIDE = 512  # the disc's outline needs no more pixels than this
 
 
@@ -25,7 +25,7 @@ def field_of_view(photograph: np.ndarray) -> np.ndarray:
     small_size = scaled_size(height, width, min(1.0, WORKING_SIDE / max(height, width)))
     small = cv2.resize(photograph, small_size[::-1], interpolation=cv2.INTER_AREA)
     brightness = small.max(axis=-1)
-    darkest = max(DARKEST_RETINA, DARKEST_SHARE * float(np.percentile(brightness, 95)))
+    darkest = max(MIN_BRIGHTNESS, MIN_BRIGHTNESS_FRACTION * float(np.percentile(brightness, 95)))
     bright = (brightness > darkest).astype(np.uint8)
     # Opening takes away letters, dates and single bright pixels of the surround; dark vessels at the rim close again.
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9))

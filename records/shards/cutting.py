@@ -16,7 +16,7 @@ from records.images.imaging import encode_jpeg, encode_png, read_photograph, shr
 from records.shards.ownership import OwnedLesion, Place, own_lesions
 
 # An empty tile is worth showing where at least this share of it is retina.
-LEAST_RETINA = 0.25
+MIN_FIELD_OF_VIEW = 0.25
 ESTIMATE_CASES = 4  # cut to estimate the size of all shards
 
 
@@ -105,7 +105,7 @@ def _chosen_origins(case: Case, photograph: np.ndarray, bits: np.ndarray, *, dat
     candidates = [
         (y, x)
         for y, x in sorted(set(origins) - set(nonempty))
-        if np.count_nonzero(retina[y : y + data.tile, x : x + data.tile]) >= LEAST_RETINA * area
+        if np.count_nonzero(retina[y : y + data.tile, x : x + data.tile]) >= MIN_FIELD_OF_VIEW * area
     ]
     # The draw depends on the seed and the case's own name, so that no other case can change it.
     draw = np.random.default_rng((data.seed, zlib.crc32(case.name.encode())))
