@@ -18,7 +18,7 @@ from records.images.imaging import (
     read_mask,
     shrink_mask,
 )
-from records.images.lesions import lesions
+from records.images.regions import find_regions
 
 SIZE_BINS = 32  # lesion areas are counted by powers of two
 
@@ -180,5 +180,5 @@ def _stacked(planes: list[np.ndarray]) -> np.ndarray:
 
 
 def _lesion_sizes(mask: np.ndarray) -> list[int]:
-    areas = [int(np.count_nonzero(lesion.pixels)) for lesion in lesions(mask)]
-    return np.bincount([area.bit_length() - 1 for area in areas], minlength=SIZE_BINS).tolist()
+    bins = [area.bit_length() - 1 for area in find_regions(mask).area.tolist()]
+    return np.bincount(bins, minlength=SIZE_BINS).tolist()

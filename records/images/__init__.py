@@ -21,19 +21,21 @@ from records.images.imaging import (
     shrink_mask,
     shrink_photograph,
 )
-from records.images.lesions import lesions
+from records.images.regions import Regions, find_regions, lesions
 
 __all__ = [
     "CLASS_COLORS",
     "MIN_BRIGHTNESS",
     "ORIENTATION_TAG",
     "WORKING_SIDE",
+    "Regions",
     "contact_sheet",
     "decode",
     "draw_contours",
     "encode_jpeg",
     "encode_png",
     "field_of_view",
+    "find_regions",
     "is_sixteen_bit_grey",
     "lesions",
     "naming_damage",

@@ -23,7 +23,7 @@ from records.images.decoding import (
     sixteen_bit_grey,
 )
 from records.images.dicom import dicom_size, is_dicom, read_dicom
-from records.images.lesions import lesions
+from records.images.regions import lesions
 
 
 def photograph_size(path: Path, *, max_pixels: int) -> tuple[int, int]:
