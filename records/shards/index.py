@@ -147,7 +147,9 @@ def read_index(folder: Path) -> Index:
         content = json.loads(path.read_text(encoding="utf-8"))
         version = content["schema_version"]
         if version != SCHEMA_VERSION:
-            raise InputError(f"{path}: has schema version {version}, but {SCHEMA_VERSION} is expected; shard again.")
+            raise InputError(
+                f"{path}: schema version {version}, but this software reads {SCHEMA_VERSION}; shard again."
+            )
         splits = {
             name: Split(split["cases"], [Shard(**shard) for shard in split["shards"]])
             for name, split in content["splits"].items()

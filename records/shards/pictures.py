@@ -48,16 +48,12 @@ def draw_statistics(folder: Path, index: Index, surveys: Mapping[str, Survey]) -
     tile_axes.set(title=f"tiles of {index.data.tile} px at scale {index.data.scale:.3g}", ylabel="tiles")
     tile_axes.legend()
     for name in index.classes:
-        percentages = sorted(
-            100 * case.lesion_pixels[name] / (case.height * case.width) for case in index.cases.values()
-        )
-        below = np.arange(1, len(percentages) + 1) / len(percentages)
-        pixel_axes.plot(percentages, below, marker=".", label=name)
+        areas = sorted(100 * case.lesion_pixels[name] / (case.height * case.width) for case in index.cases.values())
+        below = np.arange(1, len(areas) + 1) / len(areas)
+        pixel_axes.plot(areas, below, marker=".", label=name)
         sizes = np.sum([surveys[case].lesion_sizes[name] for case in index.cases], axis=0)
         size_axes.stairs(sizes, 2.0 ** np.arange(SIZE_BINS + 1), label=f"{name}: {sizes.sum()} lesions")
-    pixel_axes.set(
-        title="lesion area of the photographs", xlabel="% of the photograph", ylabel="fraction of photographs"
-    )
+    pixel_axes.set(title="lesion area", xlabel="% of the photograph", ylabel="fraction of photographs")
     pixel_axes.set_xscale("symlog", linthresh=0.01)  # some photographs have none
     pixel_axes.legend()
     size_axes.set(title="sizes of lesions", xlabel="area, pixels at full size", ylabel="lesions", xscale="log")

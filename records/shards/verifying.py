@@ -62,9 +62,7 @@ def _verify_shard(path: Path, shard: Shard, cases: set[str], *, places: dict[str
                     f"{shard.name}: record {records - 1} belongs to case {tile.case}, which is not in this split"
                 )
     except InputError:
-        differences.append(
-            f"{shard.name}: damaged after record {records}: a checksum is wrong, or the file is cut short"
-        )
+        differences.append(f"{shard.name}: damaged after record {records}: wrong checksum, or the file is cut short")
     if records != shard.records:
         differences.append(f"{shard.name}: {records} records, the index says {shard.records}")
     return differences
