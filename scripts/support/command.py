@@ -116,7 +116,7 @@ def _print_help() -> None:
     print(flags.FLAGS.main_module_help())
     if "config" in flags.FLAGS:
         print("  --config: Preset (configs/NAME.py) or config.json of an earlier run.")
-        print("  --config.SECTION.FIELD: any field of configs/schema/config.py, such as --config.train.epochs=5.")
+        print("  --config.SECTION.FIELD: any field of the config (see configs/schema), such as --config.train.epochs=5.")
 
 
 def _refuse_unknown_fields(argv: list[str]) -> None:

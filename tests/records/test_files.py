@@ -123,11 +123,13 @@ def test_a_lock_is_free_after_its_block_raised(tmp_path):
 
 
 def test_another_process_cannot_claim_a_lock_that_is_held(tmp_path):
-    lock = str(tmp_path / "lock")
-    program = f"from pathlib import Path\nfrom records import claimed\nwith claimed(Path({lock!r})) as held:\n    print(held is None)"
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom records import claimed\n"
+        "with claimed(Path(sys.argv[1])) as lock:\n    print(lock is None)"
+    )
 
     def refused() -> str:
-        command = [sys.executable, "-c", program]
+        command = [sys.executable, "-c", program, str(tmp_path / "lock")]
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
     with claimed(tmp_path / "lock"):
