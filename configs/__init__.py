@@ -1,6 +1,6 @@
-"""What to run: the typed configuration, its presets (one file each) and how a config file is read.
+"""The typed configuration, its presets (one file each) and the reading of config files.
 
-Other rooms import `Config`, its sections and `InputError` from here; this room imports the standard library only.
+Other packages import `Config`, its sections and `InputError` from here. This package imports the standard library only.
 """
 
 from configs.schema import (

@@ -1,7 +1,7 @@
-"""The four lesions of IDRiD and the optic disc at a third of full resolution: how pretrained/idrid_lesions is made.
+"""The four lesion classes of IDRiD and the optic disc at a third of full resolution: makes pretrained/idrid_lesions.
 
-Its MODEL_CARD.md says how well it does, docs/experiments.md why it is as it is. Training takes `max_minutes`, and the
-learning rate falls by the clock.
+MODEL_CARD.md there reports its scores, docs/experiments.md the reasons for its settings. Training takes `max_minutes`,
+and the learning rate follows the clock.
 
 python -m scripts.shard --config=configs/idrid_lesions.py --source=IDRID --records=RECORDS
 python -m scripts.train --config=configs/idrid_lesions.py --source=IDRID --records=RECORDS --workdir=WORKDIR
@@ -14,12 +14,13 @@ from configs.idrid_haemorrhages import get_config as get_haemorrhages
 
 
 def get_config() -> Config:
+    """Returns the preset's config."""
     base = get_haemorrhages()
     return dataclasses.replace(
         base,
         data=dataclasses.replace(base.data, classes=("MA", "HE", "EX", "SE", "OD")),
-        # Without half resolution a step takes two thirds of the time, and the same minutes find more. Lesions are so
-        # few pixels that a network which begins at a probability of a half would spend epochs on learning that.
+        # Without the level at half resolution a step takes two thirds of the time, and the same minutes give better
+        # scores. Lesions are so rare that a network whose initial probability is 0.5 spends epochs on learning it.
         model=ModelConfig(network="fast", fast=FastConfig(stem=4, widths=(64, 128, 160, 256), prior=0.01)),
         train=dataclasses.replace(
             base.train,
@@ -27,9 +28,9 @@ def get_config() -> Config:
             epochs=200,
             steps_per_epoch=200,
             max_minutes=100.0,
-            batch_size=4,  # twice as many steps as with 8, which few minutes need more than smooth gradients
+            batch_size=4,  # twice as many steps as with 8: in little time they matter more than smooth gradients
             decay_fraction=0.4,
-            class_sampling=(2, 2, 1, 2, 1),  # small lesions and rare ones need more crops than exudates and the disc
+            class_sampling=(2, 2, 1, 2, 1),  # small and rare lesions need more crops than exudates and the disc
             photographs_every=20,
             validation_steps=5,
         ),

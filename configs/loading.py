@@ -1,8 +1,8 @@
-"""Reads a preset (`configs/NAME.py`) or a `config.json`, and lends it to the command line as something it can edit.
+"""Reads presets (`configs/NAME.py`) and saved `config.json` files, and makes them editable for the command line.
 
 `ml_collections.config_flags` sets fields in place and calls `get_config(argument)` of the file that it is given.
-Commands therefore give it this file with the preset's path as the argument, let it edit the unfrozen twin that
-`get_config` returns, and freeze the twin afterwards, which checks all fields together whatever their order was.
+Commands therefore give it this file with the preset's path as the argument, let it edit the mutable copy that
+`get_config` returns, and freeze the copy afterwards. That checks all fields together, whatever order they were set in.
 """
 
 import dataclasses
@@ -20,8 +20,8 @@ def load_config(path: str) -> Config:
     """Reads a preset or a `config.json` written by an earlier run.
 
     Raises:
-      InputError: no such file, neither .py nor .json, a preset without `get_config() -> Config`, JSON that is broken
-        or has fields that the schema does not know, or a field out of its range.
+      InputError: the file does not exist, is neither .py nor .json, is a preset without `get_config() -> Config` or
+        invalid JSON, has unknown fields, or has a field out of range.
     """
     file = Path(path)
     if not file.is_file():
@@ -33,7 +33,7 @@ def load_config(path: str) -> Config:
         except ValueError as error:
             raise InputError(f"--config={path}: not valid JSON ({error}).") from error
         if not isinstance(values, dict):
-            raise InputError(f"--config={path}: expected an object with the sections of a config.")
+            raise InputError(f"--config={path}: expected a JSON object with the sections of a config.")
         config = from_dict(values)
     elif file.suffix == ".py":
         config = _run_preset(file)
@@ -43,26 +43,26 @@ def load_config(path: str) -> Config:
 
 
 def get_config(path: str) -> Any:
-    """Returns the unfrozen twin of the config at `path`; called by `ml_collections.config_flags`."""
+    """Returns a mutable copy of the config at `path`; called by `ml_collections.config_flags`."""
     return thaw(load_config(path))
 
 
 def thaw(config: Any) -> Any:
-    """Returns a mutable dataclass with the fields, types and values of a frozen one, sections included."""
+    """Returns a mutable copy of a frozen dataclass with the same fields, types and values, sections included."""
     values = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
-    twin = dataclasses.make_dataclass(
+    copy = dataclasses.make_dataclass(
         type(config).__name__, [(field.name, _flag_type(field.type)) for field in dataclasses.fields(config)]
     )
-    return twin(**{name: thaw(value) if dataclasses.is_dataclass(value) else value for name, value in values.items()})
+    return copy(**{name: thaw(value) if dataclasses.is_dataclass(value) else value for name, value in values.items()})
 
 
-def freeze(twin: Any) -> Config:
-    """Returns the checked, frozen `Config` of a twin made by `thaw`.
+def freeze(copy: Any) -> Config:
+    """Returns the checked, frozen `Config` of a mutable copy made by `thaw`.
 
     Raises:
-      InputError: a field out of its range.
+      InputError: a field is out of range.
     """
-    return from_dict(dataclasses.asdict(twin))
+    return from_dict(dataclasses.asdict(copy))
 
 
 def _run_preset(file: Path) -> Config:
@@ -73,7 +73,7 @@ def _run_preset(file: Path) -> Config:
         config = names["get_config"]()
     except InputError:
         raise
-    except Exception as error:  # whatever the user's file does wrong is named as such
+    except Exception as error:  # any error in the user's file is reported with its path
         raise InputError(f"--config={file}: {type(error).__name__}: {error}") from error
     if not isinstance(config, Config):
         raise InputError(f"--config={file}: get_config() must return a Config; it returned {type(config).__name__}.")
@@ -85,5 +85,5 @@ def _is_preset(file: Path) -> bool:
 
 
 def _flag_type(field_type: Any) -> Any:
-    """config_flags has no parser for Literal; which word is allowed, the section checks when it is frozen."""
+    """Returns `str` for a Literal, which config_flags cannot parse; the section checks the choice when it is frozen."""
     return str if get_origin(field_type) is Literal else field_type

@@ -1,8 +1,8 @@
-"""The earlier system's network and setting: a U-Net of 125 million parameters on 512 tiles at full resolution.
+"""The earlier system's network and settings: a U-Net of 125 million parameters on 512 tiles at full resolution.
 
-Its published training took 82 epochs of 4,570 steps, about 43 minutes each; here as there a GPU is
-what one wants for it. It differs where the earlier system was wrong: splits are by photograph, targets are
-the masks as they are, photograph and mask stay aligned, and RGB is scaled inside the network.
+Its published training took 82 epochs of 4,570 steps, about 43 minutes each, so use a GPU. It differs from the earlier
+system where that was wrong: splits are by photograph, targets are the unchanged masks, photograph and mask stay
+aligned, and RGB is scaled inside the network.
 
     python -m scripts.shard --config=configs/seed_haemorrhages.py --source=IDRID --records=RECORDS
     python -m scripts.train --config=configs/seed_haemorrhages.py --records=RECORDS --source=IDRID --workdir=WORKDIR
@@ -21,6 +21,7 @@ from configs import (
 
 
 def get_config() -> Config:
+    """Returns the preset's config."""
     return Config(
         data=DataConfig(classes=("HE",), scale=1.0, tile=512, stride=512, validation_fraction=0.2),
         model=ModelConfig(
@@ -29,8 +30,8 @@ def get_config() -> Config:
                 width=16, levels=8, kernel=9, dilation=3, dropout=0.05, normalization="none", activation="relu"
             ),
         ),
-        # About as often as among the 22 variants that it made of each item, but any of them together; its distances,
-        # amounts and factors are the most that is drawn here. Sharpening and brightening were off.
+        # About as often as among the 22 variants that the earlier system made of each tile, but in any combination; its
+        # distances, amounts and factors are the largest ones drawn here. Sharpening and brightening were off.
         augment=AugmentConfig(
             horizontal_flip=0.5,
             vertical_flip=0.5,

@@ -1,14 +1,35 @@
 """Photographs to shards: sources, imaging, tile geometry, splits, records and their index.
 
-Re-exported here is what other rooms use and what needs no tensorflow. `records.shards.record` and
-`records.shards.sharding`, which do, are imported by their own names, so that a process that only decodes and cuts
-never loads it.
+Re-exports what other packages use and what needs no TensorFlow. `records.shards.record`, `sharding`, `building`,
+`writing` and `verifying`, which do, are imported by their own names, so that a process that only decodes and cuts never
+loads it.
 """
 
-from records.cases.duplicates import hash_case, near_pairs, perceptual_hash, refuse_equal_files
-from records.cases.sources import IMAGE_SUFFIXES, SPLITS, Case, find_cases, image_files, read_patients, read_splits
-from records.cases.splits import assign_folds, assign_validation
-from records.cases.survey import Survey, case_digests, mask_values, read_masks, survey_case
+from records.cases import (
+    IMAGE_SUFFIXES,
+    SPLITS,
+    Case,
+    FoldPlan,
+    Survey,
+    assign_folds,
+    assign_validation,
+    case_digests,
+    find_cases,
+    find_training_cases,
+    hash_case,
+    image_files,
+    mask_values,
+    near_pairs,
+    perceptual_hash,
+    plan_folds,
+    read_masks,
+    read_patients,
+    read_splits,
+    refuse_equal_files,
+    survey_case,
+    survey_cases,
+)
+from records.disk_errors import disk_error
 from records.files import (
     claimed,
     complete_file,
@@ -19,32 +40,71 @@ from records.files import (
     write_bytes,
     write_text,
 )
-from records.grid import scaled_size, stride_of_overlap, tile_origins, tile_starts, window
-from records.images.drawing import CLASS_COLORS, contact_sheet, draw_contours, write_jpeg, write_png
-from records.images.field_of_view import field_of_view
-from records.images.imaging import photograph_size, read_mask, read_photograph, shrink_mask, shrink_photograph
-from records.images.lesions import lesions
-from records.shards.cutting import estimate_bytes
-from records.shards.index import Index, check_config, locate_records, read_index, write_index
+from records.grid import scaled_size, stride_of_overlap, tile_cells, tile_origins, tile_starts, window
+from records.images import (
+    CLASS_COLORS,
+    contact_sheet,
+    draw_contours,
+    encode_jpeg,
+    encode_png,
+    field_of_view,
+    find_regions,
+    lesions,
+    photograph_size,
+    read_mask,
+    read_photograph,
+    shrink_mask,
+    shrink_photograph,
+    write_jpeg,
+    write_png,
+)
+from records.shards import (
+    CHECK,
+    INDEX,
+    CaseEntry,
+    Index,
+    RecordsPlan,
+    Split,
+    check_config,
+    check_source,
+    estimate_bytes,
+    locate_records,
+    plan_records,
+    read_index,
+    write_check,
+    write_index,
+)
 
 __all__ = [
+    "CHECK",
     "CLASS_COLORS",
     "IMAGE_SUFFIXES",
+    "INDEX",
     "SPLITS",
     "Case",
+    "CaseEntry",
+    "FoldPlan",
     "Index",
+    "RecordsPlan",
+    "Split",
     "Survey",
     "assign_folds",
     "assign_validation",
     "case_digests",
     "check_config",
+    "check_source",
     "claimed",
     "complete_file",
     "contact_sheet",
+    "disk_error",
     "draw_contours",
+    "encode_jpeg",
+    "encode_png",
     "estimate_bytes",
     "field_of_view",
     "find_cases",
+    "find_regions",
+    "find_training_cases",
     "hash_case",
     "image_files",
     "is_running",
@@ -55,6 +115,8 @@ __all__ = [
     "near_pairs",
     "perceptual_hash",
     "photograph_size",
+    "plan_folds",
+    "plan_records",
     "read_index",
     "read_mask",
     "read_masks",
@@ -68,11 +130,14 @@ __all__ = [
     "shrink_photograph",
     "stride_of_overlap",
     "survey_case",
+    "survey_cases",
     "sweep_temporaries",
+    "tile_cells",
     "tile_origins",
     "tile_starts",
     "window",
     "write_bytes",
+    "write_check",
     "write_index",
     "write_jpeg",
     "write_png",

@@ -1,4 +1,4 @@
-"""Files that appear under their final name only when they are complete."""
+"""Files that appear under their final names only when they are complete, and lock files."""
 
 import contextlib
 import hashlib
@@ -14,10 +14,10 @@ from configs import InputError
 
 @contextlib.contextmanager
 def complete_file(path: Path) -> Iterator[Path]:
-    """Lends a temporary name beside `path`; what was written there is flushed and renamed when the block ends well.
+    """Yields a temporary path beside `path`; the file written there is flushed and renamed when the block ends.
 
-    The temporary name keeps the suffix, by which writers choose a format. A block that raises leaves nothing behind,
-    and a file that was there before as it was; an OSError of the system's names `path`.
+    The temporary name keeps the suffix, by which writers choose a format. If the block raises, the temporary file is
+    removed and an earlier file stays as it was; an OSError of the operating system names `path`.
     """
     temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
     try:
@@ -26,7 +26,7 @@ def complete_file(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        if error.errno is not None and error.filename in (None, str(temporary)):  # a full disk names no file
+        if error.errno is not None and error.filename in (None, str(temporary)):  # with a full disk it is None
             error.filename = str(path)
         raise
     finally:
@@ -35,11 +35,11 @@ def complete_file(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def claimed(path: Path) -> Iterator[int | None]:
-    """Holds a lock file while the block runs.
+    """Locks a file while the block runs.
 
     Yields:
-      The lock's file descriptor, or None where another process holds it. A child process that inherits the descriptor
-      (`pass_fds`) keeps the lock for as long as it lives, even if this process is killed.
+      The lock's file descriptor, or None if someone else holds the lock. A child process that inherits the descriptor
+      (`pass_fds`) keeps the lock as long as it lives, even if this process is killed.
     """
     lock = filelock.FileLock(path, blocking=False)
     try:
@@ -48,13 +48,13 @@ def claimed(path: Path) -> Iterator[int | None]:
         yield None
         return
     try:
-        yield lock._context.lock_file_fd  # filelock has no public way to it
+        yield lock._context.lock_file_fd  # filelock does not make it public
     finally:
         lock.release()
 
 
 def sweep_temporaries(folder: Path) -> None:
-    """Removes temporary files and folders, `.tmp-PROCESS-NAME`, whose process is gone: it was killed meanwhile."""
+    """Removes temporary files and folders, `.tmp-PROCESS-NAME`, of processes that no longer run."""
     for path in folder.glob(".tmp-*-*"):
         process = path.name.split("-")[1]
         if not process.isdigit() or not is_running(int(process)):
@@ -63,29 +63,33 @@ def sweep_temporaries(folder: Path) -> None:
 
 
 def is_running(process: int) -> bool:
-    """Says whether a process of that number is there, on Linux; elsewhere none is."""
+    """Returns whether a process runs, on Linux; always False on other systems."""
     return Path(f"/proc/{process}").exists()
 
 
 def sha256_of(path: Path) -> str:
-    """Returns the sha256 of a file's content, hexadecimal."""
+    """Returns the sha256 of a file's content as hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Writes a whole file, or nothing."""
+    """Writes a file, whole or not at all."""
     with complete_file(path) as temporary:
         temporary.write_bytes(content)
 
 
 def write_text(path: Path, content: str) -> None:
-    """Writes a whole UTF-8 file, or nothing."""
+    """Writes a UTF-8 file, whole or not at all."""
     write_bytes(path, content.encode())
 
 
 def make_folder(path: Path, *, flag: str) -> Path:
-    """Makes a folder for output, or takes the one that is there.
+    """Makes a folder for output unless it exists, and returns it.
+
+    Args:
+      path: the folder.
+      flag: flag that names the folder, such as "--records", for messages.
 
     Raises:
       InputError: a file is in the way, or the folder cannot be made or written to.

@@ -38,7 +38,7 @@ from pipeline.evaluation.crossvalidation import (
 from pipeline.evaluation.results import COUNTS
 from pipeline.interruption import StoppedError
 from records import SPLITS, Case, Survey, claimed, make_folder, sha256_of, survey_case, write_text
-from records.cases.folds import FoldPlan, find_training_cases, plan_folds
+from records.cases import FoldPlan, find_training_cases, plan_folds
 from scripts.support import command
 from scripts.support.children import Children
 from scripts.support.wording import plain, with_interval

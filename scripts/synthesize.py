@@ -1,4 +1,4 @@
-"""Writes a small synthetic set of photographs and masks in IDRiD's layout, to try everything on.
+"""Writes a small synthetic set of photographs and masks in IDRiD's layout, to try out the other commands.
 
 python -m scripts.synthesize --output=OUT
 """
@@ -13,12 +13,13 @@ from records.synthetic import write_synthetic_set
 from scripts.support import command
 
 _OUTPUT = flags.DEFINE_string("output", None, "Folder to write to.", required=True)
-_TRAINING = flags.DEFINE_integer("training", 16, "Photographs of the training part.", lower_bound=1)
-_TEST = flags.DEFINE_integer("test", 6, "Photographs of the test part.", lower_bound=0)
-_SEED = flags.DEFINE_integer("seed", 0, "Seed; the same one writes the same bytes.", lower_bound=0)
+_TRAINING = flags.DEFINE_integer("training", 16, "Number of training photographs.", lower_bound=1)
+_TEST = flags.DEFINE_integer("test", 6, "Number of test photographs.", lower_bound=0)
+_SEED = flags.DEFINE_integer("seed", 0, "Seed; the same seed writes the same bytes.", lower_bound=0)
 
 
 def main(_: list[str]) -> int:
+    """Runs the command and returns its exit code."""
     output = Path(_OUTPUT.value)
     if (output / "A. Segmentation").exists():
         raise InputError(f"--output={output}: holds a set already; name another folder.")

@@ -1,27 +1,15 @@
-"""The typed configuration: one frozen dataclass a section, each of which checks its own fields."""
+"""The typed configuration: one frozen dataclass per section, which checks its own fields."""
 
 from configs.schema.augment import AugmentConfig
-from configs.schema.config import (
-    FREE_FIELDS,
-    MAX_CLASSES,
-    Config,
-    DataConfig,
-    EvaluateConfig,
-    SegmentConfig,
-    differing_fields,
-    field_names,
-    from_dict,
-    optional_fields,
-)
+from configs.schema.config import MAX_CLASSES, Config, DataConfig, EvaluateConfig, SegmentConfig
+from configs.schema.encoder_networks import DeepLabV3PlusConfig, EfficientUNetConfig
 from configs.schema.errors import InputError
-from configs.schema.model import (
+from configs.schema.fields import FREE_FIELDS, differing_fields, field_names, from_dict, optional_fields
+from configs.schema.model import ModelConfig, PreprocessConfig
+from configs.schema.networks import (
     AttentionUNetConfig,
-    DeepLabV3PlusConfig,
-    EfficientUNetConfig,
     FastConfig,
-    ModelConfig,
     MultiResUNetConfig,
-    PreprocessConfig,
     SwinUNetConfig,
     UNet3PlusConfig,
     UNetConfig,

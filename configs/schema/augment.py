@@ -1,4 +1,4 @@
-"""The section `augment`: what training draws for each tile."""
+"""The section `augment` of the config: random changes of the training tiles."""
 
 import dataclasses
 
@@ -7,45 +7,68 @@ from configs.schema.checks import check
 
 @dataclasses.dataclass(frozen=True)
 class AugmentConfig:
-    """What training draws for each tile.
+    """The random changes of a training tile.
 
-    A name by itself is the probability that the tile gets it; the fields that begin with that name say how far it
-    goes. Unless it says otherwise, its strength is drawn uniformly up to what is given, in both directions where
-    there are two. The first eleven move image and mask alike (see `pipeline.input.augmentation`), the others change the
-    image alone (see `pipeline.input.photometric`).
+    The field named after an augmentation is its probability, 0 to 1; the fields whose names start with it set its
+    strength. Unless stated otherwise, the strength is drawn uniformly up to the given value, and in both directions
+    where there are two. The augmentations up to `pincushion` move image and mask together (see
+    `pipeline.input.augmentation`), the others change the image alone (see `pipeline.input.photometric`).
 
     Attributes:
-      horizontal_flip: exchanges left and right.
-      vertical_flip: exchanges top and bottom.
-      quarter_turn: turns by 90, 180 or 270 degrees, each equally likely.
-      rotation: turns about the middle, by up to `rotation_degrees`.
-      scale: enlarges or shrinks about the middle, by factors from 1 / `scale_factor` to `scale_factor`, uniform in
-        their logarithm.
-      shear: shifts rows or columns in proportion to their distance from the middle, `shear_slope` pixels a pixel.
-      translation: shifts along both axes, by whole pixels up to `translation_fraction` of the tile's side.
-      elastic: displaces each pixel by `elastic_alpha` times noise blurred with `elastic_sigma` pixels. As in the
-        earlier system, whose blur went across the colour channels too, that is alpha / (sqrt(8) pi sigma^2) pixels
-        root mean square: 2.3 for 1300 and 8.
-      distortion: displaces along the slopes of noise blurred with `distortion_sigma` pixels, by up to
-        `distortion_fraction` of the tile's side.
-      barrel: enlarges what lies within `barrel_radius`, a share of the side, of a centre: the offset from it is
-        multiplied by sin(pi r / 2R) ** `barrel_amount`. The centre is the tile's middle or one of the four points
-        that are `barrel_offset` of the side away from it on both axes.
-      pincushion: as `barrel`, with a negative exponent: shrinks.
-      brightness: multiplies all channels alike; `brightness_fraction` is the relative change.
-      contrast: multiplies the distance from the tile's mean colour; `contrast_fraction` is the relative change.
-      saturation: multiplies the distance from grey; `saturation_fraction` is the relative change.
-      hue: turns the colours about the grey axis, by up to `hue_degrees`.
-      temperature: multiplies red and blue in opposite directions; `temperature_fraction` is the relative change.
-      color: multiplies each channel by itself; `color_fraction` is the relative change.
-      brightening: of the earlier system: alpha * image + beta, from 1 and 0 to `brightening_alpha` and
-        `brightening_beta` levels.
-      illumination: multiplies by a smooth field; `illumination_fraction` is its largest relative change.
-      gamma: raises the image, as shares of 255, to a power from 1 / `gamma_exponent` to `gamma_exponent`, uniform in
-        its logarithm.
-      blur: a Gaussian of up to `blur_sigma` pixels.
-      sharpening: of the earlier system: a 3x3 kernel of -k around 1 + 8k, k up to `sharpening_k`.
-      jpeg: writes and reads the image as JPEG of a quality from `jpeg_quality` to 100.
+      horizontal_flip: probability of swapping left and right.
+      vertical_flip: probability of swapping top and bottom.
+      quarter_turn: probability of a rotation by 90, 180 or 270 degrees, each equally likely.
+      rotation: probability of a rotation about the centre.
+      rotation_degrees: largest angle, 0 to 180 degrees.
+      scale: probability of zooming in or out about the centre.
+      scale_factor: largest factor, 1 to 2; drawn from 1 / `scale_factor` to `scale_factor`, uniform in its logarithm.
+      shear: probability of shifting rows or columns in proportion to their distance from the centre.
+      shear_slope: largest shift, pixels per pixel of distance, 0 to 1.
+      translation: probability of a shift along both axes by whole pixels.
+      translation_fraction: largest shift, fraction of the tile's side, 0 to 0.5.
+      elastic: probability of displacing each pixel by blurred noise (elastic deformation).
+      elastic_alpha: factor of the noise, 0 to 1e6. As in the earlier system, which also blurred across the colour
+        channels, the root mean square displacement is alpha / (sqrt(8) pi sigma^2) pixels: 2.3 for 1300 and 8.
+      elastic_sigma: standard deviation of the blur, 4 to 256 pixels.
+      distortion: probability of displacing each pixel along the gradient of blurred noise.
+      distortion_fraction: largest displacement, fraction of the tile's side, 0 to 0.1.
+      distortion_sigma: standard deviation of the blur, 4 to 256 pixels.
+      barrel: probability of magnifying a disc around a centre: the offset from the centre is multiplied by
+        sin(pi r / 2R) ** `barrel_amount`.
+      barrel_amount: exponent, 0 to 1.
+      barrel_radius: radius R of the disc, fraction of the tile's side, 0.05 to 1.
+      barrel_offset: the centre is the tile's centre or one of the four points at this distance from it along both
+        axes, fraction of the tile's side, 0 to 0.5.
+      pincushion: probability of shrinking a disc around a centre: `barrel` with a negative exponent.
+      pincushion_amount: absolute value of the exponent, 0 to 0.9.
+      pincushion_radius: as `barrel_radius`.
+      pincushion_offset: as `barrel_offset`.
+      brightness: probability of multiplying all channels by one factor.
+      brightness_fraction: largest relative change, 0 to 0.9.
+      contrast: probability of multiplying the distance from the tile's mean colour.
+      contrast_fraction: largest relative change, 0 to 0.9.
+      saturation: probability of multiplying the distance from grey.
+      saturation_fraction: largest relative change, 0 to 1.
+      hue: probability of rotating the colours about the grey axis.
+      hue_degrees: largest angle, 0 to 180 degrees.
+      temperature: probability of multiplying red and blue in opposite directions.
+      temperature_fraction: largest relative change, 0 to 0.9.
+      color: probability of multiplying each channel by a factor of its own.
+      color_fraction: largest relative change, 0 to 0.9.
+      brightening: probability of alpha * image + beta, as in the earlier system; both grow together from 1 and 0.
+      brightening_alpha: largest alpha, 1 to 4.
+      brightening_beta: largest beta, 0 to 255 grey levels.
+      illumination: probability of multiplying by a smooth random field.
+      illumination_fraction: largest relative change of the field, 0 to 0.9.
+      gamma: probability of raising the image, scaled to 0..1, to a power.
+      gamma_exponent: largest exponent, 1 to 4; drawn from 1 / `gamma_exponent` to `gamma_exponent`, uniform in its
+        logarithm.
+      blur: probability of a Gaussian blur.
+      blur_sigma: largest standard deviation, 0 to 4 pixels.
+      sharpening: probability of filtering with a 3x3 kernel of -k around 1 + 8k, as in the earlier system.
+      sharpening_k: largest k, 0 to 4.
+      jpeg: probability of compressing the image as JPEG.
+      jpeg_quality: lowest quality, 1 to 100; drawn from it to 100.
     """
 
     horizontal_flip: float = 0.5
@@ -122,7 +145,7 @@ _AUGMENT_RANGES = {
     "barrel_amount": (0, 1),
     "barrel_radius": (0.05, 1),
     "barrel_offset": (0, 0.5),
-    "pincushion_amount": (0, 0.9),  # 1 would tear the centre
+    "pincushion_amount": (0, 0.9),  # 1 would tear the image apart at the centre
     "pincushion_radius": (0.05, 1),
     "pincushion_offset": (0, 0.5),
     "brightness_fraction": (0, 0.9),

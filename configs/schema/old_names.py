@@ -1,6 +1,6 @@
-"""Fields that were renamed: earlier configs are read by this table, and fingerprints stay what they were."""
+"""Renamed fields: configs of earlier versions are read by this table, and fingerprints do not change."""
 
-# Name of a field today, dotted: its name in the earlier version.
+# Current dotted name of a field: its name, without the section, in version 0.1.
 OLD_NAMES = {
     "augment.translation_fraction": "translation_share",
     "augment.distortion_fraction": "distortion_share",
@@ -20,12 +20,12 @@ OLD_NAMES = {
 
 
 def new_name(dotted: str) -> str | None:
-    """Returns today's dotted name of a field that was renamed, or None where `dotted` is not an old name."""
+    """Returns the current dotted name of a renamed field, or None if `dotted` is not an old name."""
     return _NEW_NAMES.get(dotted)
 
 
 def with_old_names(section: str, values: dict[str, object]) -> dict[str, object]:
-    """Returns the fields of a section under the names that they had first."""
+    """Returns the fields of a section under their first names."""
     return {OLD_NAMES.get(f"{section}.{name}", name): value for name, value in values.items()}
 
 

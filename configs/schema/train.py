@@ -1,4 +1,4 @@
-"""The section `train` of the config: how the network is fitted, on what, watched how, and when it ends."""
+"""The section `train` of the config: how the network is trained."""
 
 import dataclasses
 import re
@@ -16,77 +16,82 @@ Xla = Literal["auto", "on", "off"]
 
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
-    """How the network is fitted.
+    """How the network is trained.
 
     Attributes:
-      epochs: number of epochs.
-      steps_per_epoch: batches an epoch; None: one pass over the training tiles.
-      validation_steps: batches of validation an epoch; None: every validation tile once.
-      batch_size: tiles a step, over all devices together.
-      micro_batches: parts in which a step works through its batch, one after the other, to take less memory; the
-        gradients are those of the whole batch. Batch normalisation sees one part at a time.
-      max_minutes: after which training ends cleanly, with a finished model; the schedule then runs by the clock where
-        that is ahead of the steps. None: `epochs` alone count.
-      strategy: "auto" (all GPUs from two on, else one device), "single", "mirrored" (all GPUs), or "cpus:N" (the CPU as
-        N devices, to try out what several do).
-      precision: of the network's maps: "float32", "mixed_bfloat16" (faster on CPUs with AVX-512 BF16 and on GPUs since
-        Ampere) or "mixed_float16" (older GPUs; the loss is scaled). Weights and probabilities are float32 with each,
-        and a saved network keeps its precision.
-      xla: whether XLA compiles the step: "on", "off", or "auto", on a single GPU alone; on a CPU it is slower.
+      epochs: number of epochs, at least 1.
+      steps_per_epoch: number of batches per epoch, at least 1. None: one pass over the training tiles.
+      validation_steps: number of validation batches per epoch, at least 1. None: every validation tile once.
+      batch_size: number of tiles per step over all devices together, at least 1.
+      micro_batches: number of equal parts that a step processes one after another to save memory; divides `batch_size`.
+        The gradients are those of the whole batch, but batch normalisation sees one part at a time.
+      max_minutes: time after which training ends early, with a finished model. The schedule follows the clock where
+        that is ahead of the steps. None: only `epochs` count.
+      strategy: "auto" (all GPUs if there are at least two, else one device), "single", "mirrored" (all GPUs), or
+        "cpus:N" (the CPU as N devices, to try out training on several).
+      precision: precision of the network's features: "float32", "mixed_bfloat16" (faster on CPUs with AVX-512 BF16 and
+        on GPUs since Ampere) or "mixed_float16" (older GPUs; the loss is scaled). Weights and probabilities are always
+        float32, and a saved network keeps its precision.
+      xla: whether XLA compiles the training step: "on", "off" or "auto" (only on a single GPU; on a CPU it is slower).
       loss: name of the loss in `models.losses.losses`.
-      side_output_weights: of a network's side outputs (deep supervision) in the loss, beside 1 for its probabilities,
-        all divided by their sum; empty: 1 each.
-      presence_weight: in the loss, of whether a tile shows a class at all, for networks that say so.
-      metrics: of training and validation tiles, by their names in `models.metrics`; of several classes also each one.
+      side_output_weights: weight in the loss of each of the network's side outputs (deep supervision), 0 or more; the
+        main output has weight 1, and all are divided by their sum. Empty: 1 each.
+      presence_weight: weight in the loss of predicting which classes a tile shows, 0 or more; for networks that do so.
+      metrics: names of the metrics, in `models.metrics`, of training and validation tiles. With several classes each
+        class is reported too.
       optimizer: "adam", "adamw" or "sgd".
-      momentum: of sgd.
-      learning_rate: highest one.
-      learning_rate_batch: batch size for which `learning_rate` is meant; with another one it is scaled in proportion
-        (Goyal et al. 2017, arXiv:1706.02677). None: it is taken as it is.
-      warmup_fraction: share of the training in which the learning rate rises from zero, 0 to below 1.
-      schedule: after the warm-up: "constant", or "cosine" (to zero at the end).
-      decay_fraction: share of the training, at its end, in which the cosine falls; before, the rate is constant. With
-        1 it falls from the warm-up on.
-      weight_decay: of adamw and sgd, decoupled; adam has none. Biases and normalisation are spared.
-      clipvalue: largest absolute value of a gradient's element; None: not clipped.
-      clipnorm: largest norm of each weight's gradient; None: not clipped.
-      global_clipnorm: largest norm of all gradients together; None: not clipped. At most one of the three is given.
-      ema_momentum: of moving averages of all weights, which then are what is validated, drawn and saved; such as
-        0.995, averages over some 200 steps. None: the weights themselves.
-      initial_model: model folder whose weights training begins with, of the same `model` section; where its classes are
-        others, the head is made new. Empty: random weights.
-      frozen_encoder_epochs: epochs at the start in which the weights of the network's encoder stay as they are.
-      monitor: what decides which epoch's weights are kept, whether training stops early and the learning rate is
-        reduced: a column of history.csv such as "val_loss" or "val_photo_aupr"; losses are to fall, all else is to
-        rise. "auto": val_photo_aupr where --source gives photographs, else val_loss, else the last epoch is kept.
-      photographs_every: epochs between two validations on whole photographs, where --source gives them; the last epoch
-        has one in any case.
-      early_stopping_patience: validations without a better value before training ends; 0: never.
-      reduce_lr_patience: validations without a better value before the learning rate is reduced; 0: never. Only with
-        the constant schedule.
-      reduce_lr_factor: what the learning rate is multiplied by then.
-      crop: side of what is shown of a stored tile, pixels; None: all of it. Augmentations reach beyond it into the
-        tile. With crops of at most `data.tile` - `data.stride`, every place of a photograph is shown equally often,
-        but for a rim.
-      lesion_pixel_fraction: share of the elements that show a lesion pixel, drawn among all lesion pixels (large
-        lesions come more often), anywhere in the crop. Each class comes equally often, or as `class_sampling` says.
-      lesion_fraction: the same with a lesion drawn first, then one of its pixels.
-      class_sampling: how often a lesion of each class is aimed at, relative to the other classes that the photograph
-        (or, balanced by tile, the set) has, in the order of `data.classes`; empty: equally often.
-      empty_fraction: share of the elements that come from tiles without any lesion; None: as many as there are among
-        the stored ones. What these three shares leave comes from the other tiles, wherever in them.
-      balance: "tile": each tile equally often (with a crop, each place); "photograph": each photograph, whatever its
-        number of tiles.
-      records_weights: how often each of several --records is shown, relative to the others; empty: by its number of
-        tiles, or of photographs.
-      cache: where tiles wait in memory: "none" (read anew each time), "records" (as they are stored), "decoded" (as
-        pixels, 4 bytes each), or "auto", the last of these that takes at most half of the free memory.
-      previews: validation photographs (without --source, the fullest tile of each) drawn with their true and predicted
-        outlines after each epoch, from few lesion pixels to many; 0: none.
+      momentum: momentum of "sgd", 0 to below 1.
+      learning_rate: peak learning rate, above 0.
+      learning_rate_batch: batch size for which `learning_rate` is meant; with another `batch_size` the learning rate is
+        scaled in proportion (Goyal et al. 2017, arXiv:1706.02677). None: not scaled.
+      warmup_fraction: fraction of the training in which the learning rate rises from zero, 0 to below 1.
+      schedule: learning rate after the warm-up: "constant", or "cosine" (decays to zero at the end).
+      decay_fraction: fraction of the training, at its end, over which the cosine decays, 0.01 to 1; before that, the
+        learning rate is constant. 1: decays right after the warm-up.
+      weight_decay: decoupled weight decay of "adamw" and "sgd", 0 or more; "adam" has none. Biases and normalisation
+        are excluded.
+      clipvalue: largest absolute value of a gradient's elements, above 0. None: no clipping.
+      clipnorm: largest norm of each weight's gradient, above 0. None: no clipping.
+      global_clipnorm: largest norm of all gradients together, above 0. None: no clipping. At most one of the three may
+        be given.
+      ema_momentum: momentum of an exponential moving average of all weights, which is then validated, drawn and saved
+        in their place; between 0 and 1. 0.995 averages over about 200 steps. None: no averaging.
+      initial_model: model folder that provides the initial weights; its config must have the same section `model`. If
+        its classes differ, the head is initialised anew. Empty: random weights.
+      frozen_encoder_epochs: number of epochs at the start in which the encoder's weights are frozen, 0 to `epochs`.
+      monitor: column of history.csv, such as "val_loss" or "val_photo_aupr", that selects the best epoch, stops
+        training early and reduces the learning rate; losses are minimised, everything else is maximised. "auto":
+        val_photo_aupr with --source, else val_loss, else the last epoch is kept.
+      photographs_every: number of epochs between validations on whole photographs, with --source, at least 1; the last
+        epoch always has one.
+      early_stopping_patience: number of validations without improvement after which training ends. 0: never.
+      reduce_lr_patience: number of validations without improvement after which the learning rate is reduced, with the
+        constant schedule only. 0: never.
+      reduce_lr_factor: factor by which the learning rate is reduced, between 0 and 1.
+      crop: side of the crop that is cut from a tile for training, pixels, 16 to `data.tile`. None: the whole tile.
+        Augmentations may read the tile beyond the crop. With crops of at most `data.tile` - `data.stride`, every place
+        of a photograph except its margin is shown equally often.
+      lesion_pixel_fraction: fraction of the training crops around a lesion pixel drawn from all lesion pixels (so that
+        large lesions are drawn more often); the pixel may lie anywhere in the crop. Classes are drawn equally often, or
+        as `class_sampling` says. 0 to 1.
+      lesion_fraction: as `lesion_pixel_fraction`, but with a lesion drawn first and then one of its pixels.
+      class_sampling: how often each class is targeted, relative to the other classes of the photograph (or, balanced by
+        tile, of the set); numbers above 0 in the order of `data.classes`. Empty: equally often.
+      empty_fraction: fraction of the training crops from tiles without lesions, 0 to 1. None: as in the stored tiles.
+        What these three fractions, at most 1 together, leave over is cut from tiles with lesions, at any place.
+      balance: "tile": each tile is drawn equally often (with a crop: each place); "photograph": each photograph is,
+        whatever its number of tiles.
+      records_weights: how often each of several --records is drawn, relative to the others; numbers above 0. Empty: by
+        its number of tiles, or of photographs.
+      cache: how tiles are kept in memory: "none" (read again every time), "records" (as stored), "decoded" (as pixels,
+        4 bytes each) or "auto" (the last of these that takes at most half of the free memory).
+      previews: number of validation photographs (without --source, of each the tile with the most lesion pixels) that
+        are drawn after each epoch with their true and predicted outlines, chosen from few lesion pixels to many.
       preview_cases: names of the photographs to draw instead.
-      checkpoint_minutes: an epoch that takes longer is warned of, as that much is lost when the machine fails.
-      deterministic: the same config on the same machine gives the same bits, for some speed.
-      seed: of weights, order of tiles, augmentation and dropout.
+      checkpoint_minutes: a warning is printed when an epoch takes longer, because that much work is lost if the machine
+        fails; minutes, above 0.
+      deterministic: whether the same config gives the same bits on the same machine, at the cost of some speed.
+      seed: seed of weights, tile order, augmentation and dropout, 0 or more.
     """
 
     epochs: int = 30
@@ -201,12 +206,12 @@ class TrainConfig:
         check_choice("train.schedule", self.schedule, get_args(Schedule))
         check(0.01 <= self.decay_fraction <= 1, "train.decay_fraction", self.decay_fraction, allowed="0.01 to 1")
         check(self.weight_decay >= 0, "train.weight_decay", self.weight_decay, allowed="0 or more")
-        clips = ("clipvalue", "clipnorm", "global_clipnorm")
-        for name in clips:
+        clip_fields = ("clipvalue", "clipnorm", "global_clipnorm")
+        for name in clip_fields:
             value = getattr(self, name)
             check(value is None or value > 0, f"train.{name}", value, allowed="above 0, or none")
-        given = [name for name in clips if getattr(self, name) is not None]
-        check(len(given) <= 1, f"of train.{', train.'.join(clips)}", given, allowed="at most one given")
+        given = [name for name in clip_fields if getattr(self, name) is not None]
+        check(len(given) <= 1, f"of train.{', train.'.join(clip_fields)}", given, allowed="at most one given")
         ema = self.ema_momentum
         check(ema is None or 0 < ema < 1, "train.ema_momentum", ema, allowed="above 0 and below 1, or none")
         check(
@@ -219,22 +224,22 @@ class TrainConfig:
     def _check_stream(self) -> None:
         check(self.crop is None or self.crop >= 16, "train.crop", self.crop, allowed="at least 16, or none")
         for name in ("lesion_pixel_fraction", "lesion_fraction"):
-            check(0 <= getattr(self, name) <= 1, f"train.{name}", getattr(self, name), allowed="a share, 0 to 1")
+            check(0 <= getattr(self, name) <= 1, f"train.{name}", getattr(self, name), allowed="a fraction, 0 to 1")
         check(
             self.empty_fraction is None or 0 <= self.empty_fraction <= 1,
             "train.empty_fraction",
             self.empty_fraction,
-            allowed="a share, 0 to 1, or none",
+            allowed="a fraction, 0 to 1, or none",
         )
-        shares = self.lesion_pixel_fraction + self.lesion_fraction + (self.empty_fraction or 0)
+        fractions = self.lesion_pixel_fraction + self.lesion_fraction + (self.empty_fraction or 0)
         check(
-            shares <= 1 + 1e-9,
+            fractions <= 1 + 1e-9,
             "train.lesion_pixel_fraction, train.lesion_fraction and train.empty_fraction",
-            shares,
+            fractions,
             allowed="at most 1 together",
         )
         check(
-            all(share > 0 for share in self.class_sampling),
+            all(weight > 0 for weight in self.class_sampling),
             "train.class_sampling",
             self.class_sampling,
             allowed="numbers above 0, one for each of data.classes",

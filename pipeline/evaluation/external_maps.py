@@ -18,7 +18,7 @@ import numpy as np
 
 from configs import InputError
 from records import image_files
-from records.images.decoding import (
+from records.images import (
     decode,
     is_sixteen_bit_grey,
     naming_damage,

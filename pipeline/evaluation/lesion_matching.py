@@ -19,7 +19,8 @@ whose probabilities end at 0.54, 17 false positives a photograph at 0.5 became 8
 import itertools
 
 import numpy as np
-from scipy import sparse
+
+from records import find_regions
 
 OVERLAP = 5  # a fifth of the pixels: `OVERLAP * common >= area`
 FALSE_POSITIVES = (1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8)  # a photograph, at which the FROC is read
@@ -120,46 +121,23 @@ def by_size(lesions: np.ndarray) -> list[dict[str, int | float | None]]:
 
 
 def _regions(binary: np.ndarray, probability: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Finds the 8-connected regions of bool `[H, W]`.
-
-    Runs of pixels in a row are joined to those of the next row that they touch: a photograph has few, so that this
-    takes a tenth of the time in which OpenCV labels all pixels, which with several classes would be felt.
+    """Describes the 8-connected regions of bool `[H, W]`.
 
     Returns:
       The regions, `LESION` without overlap, score and match, from top to bottom; and of each of their pixels its place
       in the flattened photograph and the number of its region.
     """
-    width = binary.shape[1]
-    places = np.flatnonzero(binary)
-    first = np.flatnonzero((np.diff(places, prepend=-2) != 1) | (places % width == 0))  # pixels that begin a run
-    length = np.diff(first, append=len(places))
-    row, left = np.divmod(places[first], width)
-    right = left + length - 1
-    count, of_run = _joined(row, left, right, width=width)
-
+    found = find_regions(binary)
+    count = len(found.area)
     regions = np.zeros(count, LESION)
-    regions["area"] = np.bincount(of_run, length, count)
-    for start, size, least, most in (("x", "width", left, right), ("y", "height", row, row)):
-        low, high = np.full(count, binary.size), np.full(count, -1)
-        np.minimum.at(low, of_run, least)
-        np.maximum.at(high, of_run, most)
-        regions[start], regions[size] = low, high - low + 1
-    regions["center_x"] = np.bincount(of_run, length * (left + right) / 2, count) / regions["area"]
-    regions["center_y"] = np.bincount(of_run, length * row, count) / regions["area"]
+    for name in ("x", "y", "width", "height", "area"):
+        regions[name] = getattr(found, name)
+    center_of_run = found.left + (found.length - 1) / 2
+    regions["center_x"] = np.bincount(found.region, found.length * center_of_run, count) / regions["area"]
+    regions["center_y"] = np.bincount(found.region, found.length * found.row, count) / regions["area"]
     if count:
+        first = np.cumsum(found.length) - found.length  # of each run, among all pixels
         highest = np.zeros(count, np.float32)
-        np.maximum.at(highest, of_run, np.maximum.reduceat(probability.ravel()[places], first))
+        np.maximum.at(highest, found.region, np.maximum.reduceat(probability.ravel()[found.places], first))
         regions["maximum"] = highest
-    return regions, places, np.repeat(of_run, length)
-
-
-def _joined(row: np.ndarray, left: np.ndarray, right: np.ndarray, *, width: int) -> tuple[int, np.ndarray]:
-    """Returns the number of regions that runs of pixels belong to, and the region of each run."""
-    stride = width + 2  # so that a run that reaches over the edge touches none of another row
-    below = (row + 1) * stride
-    begin = np.searchsorted(row * stride + right, below + left - 1)  # of the runs that each touches in the next row
-    number = np.searchsorted(row * stride + left, below + right + 1, side="right") - begin
-    upper = np.repeat(np.arange(len(row)), number)
-    lower = np.arange(len(upper)) + np.repeat(begin - np.cumsum(number) + number, number)
-    touching = sparse.coo_array((np.ones(len(upper), bool), (upper, lower)), shape=(len(row), len(row)))
-    return sparse.csgraph.connected_components(touching, directed=False)
+    return regions, found.places, np.repeat(found.region, found.length)

@@ -15,7 +15,7 @@ from models import precision_of
 from pipeline.export.golden import TOLERANCES
 from pipeline.inference.segmenter import TiledSegmenter
 from records import lesions, read_photograph
-from records.images.decoding import ORIENTATION, opened
+from records.images import ORIENTATION_TAG, opened
 
 ROUNDING = 1e-5  # by which two graphs of one network in one precision may differ on one machine
 Result = TypeVar("Result")
@@ -94,7 +94,7 @@ def _describe(probabilities: np.ndarray, threshold: float) -> str:
 def _left_to_client(file: Path) -> str:
     """Says what serving_default does not do for a JPEG or PNG and predict does."""
     with opened(file, max_pixels=DataConfig().max_pixels) as image:
-        orientation = image.getexif().get(ORIENTATION, 1)
+        orientation = image.getexif().get(ORIENTATION_TAG, 1)
         causes = [f"has orientation tag {orientation}"] * (orientation != 1) + ["is in CMYK"] * (image.mode == "CMYK")
     return f"; the file {' and '.join(causes)}, which serving_default leaves to the client" if causes else ""
 

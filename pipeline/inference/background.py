@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from pipeline.inference.scaling import shrink
-from records.images.field_of_view import DARKEST_RETINA, WORKING_SIDE
+from records.images import MIN_BRIGHTNESS, WORKING_SIDE
 
 # The field of view is found in the same small copy. There, closing adds to the bright pixels what lies among them
 # within its disc of 9, and filling adds what they enclose; opening and the choice of the largest region take away.
@@ -44,7 +44,7 @@ def possible_retina(photograph: tf.Tensor) -> tf.Tensor:
     small = shrink(photograph, tf.maximum(tf.cast(tf.round(full * scale), tf.int32), 1))
     brightest = tf.reduce_max(tf.cast(small, tf.float32), axis=-1)
     # `field_of_view` asks for more than that, of pixels that OpenCV may have rounded up where `shrink` did not.
-    bright = tf.cast(brightest >= DARKEST_RETINA, tf.float32)[None, ..., None]
+    bright = tf.cast(brightest >= MIN_BRIGHTNESS, tf.float32)[None, ..., None]
     for window in ((DISC, 1), (1, DISC)):
         bright = tf.nn.max_pool2d(bright, window, strides=1, padding="SAME")
     bright = bright[0, ..., 0]

@@ -20,7 +20,7 @@ from pipeline.input.draws import uniform
 from pipeline.input.reading import RecordSet
 from records import tile_starts
 from records.grid import scaled_size, tile_cells
-from records.shards.index import CaseEntry
+from records.shards import CaseEntry
 
 ANYWHERE = -1  # instead of a class: the crop is not aimed at a lesion
 

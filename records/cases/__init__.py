@@ -1,1 +1,32 @@
-"""Which photographs and masks a folder holds, what they are like, and in which split each one is."""
+"""The photographs and masks of a source folder, their surveys, and their splits and folds."""
+
+from records.cases.duplicates import hash_case, near_pairs, perceptual_hash, refuse_equal_files
+from records.cases.folds import FoldPlan, find_training_cases, plan_folds
+from records.cases.sources import IMAGE_SUFFIXES, SPLITS, Case, find_cases, image_files, read_patients, read_splits
+from records.cases.splits import assign_folds, assign_validation
+from records.cases.survey import Survey, case_digests, mask_values, read_masks, survey_case, survey_cases
+
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "SPLITS",
+    "Case",
+    "FoldPlan",
+    "Survey",
+    "assign_folds",
+    "assign_validation",
+    "case_digests",
+    "find_cases",
+    "find_training_cases",
+    "hash_case",
+    "image_files",
+    "mask_values",
+    "near_pairs",
+    "perceptual_hash",
+    "plan_folds",
+    "read_masks",
+    "read_patients",
+    "read_splits",
+    "refuse_equal_files",
+    "survey_case",
+    "survey_cases",
+]

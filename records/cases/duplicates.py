@@ -1,4 +1,4 @@
-"""Photographs that are the same, or nearly: what would let a test photograph into training under another name."""
+"""Equal and nearly equal photographs, through which a test photograph could leak into training under another name."""
 
 import itertools
 from collections.abc import Mapping
@@ -11,15 +11,18 @@ from records.cases.sources import Case
 from records.images.imaging import read_photograph
 
 HASH_SIDE = 16  # the hash has HASH_SIDE² bits
-# Bits of 256 that may differ between two versions of one photograph. Resaving at quality 30, resizing, cropping by 8
-# pixels, blur and a change of brightness or gamma flipped at most 11 on IDRiD, whose eyes differ in 19 or more.
+# Number of the 256 bits that may differ between two versions of one photograph. Resaving at quality 30, resizing,
+# cropping by 8 pixels, blur and changes of brightness or gamma flipped at most 11 bits on IDRiD, where different eyes
+# differ in at least 19.
 NEAR_BITS = 15
-SPREAD = 37  # odd, so that bit i * SPREAD % 256 takes every value: no part of the hash is all black surround
-SUBSAMPLE = 8  # rows and columns left out before averaging: hundreds remain for every cell of the hash
+SPREAD = 37  # odd, so that bit i * SPREAD % 256 takes every value, and no part of the hash is all background
+SUBSAMPLE = 8  # at least so many rows and columns of each cell are averaged; the others are skipped
 
 
 def perceptual_hash(photograph: np.ndarray) -> str:
-    """Hashes what a photograph looks like: which cells of a small grey copy are brighter than their left neighbours.
+    """Returns a hash of what a photograph looks like.
+
+    Its bits say which cells of a small grey copy are brighter than their left neighbours.
 
     Args:
       photograph: uint8 RGB `[H, W, 3]`.
@@ -29,8 +32,8 @@ def perceptual_hash(photograph: np.ndarray) -> str:
       at 16x16.
     """
     step = max(min(photograph.shape[:2]) // (HASH_SIDE * SUBSAMPLE), 1)
-    few = np.ascontiguousarray(photograph[::step, ::step, 1])  # green holds most of a retina's contrast
-    small = cv2.resize(few, (HASH_SIDE + 1, HASH_SIDE), interpolation=cv2.INTER_AREA).astype(np.int16)
+    green = np.ascontiguousarray(photograph[::step, ::step, 1])  # the channel with the most contrast
+    small = cv2.resize(green, (HASH_SIDE + 1, HASH_SIDE), interpolation=cv2.INTER_AREA).astype(np.int16)
     return np.packbits(small[:, 1:] > small[:, :-1]).tobytes().hex()
 
 
@@ -46,11 +49,14 @@ def hash_case(case: Case, data: DataConfig) -> str:
 def near_pairs(hashes: Mapping[str, str]) -> list[tuple[str, str, int]]:
     """Finds the pairs of photographs whose hashes differ in at most `NEAR_BITS` bits.
 
-    Two hashes that differ in so few bits agree in at least one of `NEAR_BITS + 1` parts, so only photographs that
-    share a part are compared: one pair in some hundreds.
+    Two such hashes agree in at least one of `NEAR_BITS + 1` parts, so only photographs that have a part in common are
+    compared: one pair in some hundreds.
+
+    Args:
+      hashes: perceptual hash of each photograph, by its name.
 
     Returns:
-      (name, name, bits that differ), names in order.
+      Tuples of two names in alphabetical order and the number of bits that differ.
     """
     bits = {name: int(value, 16) for name, value in hashes.items()}
     order = [index * SPREAD % HASH_SIDE**2 for index in range(HASH_SIDE**2)]
@@ -66,17 +72,17 @@ def near_pairs(hashes: Mapping[str, str]) -> list[tuple[str, str, int]]:
 
 
 def refuse_equal_files(cases: list[Case], digests: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Looks for photographs whose files are equal to the byte.
+    """Finds photographs whose files are equal, and refuses them in two splits.
 
     Args:
-      cases: with their final splits.
-      digests: of each photograph's file, by its case's name.
+      cases: cases with their final splits.
+      digests: sha256 of each photograph's file, by its case's name.
 
     Returns:
-      The pairs of cases with equal photographs in one split, which do no harm but count twice.
+      The pairs of cases with equal photographs in one split, which are harmless but count twice.
 
     Raises:
-      InputError: equal photographs in two splits.
+      InputError: equal photographs are in two splits.
     """
     first: dict[str, Case] = {}
     pairs = []
@@ -87,14 +93,14 @@ def refuse_equal_files(cases: list[Case], digests: Mapping[str, str]) -> list[tu
         if other.split != case.split:
             raise InputError(
                 f"{other.photograph} ({other.split}) and {case.photograph} ({case.split}) are the same file; "
-                "remove one of them, or it would leak from one split into the other."
+                "remove one of them, because it would leak from one split into the other."
             )
         pairs.append((other.name, case.name))
     return pairs
 
 
 def same_pixels(one: Case, other: Case, *, max_pixels: int) -> bool:
-    """Says whether two photographs decode to the same pixels, whatever their files' bytes are."""
+    """Returns whether two photographs have the same pixels, whatever their file formats."""
     return np.array_equal(
         read_photograph(one.photograph, max_pixels=max_pixels), read_photograph(other.photograph, max_pixels=max_pixels)
     )

@@ -1,4 +1,4 @@
-"""Folds: which photographs train, choose and are held out in each part of a cross-validation, over several sources."""
+"""The folds of a cross-validation over one or more sources: which photographs train, validate and are held out."""
 
 import dataclasses
 import functools
@@ -17,14 +17,14 @@ from records.cases.survey import Survey
 
 @dataclasses.dataclass(frozen=True)
 class FoldPlan:
-    """Who is held out when.
+    """The assignment of cases to folds.
 
     Attributes:
-      folds: their number.
-      sources: of each source the cases that take part, all of split "train".
-      surveys: of each case, by its name.
-      fold_of: the fold in which each case is held out, by its name.
-      data: whose `validation_fraction` and `seed` divide what is not held out.
+      folds: number of folds.
+      sources: for each source, the cases that take part, all of split "train".
+      surveys: survey of each case, by its name.
+      fold_of: fold in which each case is held out, by its name.
+      data: the data config; its `validation_fraction` and `seed` divide the cases that are not held out.
     """
 
     folds: int
@@ -34,7 +34,7 @@ class FoldPlan:
     data: DataConfig
 
     def parts(self, fold: int) -> list[list[Case]]:
-        """Returns of each source its cases with the splits that they have in a fold: those held out are its test."""
+        """Returns, for each source, its cases with their splits in a fold; the cases held out have the split "test"."""
         areas = {name: survey.lesion_fraction for name, survey in self.surveys.items()}
         parts = []
         for cases in self.sources:
@@ -43,16 +43,16 @@ class FoldPlan:
         return parts
 
     def members(self, fold: int, split: str) -> list[Case]:
-        """Returns the cases of all sources that have a split in a fold."""
+        """Returns the cases of all sources that are in a split of a fold."""
         return [case for case in itertools.chain(*self.parts(fold)) if case.split == split]
 
     def shows_lesions(self, fold: int, split: str) -> bool:
-        """Says whether any of them shows a lesion of any class."""
+        """Returns whether any case in a split of a fold shows a lesion of any class."""
         return any(any(self.surveys[case.name].lesion_pixels.values()) for case in self.members(fold, split))
 
     @functools.cached_property
     def digest(self) -> str:
-        """16 hexadecimal digits that depend on the files of all cases and on their folds alone."""
+        """16 hexadecimal digits that depend only on the files of all cases and on their folds."""
         rows = sorted((name, self.surveys[name].digest, fold) for name, fold in self.fold_of.items())
         return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
 
@@ -64,16 +64,16 @@ def find_training_cases(
 
     Args:
       sources: folders as `find_cases` takes them.
-      data: classes and colours.
-      patients: CSV file as `read_patients` takes it, of the photographs of all sources.
-      allow_missing_masks: in paired folders, a photograph without a mask shows no lesion.
+      data: the data config, for classes and colours.
+      patients: CSV file as `read_patients` takes it, for the photographs of all sources.
+      allow_missing_masks: whether in paired folders a photograph without a mask shows no lesion.
 
     Returns:
-      Of each source its cases, all of split "train", and how many of all sources' own test parts were left out.
+      For each source its cases, all of split "train"; and the number of cases in test parts, which are left out.
 
     Raises:
-      InputError: what `find_cases` and `read_patients` raise, a name or a patient in two sources, or a source that
-        has nothing but a test part.
+      InputError: a name or a patient is in two sources, a source has only a test part, or what `find_cases` and
+        `read_patients` raise.
     """
     owner: dict[str, Path] = {}
     found: list[Case] = []
@@ -82,12 +82,12 @@ def find_training_cases(
         for case in cases:
             if case.name in owner:
                 raise InputError(
-                    f"--source={source}: photograph {case.name} has the name of one in {owner[case.name]}; names are "
-                    "unique in a cross-validation. Rename one."
+                    f"--source={source}: {owner[case.name]} has a photograph {case.name}, too; names must be unique in "
+                    "a cross-validation. Rename one."
                 )
             owner[case.name] = source
         if all(case.split == "test" for case in cases):
-            raise InputError(f"--source={source}: has a test part alone, which a cross-validation does not touch.")
+            raise InputError(f"--source={source}: has only a test part, which a cross-validation does not use.")
         found += [case if case.split == "test" else dataclasses.replace(case, split="train") for case in cases]
     if patients is not None:
         found = read_patients(patients, found)
@@ -97,7 +97,7 @@ def find_training_cases(
         if case.patient is not None and source_of.setdefault(case.patient, owner[case.name]) != owner[case.name]:
             raise InputError(
                 f"--patients={patients}: patient {case.patient!r} is in {source_of[case.patient]} and in "
-                f"{owner[case.name]}; folds are dealt in each source. Put the photographs into one."
+                f"{owner[case.name]}, but folds are assigned within each source; put the photographs into one source."
             )
     return [[case for case in taken if owner[case.name] == source] for source in sources], len(found) - len(taken)
 
@@ -105,21 +105,21 @@ def find_training_cases(
 def plan_folds(
     sources: Sequence[list[Case]], surveys: Mapping[str, Survey], data: DataConfig, *, folds: int
 ) -> FoldPlan:
-    """Deals the cases of each source into folds, by patient, so that all hold small and large lesion areas alike.
+    """Assigns the cases of each source to folds, by patient, so that all folds have similar lesion areas.
 
     Args:
       sources: cases as `find_training_cases` returns them.
-      surveys: of each case, by its name.
-      data: its seed draws.
-      folds: their number.
+      surveys: survey of each case, by its name.
+      data: the data config, for seed and `validation_fraction`.
+      folds: number of folds, at least 2.
 
     Raises:
-      InputError: fewer than two folds, a source with fewer cases or patients than folds, equal photographs that could
-        be parted, a fold whose training part shows no lesion, or one where some sources validate and others cannot.
+      InputError: there are fewer than two folds, a source has fewer cases or patients than folds, equal photographs
+        could be separated, the training part of a fold shows no lesion, or only some sources can validate in a fold.
     """
     areas = {name: survey.lesion_fraction for name, survey in surveys.items()}
     fold_of: dict[str, int] = {}
-    # Each source has draws of its own, so that what does not divide by the folds does not go into the same ones.
+    # Each source has a seed of its own, so that the surplus cases of all sources do not go into the same folds.
     in_order = sorted(sources, key=lambda cases: min(case.name for case in cases))
     for number, cases in enumerate(in_order):
         fold_of |= assign_folds(cases, areas, folds=folds, seed=data.seed + number)
@@ -137,13 +137,13 @@ def plan_folds(
             few = sources[validating.index(False)]
             raise InputError(
                 f"fold {fold} of {folds}: the source of {few[0].photograph} has {len(few)} photographs, too few to "
-                "train and validate with beside those held out; choose fewer --folds, or leave it out."
+                "train and validate beside those held out; choose fewer --folds, or omit this source."
             )
     return plan
 
 
 def _refuse_equal(plan: FoldPlan) -> None:
-    """Refuses photographs whose files are equal, unless a patient keeps them together in all that is dealt."""
+    """Refuses photographs whose files are equal, unless they have one patient and therefore stay together."""
     cases = {case.name: case for case in itertools.chain(*plan.sources)}
     in_folds = [dataclasses.replace(case, split=f"fold {plan.fold_of[name]}") for name, case in cases.items()]
     digests = {name: plan.surveys[name].photograph_digest for name in cases}
@@ -151,5 +151,5 @@ def _refuse_equal(plan: FoldPlan) -> None:
         if cases[one].patient is None or cases[one].patient != cases[other].patient:
             raise InputError(
                 f"{cases[one].photograph} and {cases[other].photograph} are the same file; remove one of them, or give "
-                "both one patient with --patients."
+                "both the same patient with --patients."
             )

@@ -1,4 +1,4 @@
-"""Sources: which photographs and masks a folder holds, as cases. Nothing is decoded here."""
+"""Finds the photographs and masks of a source folder, as cases; nothing is decoded here."""
 
 import csv
 import dataclasses
@@ -19,7 +19,7 @@ IDRID_CLASSES = {
     "SE": "4. Soft Exudates",
     "OD": "5. Optic Disc",
 }
-# Folders above images/ and masks/ that name a split.
+# Folders above images/ and masks/, and the split of each.
 PAIRED_PARTS = {"train": "train", "valid": "validation", "validation": "validation", "test": "test"}
 
 
@@ -29,10 +29,10 @@ class Case:
 
     Attributes:
       name: stem of the photograph's file, unique in a set.
-      photograph: its file.
-      masks: for every class its mask file, or None where the photograph shows none of it.
+      photograph: file of the photograph.
+      masks: mask file of every class, or None where the photograph shows none of it.
       split: "train", "validation" or "test".
-      patient: whose photograph it is, or None where that is not known.
+      patient: name of the patient, or None if unknown.
     """
 
     name: str
@@ -48,26 +48,28 @@ def find_cases(
     """Finds the cases of a folder in IDRiD's layout, or of paired folders images/ and masks/.
 
     Args:
-      source: the folder that holds "1. Original Images" or its parent; or the folder that holds images/ and masks/,
-        or train/, valid(ation)/ and test/ with images/ and masks/ in each.
-      classes: the classes whose masks are wanted.
-      colored: one coloured mask a photograph holds all classes (paired folders only).
-      allow_missing_masks: in paired folders, a photograph without a mask shows no lesion. In IDRiD's layout it never
-        does: a class has no file there where the photograph shows none of it.
+      source: folder that contains "1. Original Images", or its parent; or a folder that contains images/ and masks/, or
+        train/, valid(ation)/ and test/ with images/ and masks/ in each.
+      classes: names of the classes whose masks are needed.
+      colored: whether one coloured mask per photograph holds all classes (paired folders only).
+      allow_missing_masks: whether in paired folders a photograph without a mask shows no lesion. In IDRiD's layout this
+        is always so.
 
     Returns:
       The layout's name, "idrid" or "paired_folders", and the cases sorted by name.
 
     Raises:
-      InputError: no such folder, a layout that is neither, a class it does not have, no photographs, two photographs
-        of one name, or a mask that is missing where the layout says that there must be one.
+      InputError: the folder does not exist, has neither layout, lacks a class or a required mask, or has no photographs
+        or two of the same name.
     """
     if not source.is_dir():
         raise InputError(f"--source={source}: no such folder.")
     for root in (source, source / "A. Segmentation"):
         if (root / "1. Original Images").is_dir():
             if colored:
-                raise InputError(f"data.colors: {source} has IDRiD's layout, a mask file a class; leave colors empty.")
+                raise InputError(
+                    f"data.colors: {source} has IDRiD's layout, a mask file per class; leave colors empty."
+                )
             layout, cases = "idrid", _idrid_cases(root, classes)
             break
     else:
@@ -78,10 +80,10 @@ def find_cases(
 
 
 def image_files(folder: Path) -> dict[str, Path]:
-    """Returns the image files of a folder by their stems, sorted; hidden files are left out.
+    """Returns the image files of a folder by their stems, sorted, without hidden files.
 
     Raises:
-      InputError: two files of one stem.
+      InputError: two files have the same stem.
     """
     files: dict[str, Path] = {}
     for file in sorted(folder.iterdir()):
@@ -134,14 +136,14 @@ def _paired_cases(source: Path, classes: tuple[str, ...], colored: bool, *, allo
                     where = f"masks/{stem}.png" if colored else f"masks/{name}/{stem}.png or masks/{stem}_{name}.png"
                     raise InputError(
                         f"{file}: no mask of class {name}; expected {where}, all black where there is no lesion "
-                        "(--allow_missing_masks takes it as free of lesions)."
+                        "(with --allow_missing_masks the photograph counts as free of lesions)."
                     )
             cases.append(Case(stem, file, {name: masks[name].get(stem) for name in classes}, split))
     return cases
 
 
 def _paired_masks(folder: Path, name: str, classes: tuple[str, ...]) -> dict[str, Path]:
-    """Returns one class's masks by their photograph's stem: from a subfolder, by suffix, or, of a single class, all."""
+    """Returns a class's masks by the photographs' stems: from its folder, by its suffix, or all of a single class."""
     if (folder / name).is_dir():
         return image_files(folder / name)
     files = image_files(folder)
@@ -155,20 +157,21 @@ def _unique(cases: Iterable[Case]) -> list[Case]:
     for case in cases:
         if case.name in by_name:
             raise InputError(
-                f"{case.photograph}: {by_name[case.name].photograph} has the same name; names are unique in a set."
+                f"{case.photograph}: {by_name[case.name].photograph} has the same name; names must be unique in a set."
             )
         by_name[case.name] = case
     return [by_name[name] for name in sorted(by_name)]
 
 
 def read_patients(path: Path, cases: list[Case]) -> list[Case]:
-    """Reads whose photographs these are from a CSV file with the columns case and patient.
+    """Reads the patient of each case from a CSV file with the columns case and patient.
 
     Returns:
-      The cases with their patients; one that the file does not name is a patient of its own.
+      The cases with their patients; a case that is not in the file is treated as a patient of its own.
 
     Raises:
-      InputError: no such file, other columns, a case named twice or unknown, or a patient in two splits of the source.
+      InputError: the file cannot be read or has other columns, a case is unknown or occurs twice, or a patient is in
+        two splits of the source.
     """
     patients = _read_column(path, "patient", cases, flag="--patients")
     known = [dataclasses.replace(case, patient=patients.get(case.name)) for case in cases]
@@ -179,36 +182,37 @@ def read_patients(path: Path, cases: list[Case]) -> list[Case]:
             if other.split != case.split:
                 raise InputError(
                     f"--patients={path}: patient {case.patient!r} has {other.name} in {other.split} and {case.name} in "
-                    f"{case.split}; one of them would leak. Move one, or leave it out."
+                    f"{case.split}, which would leak from one split into the other; move or remove one of them."
                 )
     return known
 
 
 def read_splits(path: Path, cases: list[Case]) -> list[Case]:
-    """Reads which cases are of which split from a CSV file with the columns case and split.
+    """Reads the split of each case from a CSV file with the columns case and split.
 
     Returns:
-      The cases that the file names, with its splits whatever their source says; the others are left out.
+      The cases in the file, with its splits instead of the source's; all other cases are left out.
 
     Raises:
-      InputError: no such file, other columns, a case named twice or unknown, or a split that is none.
+      InputError: the file cannot be read, is empty or has other columns, a case is unknown or occurs twice, or a split
+        is unknown.
     """
     splits = _read_column(path, "split", cases, flag="--splits")
     for name, split in splits.items():
         if split not in SPLITS:
             raise InputError(f"--splits={path}: case {name!r} has the split {split!r}; expected {', '.join(SPLITS)}.")
     if not splits:
-        raise InputError(f"--splits={path}: no case in it; expected a row for each case that takes part.")
+        raise InputError(f"--splits={path}: lists no case; expected a row for each case that takes part.")
     return [dataclasses.replace(case, split=splits[case.name]) for case in cases if case.name in splits]
 
 
 def _read_column(path: Path, column: str, cases: list[Case], *, flag: str) -> dict[str, str]:
-    """Reads what a CSV file says of each case that it names, in the column of that name."""
+    """Reads one column of a CSV file, by case."""
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             if not {"case", column} <= set(reader.fieldnames or ()):
-                raise InputError(f"{flag}={path}: expected the columns case and {column}; has {reader.fieldnames}.")
+                raise InputError(f"{flag}={path}: expected the columns case and {column}; it has {reader.fieldnames}.")
             rows = [(row["case"], row[column]) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{flag}={path}: cannot be read ({error}).") from error

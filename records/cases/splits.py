@@ -1,4 +1,4 @@
-"""Splits: which cases train, which validate, which test. By case, and by patient where patients are known."""
+"""Assigns cases to splits and folds: by case, or by patient where patients are known."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -12,17 +12,17 @@ from records.cases.sources import Case
 def assign_validation(
     cases: list[Case], lesion_fraction: Mapping[str, float], *, fraction: float, seed: int
 ) -> list[Case]:
-    """Moves a share of the training cases to validation, so that both hold small and large lesion areas alike.
+    """Moves a fraction of the training cases to validation, so that both have similar lesion areas.
 
     The training cases (or patients, whose cases stay together) are sorted by lesion area and divided into as many
-    strata as validation is to have; one is drawn from each. A source that has validation cases of its own keeps them.
+    strata as there will be validation cases; one is drawn from each. If the source has validation cases, nothing moves.
 
     Args:
       cases: cases with the splits of their source.
-      lesion_fraction: lesion area of each case, by its name, as a share of its photograph.
-      fraction: share of the training cases that validate, in [0, 1); at least one does where fraction is above 0
-        and there are two.
-      seed: of the draws.
+      lesion_fraction: lesion area of each case, by its name, as a fraction of its photograph.
+      fraction: fraction of the training cases (or patients) that validate, 0 to below 1. If above 0, at least one
+        validates, provided that there are two.
+      seed: seed of the draws.
 
     Returns:
       The cases in the same order.
@@ -43,15 +43,22 @@ def assign_validation(
 
 
 def assign_folds(cases: list[Case], lesion_fraction: Mapping[str, float], *, folds: int, seed: int) -> dict[str, int]:
-    """Deals the training and validation cases into folds that hold small and large lesion areas alike.
+    """Assigns the training and validation cases to folds with similar lesion areas.
 
-    Sorted by lesion area, every run of `folds` cases (or patients) is dealt to the folds in an order drawn anew.
+    Of the cases (or patients), sorted by lesion area, each group of `folds` successive ones is assigned to the folds in
+    a newly drawn order.
+
+    Args:
+      cases: cases; those of the split "test" are left out.
+      lesion_fraction: lesion area of each case, by its name, as a fraction of its photograph.
+      folds: number of folds, at least 2.
+      seed: seed of the draws.
 
     Returns:
-      The fold, 0 to folds - 1, of each case that is not of a test part, by its name.
+      The fold of each case, 0 to folds - 1, by its name.
 
     Raises:
-      InputError: fewer than two folds, or fewer cases (or patients) than folds.
+      InputError: there are fewer than two folds, or fewer cases (or patients) than folds.
     """
     kept = [dataclasses.replace(case, split="train") for case in cases if case.split != "test"]
     by_area = _patients_by_area(kept, lesion_fraction)
@@ -66,7 +73,7 @@ def assign_folds(cases: list[Case], lesion_fraction: Mapping[str, float], *, fol
 
 
 def _patients_by_area(cases: list[Case], lesion_fraction: Mapping[str, float]) -> list[str]:
-    """Returns the patients of the training cases by lesion area, ties by name: the cases' order plays no part."""
+    """Returns the patients of the training cases by lesion area, ties by name, whatever the order of the cases."""
     area: dict[str, float] = {}
     for case in sorted(cases, key=lambda case: case.name):
         if case.split == "train":
@@ -75,5 +82,5 @@ def _patients_by_area(cases: list[Case], lesion_fraction: Mapping[str, float]) -
 
 
 def _patient(case: Case) -> str:
-    """A case whose patient is not known is a patient of its own; the prefixes keep the two kinds of name apart."""
+    """Returns the patient of a case, or the case itself if unknown; prefixes keep the two kinds of names apart."""
     return f"case {case.name}" if case.patient is None else f"patient {case.patient}"

@@ -1,4 +1,4 @@
-"""The survey: what each case is like, from its photograph's header and its masks, before any work is planned."""
+"""The survey of each case, from its photograph's header and its masks: sizes, lesions and tiles."""
 
 import dataclasses
 import hashlib
@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from configs import DataConfig, InputError
+from records.cases.parallel import Progress, map_cases, no_progress
 from records.cases.sources import Case
 from records.grid import tile_origins
 from records.images.imaging import (
@@ -17,24 +18,24 @@ from records.images.imaging import (
     read_mask,
     shrink_mask,
 )
-from records.images.lesions import lesions
+from records.images.regions import find_regions
 
-SIZE_BINS = 32  # powers of two of a lesion's area
+SIZE_BINS = 32  # lesion areas are counted by powers of two
 
 
 @dataclasses.dataclass(frozen=True)
 class Survey:
-    """One case in numbers.
+    """The size, lesions and tiles of one case.
 
     Attributes:
-      height: of the photograph, pixels.
-      width: of the photograph, pixels.
-      lesion_pixels: at full size, for every class.
-      lesion_sizes: for every class, how many lesions (8-connected) have an area of 2**i up to below 2**(i + 1) pixels.
-      tiles: all tiles of the scaled photograph.
-      nonempty_tiles: those with a lesion pixel of any class.
+      height: height of the photograph, pixels.
+      width: width of the photograph, pixels.
+      lesion_pixels: for every class, number of lesion pixels at full size.
+      lesion_sizes: for every class, number of lesions (8-connected) with an area from 2**i to below 2**(i + 1) pixels.
+      tiles: number of tiles of the scaled photograph.
+      nonempty_tiles: number of tiles with a lesion pixel of any class.
       photograph_digest: sha256 of the photograph's file.
-      digest: sha256 of the photograph's and the masks' files together.
+      digest: sha256 of the files of the photograph and the masks together.
     """
 
     height: int
@@ -48,15 +49,46 @@ class Survey:
 
     @property
     def lesion_fraction(self) -> float:
-        """Lesion pixels of all classes together, as a share of the photograph."""
+        """Lesion pixels of all classes together, as a fraction of the photograph."""
         return sum(self.lesion_pixels.values()) / (self.height * self.width)
+
+
+def survey_cases(
+    cases: list[Case], data: DataConfig, *, workers: int, strict: bool = False, progress: Progress = no_progress
+) -> tuple[dict[str, Survey], dict[str, str]]:
+    """Surveys cases, several at once.
+
+    Args:
+      cases: the cases.
+      data: the data config.
+      workers: number of cases that are read at once.
+      strict: whether a case that cannot be read is an error; otherwise it is left out.
+      progress: shows how many masks have been read.
+
+    Returns:
+      The survey of each case, by its name; and for each case that cannot be read a one-line reason.
+
+    Raises:
+      InputError: a case cannot be read, if strict.
+    """
+    surveys: dict[str, Survey] = {}
+    failures: dict[str, str] = {}
+    results = map_cases(lambda case: survey_case(case, data), cases, workers=workers)
+    for case, result in zip(cases, progress(results, len(cases), "masks"), strict=True):
+        if isinstance(result, Survey):
+            surveys[case.name] = result
+        elif strict:
+            raise result
+        else:
+            failures[case.name] = str(result)
+    return surveys, failures
 
 
 def survey_case(case: Case, data: DataConfig) -> Survey:
     """Reads a case's masks and its photograph's header.
 
     Raises:
-      InputError: a file that cannot be read, or a mask of another size than its photograph.
+      InputError: a file cannot be read, or a mask differs in size from its photograph.
     """
     height, width = photograph_size(case.photograph, max_pixels=data.max_pixels)
     masks = read_masks(case, (height, width), data)
@@ -78,10 +110,10 @@ def survey_case(case: Case, data: DataConfig) -> Survey:
 
 
 def mask_values(case: Case, data: DataConfig) -> list[str]:
-    """Describes each mask file of a case by its values, such as "TIFF P {0, 1}"; a coloured one by its colours.
+    """Describes each mask file of a case by its values, such as "TIFF P {0, 1}", or by its colours.
 
     Raises:
-      InputError: a file that cannot be read.
+      InputError: a file cannot be read.
     """
     paths = sorted({path for path in case.masks.values() if path is not None})
     if data.colors:
@@ -101,7 +133,7 @@ def read_masks(case: Case, size: tuple[int, int], data: DataConfig) -> np.ndarra
       bool `[H, W, C]`, each class contiguous in memory.
 
     Raises:
-      InputError: a file that cannot be read, or a mask of another size than its photograph.
+      InputError: a file cannot be read, or a mask differs in size from its photograph.
     """
     if data.colors:
         path = case.masks[data.classes[0]]  # one coloured mask, the same for all classes
@@ -119,13 +151,12 @@ def read_masks(case: Case, size: tuple[int, int], data: DataConfig) -> np.ndarra
 
 
 def shrink_masks(masks: np.ndarray, scale: float) -> np.ndarray:
-    """Shrinks bool `[H, W, C]` class by class, as `records.images.imaging.shrink_mask` does; returns bool
-    `[h, w, C]`."""
+    """Shrinks bool `[H, W, C]` to bool `[h, w, C]`, each class as `records.images.shrink_mask` does."""
     return _stacked([shrink_mask(masks[..., index], scale) for index in range(masks.shape[2])])
 
 
 def case_digests(case: Case) -> tuple[str, str]:
-    """Returns the sha256 of a case's photograph, and that of all its files together, as `Survey` has them."""
+    """Returns the sha256 of a case's photograph, and that of all its files together, as in `Survey`."""
     photograph = hashlib.sha256(case.photograph.read_bytes()).hexdigest()
     together = hashlib.sha256(photograph.encode())
     for name, path in case.masks.items():
@@ -138,16 +169,16 @@ def _of_size(mask: np.ndarray, size: tuple[int, int], path: Path, *, case: Case)
     if mask.shape[:2] != size:
         raise InputError(
             f"{path}: {mask.shape[1]}x{mask.shape[0]} pixels, but its photograph {case.photograph.name} has "
-            f"{size[1]}x{size[0]}; a mask must have its photograph's size."
+            f"{size[1]}x{size[0]}; both must have the same size."
         )
     return mask
 
 
 def _stacked(planes: list[np.ndarray]) -> np.ndarray:
-    """Stacks `[H, W]` to `[H, W, C]`, each class contiguous; a single class, as most sets have, is not copied."""
+    """Stacks `[H, W]` to `[H, W, C]`, each class contiguous; a single class, the usual case, is not copied."""
     return np.moveaxis(np.stack(planes) if len(planes) > 1 else planes[0][None], 0, -1)
 
 
 def _lesion_sizes(mask: np.ndarray) -> list[int]:
-    areas = [int(np.count_nonzero(lesion.pixels)) for lesion in lesions(mask)]
-    return np.bincount([area.bit_length() - 1 for area in areas], minlength=SIZE_BINS).tolist()
+    bins = [area.bit_length() - 1 for area in find_regions(mask).area.tolist()]
+    return np.bincount(bins, minlength=SIZE_BINS).tolist()

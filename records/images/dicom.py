@@ -1,7 +1,7 @@
-"""Photographs and masks in DICOM files, which pydicom reads: an optional extra, imported when the first one is met.
+"""Reads photographs and masks from DICOM files with pydicom, an optional extra that is imported when it is needed.
 
-What a file says about its pixels is respected: photometric interpretation, stored bits, patient orientation. What is
-not read is refused by name, from the header alone.
+Photometric interpretation, stored bits and patient orientation are applied. Unsupported kinds are refused by name, from
+the header alone.
 """
 
 import contextlib
@@ -19,15 +19,15 @@ from records.images.decoding import check_pixels, legible, naming_damage, open_f
 
 GREY = ("MONOCHROME1", "MONOCHROME2")
 PALETTE = "PALETTE COLOR"
-COLORS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")  # the last two: inside of JPEG 2000
-# Whereto rows and columns may run: in the plane of an eye seen from the front, left or right, to the feet or the head.
+COLORS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")  # the last two occur inside JPEG 2000
+# Supported directions of rows and columns, for an eye seen from the front: to the left or right, feet or head.
 ORIENTATIONS = ((), *(way for x in "LR" for y in "FH" for way in ((x, y), (y, x))))
 DEFLATED = "1.2.840.10008.1.2.1.99"
 LOSSY_SYNTAXES = (  # JPEG, JPEG-LS, JPEG 2000, HTJ2K
     *("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.81"),
     *("1.2.840.10008.1.2.4.91", "1.2.840.10008.1.2.4.203"),
 )
-# All that is asked of a header: what is not looked at cannot be damaged.
+# All tags that are read from a header; damage in other tags does no harm.
 TAGS = (
     *("Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames", "PatientOrientation"),
     *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "LossyImageCompression"),
@@ -36,13 +36,13 @@ TAGS = (
 
 @dataclasses.dataclass(frozen=True)
 class Dicom:
-    """The picture of a DICOM file.
+    """The decoded pixels of a DICOM file.
 
     Attributes:
-      values: uint8 or uint16, 0 is black; `[H, W]`, or RGB `[H, W, 3]`; turned by the patient orientation.
-      bits: all values are below 2**bits.
-      photometric: the photometric interpretation that the file names.
-      lossy: whether it was ever compressed with loss.
+      values: uint8 or uint16 `[H, W]`, or RGB `[H, W, 3]`; 0 is black; patient orientation applied.
+      bits: number of bits; all values are below 2**bits.
+      photometric: photometric interpretation of the file.
+      lossy: whether the file was ever compressed with loss.
     """
 
     values: np.ndarray
@@ -51,22 +51,23 @@ class Dicom:
     lossy: bool
 
     def in_eight_bits(self) -> np.ndarray:
-        """Returns the values as uint8: the high 8 bits, or fewer bits spread over 0..255."""
+        """Returns the values as uint8: the high 8 bits, or fewer bits stretched to 0..255."""
         if self.bits < 8:
             return (self.values.astype(np.uint16) * 255 // (2**self.bits - 1)).astype(np.uint8)
         return (self.values >> (self.bits - 8)).astype(np.uint8, copy=False)
 
 
 def is_dicom(path: Path) -> bool:
-    """Whether a file has the name of a DICOM file."""
+    """Returns whether a file has the suffix of a DICOM file."""
     return path.suffix.lower() == ".dcm"
 
 
 def dicom_size(path: Path, *, max_pixels: int) -> tuple[int, int]:
-    """Returns (H, W) of a DICOM file's picture, turned by its patient orientation, from its header alone.
+    """Returns (H, W) of a DICOM file with its patient orientation applied, reading only its header.
 
     Raises:
-      InputError: pydicom is not installed; not a DICOM file, of a kind that is not read, or too many pixels.
+      InputError: pydicom is not installed, or the file is not a DICOM file, is of an unsupported kind, or has more than
+        `max_pixels` pixels.
     """
     with _opened(path, max_pixels) as header:
         sideways = _orientation(header)[:1] in (("F",), ("H",))
@@ -74,10 +75,10 @@ def dicom_size(path: Path, *, max_pixels: int) -> tuple[int, int]:
 
 
 def read_dicom(path: Path, *, max_pixels: int) -> Dicom:
-    """Reads the one frame of a DICOM file.
+    """Reads the only frame of a DICOM file.
 
     Raises:
-      InputError: as `dicom_size`; damaged or cut short.
+      InputError: the file is damaged or cut short, or what `dicom_size` raises.
     """
     with _opened(path, max_pixels) as header:
         from pydicom import dcmread, pixels
@@ -95,53 +96,54 @@ def read_dicom(path: Path, *, max_pixels: int) -> Dicom:
         if values.shape != expected:
             raise InputError(f"{path}: pixels of shape {values.shape}, but its header says {expected}.")
         lossy = header.get("LossyImageCompression") == "01" or header.file_meta.TransferSyntaxUID in LOSSY_SYNTAXES
-        return Dicom(_turned(values, _orientation(header)), bits, photometric, lossy)
+        return Dicom(_oriented(values, _orientation(header)), bits, photometric, lossy)
 
 
 @contextlib.contextmanager
 def _opened(path: Path, max_pixels: int) -> Iterator[Any]:
-    """Yields the header of a picture that is read, as a pydicom dataset of TAGS; names damage."""
+    """Yields the header of a supported file as a pydicom dataset of TAGS; turns damage into an InputError."""
     try:
         import pydicom.errors
         import pydicom.pixels
     except ImportError as error:
         raise InputError(f"{path}: DICOM files need pydicom; install it with `pip install -e .[dicom]`.") from error
-    open_file(path).close()  # says why, where it cannot be opened
+    open_file(path).close()  # an error here says why the file cannot be opened
     with naming_damage(path, pydicom.errors.BytesLengthException):
         try:
             syntax = pydicom.filereader.read_file_meta_info(path).get("TransferSyntaxUID")
         except pydicom.errors.InvalidDicomError as error:
             raise InputError(f"{path}: not a DICOM file; expected one with the prefix DICM.") from error
-        if why := _why_syntax_refused(syntax):
-            raise InputError(f"{path}: DICOM {legible(why)}; save it uncompressed.")
+        if problem := _unsupported_syntax(syntax):
+            raise InputError(f"{path}: DICOM {legible(problem)}; save it uncompressed.")
         header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(TAGS))
         if "Rows" not in header:
-            raise InputError(f"{path}: DICOM without a picture.")
+            raise InputError(f"{path}: DICOM without an image.")
         check_pixels(path, header.Rows, header.Columns, max_pixels=max_pixels)
-        if why := _why_refused(header):
-            raise InputError(f"{path}: DICOM with {legible(why)} is not read.")
+        if kind := _unsupported_kind(header):
+            raise InputError(f"{path}: DICOM with {legible(kind)} is not supported.")
         yield header
 
 
 def _check_frame(dataset: Any, path: Path, max_pixels: int) -> None:
-    """Raises InputError where a compressed picture is larger than allowed, whatever the header around it says."""
+    """Raises an InputError if a compressed frame has more pixels than allowed, whatever the DICOM header says."""
     from pydicom.encaps import get_frame
 
     if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
-        Image.MAX_IMAGE_PIXELS = None  # check_pixels takes its place
+        Image.MAX_IMAGE_PIXELS = None  # check_pixels replaces it
         frame = io.BytesIO(get_frame(dataset.PixelData, 0, number_of_frames=1))
-        # RLE is neither, and is as large as the header says.
+        # RLE is neither of the two, and has the size of the header.
         with contextlib.suppress(UnidentifiedImageError), Image.open(frame, formats=("JPEG", "JPEG2000")) as image:
             check_pixels(path, image.height, image.width, max_pixels=max_pixels)
 
 
-def _why_syntax_refused(syntax: Any) -> str | None:
+def _unsupported_syntax(syntax: Any) -> str | None:
+    """Returns why files of a transfer syntax cannot be read, or None."""
     from pydicom.pixels import get_decoder
 
     if syntax is None:
         return "does not name its transfer syntax"
     if syntax == DEFLATED:
-        return "is deflated as a whole, so that its size cannot be told beforehand"
+        return "is deflated as a whole, so its size is unknown before it is read"
     try:
         if get_decoder(syntax).is_available:
             return None
@@ -150,30 +152,31 @@ def _why_syntax_refused(syntax: Any) -> str | None:
     return f"is compressed as {syntax.name}, for which no decoder is installed"
 
 
-def _why_refused(header: Any) -> str | None:
+def _unsupported_kind(header: Any) -> str | None:
+    """Returns the feature of a file that is not supported, or None."""
     frames = int(header.get("NumberOfFrames") or 1)
     photometric, orientation = header.PhotometricInterpretation, _orientation(header)
-    reasons = (
+    kinds = (
         (frames > 1, f"{frames} frames"),
         (photometric not in (*GREY, PALETTE, *COLORS), f"photometric interpretation {photometric}"),
-        (header.SamplesPerPixel != (3 if photometric in COLORS else 1), f"{header.SamplesPerPixel} samples a pixel"),
+        (header.SamplesPerPixel != (3 if photometric in COLORS else 1), f"{header.SamplesPerPixel} samples per pixel"),
         (header.BitsAllocated not in (8, 16), f"{header.BitsAllocated} bits allocated"),
         (header.BitsAllocated > 8 and "YBR" in photometric, f"{photometric} of {header.BitsAllocated} bits"),
         (header.HighBit != header.BitsStored - 1, f"high bit {header.HighBit} of {header.BitsStored} stored bits"),
         (header.PixelRepresentation != 0, "signed samples"),
         (orientation not in ORIENTATIONS, f"patient orientation {'/'.join(orientation)}"),
     )
-    return next((why for refused, why in reasons if refused), None)
+    return next((kind for unsupported, kind in kinds if unsupported), None)
 
 
 def _orientation(header: Any) -> tuple[str, ...]:
-    """Returns whereto the rows and the columns run, such as ("L", "F"); empty where the file does not say."""
+    """Returns the directions of rows and columns, such as ("L", "F"), or () if the file does not say."""
     value = header.get("PatientOrientation") or ()
     return (value,) if isinstance(value, str) else tuple(value)
 
 
-def _turned(values: np.ndarray, orientation: tuple[str, ...]) -> np.ndarray:
-    """Brings rows to run towards the left of the patient (L), and columns towards the feet (F)."""
+def _oriented(values: np.ndarray, orientation: tuple[str, ...]) -> np.ndarray:
+    """Flips and transposes values so that rows run to the patient's left (L), and columns to the feet (F)."""
     if orientation:
         rows, columns = orientation
         if rows in ("F", "H"):

@@ -1,4 +1,4 @@
-"""Pictures that several commands draw: contact sheets, and image files written whole or not at all."""
+"""Draws outlines and contact sheets, and writes image files whole or not at all."""
 
 import math
 from pathlib import Path
@@ -8,7 +8,7 @@ import numpy as np
 
 from records.files import write_bytes
 
-GAP = 6  # pixels between the pictures of a sheet
+GAP = 6  # pixels between the images of a contact sheet
 CLASS_COLORS = (
     (60, 255, 60),
     (0, 255, 255),
@@ -18,20 +18,20 @@ CLASS_COLORS = (
     (255, 255, 0),
     (0, 0, 0),
     (160, 160, 160),
-)  # RGB, one a class, far apart on a retina: green, cyan, blue, white, magenta, yellow, black, grey
+)  # RGB of each class, easy to tell apart on a fundus: green, cyan, blue, white, magenta, yellow, black, grey
 
 
 def draw_contours(
     image: np.ndarray, mask: np.ndarray, color: tuple[int, int, int], *, thickness: int = 1
 ) -> np.ndarray:
-    """Draws the outline of bool `[H, W]` in an RGB colour onto uint8 `[H, W, 3]`, in place; returns the image."""
+    """Draws the outlines of bool `[H, W]` in an RGB colour onto uint8 `[H, W, 3]`, in place; returns the image."""
     contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     cv2.drawContours(image, contours, -1, color, thickness)
     return image
 
 
 def contact_sheet(images: list[np.ndarray]) -> np.ndarray:
-    """Lays uint8 `[H, W, 3]` images of one size out in a grid that is about as wide as it is high."""
+    """Arranges uint8 `[H, W, 3]` images of one size in a grid with about as many rows as columns."""
     columns = math.ceil(math.sqrt(len(images)))
     height, width = images[0].shape[:2]
     rows = math.ceil(len(images) / columns)
@@ -43,12 +43,12 @@ def contact_sheet(images: list[np.ndarray]) -> np.ndarray:
 
 
 def write_png(path: Path, image: np.ndarray) -> None:
-    """Writes uint8 `[H, W]` or RGB `[H, W, 3]`, whole or not at all."""
+    """Writes uint8 `[H, W]` or RGB `[H, W, 3]` as PNG, whole or not at all."""
     _write(path, ".png", image, options=[])
 
 
 def write_jpeg(path: Path, image: np.ndarray, *, quality: int = 90) -> None:
-    """Writes uint8 RGB `[H, W, 3]`, whole or not at all."""
+    """Writes uint8 RGB `[H, W, 3]` as JPEG, whole or not at all."""
     _write(path, ".jpg", image, options=[cv2.IMWRITE_JPEG_QUALITY, quality])
 
 

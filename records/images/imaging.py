@@ -1,6 +1,6 @@
-"""Photographs and masks, from files to arrays and from full size to the scale at which they are cut.
+"""Reads photographs and masks to arrays, shrinks them to the scale at which they are cut, and encodes tiles.
 
-Pillow decodes, and pydicom what lies in DICOM files (`records.images.decoding`, `records.images.dicom`); OpenCV
+Pillow decodes image files and pydicom decodes DICOM files (`records.images.decoding`, `records.images.dicom`); OpenCV
 resizes and encodes.
 """
 
@@ -23,14 +23,14 @@ from records.images.decoding import (
     sixteen_bit_grey,
 )
 from records.images.dicom import dicom_size, is_dicom, read_dicom
-from records.images.lesions import lesions
+from records.images.regions import lesions
 
 
 def photograph_size(path: Path, *, max_pixels: int) -> tuple[int, int]:
-    """Returns (H, W) of a photograph with its orientation applied, from its header alone.
+    """Returns (H, W) of a photograph with its orientation applied, reading only its header.
 
     Raises:
-      InputError: not a readable image, of a kind that is not read, or more than `max_pixels` pixels.
+      InputError: the file is not a readable image, is of an unsupported kind, or has more than `max_pixels` pixels.
     """
     if is_dicom(path):
         return dicom_size(path, max_pixels=max_pixels)
@@ -39,13 +39,14 @@ def photograph_size(path: Path, *, max_pixels: int) -> tuple[int, int]:
 
 
 def read_photograph(path: Path, *, max_pixels: int) -> np.ndarray:
-    """Reads a photograph of any format of the table "Formats" in WORKSPACE.md.
+    """Reads a photograph of any supported format.
 
     Returns:
       uint8 RGB `[H, W, 3]`, orientation applied, 16 bits reduced to the high 8, transparency dropped.
 
     Raises:
-      InputError: not a readable image, of a kind that is not read, cut short, or more than `max_pixels` pixels.
+      InputError: the file is not a readable image, is of an unsupported kind or cut short, or has more than
+        `max_pixels` pixels.
     """
     if is_dicom(path):
         values = read_dicom(path, max_pixels=max_pixels).in_eight_bits()
@@ -58,17 +59,18 @@ def read_photograph(path: Path, *, max_pixels: int) -> np.ndarray:
 
 
 def read_mask(path: Path, *, max_pixels: int) -> np.ndarray:
-    """Reads one class's mask: lesion where any colour is not zero.
+    """Reads the mask of one class: lesion where any colour channel is not zero.
 
-    A palette image counts by its colours (black is background whatever its index); an alpha channel is no lesion.
-    In a file compressed with loss, as JPEG, which leaves faint echoes around every edge, a lesion is at least half as
-    bright as can be.
+    In a palette image the colours count (black is background, whatever its index); an alpha channel is ignored. Lossy
+    compression such as JPEG leaves faint artefacts around edges, so in such a file a lesion has at least half of the
+    largest value.
 
     Returns:
       bool `[H, W]`.
 
     Raises:
-      InputError: not a readable image, of a kind that is not read, cut short, or more than `max_pixels` pixels.
+      InputError: the file is not a readable image, is of an unsupported kind or cut short, or has more than
+        `max_pixels` pixels.
     """
     if is_dicom(path):
         dicom = read_dicom(path, max_pixels=max_pixels)
@@ -85,36 +87,37 @@ def read_mask(path: Path, *, max_pixels: int) -> np.ndarray:
 
 
 def read_color_masks(path: Path, colors: tuple[str, ...], *, max_pixels: int) -> np.ndarray:
-    """Reads one coloured mask that holds all classes.
+    """Reads a coloured mask that holds all classes.
 
     Args:
-      path: the mask.
-      colors: RRGGBB of each class. Pixels of any other colour are background; in a JPEG, whose colours are never
-        exact, a pixel belongs to the nearest of these colours and black.
-      max_pixels: the largest number of pixels allowed.
+      path: file of the mask.
+      colors: RRGGBB of each class. Pixels of any other colour are background; in a JPEG, whose colours are never exact,
+        a pixel belongs to the nearest of these colours and black.
+      max_pixels: largest allowed number of pixels.
 
     Returns:
       bool `[H, W, C]`.
 
     Raises:
-      InputError: not a readable image, cut short, or more than `max_pixels` pixels.
+      InputError: the file is not a readable image, is cut short, or has more than `max_pixels` pixels.
     """
     values = read_photograph(path, max_pixels=max_pixels)  # [H, W, 3]
     table = np.array([list(bytes.fromhex(color)) for color in colors], np.uint8)  # [C, 3]
     if path.suffix.lower() not in (".jpg", ".jpeg"):
         return np.stack([(values == color).all(axis=-1) for color in table], axis=-1)
     with_black = np.concatenate([np.zeros((1, 3)), table]).astype(np.float32)
-    # One class at a time: all distances at once would take 4 (C + 1) bytes a pixel and channel.
+    # One class at a time: all distances at once would take 4 (C + 1) bytes per pixel and channel.
     distances = [((values - color) ** 2).sum(axis=-1) for color in with_black]
     nearest = np.argmin(distances, axis=0)
     return np.stack([nearest == index + 1 for index in range(len(colors))], axis=-1)
 
 
 def describe_values(path: Path, *, max_pixels: int) -> str:
-    """Describes what a mask file holds: format, Pillow's mode, and its first values, such as "TIFF P {0, 1}".
+    """Describes a mask file by its format, Pillow's mode and its first four values, such as "TIFF P {0, 1}".
 
     Raises:
-      InputError: not a readable image, of a kind that is not read, cut short, or more than `max_pixels` pixels.
+      InputError: the file is not a readable image, is of an unsupported kind or cut short, or has more than
+        `max_pixels` pixels.
     """
     if is_dicom(path):
         dicom = read_dicom(path, max_pixels=max_pixels)
@@ -130,14 +133,15 @@ def describe_values(path: Path, *, max_pixels: int) -> str:
 
 
 def describe_colors(path: Path, *, max_pixels: int) -> str:
-    """Lists the colours of a coloured mask, black aside, such as "colours {00ff00, ff0000}"; at most eight.
+    """Lists at most eight colours of a coloured mask, without black, such as "colours {00ff00, ff0000}".
 
     Raises:
-      InputError: not a readable image, of a kind that is not read, cut short, or more than `max_pixels` pixels.
+      InputError: the file is not a readable image, is of an unsupported kind or cut short, or has more than
+        `max_pixels` pixels.
     """
     values = read_photograph(path, max_pixels=max_pixels)
-    lesions_only = values[values.any(axis=-1)].astype(np.uint32)  # [pixels, 3]
-    colors = np.unique(lesions_only @ np.array([65536, 256, 1], np.uint32))
+    colored = values[values.any(axis=-1)].astype(np.uint32)  # [pixels, 3]
+    colors = np.unique(colored @ np.array([65536, 256, 1], np.uint32))
     shown = [f"{color:06x}" for color in colors[:8]] + ["…"] * (len(colors) > 8)
     return f"colours {{{', '.join(shown)}}}"
 
@@ -151,45 +155,45 @@ def shrink_photograph(photograph: np.ndarray, scale: float) -> np.ndarray:
 
 
 def shrink_mask(mask: np.ndarray, scale: float) -> np.ndarray:
-    """Shrinks bool `[H, W]` by area averaging: lesion where at least half of a pixel's area is.
+    """Shrinks bool `[H, W]` by area averaging: a pixel is lesion if at least half of its area is.
 
-    A lesion (8-connected) that would vanish keeps its largest pixel: the one that holds the largest share of it.
+    A lesion (8-connected) that would vanish keeps one pixel: the one that covers the largest part of it.
     """
     height, width = scaled_size(mask.shape[0], mask.shape[1], scale)
     if (height, width) == mask.shape:
         return mask
-    share = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
-    shrunk = share >= 0.5
+    fraction = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
+    shrunk = fraction >= 0.5
     for lesion in lesions(mask):
         y, rows = _overlaps(lesion.y, lesion.pixels.shape[0], mask.shape[0] / height, limit=height)
         x, columns = _overlaps(lesion.x, lesion.pixels.shape[1], mask.shape[1] / width, limit=width)
-        held = rows @ lesion.pixels @ columns.T  # the share of each shrunk pixel that is this lesion
+        covered = rows @ lesion.pixels @ columns.T  # the fraction of each shrunk pixel that is this lesion
         part = shrunk[y : y + len(rows), x : x + len(columns)]
-        if not (part & (held > 0)).any():
-            part[np.unravel_index(held.argmax(), held.shape)] = True
+        if not (part & (covered > 0)).any():
+            part[np.unravel_index(covered.argmax(), covered.shape)] = True
     return shrunk
 
 
 def _overlaps(start: int, length: int, ratio: float, *, limit: int) -> tuple[int, np.ndarray]:
-    """Says how much of a run of pixels each shrunk pixel holds.
+    """Returns how much of each shrunk pixel along an axis each pixel of a run covers.
 
     Args:
       start: first pixel of the run.
-      length: pixels of the run.
-      ratio: pixels a shrunk pixel is wide.
+      length: number of pixels of the run.
+      ratio: width of a shrunk pixel, pixels.
       limit: number of shrunk pixels along the axis.
 
     Returns:
-      The first shrunk pixel that the run touches, and the shares float64 `[shrunk pixels, length]`.
+      The first shrunk pixel that the run touches, and the fractions, float64 `[shrunk pixels, length]`.
     """
     first, last = int(start / ratio), min(int(np.ceil((start + length) / ratio)), limit)
     edges, pixels = np.arange(first, last + 1) * ratio, np.arange(start, start + length)
-    held = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
-    return first, np.clip(held, 0, None) / ratio
+    overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
+    return first, np.clip(overlap, 0, None) / ratio
 
 
 def encode_png(image: np.ndarray) -> bytes:
-    """Encodes uint8 `[H, W]`, `[H, W, 1]` or RGB `[H, W, 3]` as PNG, the same bytes for the same pixels."""
+    """Encodes uint8 `[H, W]`, `[H, W, 1]` or RGB `[H, W, 3]` as PNG; equal pixels give equal bytes."""
     pixels = image[..., ::-1] if image.ndim == 3 and image.shape[2] == 3 else image
     return cv2.imencode(".png", np.ascontiguousarray(pixels))[1].tobytes()
 
@@ -206,19 +210,20 @@ def encode_jpeg(image: np.ndarray, *, quality: int) -> bytes:
 
 
 def _values(image: Image.Image) -> np.ndarray:
-    """Returns the values of a decoded image: `[H, W]` if it is grey, else `[H, W, 3]`, or 4 with alpha."""
+    """Returns the values of a decoded image: `[H, W]` if grey, else `[H, W, 3]`, or `[H, W, 4]` with alpha."""
     if is_sixteen_bit_grey(image):
         return sixteen_bit_grey(image)
     return np.asarray(image if image.mode in ("1", "L", "RGB", "RGBA") else rgb_of(image))
 
 
 def _lesion(values: np.ndarray, lowest: int) -> np.ndarray:
-    """Returns bool `[H, W]`: where a colour, not alpha, is at least `lowest`."""
+    """Returns bool `[H, W]`: True where any colour channel, but not alpha, is at least `lowest`."""
     if values.ndim == 2:
         return values >= lowest
     channels = values.shape[2]
     highest = [lowest - 1] * 3 + [np.iinfo(values.dtype).max] * (channels - 3)
-    return cv2.inRange(values, np.zeros(channels), np.array(highest, float)) == 0  # NumPy is slow on short axes
+    # NumPy is slow along short axes.
+    return cv2.inRange(values, np.zeros(channels), np.array(highest, float)) == 0
 
 
 def _repeated(grey: np.ndarray) -> np.ndarray:
@@ -226,7 +231,7 @@ def _repeated(grey: np.ndarray) -> np.ndarray:
 
 
 def _lesion_colors(image: Image.Image) -> np.ndarray:
-    """Returns uint8 `[256]`: 1 for the palette indices of any colour but black."""
+    """Returns uint8 `[256]`: 1 for each palette index whose colour is not black."""
     lesion = np.zeros(256, np.uint8)
     colors = np.asarray(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
     lesion[: len(colors)] = colors.any(axis=-1)

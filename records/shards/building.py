@@ -1,8 +1,9 @@
-"""Building a set of records, whole or not at all: finished shards survive a kill, and an old set stays until the end.
+"""Builds a set of records, whole or not at all: finished shards survive a kill, and an old set stays until the end.
 
-Shards are written into a folder `.building` beside the set, each followed by a note of what it was made from. A
-second start takes those whose note fits and writes the others. When all are there they are moved into place: the old
-index goes first, the new one comes last, so that a folder with an index is a complete set at every moment.
+Shards are written into the folder `.building` inside the set's folder, each with a note of what it was made from. A
+second start keeps the shards whose note still applies and writes the others. When all are complete they are moved into
+place: the old index is removed first and the new one written last, so that a folder with an index is always a complete
+set.
 """
 
 import contextlib
@@ -14,7 +15,6 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal
 
 import cv2
 
@@ -22,8 +22,9 @@ from configs import InputError
 from records.cases.duplicates import near_pairs, same_pixels
 from records.cases.sources import Case
 from records.cases.survey import Survey
+from records.disk_errors import DiskError, disk_error, one_line
 from records.files import claimed, make_folder, sha256_of, sweep_temporaries, write_text
-from records.shards.index import DATASET, INDEX, CaseEntry, Index, NearPair, Shard, Split, read_index, write_index
+from records.shards.index import DATASET, INDEX, CaseEntry, Index, NearPair, Shard, Split, write_index
 from records.shards.ownership import OwnedLesion, Place
 from records.shards.sharding import ShardPlan, ShardResult, cut_all, write_shard
 
@@ -40,23 +41,23 @@ def build_records(
     strict: bool = False,
     progress: Callable[[ShardPlan, ShardResult], None] = lambda plan, result: None,
 ) -> tuple[Index, dict[str, str]]:
-    """Writes all shards that are not finished yet, then puts the whole set in place.
+    """Writes all shards that are not finished yet, then moves the whole set into place.
 
     Args:
-      layout: of the source, as `find_cases` names it.
-      plans: all shards; at least one.
-      surveys: of every case in them.
-      folder: of the set, there already; a set that is in it is replaced at the end.
-      workers: photographs that are cut at once.
-      strict: stop at the first case that cannot be read.
+      layout: layout of the source, as `find_cases` returns it.
+      plans: all shards, at least one.
+      surveys: survey of every case in them, by its name.
+      folder: existing folder of the set; a set that is in it is replaced at the end.
+      workers: number of photographs that are cut at once.
+      strict: whether a case that cannot be read is an error; otherwise it is left out.
       progress: called after each shard.
 
     Returns:
-      The index, and for each case that could not be read the line that says why.
+      The index, and for each case that could not be read, by its name, a one-line reason.
 
     Raises:
-      InputError: equal photographs in two splits, nothing left to write, a full disk, or another run at work in the
-        same folder; and in strict mode a case that cannot be read. Finished shards stay for the next start.
+      InputError: equal photographs are in two splits, no tile could be cut, writing failed, another run is writing to
+        the folder, or, if strict, a case cannot be read. Finished shards are kept for the next start.
     """
     with _building_folder(folder) as building, _disk_errors(folder):
         results = list(
@@ -67,31 +68,6 @@ def build_records(
         _put_in_place(index, folder, building)
     failures = {name: line for result in results for name, line in result.failures.items()}
     return index, failures
-
-
-def holds(
-    plans: list[ShardPlan], surveys: Mapping[str, Survey], folder: Path
-) -> Literal["nothing", "all", "part", "other"]:
-    """Compares the set in a folder with what these plans would build.
-
-    Returns:
-      "nothing": no set; "all": exactly this one; "part": this one without cases that could not be read at the time;
-      "other": any other set.
-    """
-    if not (folder / INDEX).exists():
-        return "nothing"
-    index = read_index(folder)
-    wanted = {case.name: (case.split, surveys[case.name].digest) for plan in plans for case in plan.cases}
-    there = {name: (entry.split, entry.digest) for name, entry in index.cases.items()}
-    if index.data != plans[0].data or not there.items() <= wanted.items():
-        return "other"
-    return "all" if there == wanted else "part"
-
-
-def remove_leftovers(folder: Path) -> None:
-    """Removes what a run left that was killed after the index was written."""
-    sweep_temporaries(folder)
-    shutil.rmtree(folder / BUILDING, ignore_errors=True)
 
 
 def _results(
@@ -105,7 +81,7 @@ def _results(
     progress: Callable[[ShardPlan, ShardResult], None],
 ) -> Iterator[ShardResult]:
     finished = {plan.name: _finished(plan, surveys, folder, building=building) for plan in plans}
-    cv2.setNumThreads(1)  # the pool takes all cores already
+    cv2.setNumThreads(1)  # the pool uses all cores already
     with ThreadPoolExecutor(workers) as pool:
         cuts = cut_all([plan for plan in plans if finished[plan.name] is None], pool, ahead=2 * workers)
         for plan in plans:
@@ -121,15 +97,15 @@ def _results(
 
 
 def _finished(plan: ShardPlan, surveys: Mapping[str, Survey], folder: Path, *, building: Path) -> ShardResult | None:
-    """Returns the result of a shard that an earlier start wrote, if it still is what the plan asks for."""
+    """Returns the result of a shard that an earlier start wrote, if the plan still asks for the same shard."""
     try:
         note = json.loads(_note(building, plan).read_text())
         result = ShardResult(**{**note["result"], "shard": Shard(**note["result"]["shard"])})
     except (OSError, ValueError, KeyError, TypeError):
         return None
     if note["made_from"] != _made_from(plan, surveys) or result.failures:
-        return None  # a case that failed may have been mended meanwhile
-    for place in (building, folder):  # a start that was killed while moving shards has some in either
+        return None  # a case that failed may have been repaired since
+    for place in (building, folder):  # a start killed while moving shards leaves them in both
         path = place / plan.name
         if path.is_file() and path.stat().st_size == result.shard.bytes and sha256_of(path) == result.shard.sha256:
             return result
@@ -137,7 +113,7 @@ def _finished(plan: ShardPlan, surveys: Mapping[str, Survey], folder: Path, *, b
 
 
 def _made_from(plan: ShardPlan, surveys: Mapping[str, Survey]) -> str:
-    """Returns a digest of all that a shard's bytes depend on: its cases' files and the data config."""
+    """Returns a digest of everything that a shard's bytes depend on: its cases' files and the data config."""
     content = [dataclasses.asdict(plan.data), [(case.name, surveys[case.name].digest) for case in plan.cases]]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
@@ -155,7 +131,7 @@ def _index(layout: str, plans: list[ShardPlan], surveys: Mapping[str, Survey], *
                 entries[case.name] = _entry(case, surveys[case.name], result)
         hashes |= result.hashes
     if not any(split.records for split in splits.values()):
-        raise InputError("no tile could be cut; every photograph that has a lesion failed.")
+        raise InputError("no tile could be cut: no photograph with a lesion can be read.")
     near = [NearPair(one, other, bits) for one, other, bits in near_pairs(hashes)]
     return Index(layout, plans[0].data, splits, entries, near)
 
@@ -177,7 +153,7 @@ def _entry(case: Case, survey: Survey, result: ShardResult) -> CaseEntry:
 
 
 def _refuse_equal_pixels(index: Index, plans: list[ShardPlan]) -> None:
-    """Equal files were refused before; here are the same pixels in other files, which only a decoder can see."""
+    """Refuses photographs of different splits with equal pixels; those whose files are equal are refused earlier."""
     cases = {case.name: case for plan in plans for case in plan.cases}
     for pair in index.nearly_equal:
         one, other = cases[pair.one], cases[pair.other]
@@ -186,7 +162,7 @@ def _refuse_equal_pixels(index: Index, plans: list[ShardPlan]) -> None:
         if same_pixels(one, other, max_pixels=index.data.max_pixels):
             raise InputError(
                 f"{one.photograph} ({one.split}) and {other.photograph} ({other.split}) show the same pixels; "
-                "remove one of them, or it would leak from one split into the other."
+                "remove one of them, because it would leak from one split into the other."
             )
 
 
@@ -205,7 +181,7 @@ def _put_in_place(index: Index, folder: Path, building: Path) -> None:
 
 @contextlib.contextmanager
 def _building_folder(folder: Path) -> Iterator[Path]:
-    """Lends the folder `.building`, which only one run at a time may have; it stays when the block raises."""
+    """Yields the folder `.building`, locked against other runs; it stays if the block raises."""
     building = make_folder(folder / BUILDING, flag="--records")
     with claimed(building / "lock") as lock:
         if lock is None:
@@ -221,15 +197,12 @@ def _disk_errors(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         free = shutil.disk_usage(folder).free / 1e6
+        reason, remedy = disk_error(error) or DiskError(one_line(error), "start again")
         raise InputError(
-            f"--records={folder}: writing failed, {free:.0f} MB are free there ({_words(error)}). A set that was there "
-            "is untouched; make room and start again: finished shards are kept."
+            f"--records={folder}: writing failed: {reason}; {free:.0f} MB are free there. An earlier set is unchanged, "
+            f"and finished shards are kept; {remedy}."
         ) from error
 
 
 def _note(building: Path, plan: ShardPlan) -> Path:
     return building / f"{plan.name}.json"
-
-
-def _words(error: OSError) -> str:
-    return " ".join(str(error).split())

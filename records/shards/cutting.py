@@ -1,4 +1,4 @@
-"""Cutting: one case becomes its tiles, encoded. Imports no tensorflow, so that worker processes stay small."""
+"""Cuts a case into encoded tiles. Imports no TensorFlow, so that worker processes stay small."""
 
 import dataclasses
 import zlib
@@ -15,18 +15,18 @@ from records.images.field_of_view import field_of_view
 from records.images.imaging import encode_jpeg, encode_png, read_photograph, shrink_photograph
 from records.shards.ownership import OwnedLesion, Place, own_lesions
 
-# An empty tile is worth showing where at least this share of it is retina.
-LEAST_RETINA = 0.25
-ESTIMATE_CASES = 4  # cut to estimate the size of all shards
+# A tile without lesions is useful if at least this fraction of it is in the field of view.
+MIN_FIELD_OF_VIEW = 0.25
+ESTIMATE_CASES = 4  # number of cases that are cut to estimate the size of all shards
 
 
 @dataclasses.dataclass(frozen=True)
 class Tile:
-    """One image and mask of the records.
+    """One tile of the records: an image and its mask.
 
     Attributes:
-      image: PNG or JPEG, as `data.codec` says, of uint8 RGB `[T, T, 3]`.
-      mask: PNG of uint8 `[T, T]`; bit c is class c.
+      image: uint8 RGB `[T, T, 3]`, encoded as PNG or JPEG (`data.codec`).
+      mask: uint8 `[T, T]`, encoded as PNG; bit c is class c.
       case: name of the case.
       y: first row, in the scaled photograph.
       x: first column, in the scaled photograph.
@@ -41,13 +41,13 @@ class Tile:
 
 @dataclasses.dataclass(frozen=True)
 class Cut:
-    """A case that was cut.
+    """The tiles of one case.
 
     Attributes:
-      tiles: row by row.
-      places: of these tiles.
-      lesions: what each of these tiles owns of each lesion.
-      perceptual_hash: of the photograph, see `records.cases.duplicates`.
+      tiles: encoded tiles, row by row.
+      places: places of these tiles.
+      lesions: parts of lesions that these tiles own.
+      perceptual_hash: perceptual hash of the photograph, see `records.cases.duplicates`.
     """
 
     tiles: list[Tile]
@@ -57,18 +57,18 @@ class Cut:
 
 
 def cut_case(case: Case, data: DataConfig) -> Cut:
-    """Cuts a case into the tiles that hold a lesion, and as many empty ones as `data.empty_per_nonempty` asks for.
+    """Cuts a case into all tiles with a lesion and, as `data.empty_per_nonempty` asks, some without one.
 
-    Where a tile reaches past the photograph it is zero.
+    Tiles are zero beyond the photograph.
 
     Raises:
-      InputError: a file that cannot be read, or a mask of another size than its photograph.
+      InputError: a file cannot be read, or a mask differs in size from its photograph.
     """
     full = read_photograph(case.photograph, max_pixels=data.max_pixels)
     masks = shrink_masks(read_masks(case, full.shape[:2], data), data.scale)
     photograph = shrink_photograph(full, data.scale)
     bits = masks[..., 0].view(np.uint8)
-    for index in range(1, masks.shape[2]):  # np.packbits along a short last axis is ten times slower
+    for index in range(1, masks.shape[2]):  # np.packbits is ten times slower along a short axis
         bits = np.bitwise_or(bits, masks[..., index].view(np.uint8) << index, dtype=np.uint8)
     tiles, places = [], []
     for y, x in _chosen_origins(case, photograph, bits, data=data):
@@ -81,13 +81,13 @@ def cut_case(case: Case, data: DataConfig) -> Cut:
 
 
 def estimate_bytes(cases: list[Case], surveys: Mapping[str, Survey], data: DataConfig) -> int:
-    """Estimates the bytes of all shards by cutting a few cases from all over the set.
+    """Estimates the size of all shards, bytes, by cutting a few cases from all over the set.
 
     Raises:
-      InputError: one of these few cannot be read.
+      InputError: one of these few cases cannot be read.
     """
-    few = cases[:: max(len(cases) // ESTIMATE_CASES, 1)][:ESTIMATE_CASES]
-    cuts = [cut_case(case, data) for case in few]
+    sample = cases[:: max(len(cases) // ESTIMATE_CASES, 1)][:ESTIMATE_CASES]
+    cuts = [cut_case(case, data) for case in sample]
     bytes_cut = sum(len(tile.image) + len(tile.mask) for cut in cuts for tile in cut.tiles)
     tiles_cut = sum(len(cut.tiles) for cut in cuts)
     nonempty = sum(max(survey.nonempty_tiles, 1) for survey in surveys.values())
@@ -100,14 +100,14 @@ def _chosen_origins(case: Case, photograph: np.ndarray, bits: np.ndarray, *, dat
     wanted = round(data.empty_per_nonempty * max(len(nonempty), 1))
     if wanted == 0:
         return nonempty
-    retina = field_of_view(photograph)
+    inside = field_of_view(photograph)
     area = data.tile**2
     candidates = [
         (y, x)
         for y, x in sorted(set(origins) - set(nonempty))
-        if np.count_nonzero(retina[y : y + data.tile, x : x + data.tile]) >= LEAST_RETINA * area
+        if np.count_nonzero(inside[y : y + data.tile, x : x + data.tile]) >= MIN_FIELD_OF_VIEW * area
     ]
-    # The draw depends on the seed and the case's own name, so that no other case can change it.
+    # The draw depends only on the seed and the case's name, so that other cases cannot change it.
     draw = np.random.default_rng((data.seed, zlib.crc32(case.name.encode())))
     chosen = draw.permutation(len(candidates))[:wanted]
     return sorted(nonempty + [candidates[index] for index in chosen])

@@ -1,7 +1,7 @@
-"""The index of a set of records: what was sharded, how, and into which files.
+"""The index of a set of records: its cases, its shards and the data config.
 
-`index.json` is written last, so that a folder with an index is complete. `features.json` and `dataset_info.json`
-beside it let TensorFlow Datasets open the folder as it is (`tfds.builder_from_directory`).
+`index.json` is written last, so that a folder with an index is complete. With `features.json` and `dataset_info.json`
+beside it, TensorFlow Datasets can open the folder (`tfds.builder_from_directory`).
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ INDEX = "index.json"
 SCHEMA_VERSION = 2
 DATASET = "fundus_tiles"
 
-_REMEDY = "python -m scripts.shard --verify --records={} says all that differs; shard again to mend it."
+_REMEDY = "Run python -m scripts.shard --verify --records={} to list all differences, or shard again."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,25 +43,26 @@ class Split:
 
     @property
     def records(self) -> int:
+        """The number of records, one per tile."""
         return sum(shard.records for shard in self.shards)
 
 
 @dataclasses.dataclass(frozen=True)
 class CaseEntry:
-    """One case.
+    """One case of a set of records.
 
     Attributes:
       split: "train", "validation" or "test".
-      patient: whose photograph it is, or None where that is not known.
-      height: of the photograph, pixels.
-      width: of the photograph, pixels.
-      tiles: in the records.
-      nonempty_tiles: those with a lesion pixel of any class.
-      lesion_pixels: at full size, for every class.
-      digest: sha256 of the photograph's and the masks' files together.
-      perceptual_hash: of the photograph, see `records.cases.duplicates`.
-      places: of its tiles, in the order of the records.
-      lesions: what each tile owns of each lesion.
+      patient: name of the patient, or None if unknown.
+      height: height of the photograph, pixels.
+      width: width of the photograph, pixels.
+      tiles: number of tiles in the records.
+      nonempty_tiles: number of tiles with a lesion pixel of any class.
+      lesion_pixels: for every class, number of lesion pixels at full size.
+      digest: sha256 of the files of the photograph and the masks together.
+      perceptual_hash: perceptual hash of the photograph, see `records.cases.duplicates`.
+      places: places of the tiles, in the order of the records.
+      lesions: parts of lesions that the tiles own.
     """
 
     split: str
@@ -79,7 +80,7 @@ class CaseEntry:
 
 @dataclasses.dataclass(frozen=True)
 class NearPair:
-    """Two photographs that look (nearly) the same: their cases, and how many bits of their hashes differ."""
+    """Two photographs that look (nearly) the same: their cases, and the number of bits in which their hashes differ."""
 
     one: str
     other: str
@@ -88,7 +89,15 @@ class NearPair:
 
 @dataclasses.dataclass(frozen=True)
 class Index:
-    """A whole set: the source's layout, the data config, splits, cases by name, and photographs that look the same."""
+    """The index of a set of records.
+
+    Attributes:
+      source: layout of the source, as `find_cases` returns it.
+      data: the data config.
+      splits: splits by name.
+      cases: cases by name.
+      nearly_equal: pairs of photographs that look the same.
+    """
 
     source: str
     data: DataConfig
@@ -98,10 +107,12 @@ class Index:
 
     @property
     def classes(self) -> tuple[str, ...]:
+        """The names of the classes."""
         return self.data.classes
 
     @property
     def fingerprint(self) -> str:
+        """The fingerprint of the data config."""
         return Config(data=self.data).fingerprint("data")
 
 
@@ -127,11 +138,11 @@ def read_index(folder: Path) -> Index:
     """Reads the index of a set of records.
 
     Raises:
-      InputError: no such folder, no index in it, or an index that is damaged or of another schema version.
+      InputError: the folder has no index, or the index is damaged or of another schema version.
     """
     path = folder / INDEX
     if not path.is_file():
-        raise InputError(f"--records={folder}: no {INDEX} there; make the records with python -m scripts.shard.")
+        raise InputError(f"--records={folder}: no {INDEX} there; make records with python -m scripts.shard.")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         version = content["schema_version"]
@@ -160,10 +171,10 @@ def _case(content: dict[str, Any]) -> CaseEntry:
 
 
 def check_config(index: Index, config: Config, folder: Path) -> None:
-    """Holds the records against the config that is to train on them.
+    """Checks that records were made with the same section `data` as a config.
 
     Raises:
-      InputError: the fields of `data` that differ, with both values.
+      InputError: fields of `data` differ; all are listed with both values.
     """
     differing = [
         f"data.{field.name} is {getattr(index.data, field.name)!r} in the records and "
@@ -179,12 +190,17 @@ def check_config(index: Index, config: Config, folder: Path) -> None:
 
 
 def locate_records(index: Index, split: str, folder: Path) -> list[tuple[Path, list[int]]]:
-    """Returns each shard file of a split and where its records begin, after a look whether it is the one in the index.
+    """Returns each shard file of a split with the offsets of its records, after comparing the file with the index.
 
-    Every byte is read once, a second or less a gigabyte and core, which a training reads many times.
+    Every byte is read once, which takes at most a second per gigabyte and core; training reads them many times.
+
+    Args:
+      index: index of the set.
+      split: name of the split.
+      folder: folder of the set.
 
     Raises:
-      InputError: a file that is missing, or whose size, sha256 or number of records is not what the index says.
+      InputError: a file is missing, or its size, sha256 or number of records differs from the index.
     """
     shards = index.splits[split].shards
     with ThreadPoolExecutor() as pool:
@@ -200,7 +216,7 @@ def _locate(folder: Path, shard: Shard) -> tuple[Path, list[int]]:
         raise InputError(f"{path}: {size} bytes, but the index says {shard.bytes}. {_REMEDY.format(folder)}")
     if sha256_of(path) != shard.sha256:
         raise InputError(
-            f"{path}: other bytes (sha256) than the index says: damaged, or of another set. {_REMEDY.format(folder)}"
+            f"{path}: its sha256 differs from the index: it is damaged, or of another set. {_REMEDY.format(folder)}"
         )
     starts = _record_starts(path)
     if len(starts) != shard.records:
@@ -209,9 +225,9 @@ def _locate(folder: Path, shard: Shard) -> tuple[Path, list[int]]:
 
 
 def _record_starts(path: Path) -> list[int]:
-    """Goes from one record's length to the next, without reading what is between.
+    """Returns the offset of each record in a shard, bytes; reads only the records' lengths.
 
-    A record is its length (8 bytes, little endian), a checksum (4), the data, a checksum (4).
+    A record consists of its length (8 bytes, little endian), a checksum (4 bytes), the data and a checksum (4 bytes).
     """
     starts = []
     with open(path, "rb") as file:
@@ -271,5 +287,5 @@ def _tfds_info(index: Index) -> dict[str, Any]:
 
 def _json(content: object) -> str:
     text = json.dumps(content, indent=2, ensure_ascii=False)
-    # Rows of numbers, of which there are thousands, on one line each.
+    # The thousands of lists of numbers take one line each.
     return re.sub(r"\[[\s\d,]+\]", lambda row: " ".join(row[0].split()), text) + "\n"

@@ -1,4 +1,4 @@
-"""Ownership: which tile a lesion pixel belongs to where tiles overlap, so that a draw can choose every pixel equally.
+"""Ownership of lesion pixels: which tile a pixel belongs to where tiles overlap, so that all pixels are drawn alike.
 
 Each tile owns the pixels of its cell (`records.grid.tile_cells`); the cells cover a photograph once.
 """
@@ -8,11 +8,11 @@ from typing import NamedTuple
 import numpy as np
 
 from records.grid import tile_cells, tile_starts
-from records.images.lesions import lesions
+from records.images.regions import lesions
 
 
 class Place(NamedTuple):
-    """One tile of a case: its first row and column in the scaled photograph, and its lesion pixels of any class."""
+    """The first row and column of a tile in the scaled photograph, and its number of lesion pixels of any class."""
 
     y: int
     x: int
@@ -20,17 +20,17 @@ class Place(NamedTuple):
 
 
 class OwnedLesion(NamedTuple):
-    """What one tile owns of one lesion (8-connected, of one class).
+    """The part of a lesion (8-connected, of one class) that a tile owns.
 
     Attributes:
       tile: number of the tile among those of its case.
-      class_index: which class.
-      y: first row, in the tile, of the box that holds the owned part; x, height and width likewise.
-      x: first column.
-      height: of the box, pixels.
-      width: of the box, pixels.
-      pixels: of the lesion, that the tile owns.
-      lesion_pixels: of the whole lesion.
+      class_index: index of the class.
+      y: first row of a box around the owned part, in the tile.
+      x: first column of that box, in the tile.
+      height: height of that box, pixels.
+      width: width of that box, pixels.
+      pixels: number of pixels of the owned part.
+      lesion_pixels: number of pixels of the whole lesion.
     """
 
     tile: int
@@ -44,16 +44,16 @@ class OwnedLesion(NamedTuple):
 
 
 def own_lesions(masks: np.ndarray, places: list[Place], *, tile: int, stride: int) -> list[OwnedLesion]:
-    """Divides all lesions among the tiles that own them.
+    """Divides all lesions among the tiles that own their pixels.
 
     Args:
       masks: bool `[H, W, C]` of the scaled photograph.
-      places: of the tiles that are kept: all that hold a lesion pixel, and maybe others.
+      places: places of the tiles that are kept: all that show a lesion pixel, and possibly others.
       tile: side of a tile, pixels.
-      stride: of the grid, pixels.
+      stride: distance between tiles, pixels.
 
     Returns:
-      By class, lesion and tile; the pixels of each lesion add up to all it has.
+      The owned parts, ordered by class, lesion and tile; the parts of a lesion add up to the whole.
     """
     height, width, classes = masks.shape
     rows = dict(zip(tile_starts(height, tile, stride), tile_cells(height, tile, stride), strict=True))

@@ -1,4 +1,4 @@
-"""One tile as one tf.train.Example, and back."""
+"""Encodes tiles as `tf.train.Example` records, and decodes them."""
 
 import tensorflow as tf
 
@@ -14,7 +14,7 @@ FEATURES = {
 
 
 def encode_record(tile: Tile) -> bytes:
-    """Serialises a tile, the same bytes for the same tile (protobuf's map order is otherwise free)."""
+    """Serialises a tile; equal tiles give equal bytes, because protobuf's map order is made deterministic."""
     features = {
         "image": _bytes(tile.image),
         "mask": _bytes(tile.mask),
@@ -27,7 +27,7 @@ def encode_record(tile: Tile) -> bytes:
 
 
 def decode_record(record: bytes) -> Tile:
-    """Reads a serialised tile back as it was; its images stay encoded."""
+    """Returns the tile of a record; its images stay encoded."""
     features = tf.train.Example.FromString(record).features.feature
     return Tile(
         image=features["image"].bytes_list.value[0],
@@ -39,20 +39,27 @@ def decode_record(record: bytes) -> Tile:
 
 
 def parse_record(record: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Parses a serialised tile without decoding its images: string scalars "image", "mask", "case"; int64 "y", "x"."""
+    """Parses a record without decoding its images.
+
+    Args:
+      record: string scalar, a serialised tile.
+
+    Returns:
+      String scalars "image", "mask" and "case"; int64 scalars "y" and "x".
+    """
     return tf.io.parse_single_example(record, FEATURES)
 
 
 def decode_tile(example: dict[str, tf.Tensor], *, tile: int, codec: str = "png") -> tuple[tf.Tensor, tf.Tensor]:
-    """Decodes a parsed tile.
+    """Decodes the images of a parsed record.
 
     Args:
-      example: as `parse_record` returns it.
-      tile: side T, pixels.
-      codec: of the image, "png" or "jpeg".
+      example: features as `parse_record` returns them.
+      tile: side T of a tile, pixels.
+      codec: format of the image, "png" or "jpeg".
 
     Returns:
-      image uint8 `[T, T, 3]` and bits uint8 `[T, T, 1]`, see `unpack_mask`.
+      Image uint8 `[T, T, 3]`, and mask bits uint8 `[T, T, 1]` for `unpack_mask`.
     """
     if codec == "png":
         image = tf.io.decode_png(example["image"], channels=3)
@@ -63,7 +70,7 @@ def decode_tile(example: dict[str, tf.Tensor], *, tile: int, codec: str = "png")
 
 
 def unpack_mask(bits: tf.Tensor, classes: int) -> tf.Tensor:
-    """Returns mask uint8 0/1 `[…, T, T, C]` of uint8 `[…, T, T, 1]`, whose bit c is class c."""
+    """Unpacks bits, uint8 `[…, T, T, 1]` whose bit c is class c, to a mask, uint8 0/1 `[…, T, T, C]`."""
     class_bits = tf.constant([1 << index for index in range(classes)], tf.uint8)
     return tf.cast(tf.bitwise.bitwise_and(bits, class_bits) != 0, tf.uint8)
 

@@ -1,8 +1,7 @@
-"""Sharding: cases become TFRecord shards, several photographs at a time.
+"""Writes cases as TFRecord shards, several photographs at a time.
 
-`plan_shards` says which cases go into which file; `write_shard` turns one plan into one finished file and depends
-on nothing else, so that anything may call it: a loop, a pool, or a distributed engine. `records.shards.building` makes
-the whole set of them.
+`plan_shards` decides which cases go into which file. `write_shard` turns one plan into one finished file and depends on
+nothing else, so that a loop, a pool or a distributed engine may call it. `records.shards.building` builds whole sets.
 """
 
 import collections
@@ -18,6 +17,7 @@ from google.protobuf.message import DecodeError
 
 from configs import DataConfig, InputError
 from records.cases.sources import SPLITS, Case
+from records.disk_errors import as_os_error
 from records.files import complete_file, sha256_of
 from records.shards.cutting import Cut, Tile, cut_case
 from records.shards.index import Shard, shard_name
@@ -27,7 +27,7 @@ from records.shards.record import decode_record, encode_record
 
 @dataclasses.dataclass(frozen=True)
 class ShardPlan:
-    """One shard to be written: its split, its file's name and the cases whose tiles it will hold, in order."""
+    """The plan of one shard: its split, its file name and the cases whose tiles it will hold, in order."""
 
     split: str
     name: str
@@ -37,14 +37,14 @@ class ShardPlan:
 
 @dataclasses.dataclass(frozen=True)
 class ShardResult:
-    """One shard that was written.
+    """The result of writing one shard.
 
     Attributes:
       shard: the file.
-      places: of the tiles of each case that is in it, in order.
-      lesions: of each case that is in it, see `CaseEntry`.
-      hashes: perceptual hash of each case that is in it.
-      failures: for each case that could not be read, the line that says why.
+      places: places of the tiles, in order, of each of its cases.
+      lesions: owned lesions of each of its cases, see `CaseEntry`.
+      hashes: perceptual hash of each of its cases.
+      failures: for each case that could not be read, by its name, a one-line reason.
     """
 
     shard: Shard
@@ -55,7 +55,7 @@ class ShardResult:
 
 
 def plan_shards(cases: Iterable[Case], data: DataConfig) -> list[ShardPlan]:
-    """Deals the cases of each split, in the order of their names, into shards of `data.photographs_per_shard`."""
+    """Divides the cases of each split, ordered by name, into shards of `data.photographs_per_shard` photographs."""
     plans = []
     ordered = sorted(cases, key=lambda case: case.name)
     for split in SPLITS:
@@ -68,13 +68,13 @@ def plan_shards(cases: Iterable[Case], data: DataConfig) -> list[ShardPlan]:
 
 
 def cut_all(plans: Iterable[ShardPlan], pool: Executor, *, ahead: int) -> Iterator[Cut | InputError]:
-    """Cuts the cases of all plans in the pool and yields them in order; a case that cannot be read is its error.
+    """Cuts the cases of all plans in a pool; yields them in order, or the InputError of a case that cannot be read.
 
     Args:
-      plans: whose cases are cut, one plan after the other.
-      pool: threads serve better than processes: decoding and encoding leave Python's lock alone, and the tiles need not
-        be copied from one process to another.
-      ahead: how many cases may be cut or wait to be written at once, which bounds the memory.
+      plans: plans whose cases are cut, one plan after the other.
+      pool: pool of threads, preferably: decoding and encoding release Python's global lock, and tiles need not be
+        copied between processes.
+      ahead: number of cases that may be in work or waiting to be written, which bounds the memory.
     """
     cases = ((case, plan.data) for plan in plans for case in plan.cases)
     waiting: collections.deque[Future[Cut | InputError]] = collections.deque()
@@ -88,12 +88,12 @@ def cut_all(plans: Iterable[ShardPlan], pool: Executor, *, ahead: int) -> Iterat
 
 
 def write_shard(plan: ShardPlan, folder: Path, cuts: Iterator[Cut | InputError] | None = None) -> ShardResult:
-    """Writes one shard, whole or not at all; a case that cannot be read is left out and named in the result.
+    """Writes one shard, whole or not at all; a case that cannot be read is left out and listed in the result.
 
     Args:
       plan: the shard.
-      folder: where it is written.
-      cuts: the plan's cases, cut (as many are taken as it has cases); None: they are cut here, one after the other.
+      folder: folder to write to.
+      cuts: iterator that yields the plan's cut cases next. None: they are cut here, one after another.
 
     Raises:
       OSError: the disk is full or fails.
@@ -120,12 +120,12 @@ def write_shard(plan: ShardPlan, folder: Path, cuts: Iterator[Cut | InputError] 
 
 
 def read_shard(path: Path) -> Iterator[Tile]:
-    """Yields the tiles of a shard, checking the checksum of every record.
+    """Yields the tiles of a shard and verifies the checksums of every record.
 
-    A cut within the first 12 bytes of a record looks like the end of the file: only the shard's size gives it away.
+    A file cut within the first 12 bytes of a record looks complete here; only its size reveals the damage.
 
     Raises:
-      InputError: the shard is cut short or a checksum does not fit.
+      InputError: the shard is missing, is cut short, or has a wrong checksum.
     """
     try:
         for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
@@ -139,7 +139,7 @@ def _disk_errors() -> Iterator[None]:
     try:
         yield
     except tf.errors.OpError as error:
-        raise OSError(error.message) from error
+        raise as_os_error(error) from error
 
 
 def _cut_or_error(case: Case, data: DataConfig) -> Cut | InputError:

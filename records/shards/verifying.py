@@ -1,4 +1,4 @@
-"""Verifying: holds every file of a set of records against its index."""
+"""Verifies a set of records: compares every file with the index."""
 
 import collections
 from collections.abc import Callable
@@ -11,15 +11,15 @@ from records.shards.sharding import read_shard
 
 
 def verify_records(folder: Path, index: Index, progress: Callable[[str], None] = lambda name: None) -> list[str]:
-    """Checks bytes, sha256, checksums and counts of every shard, and the places of every case's tiles.
+    """Verifies size, sha256, checksums and counts of every shard, and the places of every case's tiles.
 
     Args:
-      folder: of the set.
-      index: as `read_index` returns it.
+      folder: folder of the set.
+      index: index as `read_index` returns it.
       progress: called with each shard's name when it has been read.
 
     Returns:
-      A line for everything that differs; none where all is well.
+      One line for each difference; none if the set is intact.
     """
     differences: list[str] = []
     places: dict[str, list[tuple[int, int]]] = collections.defaultdict(list)
@@ -31,7 +31,7 @@ def verify_records(folder: Path, index: Index, progress: Callable[[str], None] =
         if len(places[name]) != entry.tiles:
             differences.append(f"case {name}: {len(places[name])} tiles in the shards, the index says {entry.tiles}")
         elif places[name] != [(place.y, place.x) for place in entry.places]:
-            differences.append(f"case {name}: its tiles lie elsewhere than the index says")
+            differences.append(f"case {name}: the places of its tiles differ from the index")
     listed = {shard.name for split in index.splits.values() for shard in split.shards}
     for path in sorted(folder.glob(f"{DATASET}-*.tfrecord-*")):
         if path.name not in listed:
@@ -42,7 +42,7 @@ def verify_records(folder: Path, index: Index, progress: Callable[[str], None] =
 
 
 def _verify_shard(path: Path, shard: Shard, cases: set[str], *, places: dict[str, list[tuple[int, int]]]) -> list[str]:
-    """Checks one file and notes the places of its tiles."""
+    """Verifies one file, and adds the places of its tiles to `places`."""
     if not path.is_file():
         return [f"{shard.name}: missing"]
     differences = []
@@ -59,10 +59,10 @@ def _verify_shard(path: Path, shard: Shard, cases: set[str], *, places: dict[str
             places[tile.case].append((tile.y, tile.x))
             if tile.case not in cases:
                 differences.append(
-                    f"{shard.name}: record {records - 1} is of case {tile.case}, which is not in its split"
+                    f"{shard.name}: record {records - 1} belongs to case {tile.case}, which is not in this split"
                 )
     except InputError:
-        differences.append(f"{shard.name}: damaged after record {records}, a checksum does not fit or it is cut short")
+        differences.append(f"{shard.name}: damaged after record {records}: wrong checksum, or the file is cut short")
     if records != shard.records:
         differences.append(f"{shard.name}: {records} records, the index says {shard.records}")
     return differences

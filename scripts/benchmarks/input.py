@@ -21,7 +21,7 @@ from pipeline.input.stream import training_batches
 from pipeline.inspection.elements import AUGMENTATIONS
 from pipeline.training.fit import prepare
 from records import find_cases, locate_records
-from records.shards.index import Split
+from records.shards import Split
 from records.shards.record import decode_record, decode_tile
 from scripts.benchmarks import ways
 from scripts.benchmarks.measuring import Result, median_ratio, take_turns

@@ -22,7 +22,7 @@ from records import (
     shrink_photograph,
     survey_case,
 )
-from records.images.imaging import encode_jpeg, encode_png
+from records.images import encode_jpeg, encode_png
 from records.shards import building, cutting, sharding
 from scripts.benchmarks.measuring import PeakMemory, Result, median_ratio, take_turns
 

@@ -17,8 +17,8 @@ from ml_collections import config_flags
 from configs import Config, InputError, loading
 from configs.schema import field_names, new_name, optional_fields
 from configs.suggestions import did_you_mean
+from records import disk_error
 
-FULL_DISK = "No space left on device"  # as the operating system, h5py and TensorFlow all say it
 NONE = re.compile(r"--?config\.([^=]+)=(?:none|None)")
 DONE, SOME_FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
 
@@ -63,9 +63,9 @@ def run(main: Callable[[list[str]], int], *, arguments: str | None = None) -> No
         except KeyboardInterrupt:
             return _say("interrupted.", INTERRUPTED)
         except Exception as error:
-            if FULL_DISK not in str(error):
+            if (found := disk_error(error)) is None:
                 raise
-            _say(f"the disk is full ({_one_line(error)}); make room and start again.", WRONG)
+            _say(f"{found.reason}; {found.remedy}.", WRONG)
             # h5py and TensorFlow crash when they close at exit what they could not write.
             sys.stdout.flush()
             os._exit(WRONG)
@@ -116,7 +116,7 @@ def _print_help() -> None:
     print(flags.FLAGS.main_module_help())
     if "config" in flags.FLAGS:
         print("  --config: Preset (configs/NAME.py) or config.json of an earlier run.")
-        print("  --config.SECTION.FIELD: any field of configs/schema/config.py, such as --config.train.epochs=5.")
+        print("  --config.SECTION.FIELD: any field of the config (see configs/schema), such as --config.train.epochs=5.")
 
 
 def _refuse_unknown_fields(argv: list[str]) -> None:
@@ -152,10 +152,6 @@ def _config_path(argument: str) -> str | None:
 
 def _sections() -> list[str]:
     return list(dict.fromkeys(name.split(".")[0] for name in field_names()))
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
 
 
 def _say(line: str, code: int) -> int:

@@ -1,14 +1,19 @@
-"""Files: whole under their final name, or not there at all."""
+"""Files are complete under their final names or not there at all, and a lock has one holder at a time."""
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from configs import InputError
-from records import complete_file, make_folder, write_bytes, write_text
+from records import claimed, complete_file, is_running, make_folder, sweep_temporaries, write_bytes, write_text
+
+ROOT = Path(__file__).parents[2]
 
 
-def test_a_file_appears_under_its_name_only_when_the_block_has_ended(tmp_path):
+def test_a_file_appears_under_its_final_name_when_the_block_ends(tmp_path):
     path = tmp_path / "table.csv"
     with complete_file(path) as temporary:
         temporary.write_bytes(b"half")
@@ -21,7 +26,7 @@ def test_a_file_appears_under_its_name_only_when_the_block_has_ended(tmp_path):
 
 
 @pytest.mark.parametrize("error", [OSError, InputError, KeyboardInterrupt, SystemExit])
-def test_a_block_that_raises_leaves_nothing_behind_and_an_older_file_as_it_was(tmp_path, error):
+def test_a_block_that_raises_leaves_nothing_behind_and_keeps_an_earlier_file(tmp_path, error):
     path = tmp_path / "index.json"
 
     def write_half() -> None:
@@ -43,7 +48,7 @@ def test_a_block_that_raises_before_it_writes_leaves_nothing_behind(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_what_the_system_refuses_is_told_with_the_final_name(tmp_path, monkeypatch):
+def test_an_error_of_the_operating_system_names_the_final_file(tmp_path, monkeypatch):
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
@@ -54,14 +59,14 @@ def test_what_the_system_refuses_is_told_with_the_final_name(tmp_path, monkeypat
         write_bytes(tmp_path / "none" / "a.bin", b"content")
 
 
-def test_an_older_file_is_replaced(tmp_path):
+def test_an_earlier_file_is_replaced(tmp_path):
     path = tmp_path / "a.bin"
     path.write_bytes(b"a much longer content than the new one")
     write_bytes(path, b"new")
     assert path.read_bytes() == b"new"
 
 
-def test_what_was_written_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+def test_a_file_is_flushed_before_it_is_renamed(tmp_path, monkeypatch):
     happened = []
     fsync, replace = os.fsync, os.replace
     monkeypatch.setattr(os, "fsync", lambda file: (happened.append("flush"), fsync(file)))
@@ -70,12 +75,12 @@ def test_what_was_written_is_on_the_disk_before_it_has_its_name(tmp_path, monkey
     assert happened == ["flush", "rename"]
 
 
-def test_text_is_written_as_utf_8_without_changed_line_ends(tmp_path):
+def test_text_is_written_as_utf_8_with_unchanged_line_ends(tmp_path):
     write_text(tmp_path / "a.txt", "Glaskörper\n眼底\r\n")
     assert (tmp_path / "a.txt").read_bytes() == "Glaskörper\n眼底\r\n".encode()
 
 
-def test_a_folder_is_made_with_those_above_it_or_taken_as_it_is(tmp_path):
+def test_a_folder_is_made_with_its_parents_or_used_as_it_is(tmp_path):
     folder = make_folder(tmp_path / "a" / "b", flag="--records")
     assert folder == tmp_path / "a" / "b" and folder.is_dir()
     (folder / "file").touch()
@@ -84,14 +89,60 @@ def test_a_folder_is_made_with_those_above_it_or_taken_as_it_is(tmp_path):
 
 
 @pytest.mark.parametrize("below", [".", "deeper", "deeper/still"])
-def test_a_file_in_the_way_of_a_folder_is_named_with_its_flag(tmp_path, below):
+def test_a_file_in_the_way_of_a_folder_is_reported_with_the_flag(tmp_path, below):
     (tmp_path / "file").touch()
     with pytest.raises(InputError) as error:
         make_folder(tmp_path / "file" / below, flag="--workdir")
     assert str(error.value).startswith(f"--workdir={tmp_path / 'file'}") and "\n" not in str(error.value)
 
 
-def test_a_folder_that_cannot_be_written_to_is_named_with_its_flag(tmp_path, monkeypatch):
+def test_a_read_only_folder_is_reported_with_the_flag(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere
     with pytest.raises(InputError, match=r"--output=.*cannot be written to"):
         make_folder(tmp_path, flag="--output")
+
+
+def test_a_lock_has_one_holder_and_is_free_afterwards(tmp_path):
+    with claimed(tmp_path / "lock") as first:
+        assert isinstance(first, int)
+        with claimed(tmp_path / "lock") as second:
+            assert second is None
+        with claimed(tmp_path / "another") as other:
+            assert other is not None
+        with claimed(tmp_path / "lock") as third:  # the refused one has not freed it
+            assert third is None
+    with claimed(tmp_path / "lock") as again:
+        assert again is not None
+
+
+def test_a_lock_is_free_after_its_block_raised(tmp_path):
+    with pytest.raises(KeyError), claimed(tmp_path / "lock"):
+        raise KeyError
+    with claimed(tmp_path / "lock") as again:
+        assert again is not None
+
+
+def test_another_process_cannot_claim_a_lock_that_is_held(tmp_path):
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom records import claimed\n"
+        "with claimed(Path(sys.argv[1])) as lock:\n    print(lock is None)"
+    )
+
+    def refused() -> str:
+        command = [sys.executable, "-c", program, str(tmp_path / "lock")]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+
+    with claimed(tmp_path / "lock"):
+        assert refused() == "True"
+    assert refused() == "False"
+
+
+def test_temporaries_of_processes_that_no_longer_run_are_removed(tmp_path):
+    gone = 2**22 + 1  # beyond the largest process id of Linux
+    assert not is_running(gone)
+    (tmp_path / f".tmp-{gone}-a.npz").touch()
+    (tmp_path / f".tmp-{gone}-folder").mkdir()
+    running = tmp_path / f".tmp-{os.getpid()}-b.npz"
+    running.touch()
+    sweep_temporaries(tmp_path)
+    assert list(tmp_path.iterdir()) == [running]

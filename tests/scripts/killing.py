@@ -1,9 +1,9 @@
-"""Runs `scripts.shard` again and again and kills it at random moments; a finished set gives way to a new one.
+"""Runs `scripts.shard` repeatedly and kills it at random moments; after a finished set it starts another one.
 
     python killing.py SOURCE RECORDS KILLS LONGEST_SECONDS SEED
 
-A process that has imported TensorFlow, and run none of it, forks for every run, so that hundreds of milliseconds and
-not seconds lie before the moment of interest. Prints JSON: what was seen after each kill.
+Every run is forked from one process that has imported TensorFlow but not used it, so that the interesting part begins
+after hundreds of milliseconds instead of seconds. Prints JSON: what was found after each kill.
 """
 
 import json
@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from records.shards import building  # loads tensorflow once for all runs
+from records.shards import building, writing  # noqa: F401 (import TensorFlow once for all runs)
 from scripts import shard
 from scripts.support import command
 
@@ -44,7 +44,7 @@ def main(source: str, records: str, kills: int, longest: float, seed: int) -> No
         time.sleep(draw.uniform(0, longest))
         os.kill(pid, signal.SIGKILL)
         _, status = os.waitpid(pid, 0)
-        if not os.WIFSIGNALED(status):  # it had ended before the kill
+        if not os.WIFSIGNALED(status):  # it ended before the kill
             assert os.waitstatus_to_exitcode(status) == 0, "a run failed"
             sets.append(str(len(sets)))
             continue

@@ -1,4 +1,4 @@
-"""What the shard command promises beside the shards: no leak, the truth on request, an old set that stays."""
+"""The shard command: no leaks between splits, checks of a source and of a set, and sets that are kept or replaced."""
 
 import json
 import os
@@ -43,7 +43,7 @@ def source(pairs, tmp_path) -> Path:
     return Path(shutil.copytree(pairs, tmp_path / "source"))
 
 
-def test_equal_files_in_two_splits_stop_the_run_with_both_names(run, source, tmp_path):
+def test_equal_files_in_two_splits_are_refused_with_both_names(run, source, tmp_path):
     photograph = next((source / "test" / "images").iterdir())
     shutil.copy(photograph, source / "train" / "images" / "copy.jpg")
     shutil.copy(source / "test" / "masks" / f"{photograph.stem}.tif", source / "train" / "masks" / "copy.tif")
@@ -55,7 +55,7 @@ def test_equal_files_in_two_splits_stop_the_run_with_both_names(run, source, tmp
     assert not (tmp_path / "records" / "index.json").exists()
 
 
-def test_equal_pixels_in_other_files_stop_the_run_with_both_names(run, source, tmp_path):
+def test_equal_pixels_in_different_files_are_refused_with_both_names(run, source, tmp_path):
     photograph = next((source / "test" / "images").iterdir())
     with Image.open(photograph) as image:
         image.save(source / "train" / "images" / "copy.png")
@@ -68,7 +68,7 @@ def test_equal_pixels_in_other_files_stop_the_run_with_both_names(run, source, t
     assert not (tmp_path / "records" / "index.json").exists()
 
 
-def test_nearly_equal_photographs_are_named_in_a_warning_and_in_the_index(run, source, tmp_path):
+def test_nearly_equal_photographs_are_listed_in_a_warning_and_in_the_index(run, source, tmp_path):
     photograph = next((source / "test" / "images").iterdir())
     with Image.open(photograph) as image:
         image.save(source / "train" / "images" / "copy.jpg", quality=40)
@@ -104,7 +104,7 @@ def test_a_patient_stays_in_one_split(run, source, tmp_path):
         ("case,patient\nSYN_01,p\nSYN_06,p\n", "patient 'p' has SYN_01 in train and SYN_06 in test"),
     ],
 )
-def test_a_wrong_table_of_patients_is_refused(run, pairs, tmp_path, content, message):
+def test_an_invalid_table_of_patients_is_refused(run, pairs, tmp_path, content, message):
     (tmp_path / "patients.csv").write_text(content)
     done = run(*SHARD, f"--source={pairs}", f"--records={tmp_path / 'r'}", f"--patients={tmp_path / 'patients.csv'}")
     assert done.returncode == 2
@@ -112,7 +112,7 @@ def test_a_wrong_table_of_patients_is_refused(run, pairs, tmp_path, content, mes
     assert not (tmp_path / "r").exists()
 
 
-def test_check_looks_and_writes_no_shards(run, source, tmp_path):
+def test_check_describes_the_source_and_writes_no_shards(run, source, tmp_path):
     bad = source / "train" / "images" / "bad.jpg"
     bad.write_text("no image")
     Image.new("1", (10, 10)).save(source / "train" / "masks" / "bad.tif")
@@ -132,7 +132,7 @@ def test_check_looks_and_writes_no_shards(run, source, tmp_path):
     assert 0.5 * size < found["estimated_bytes"] < 2 * size
 
 
-def test_verify_names_all_that_differs(run, way, tmp_path):
+def test_verify_lists_everything_that_differs_from_the_index(run, way, tmp_path):
     records = Path(shutil.copytree(way.records, tmp_path / "records"))
     clean = run("shard", "--verify", f"--records={records}")
     assert clean.returncode == 0, clean.stderr
@@ -144,30 +144,37 @@ def test_verify_names_all_that_differs(run, way, tmp_path):
     (records / "fundus_tiles-train.tfrecord-00007-of-00008").write_bytes(b"")
     done = run("shard", "--verify", f"--records={records}")
     assert done.returncode == 1
-    for name, words in ((shards[0].name, "sha256"), (shards[0].name, "damaged"), (shards[1].name, "bytes, the index")):
-        assert any(name in line and words in line for line in done.stderr.splitlines()), (name, words, done.stderr)
+    first, second = shards[0].name, shards[1].name
+    for name, message in ((first, "sha256"), (first, "damaged"), (second, "bytes, the index")):
+        assert any(name in line and message in line for line in done.stderr.splitlines()), (name, message, done.stderr)
     assert "00007-of-00008: not in the index" in done.stderr
 
 
-def test_a_full_disk_ends_in_a_line_and_the_old_set_stays_usable(way, tmp_path):
+def test_a_failed_write_is_told_in_one_line_and_the_old_set_stays_usable(way, tmp_path):
     records = Path(shutil.copytree(way.records, tmp_path / "records"))
     before = {file.name: file.read_bytes() for file in records.iterdir() if file.is_file()}
 
     def no_file_larger_than_a_shard() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, resource.RLIM_INFINITY))
 
-    words = [sys.executable, "-m", "scripts.shard", *SHARD[1:], "--config.data.stride=128", "--overwrite"]
+    command = [sys.executable, "-m", "scripts.shard", *SHARD[1:], "--config.data.stride=128", "--overwrite"]
     done = subprocess.run(
-        [*words, f"--source={way.source}", f"--records={records}"],
+        [*command, f"--source={way.source}", f"--records={records}"],
         cwd=ROOT, preexec_fn=no_file_larger_than_a_shard, capture_output=True, text=True, check=False,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     assert done.returncode == 2, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     assert "writing failed" in done.stderr
-    assert "A set that was there is untouched" in done.stderr
+    assert "An earlier set is unchanged, and finished shards are kept; raise the limit and start again." in done.stderr
     assert {file.name: file.read_bytes() for file in records.iterdir() if file.is_file()} == before
     assert verify_records(records, read_index(records)) == []
+
+
+def test_a_field_given_under_its_old_name_is_answered_with_the_new_one(run, tmp_path):
+    done = run(*SHARD, "--config.train.warmup_share=0.1", f"--source={tmp_path}", f"--records={tmp_path / 'records'}")
+    assert done.returncode == 2
+    assert done.stderr == "error: --config.train.warmup_share is now called --config.train.warmup_fraction.\n"
 
 
 def test_overwrite_replaces_a_set_and_leaves_nothing_of_the_old_one(run, way, tmp_path):
@@ -224,14 +231,14 @@ def test_missing_masks_are_refused_unless_allowed(run, source, tmp_path):
     assert read_index(tmp_path / "records").cases[missing.stem].lesion_pixels == {"HE": 0}
 
 
-def test_the_pictures_can_be_opened(way):
+def test_the_figures_beside_the_shards_can_be_opened(way):
     samples, statistics = (cv2.imread(str(way.records / f"{name}.png")) for name in ("samples", "statistics"))
     assert samples.shape[0] > 300
     assert samples.std() > 10
     assert statistics.std() > 10
 
 
-def test_jpeg_tiles_are_near_the_photograph_and_masks_stay_exact(run, way, tmp_path):
+def test_jpeg_tiles_are_close_to_the_photograph_and_masks_stay_exact(run, way, tmp_path):
     from records.shards.sharding import read_shard
 
     done = run(*SHARD, f"--source={way.source}", f"--records={tmp_path / 'jpeg'}", "--config.data.codec=jpeg")
@@ -249,15 +256,15 @@ def test_jpeg_tiles_are_near_the_photograph_and_masks_stay_exact(run, way, tmp_p
         assert (lossy.case, lossy.y, lossy.x) == (exact.case, exact.y, exact.x)
 
 
-def test_the_table_of_a_check_is_in_the_words_of_the_plan(run, pairs, tmp_path):
+def test_check_counts_the_same_tiles_as_the_plan(run, pairs, tmp_path):
     done = run(*SHARD, "--check", f"--source={pairs}", f"--records={tmp_path / 'r'}")
     with open(tmp_path / "r" / "check.json") as file:
         cases = json.load(file)["cases"]
     nonempty = sum(case["nonempty_tiles"] for case in cases.values())
-    assert f"in all {nonempty} nonempty tiles" in done.stdout
+    assert f"in total {nonempty} tiles with a lesion" in done.stdout
 
 
-def test_check_goes_on_where_a_photograph_is_cut_short_and_names_what_looks_the_same(run, source, tmp_path):
+def test_check_continues_after_a_photograph_that_is_cut_short_and_lists_look_alikes(run, source, tmp_path):
     photograph = next((source / "test" / "images").iterdir())
     with Image.open(photograph) as image:
         image.save(source / "train" / "images" / "copy.png")
@@ -272,7 +279,7 @@ def test_check_goes_on_where_a_photograph_is_cut_short_and_names_what_looks_the_
     assert "look the same" in done.stderr
 
 
-def test_a_set_that_lacks_a_case_is_made_anew_when_that_case_is_mended(run, source, tmp_path):
+def test_a_set_that_lacks_a_case_is_rebuilt_when_that_case_is_repaired(run, source, tmp_path):
     short = next((source / "train" / "images").iterdir())
     whole = short.read_bytes()
     short.write_bytes(whole[:-5000])

@@ -1,4 +1,4 @@
-"""Sharding that is killed at random moments and started again ends with the same bytes and redoes nothing finished."""
+"""Sharding that is killed at random moments and restarted ends with the same bytes and keeps finished shards."""
 
 import json
 import os
@@ -21,9 +21,9 @@ def shards(folder: Path) -> dict[str, bytes]:
 
 
 def killing(source: Path, records: Path, kills: int, longest: float, seed: int = 0) -> dict:
-    words = [sys.executable, str(Path(__file__).with_name("killing.py")), str(source), str(records)]
+    command = [sys.executable, str(Path(__file__).with_name("killing.py")), str(source), str(records)]
     done = subprocess.run(
-        [*words, str(kills), str(longest), str(seed)],
+        [*command, str(kills), str(longest), str(seed)],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -35,7 +35,7 @@ def killing(source: Path, records: Path, kills: int, longest: float, seed: int =
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_killed_at_any_moment_it_ends_with_the_same_bytes(run, tmp_path, capsys):
+def test_shards_have_the_same_bytes_however_often_the_run_is_killed(run, tmp_path, capsys):
     source = tmp_path / "source"
     assert run("synthesize", f"--output={source}", "--training=22", "--test=8").returncode == 0
     whole = killing(source, tmp_path / "undisturbed", 0, 0)
@@ -51,17 +51,17 @@ def test_killed_at_any_moment_it_ends_with_the_same_bytes(run, tmp_path, capsys)
         assert verify_records(folder, read_index(folder)) == []
         assert not (folder / ".building").exists()
         assert not list(folder.glob(".tmp*"))
-    # What was finished before a kill is the same file afterwards: moved, not written again.
+    # A shard that was finished before a kill is the same file afterwards: moved, not written again.
     for one in result["seen"]:
         for name, inode in one["finished"].items():
             assert (tmp_path / "killed" / one["set"] / name).stat().st_ino == inode
     counts = [len(one["finished"]) for one in result["seen"]]
-    assert sum(count > 0 for count in counts) >= 3, "hardly a kill came between two shards; choose other moments"
+    assert sum(count > 0 for count in counts) >= 3, "hardly any kill came between two shards; choose other moments"
     with capsys.disabled():
-        print(f"\n{KILLS} kills over {len(result['sets'])} sets of {len(undisturbed)} shards; finished then: {counts}")
+        print(f"\n{KILLS} kills, {len(result['sets'])} sets of {len(undisturbed)} shards; finished by then: {counts}")
 
 
-def test_one_worker_and_four_and_another_order_of_listing_give_the_same_bytes(run, way, tmp_path):
+def test_one_worker_and_four_give_the_same_bytes(run, way, tmp_path):
     for workers in (1, 4):
         done = run(
             "shard", "--config=configs/demo.py", "--config.data.photographs_per_shard=3", f"--source={way.source}",

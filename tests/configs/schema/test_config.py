@@ -1,4 +1,4 @@
-"""The schema: what it refuses, how it is written and read back, and what its fingerprint depends on."""
+"""The schema: the values it refuses, its JSON form, and what its fingerprint depends on."""
 
 import dataclasses
 import json
@@ -60,7 +60,7 @@ from configs.schema import field_names, from_dict
         (EvaluateConfig, {"threshold": 1.0}, "evaluate.threshold must be above 0 and below 1; received 1.0"),
     ],
 )
-def test_a_value_out_of_range_is_named_with_what_is_allowed(section, values, message):
+def test_a_value_out_of_range_is_reported_with_the_allowed_ones(section, values, message):
     with pytest.raises(InputError) as error:
         section(**values)
     assert message in str(error.value)
@@ -89,8 +89,8 @@ def test_a_config_is_read_back_from_its_json_as_it_was(scale, tile, steps, class
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"trian": {}}, "unknown field trian; known here are data, model, augment, train, segment, evaluate"),
-        ({"train": {"epoch": 1}}, "unknown field train.epoch; known here are epochs"),
+        ({"trian": {}}, "unknown field trian; the known fields are data, model, augment, train, segment, evaluate"),
+        ({"train": {"epoch": 1}}, "unknown field train.epoch; the known fields are epochs"),
         ({"train": {"epochs": "many"}}, "train.epochs must be of type int; received 'many'"),
         ({"train": {"epochs": True}}, "train.epochs must be of type int; received True"),
         ({"train": 3}, "train must be a section with fields; received 3"),
@@ -103,13 +103,13 @@ def test_a_config_is_read_back_from_its_json_as_it_was(scale, tile, steps, class
         ({"data": {"scale": float("nan")}}, "data.scale must be of type float; received nan"),
     ],
 )
-def test_a_wrong_field_or_type_is_named(values, message):
+def test_an_unknown_field_or_wrong_type_is_reported(values, message):
     with pytest.raises(InputError) as error:
         from_dict(values)
     assert message in str(error.value)
 
 
-def test_the_fingerprint_depends_on_the_named_sections_alone():
+def test_the_fingerprint_depends_only_on_the_named_sections():
     config = Config()
     other = dataclasses.replace(config, train=TrainConfig(epochs=7))
     assert config.fingerprint("data") == other.fingerprint("data")
@@ -118,11 +118,11 @@ def test_the_fingerprint_depends_on_the_named_sections_alone():
     assert len(config.fingerprint()) == 16
 
 
-def test_the_fingerprint_is_the_same_on_every_machine_and_run():
+def test_the_fingerprint_is_the_same_on_every_machine():
     assert Config().fingerprint("evaluate") == "5c5794322ea07601"
 
 
-def test_an_int_for_a_float_is_the_same_setting():
+def test_an_int_in_place_of_a_float_has_the_same_fingerprint():
     assert from_dict({"data": {"scale": 1}}).fingerprint() == from_dict({"data": {"scale": 1.0}}).fingerprint()
 
 

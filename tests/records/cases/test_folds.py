@@ -132,8 +132,8 @@ def test_patients_are_those_of_all_sources(tmp_path):
 @pytest.mark.parametrize(
     ("parts", "patients", "message"),
     [
-        ([{"train": "ab"}, {"train": "b"}], "", "photograph b has the name of one in"),
-        ([{"train": "ab"}, {"test": "c"}], "", "has a test part alone"),
+        ([{"train": "ab"}, {"train": "b"}], "", "has a photograph b, too; names must be unique"),
+        ([{"train": "ab"}, {"test": "c"}], "", "has only a test part"),
         ([{"train": "ab"}, {"train": "c"}], "a,one\nc,one\n", "patient 'one' is in"),
         ([{"train": "ab", "test": "c"}], "a,one\nc,one\n", "has a in train and c in test"),
     ],

@@ -270,7 +270,7 @@ def test_splits_are_read_by_case_and_who_is_not_named_takes_no_part(tmp_path):
         ("case,split\nz,train\n", "'z' is not among the photographs"),
         ("case,split\na,train\na,test\n", "'a' needs exactly one row"),
         ("case,split\na,valid\n", "'a' has the split 'valid'; expected train, validation, test"),
-        ("case,split\n", "no case in it"),
+        ("case,split\n", "lists no case"),
         (None, "cannot be read"),
     ],
 )

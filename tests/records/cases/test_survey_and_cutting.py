@@ -14,7 +14,7 @@ from PIL import Image
 
 from configs import DataConfig, InputError
 from records import Case, field_of_view, find_cases, shrink_mask, shrink_photograph, survey_case
-from records.shards.cutting import LEAST_RETINA, cut_case
+from records.shards.cutting import MIN_FIELD_OF_VIEW, cut_case
 
 ROOT = Path(__file__).parents[3]
 
@@ -184,7 +184,7 @@ def test_so_many_empty_tiles_are_added_as_asked_for_and_each_shows_retina(sparse
     assert len(empty) == 5 and len(tiles) == 6
     retina = field_of_view(fundus(300, 400))
     for tile in empty:
-        assert retina[tile.y : tile.y + 32, tile.x : tile.x + 32].mean() >= LEAST_RETINA
+        assert retina[tile.y : tile.y + 32, tile.x : tile.x + 32].mean() >= MIN_FIELD_OF_VIEW
     places = [(tile.y, tile.x) for tile in tiles]
     assert places == sorted(places)
 
@@ -195,7 +195,7 @@ def test_there_are_no_more_empty_tiles_than_the_retina_has(sparse_case, fundus):
     shares = [
         retina[y : y + 32, x : x + 32].mean() for y in (*range(0, 268, 32), 268) for x in (*range(0, 368, 32), 368)
     ]
-    assert len(tiles) == sum(share >= LEAST_RETINA for share in shares) < len(shares)
+    assert len(tiles) == sum(share >= MIN_FIELD_OF_VIEW for share in shares) < len(shares)
 
 
 def test_a_photograph_without_lesions_counts_as_one_tile_with(write_case, fundus):

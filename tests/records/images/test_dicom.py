@@ -136,10 +136,10 @@ READ: dict[str, tuple[Callable, Callable[[np.ndarray], np.ndarray], int]] = {
 REFUSED: dict[str, tuple[Callable, str]] = {
     "two frames": (
         lambda rgb, dicom: dicom(rgb, "RGB", data=rgb.tobytes() * 2, NumberOfFrames=2),
-        "with 2 frames is not read",
+        "with 2 frames is not supported",
     ),
     "HSV": (lambda rgb, dicom: dicom(rgb, "HSV"), "photometric interpretation HSV"),
-    "one sample for RGB": (lambda rgb, dicom: dicom(rgb[..., 0], "RGB"), "1 samples a pixel"),
+    "one sample for RGB": (lambda rgb, dicom: dicom(rgb[..., 0], "RGB"), "1 samples per pixel"),
     "32 bits": (lambda rgb, dicom: dicom(rgb[..., 0].astype(np.uint32), "MONOCHROME2"), "32 bits allocated"),
     "16-bit luminance": (lambda rgb, dicom: dicom(rgb.astype(np.uint16), "YBR_FULL"), "YBR_FULL of 16 bits"),
     "bits at the top": (
@@ -159,7 +159,7 @@ REFUSED: dict[str, tuple[Callable, str]] = {
         lambda rgb, dicom: dicom(rgb, "RGB", syntax=uid.DeflatedExplicitVRLittleEndian),
         "deflated as a whole",
     ),
-    "a report": (lambda rgb, dicom: without(dicom(rgb, "RGB"), "Rows"), "DICOM without a picture"),
+    "a report": (lambda rgb, dicom: without(dicom(rgb, "RGB"), "Rows"), "DICOM without an image"),
     "no transfer syntax": (
         lambda rgb, dicom: dicom(rgb, "RGB").replace(b"\2\0\x10\0UI", b"\2\0\x11\0UI"),
         "does not name its transfer syntax",

@@ -370,7 +370,7 @@ def in_color(lesion: np.ndarray) -> np.ndarray:
 
 def test_a_mask_of_sixteen_bits_in_separate_planes_which_opencv_misreads_is_refused(tmp_path, photograph):
     (tmp_path / "mask").write_bytes(FILES[MISREAD_MASK](photograph))
-    assert "of a kind of 16-bit colour that is not read in a mask" in refusal(read_mask, tmp_path / "mask")
+    assert "16-bit colour of an unsupported kind for a mask" in refusal(read_mask, tmp_path / "mask")
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if name != MISREAD_MASK and "palette" not in name])

@@ -200,7 +200,9 @@ def test_a_shard_with_one_other_byte_or_of_another_set_is_named_even_with_the_sa
         changed_byte = bytearray(content)
         changed_byte[place] ^= 1
         (tmp_path / shards[0].name).write_bytes(changed_byte)
-        with pytest.raises(InputError, match=rf"{shards[0].name}: other bytes \(sha256\).*of another set.*--verify"):
+        with pytest.raises(
+            InputError, match=rf"{shards[0].name}: its sha256 differs from the index.*of another set.*--verify"
+        ):
             locate_records(records_set.index, "train", tmp_path)
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from configs import DataConfig, InputError
 from records import Case, field_of_view, read_index, shrink_mask, shrink_photograph, tile_origins
-from records.shards.cutting import LEAST_RETINA, Tile
+from records.shards.cutting import MIN_FIELD_OF_VIEW, Tile
 from records.shards.record import decode_record
 from records.shards.sharding import plan_shards, read_shard, write_shard
 
@@ -107,7 +107,7 @@ def test_every_tile_with_a_lesion_is_there_and_so_many_empty_ones_as_asked_for(r
             np.count_nonzero(retina[y : y + data.tile, x : x + data.tile]) / data.tile**2
             for y, x in set(origins) - nonempty
         ]
-        possible = sum(share >= LEAST_RETINA for share in shares)
+        possible = sum(share >= MIN_FIELD_OF_VIEW for share in shares)
         wanted = round(data.empty_per_nonempty * max(len(nonempty), 1))
         assert len(kinds[name]) - len(nonempty) == min(wanted, possible)
         assert records_set.index.cases[name].nonempty_tiles == len(nonempty)

@@ -1,0 +1,113 @@
+"""The plan of a set of records: cases with their final splits and what their masks show, before anything is written."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from configs import DataConfig, InputError
+from records.cases.duplicates import refuse_equal_files
+from records.cases.parallel import Progress, no_progress
+from records.cases.sources import SPLITS, Case
+from records.cases.splits import assign_validation
+from records.cases.survey import Survey, survey_cases
+
+
+@dataclasses.dataclass(frozen=True)
+class RecordsPlan:
+    """What a set of records will be made from; `str(plan)` is a summary of several lines.
+
+    Attributes:
+      layout: layout of the source, as `find_cases` returns it.
+      cases: cases that can be read, with their final splits.
+      surveys: survey of each of these cases, by its name.
+      failures: for each case that cannot be read, by its name, a one-line reason.
+      data: the data config.
+    """
+
+    layout: str
+    cases: Sequence[Case]
+    surveys: Mapping[str, Survey]
+    failures: Mapping[str, str]
+    data: DataConfig
+
+    @property
+    def classes_without_lesions(self) -> list[str]:
+        """The classes of which no photograph shows a lesion."""
+        return [name for name in self.data.classes if not self._showing(name)]
+
+    def equal_pairs(self) -> list[tuple[str, str]]:
+        """Returns the pairs of cases whose photographs are the same file, both in one split.
+
+        Raises:
+          InputError: the same file is in two splits.
+        """
+        return refuse_equal_files(
+            list(self.cases), {name: survey.photograph_digest for name, survey in self.surveys.items()}
+        )
+
+    def __str__(self) -> str:
+        lines = [self._class_line(index, name) for index, name in enumerate(self.data.classes)]
+        for split in SPLITS:
+            members = [self.surveys[case.name] for case in self.cases if case.split == split]
+            if members:
+                tiles, nonempty = sum(s.tiles for s in members), sum(s.nonempty_tiles for s in members)
+                lines.append(f"{split}: {len(members)} photographs, {nonempty} of {tiles} tiles show a lesion")
+        total = sum(survey.nonempty_tiles for survey in self.surveys.values())
+        data = self.data
+        lines.append(
+            f"in total {total} tiles with a lesion, of {data.tile} pixels at stride {data.stride} and scale "
+            f"{data.scale:.4g}, and up to {data.empty_per_nonempty:g} without one for each of them"
+        )
+        return "\n".join(lines)
+
+    def _class_line(self, index: int, name: str) -> str:
+        showing = self._showing(name)
+        lesions = sum(sum(survey.lesion_sizes[name]) for survey in showing)
+        pixels = sum(survey.height * survey.width for survey in self.surveys.values())
+        fraction = sum(survey.lesion_pixels[name] for survey in showing) / pixels
+        return (
+            f"class {index}, {name}: {lesions} lesions in {len(showing)} of {len(self.surveys)} photographs, "
+            f"{fraction:.3%} of all pixels"
+        )
+
+    def _showing(self, name: str) -> list[Survey]:
+        return [survey for survey in self.surveys.values() if survey.lesion_pixels[name]]
+
+
+def plan_records(
+    layout: str,
+    cases: list[Case],
+    data: DataConfig,
+    *,
+    source: Path,
+    keep_splits: bool,
+    workers: int,
+    strict: bool = False,
+    progress: Progress = no_progress,
+) -> RecordsPlan:
+    """Reads the masks of all cases and assigns some training cases to validation.
+
+    Args:
+      layout: layout of the source, as `find_cases` returns it.
+      cases: cases with the splits of their source, or those that the user gave.
+      data: the data config.
+      source: folder of the cases, for messages.
+      keep_splits: whether the cases keep their splits, so that none is moved to validation.
+      workers: number of cases that are read at once.
+      strict: whether a case that cannot be read is an error; otherwise it is left out.
+      progress: shows how many masks have been read.
+
+    Raises:
+      InputError: no case can be read, none shows a lesion, or, if strict, any case cannot be read.
+    """
+    surveys, failures = survey_cases(cases, data, strict=strict, workers=workers, progress=progress)
+    if not surveys:
+        first = next(iter(failures.values()))
+        raise InputError(f"--source={source}: none of the {len(cases)} cases can be read; the first: {first}")
+    if not any(survey.nonempty_tiles for survey in surveys.values()):
+        raise InputError(f"--source={source}: no mask shows any of {', '.join(data.classes)}; nothing to shard.")
+    readable = [case for case in cases if case.name in surveys]
+    if not keep_splits:
+        fractions = {name: survey.lesion_fraction for name, survey in surveys.items()}
+        readable = assign_validation(readable, fractions, fraction=data.validation_fraction, seed=data.seed)
+    return RecordsPlan(layout, readable, surveys, failures, data)
