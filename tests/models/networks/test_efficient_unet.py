@@ -74,11 +74,6 @@ def test_dropout_and_activation_stand_where_the_options_say():
     )
 
 
-def test_an_unknown_activation_is_named():
-    with pytest.raises(InputError, match=r"model\.efficient_unet\.activation must be one that Keras knows .* 'rellu'"):
-        build_efficient_unet(EfficientUNetConfig(activation="rellu"), classes=1)
-
-
 def test_an_unusable_file_of_weights_is_named_with_its_field():
     with pytest.raises(InputError, match=r"model\.efficient_unet\.weights must be .*; there is no file 'no\.h5'"):
         build_efficient_unet(EfficientUNetConfig(weights="no.h5"), classes=1)

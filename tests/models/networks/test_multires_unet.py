@@ -117,11 +117,6 @@ def test_dropout_acts_in_training_alone_and_grows_with_depth():
     assert rates == pytest.approx({"encoder1_dropout": 0.2, "bridge_dropout": 0.4, "decoder1_dropout": 0.2})
 
 
-def test_an_unknown_activation_is_named():
-    with pytest.raises(InputError, match=r"model\.multires_unet\.activation must be one that Keras .* 'rellu'"):
-        build_multires_unet(MultiResUNetConfig(activation="rellu"), classes=1)
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [

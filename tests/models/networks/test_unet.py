@@ -130,11 +130,6 @@ def test_dropout_acts_in_training_alone():
     assert not np.array_equal(network(images, training=True), network(images, training=True))
 
 
-def test_an_unknown_activation_is_named():
-    with pytest.raises(InputError, match=r"model\.unet\.activation must be one that Keras knows .* received 'rellu'"):
-        build_unet(UNetConfig(activation="rellu"), classes=1)
-
-
 def test_an_unknown_normalization_is_refused_with_those_allowed():
     expected = r"model\.unet\.normalization must be one of batch, group, none; received 'layer'"
     with pytest.raises(InputError, match=expected):
