@@ -31,8 +31,8 @@ def build_attention_unet(
       `[B, h, w, 3]` RGB 0..255 → `[B, h, w, C]` probabilities; stride 2 ** (levels - 1).
 
     Example:
-      >>> build_attention_unet(AttentionUNetConfig(), classes=1).count_params()
-      2076468
+      >>> build_attention_unet(AttentionUNetConfig(width=8, levels=3), classes=1).stride
+      4
     """
     bridge = options.levels - 1
     image, x = image_input(preprocess, stride=2**bridge)

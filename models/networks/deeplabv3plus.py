@@ -45,10 +45,6 @@ def build_deeplabv3plus(
 
     Raises:
       InputError: the weights of the encoder cannot be loaded.
-
-    Example:
-      >>> build_deeplabv3plus(DeepLabV3PlusConfig(), classes=1).count_params()
-      40430913
     """
     image, x = image_input(preprocess, stride=OUTPUT_STRIDE)
     weights_field = "model.deeplabv3plus.weights"

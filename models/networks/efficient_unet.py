@@ -32,10 +32,6 @@ def build_efficient_unet(
 
     Raises:
       InputError: the weights of the encoder cannot be loaded.
-
-    Example:
-      >>> build_efficient_unet(EfficientUNetConfig(), classes=1).count_params()
-      10115373
     """
     image, x = image_input(preprocess, stride=32)
     maps = encode(x, options.encoder, options.weights, field="model.efficient_unet.weights")

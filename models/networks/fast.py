@@ -38,8 +38,8 @@ def build_fast(options: FastConfig, classes: int, preprocess: PreprocessConfig =
       `[B, h, w, 3]` RGB 0..255 → `[B, h, w, C]` probabilities; stride stem * 2 ** (len(widths) - 1).
 
     Example:
-      >>> build_fast(FastConfig(), classes=1).count_params()
-      2897988
+      >>> build_fast(FastConfig(widths=(8, 16)), classes=1).stride
+      4
     """
     photograph, image = image_input(preprocess, stride=options.stem * 2 ** (len(options.widths) - 1))
     x = layers.Rescaling(1 / 255, name="scaling")(image)

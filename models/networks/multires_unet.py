@@ -34,8 +34,8 @@ def build_multires_unet(
       `[B, h, w, 3]` RGB 0..255 → `[B, h, w, C]` probabilities; stride 2 ** (levels - 1).
 
     Example:
-      >>> build_multires_unet(MultiResUNetConfig(), classes=1).count_params()
-      7262748
+      >>> build_multires_unet(MultiResUNetConfig(width=8, levels=3), classes=1).stride
+      4
     """
     bridge = options.levels - 1
     image, x = image_input(preprocess, stride=2**bridge)

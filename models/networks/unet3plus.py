@@ -39,8 +39,9 @@ def build_unet3plus(options: UNet3PlusConfig, classes: int, preprocess: Preproce
       `[B, h, w, 3]` RGB 0..255 → `[B, h, w, C]` probabilities; stride 2 ** (levels - 1).
 
     Example:
-      >>> build_unet3plus(UNet3PlusConfig(), classes=1).count_params()
-      26984833
+      >>> network = build_unet3plus(UNet3PlusConfig(width=8, levels=3), classes=1)
+      >>> network.stride, len(network.side_outputs)
+      (4, 2)
     """
     bridge = options.levels - 1
     image, x = image_input(preprocess, stride=2**bridge)
