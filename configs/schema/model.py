@@ -60,7 +60,7 @@ class UNetConfig:
         )
         check(self.dilation >= 1, "model.unet.dilation", self.dilation, allowed="at least 1")
         _check_dropout("model.unet.dropout", self.dropout, self.levels)
-        check_choice("model.unet.normalization", self.normalization, get_args(Normalization))
+        _check_normalization("model.unet.normalization", self.normalization)
         check(
             self.normalization != "group" or self.width % 8 == 0,
             "model.unet.width",
@@ -92,7 +92,7 @@ class AttentionUNetConfig:
         check(self.width >= 1, "model.attention_unet.width", self.width, allowed="at least 1")
         # The first skip has no gate: with two levels there would be none.
         check(3 <= self.levels <= 10, "model.attention_unet.levels", self.levels, allowed="3 to 10")
-        check_choice("model.attention_unet.normalization", self.normalization, get_args(Normalization))
+        _check_normalization("model.attention_unet.normalization", self.normalization)
         _check_dropout("model.attention_unet.dropout", self.dropout, self.levels)
 
 
@@ -126,7 +126,7 @@ class MultiResUNetConfig:
             allowed=f"at least 6 filters when multiplied by model.multires_unet.alpha, {self.alpha}",
         )
         check(2 <= self.levels <= 10, "model.multires_unet.levels", self.levels, allowed="2 to 10")
-        check_choice("model.multires_unet.normalization", self.normalization, get_args(Normalization))
+        _check_normalization("model.multires_unet.normalization", self.normalization)
         _check_dropout("model.multires_unet.dropout", self.dropout, self.levels)
 
 
@@ -157,7 +157,7 @@ class UNet3PlusConfig:
     def __post_init__(self) -> None:
         check(self.width >= 1, "model.unet3plus.width", self.width, allowed="at least 1")
         check(2 <= self.levels <= 8, "model.unet3plus.levels", self.levels, allowed="2 to 8")
-        check_choice("model.unet3plus.normalization", self.normalization, get_args(Normalization))
+        _check_normalization("model.unet3plus.normalization", self.normalization)
         _check_dropout("model.unet3plus.dropout", self.dropout, self.levels)
 
 
@@ -201,8 +201,8 @@ class SwinUNetConfig:
         )
         check(2 <= self.window <= 32, "model.swin_unet.window", self.window, allowed="2 to 32")
         check(self.mlp_ratio >= 1, "model.swin_unet.mlp_ratio", self.mlp_ratio, allowed="at least 1")
-        check(0 <= self.dropout < 1, "model.swin_unet.dropout", self.dropout, allowed="at least 0 and below 1")
-        check(0 <= self.drop_path < 1, "model.swin_unet.drop_path", self.drop_path, allowed="at least 0 and below 1")
+        _check_rate("model.swin_unet.dropout", self.dropout)
+        _check_rate("model.swin_unet.drop_path", self.drop_path)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -243,8 +243,8 @@ class FastConfig:
             allowed="2 to 7 numbers of at least 1, multiples of 8 for model.fast.normalization 'group'",
         )
         check(4 <= self.contrast_sigma <= 100, "model.fast.contrast_sigma", self.contrast_sigma, allowed="4 to 100")
-        check(0 <= self.dropout < 1, "model.fast.dropout", self.dropout, allowed="at least 0 and below 1")
-        check(0 <= self.drop_path < 1, "model.fast.drop_path", self.drop_path, allowed="at least 0 and below 1")
+        _check_rate("model.fast.dropout", self.dropout)
+        _check_rate("model.fast.drop_path", self.drop_path)
         check_choice("model.fast.normalization", self.normalization, ("batch", "group"))
         check(0 < self.prior < 1, "model.fast.prior", self.prior, allowed="above 0 and below 1")
 
@@ -274,8 +274,8 @@ class EfficientUNetConfig:
         check_choice("model.efficient_unet.encoder", self.encoder, get_args(EfficientNet))
         _check_weights("model.efficient_unet.weights", self.weights)
         check(self.width >= 1, "model.efficient_unet.width", self.width, allowed="at least 1")
-        check(0 <= self.dropout < 1, "model.efficient_unet.dropout", self.dropout, allowed="at least 0 and below 1")
-        check_choice("model.efficient_unet.normalization", self.normalization, get_args(Normalization))
+        _check_rate("model.efficient_unet.dropout", self.dropout)
+        _check_normalization("model.efficient_unet.normalization", self.normalization)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -309,8 +309,8 @@ class DeepLabV3PlusConfig:
             self.rates,
             allowed="different numbers of at least 1",
         )
-        check(0 <= self.dropout < 1, "model.deeplabv3plus.dropout", self.dropout, allowed="at least 0 and below 1")
-        check_choice("model.deeplabv3plus.normalization", self.normalization, get_args(Normalization))
+        _check_rate("model.deeplabv3plus.dropout", self.dropout)
+        _check_normalization("model.deeplabv3plus.normalization", self.normalization)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -369,6 +369,14 @@ def _check_weights(field: str, weights: str) -> None:
         weights,
         allowed="none, imagenet or the path of a .weights.h5, .h5 or .keras file",
     )
+
+
+def _check_normalization(field: str, normalization: str) -> None:
+    check_choice(field, normalization, get_args(Normalization))
+
+
+def _check_rate(field: str, rate: float) -> None:
+    check(0 <= rate < 1, field, rate, allowed="at least 0 and below 1")
 
 
 def _check_dropout(field: str, dropout: float, levels: int) -> None:
