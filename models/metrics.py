@@ -1,291 +1,195 @@
-"""Metrics that show progress during fit; the scores that count are of whole photographs (`pipeline.evaluation.scores`).
+"""Metrics that show progress during training; scores of whole photographs come from `pipeline.evaluation.scores`.
 
-Two kinds. `dice_coef` and `iou_coef` are soft and means over samples, as the losses are. `sensitivity`, `specificity`,
-`ppv` and `aupr` are of pixels pooled over all samples so far, as a ratio of one tile says little: what they keep is
-sums alone, which replicas add up rightly. The pixels of a sample are counted in whole numbers, weighed, and added up in
-float64, which stays exact up to 2^53 pixels where float32 stands still at 2^24, eight batches of eight 512 tiles.
+There are two kinds. `dice_coef` and `iou_coef` are soft and are means over samples, as the losses are. `sensitivity`,
+`specificity`, `ppv` and `aupr` pool the pixels of all samples so far, since the ratios of single tiles mean little.
+Their state is sums only, which can be added up over replicas. The pixels of each sample are counted in integers,
+weighted, and added up in float64, which is exact up to 2^53 pixels; float32 stops at 2^24, which is eight batches of
+eight tiles of 512 pixels.
 
-None is ever NaN. Where a class's denominator is zero (no lesion pixel seen, say), its value is 0, as Keras' and
-scikit-learn's: a score of nothing must not look good, or training would keep those weights. A class of which nothing
-was seen that the score is about is left out of the mean over classes.
+No metric is ever NaN. Where the denominator of a class is zero (no lesion pixel so far, say), its value is 0, as in
+Keras and scikit-learn: otherwise a score of nothing would look good, and training would keep those weights. The mean
+over classes leaves out classes of which no relevant pixel was seen.
 """
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 
 import keras
 from keras import ops
 
 from configs import InputError
 from configs.suggestions import did_you_mean
-from models.saving import PACKAGE
 
-SMOOTH = 1.0  # pixels: makes the Dice of two empty masks 1, and is nothing beside a lesion
-THRESHOLD = 0.5  # probability from which a pixel counts as found
-BINS = 200  # of the probabilities behind AUPR
+SMOOTH = 1.0  # pixels: makes the Dice of two empty masks 1 and is negligible beside a lesion
+THRESHOLD = 0.5  # probability at and above which a pixel is predicted as lesion
+OUTCOMES = 4  # numbers per class of `count_outcomes`
+BINS = 200  # of the probabilities for AUPR
 
 
-def dice_coefficient(y_true, y_pred, channels: Sequence[int] | None = None):
+def dice_coefficient(masks, probabilities, channels: Sequence[int] | None = None):
     """Returns the soft Dice coefficient of every sample, the mean over its classes.
 
-    (2 Σ y p + 1) / (Σ y + Σ p + 1), sums over the pixels of one sample and class.
+    (2 Σ y p + 1) / (Σ y + Σ p + 1), with sums over the pixels of one sample and class.
 
     Args:
-      y_true: masks 0/1 `[B, h, w, C]`.
-      y_pred: probabilities `[B, h, w, C]`.
-      channels: the classes that count; None: all.
+      masks: 0/1 `[B, h, w, C]`.
+      probabilities: `[B, h, w, C]`.
+      channels: indices of the classes to average; None: all.
 
     Returns:
-      `[B]`, in (0, 1].
+      float32 `[B]`, in (0, 1].
     """
-    y_true, y_pred = in_float32(y_true, y_pred)
-    both = ops.sum(y_true * y_pred, axis=(1, 2))
-    total = ops.sum(y_true, axis=(1, 2)) + ops.sum(y_pred, axis=(1, 2))
-    return ops.mean(_chosen((2 * both + SMOOTH) / (total + SMOOTH), channels), axis=-1)
+    masks, probabilities = in_float32(masks, probabilities)
+    intersection = ops.sum(masks * probabilities, axis=(1, 2))
+    total = ops.sum(masks, axis=(1, 2)) + ops.sum(probabilities, axis=(1, 2))
+    return ops.mean(_chosen((2 * intersection + SMOOTH) / (total + SMOOTH), channels), axis=-1)
 
 
-def iou_coefficient(y_true, y_pred, channels: Sequence[int] | None = None):
+def iou_coefficient(masks, probabilities, channels: Sequence[int] | None = None):
     """Returns the soft intersection over union of every sample, the mean over its classes.
 
-    (Σ y p + 1) / (Σ y + Σ p - Σ y p + 1), sums over the pixels of one sample and class.
+    (Σ y p + 1) / (Σ y + Σ p - Σ y p + 1), with sums over the pixels of one sample and class.
 
     Args:
-      y_true: masks 0/1 `[B, h, w, C]`.
-      y_pred: probabilities `[B, h, w, C]`.
-      channels: the classes that count; None: all.
+      masks: 0/1 `[B, h, w, C]`.
+      probabilities: `[B, h, w, C]`.
+      channels: indices of the classes to average; None: all.
 
     Returns:
-      `[B]`, in (0, 1].
+      float32 `[B]`, in (0, 1].
     """
-    y_true, y_pred = in_float32(y_true, y_pred)
-    both = ops.sum(y_true * y_pred, axis=(1, 2))
-    either = ops.sum(y_true, axis=(1, 2)) + ops.sum(y_pred, axis=(1, 2)) - both
-    return ops.mean(_chosen((both + SMOOTH) / (either + SMOOTH), channels), axis=-1)
+    masks, probabilities = in_float32(masks, probabilities)
+    intersection = ops.sum(masks * probabilities, axis=(1, 2))
+    union = ops.sum(masks, axis=(1, 2)) + ops.sum(probabilities, axis=(1, 2)) - intersection
+    return ops.mean(_chosen((intersection + SMOOTH) / (union + SMOOTH), channels), axis=-1)
 
 
-def in_float32(y_true, y_pred):
-    """Returns both in float32: what calls a plain function may not have cast them."""
-    return ops.cast(y_true, "float32"), ops.cast(y_pred, "float32")
+def in_float32(masks, probabilities):
+    """Returns both cast to float32, for functions that are called outside of a Keras loss or metric."""
+    return ops.cast(masks, "float32"), ops.cast(probabilities, "float32")
 
 
 def _chosen(values, channels: Sequence[int] | None):
-    """Takes the chosen of `[…, C]`.
+    """Returns the chosen classes of `[…, C]`.
 
-    After the sums over pixels: metrics of one class each, and the loss, then add up the same, which a graph does once.
+    It is applied after the sums over pixels: the loss and the metrics of single classes then need the same sums, which
+    a graph computes once.
     """
     return values if channels is None else ops.take(values, channels, axis=-1)
 
 
-@keras.saving.register_keras_serializable(PACKAGE)
-class DiceCoefficient(keras.metrics.MeanMetricWrapper):
-    """Mean over samples of `dice_coefficient`; a sample of weight 0 does not count.
+class PooledScore(keras.metrics.Metric):
+    """A score of the pixels of all samples so far, the mean over classes.
 
     Args:
-      channels: the classes that count; None: all.
+      count: (lesion bool, probability), both `[B, h, w, channels]` → counts of pixels `[B, channels, numbers]`.
+      score: sums float64 `[channels, numbers]` → (values `[channels]`, whether the class counts in the mean
+        `[channels]`).
+      numbers: how many numbers `count` returns per class.
+      channels: indices of the classes to average.
+      name: name of the metric.
 
     Example:
-      >>> metric = DiceCoefficient()
-      >>> metric.update_state(np.ones((1, 4, 4, 1)), np.ones((1, 4, 4, 1)))
-      >>> float(metric.result())
-      1.0
-    """
-
-    def __init__(self, channels: Sequence[int] | None = None, name: str = "dice_coef", dtype=None):
-        super().__init__(dice_coefficient, name=name, dtype=dtype, channels=channels)
-        self.channels = channels
-
-    def get_config(self):
-        return {"name": self.name, "dtype": self.dtype, "channels": self.channels}
-
-
-@keras.saving.register_keras_serializable(PACKAGE)
-class IouCoefficient(keras.metrics.MeanMetricWrapper):
-    """Mean over samples of `iou_coefficient`; a sample of weight 0 does not count.
-
-    Args:
-      channels: the classes that count; None: all.
-
-    Example:
-      >>> metric = IouCoefficient()
-      >>> metric.update_state(np.ones((1, 4, 4, 1)), np.ones((1, 4, 4, 1)))
-      >>> float(metric.result())
-      1.0
-    """
-
-    def __init__(self, channels: Sequence[int] | None = None, name: str = "iou_coef", dtype=None):
-        super().__init__(iou_coefficient, name=name, dtype=dtype, channels=channels)
-        self.channels = channels
-
-    def get_config(self):
-        return {"name": self.name, "dtype": self.dtype, "channels": self.channels}
-
-
-class _Pooled(keras.metrics.Metric):
-    """A score of pixels pooled over all samples so far, mean over the chosen classes.
-
-    A child counts the pixels of each sample (`count`) and makes values of the sums (`values`).
-
-    Args:
-      channels: the classes whose mean it is, by their places in the mask.
-      numbers: how many numbers `count` gives for each class.
-    """
-
-    def __init__(self, channels: Sequence[int], numbers: int, name: str, *, dtype):
-        super().__init__(name=name, dtype=dtype)
-        self.channels = tuple(channels)
-        self.sums = self.add_variable((len(self.channels), numbers), "zeros", dtype="float64", name="sums")
-
-    def update_state(self, y_true, y_pred, sample_weight=None):
-        y_true, y_pred = (_chosen(maps, self.channels) for maps in in_float32(y_true, y_pred))
-        counts = ops.cast(self.count(y_true > 0.5, y_pred), "float64")  # [B, channels, numbers]
-        if sample_weight is not None:
-            counts = counts * ops.reshape(ops.cast(sample_weight, "float64"), (-1, 1, 1))
-        self.sums.assign_add(ops.sum(counts, axis=0))
-
-    def result(self):
-        values, seen = self.values(ops.convert_to_tensor(self.sums))
-        seen = ops.cast(seen, "float64")
-        return ops.cast(ops.divide_no_nan(ops.sum(values * seen), ops.sum(seen)), self.dtype)
-
-    def count(self, lesion, probability):
-        """Returns counts of pixels `[B, channels, numbers]` of lesions bool and probabilities `[B, h, w, channels]`."""
-        raise NotImplementedError
-
-    def values(self, sums):
-        """Returns values `[channels]` of sums float64 `[channels, numbers]`, and which classes count in the mean."""
-        raise NotImplementedError
-
-    def get_config(self):
-        return {**super().get_config(), "channels": self.channels}
-
-
-class _Outcomes(_Pooled):
-    """A score of how many lesion and other pixels were found and not."""
-
-    def __init__(self, channels: Sequence[int], name: str, dtype=None):
-        super().__init__(channels, 4, name, dtype=dtype)
-
-    def count(self, lesion, probability):
-        found = probability >= THRESHOLD
-        right = ops.logical_and(lesion, found)
-        pixels = ops.ones_like(lesion)
-        counted = [ops.sum(ops.cast(kind, "int32"), axis=(1, 2)) for kind in (right, found, lesion, pixels)]
-        return ops.stack(counted, axis=-1)
-
-
-@keras.saving.register_keras_serializable(PACKAGE)
-class Sensitivity(_Outcomes):
-    """Share of the lesion pixels that were found, at a probability of 0.5 or more.
-
-    Example:
-      >>> metric = Sensitivity(channels=(0,))
+      >>> metric = build_metrics(["sensitivity"], classes=["HE"])[0]
       >>> metric.update_state(np.ones((1, 2, 2, 1)), np.reshape([0.9, 0.5, 0.4, 0.8], (1, 2, 2, 1)))
       >>> float(metric.result())
       0.75
     """
 
-    def __init__(self, channels: Sequence[int], name: str = "sensitivity", dtype=None):
-        super().__init__(channels, name, dtype)
+    def __init__(self, count: Callable, score: Callable, *, numbers: int, channels: Sequence[int], name: str):
+        super().__init__(name=name)
+        self.count = count
+        self.score = score
+        self.channels = tuple(channels)
+        self.sums = self.add_variable((len(self.channels), numbers), "zeros", dtype="float64", name="sums")
 
-    def values(self, sums):
-        right, _, lesion, _ = ops.unstack(sums, 4, axis=-1)
-        return ops.divide_no_nan(right, lesion), lesion > 0
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        """Adds the pixels of a batch of masks and probabilities `[B, h, w, C]`, weighted by `[B]`."""
+        masks, probabilities = (_chosen(values, self.channels) for values in in_float32(y_true, y_pred))
+        counts = ops.cast(self.count(masks > 0.5, probabilities), "float64")  # [B, channels, numbers]
+        if sample_weight is not None:
+            counts = counts * ops.reshape(ops.cast(sample_weight, "float64"), (-1, 1, 1))
+        self.sums.assign_add(ops.sum(counts, axis=0))
+
+    def result(self):
+        """Returns the mean over the classes, a scalar."""
+        values, counted = self.score(ops.convert_to_tensor(self.sums))
+        counted = ops.cast(counted, "float64")
+        return ops.cast(ops.divide_no_nan(ops.sum(values * counted), ops.sum(counted)), self.dtype)
 
 
-@keras.saving.register_keras_serializable(PACKAGE)
-class Specificity(_Outcomes):
-    """Share of the pixels outside of lesions that were not found, at a probability of 0.5 or more.
+def count_outcomes(lesion, probability):
+    """Counts true positives, positives (probability of 0.5 or more), lesion pixels and all pixels."""
+    positive = probability >= THRESHOLD
+    counted = (ops.logical_and(lesion, positive), positive, lesion, ops.ones_like(lesion))
+    return ops.stack([ops.sum(ops.cast(kind, "int32"), axis=(1, 2)) for kind in counted], axis=-1)
 
-    Example:
-      >>> metric = Specificity(channels=(0,))
-      >>> metric.update_state(np.zeros((1, 2, 2, 1)), np.reshape([0.9, 0.1, 0.4, 0.2], (1, 2, 2, 1)))
-      >>> float(metric.result())
-      0.75
+
+def sensitivity(sums):
+    """Returns the fraction of lesion pixels that are positive; classes with lesion pixels count."""
+    true_positives, _, lesion, _ = ops.unstack(sums, OUTCOMES, axis=-1)
+    return ops.divide_no_nan(true_positives, lesion), lesion > 0
+
+
+def specificity(sums):
+    """Returns the fraction of pixels outside of lesions that are negative; classes with such pixels count."""
+    true_positives, positives, lesion, pixels = ops.unstack(sums, OUTCOMES, axis=-1)
+    background = pixels - lesion
+    return ops.divide_no_nan(background - (positives - true_positives), background), background > 0
+
+
+def positive_predictive_value(sums):
+    """Returns the fraction of positive pixels that are lesion; classes with lesion or positive pixels count.
+
+    A class with lesions but no positive pixel counts as 0.
     """
-
-    def __init__(self, channels: Sequence[int], name: str = "specificity", dtype=None):
-        super().__init__(channels, name, dtype)
-
-    def values(self, sums):
-        right, found, lesion, pixels = ops.unstack(sums, 4, axis=-1)
-        other = pixels - lesion
-        return ops.divide_no_nan(other - (found - right), other), other > 0
+    true_positives, positives, lesion, _ = ops.unstack(sums, OUTCOMES, axis=-1)
+    return ops.divide_no_nan(true_positives, positives), lesion + positives > 0
 
 
-@keras.saving.register_keras_serializable(PACKAGE)
-class Ppv(_Outcomes):
-    """Positive predictive value: share of the found pixels, at a probability of 0.5 or more, that are lesion.
+def count_bins(lesion, probability):
+    """Counts pixels in bins of probability: `BINS` numbers outside of lesions, then `BINS` within lesions."""
+    bins = ops.clip(ops.cast(probability * BINS, "int32"), 0, BINS - 1)
+    bins = ops.transpose(bins + BINS * ops.cast(lesion, "int32"), (0, 3, 1, 2))  # [B, channels, h, w]
+    batch, channels = ops.shape(bins)[:2]
+    rows = ops.reshape(ops.arange(batch * channels, dtype="int32"), (batch, channels, 1, 1))
+    # A single segment sum over all pixels, with segments of their own for each sample and class.
+    segments = ops.reshape(bins + 2 * BINS * rows, (-1,))
+    ones = ops.ones_like(segments, dtype="float32")
+    counts = ops.segment_sum(ones, segments, num_segments=batch * channels * 2 * BINS)
+    return ops.reshape(counts, (batch, channels, 2 * BINS))
 
-    A class with lesions of which nothing was found counts as 0 in the mean.
 
-    Example:
-      >>> metric = Ppv(channels=(0,))
-      >>> metric.update_state(np.reshape([1, 0, 1, 1], (1, 2, 2, 1)), np.full((1, 2, 2, 1), 0.7))
-      >>> float(metric.result())
-      0.75
+def average_precision(sums):
+    """Returns the area under the precision-recall curve, Σ (R_i - R_{i-1}) P_i from the highest bin down.
+
+    The sum is over steps: trapezoids overestimate the area. It equals that of `pipeline.evaluation.scores`, and
+    scikit-learn's `average_precision_score` of probabilities rounded down to 1/200. Classes with lesion pixels count.
     """
-
-    def __init__(self, channels: Sequence[int], name: str = "ppv", dtype=None):
-        super().__init__(channels, name, dtype)
-
-    def values(self, sums):
-        right, found, lesion, _ = ops.unstack(sums, 4, axis=-1)
-        return ops.divide_no_nan(right, found), lesion + found > 0
+    background, lesion = sums[:, :BINS], sums[:, BINS:]
+    true_positives, false_positives = (ops.cumsum(ops.flip(bins, axis=-1), axis=-1) for bins in (lesion, background))
+    precision = ops.divide_no_nan(true_positives, true_positives + false_positives)
+    lesions = true_positives[:, -1]
+    return ops.divide_no_nan(ops.sum(ops.flip(lesion, axis=-1) * precision, axis=-1), lesions), lesions > 0
 
 
-@keras.saving.register_keras_serializable(PACKAGE)
-class Aupr(_Pooled):
-    """Area under the precision-recall curve of all pixels so far: Σ (R_i - R_{i-1}) P_i from the highest bin down.
-
-    Average precision, in steps and not by trapezoids, which flatter; the same as `pipeline.evaluation.scores`'s, and as
-    scikit-learn's `average_precision_score` of probabilities that are rounded down to 1/200.
-
-    Example:
-      >>> metric = Aupr(channels=(0,))
-      >>> metric.update_state(np.reshape([1, 0, 1, 0], (1, 2, 2, 1)), np.reshape([0.9, 0.8, 0.7, 0.1], (1, 2, 2, 1)))
-      >>> round(float(metric.result()), 4)  # (1 / 1 + 2 / 3) / 2
-      0.8333
-    """
-
-    def __init__(self, channels: Sequence[int], name: str = "aupr", dtype=None):
-        super().__init__(channels, 2 * BINS, name, dtype=dtype)
-
-    def count(self, lesion, probability):
-        levels = ops.clip(ops.cast(probability * BINS, "int32"), 0, BINS - 1)
-        levels = ops.transpose(levels + BINS * ops.cast(lesion, "int32"), (0, 3, 1, 2))  # [B, channels, h, w]
-        batch, channels = ops.shape(levels)[:2]
-        rows = ops.reshape(ops.arange(batch * channels, dtype="int32"), (batch, channels, 1, 1))
-        # One sum over all pixels: their row of numbers is that of their sample and class.
-        places = ops.reshape(levels + 2 * BINS * rows, (-1,))
-        ones = ops.ones_like(places, dtype="float32")
-        return ops.reshape(
-            ops.segment_sum(ones, places, num_segments=batch * channels * 2 * BINS), (batch, channels, 2 * BINS)
-        )
-
-    def values(self, sums):
-        other, lesion = sums[:, :BINS], sums[:, BINS:]
-        found, wrong = (ops.cumsum(ops.flip(bins, axis=-1), axis=-1) for bins in (lesion, other))
-        precision = ops.divide_no_nan(found, found + wrong)
-        lesions = found[:, -1]
-        return ops.divide_no_nan(ops.sum(ops.flip(lesion, axis=-1) * precision, axis=-1), lesions), lesions > 0
-
-
-METRICS = {
-    "dice_coef": DiceCoefficient,
-    "iou_coef": IouCoefficient,
-    "sensitivity": Sensitivity,
-    "specificity": Specificity,
-    "ppv": Ppv,
-    "aupr": Aupr,
+METRICS: dict[str, Callable[..., keras.metrics.Metric]] = {
+    "dice_coef": functools.partial(keras.metrics.MeanMetricWrapper, dice_coefficient),
+    "iou_coef": functools.partial(keras.metrics.MeanMetricWrapper, iou_coefficient),
+    "sensitivity": functools.partial(PooledScore, count_outcomes, sensitivity, numbers=OUTCOMES),
+    "specificity": functools.partial(PooledScore, count_outcomes, specificity, numbers=OUTCOMES),
+    "ppv": functools.partial(PooledScore, count_outcomes, positive_predictive_value, numbers=OUTCOMES),
+    "aupr": functools.partial(PooledScore, count_bins, average_precision, numbers=2 * BINS),
 }
 
 
 def build_metrics(names: Sequence[str], classes: Sequence[str]) -> list[keras.metrics.Metric]:
-    """Returns for each name its metric NAME, the mean over the classes, and one a class, NAME_CLASS.
+    """Returns for each name the metric NAME, the mean over the classes, and NAME_CLASS of each class.
 
-    With a single class that would be the same twice: there is NAME alone.
+    With a single class both would be the same, so there is only NAME.
 
     Raises:
-      InputError: no metric of a name.
+      InputError: there is no metric with one of the names.
 
     Example:
       >>> [metric.name for metric in build_metrics(["dice_coef", "aupr"], classes=["HE", "EX"])]

@@ -1,18 +1,24 @@
-"""The networks by name. To add one: its file here, its options in `configs.schema.config`, its line below."""
+"""The table of networks.
+
+To add one: write its file in `models.networks`, its options in `configs.schema.model`, and a line in `NETWORKS`.
+"""
 
 from collections.abc import Callable
 
 from configs import InputError, ModelConfig
 from configs.suggestions import did_you_mean
+from models.layers import check_activation
 from models.network import Network
-from models.networks.attention_unet import build_attention_unet
-from models.networks.deeplabv3plus import build_deeplabv3plus
-from models.networks.efficient_unet import build_efficient_unet
-from models.networks.fast import build_fast
-from models.networks.multires_unet import build_multires_unet
-from models.networks.swin_unet import build_swin_unet
-from models.networks.unet import build_unet
-from models.networks.unet3plus import build_unet3plus
+from models.networks import (
+    build_attention_unet,
+    build_deeplabv3plus,
+    build_efficient_unet,
+    build_fast,
+    build_multires_unet,
+    build_swin_unet,
+    build_unet,
+    build_unet3plus,
+)
 
 NETWORKS: dict[str, Callable[..., Network]] = {
     "attention_unet": build_attention_unet,
@@ -27,14 +33,17 @@ NETWORKS: dict[str, Callable[..., Network]] = {
 
 
 def build_network(model: ModelConfig, classes: int) -> Network:
-    """Builds the network that `model.network` names, with the options of the field of that name.
+    """Builds the network `model.network` for a number of classes, with the options in the field of the same name.
 
     Raises:
-      InputError: no network of that name.
+      InputError: there is no network with that name, or Keras knows no activation of the given name.
     """
     if model.network not in NETWORKS:
         raise InputError(
             f"model.network must be one of {', '.join(NETWORKS)}; received {model.network!r}."
             f"{did_you_mean(model.network, NETWORKS)}"
         )
-    return NETWORKS[model.network](getattr(model, model.network), classes, model.preprocess)
+    options = getattr(model, model.network)
+    if hasattr(options, "activation"):
+        check_activation(f"model.{model.network}.activation", options.activation)
+    return NETWORKS[model.network](options, classes, model.preprocess)

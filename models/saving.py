@@ -1,3 +1,3 @@
-"""The name under which Keras registers our classes in saved files."""
+"""The name under which Keras registers the classes of this package in saved files."""
 
 PACKAGE = "fundus_tiles"

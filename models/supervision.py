@@ -1,4 +1,4 @@
-"""What is fitted: a network with what only its training needs, side outputs (deep supervision) and presence."""
+"""The model that training fits: a network with its side outputs (deep supervision) and presence."""
 
 from collections.abc import Sequence
 
@@ -10,15 +10,24 @@ from models.network import Network
 
 
 class TrainingModel(keras.Model):
-    """What to `compile` and `fit` in a network's place, with the same loss, metrics and batches.
+    """The model to `compile` and `fit` instead of a network, with the same loss, metrics and batches.
 
-    It shares the network's weights, and has the heads of the side outputs and of the presence besides, which the
-    network does without. It gives `[probabilities, *side outputs]`, and the presence last where there is one. It is not
-    for saving.
+    It shares the network's weights and also has the heads of the side outputs and of the presence, which the network
+    itself does not contain. It returns `[probabilities, *side outputs]`, followed by the presence if there is one. It
+    is not meant to be saved.
 
     In training, the loss is a weighted mean over the probabilities and all side outputs, plus the binary cross-entropy
-    between the presence and whether a tile's mask holds the class. The loss in validation, and the metrics, are those
-    of the probabilities alone.
+    between the presence and whether the mask of a tile contains the class. The validation loss and the metrics are
+    those of the probabilities alone.
+
+    Args:
+      network: the network whose weights are trained.
+      side_output_weights: weight of each side output in the loss, where the probabilities have the weight 1; all are
+        divided by their sum. Empty: 1 each, as in the papers on deep supervision.
+      presence_weight: weight of the presence in the loss.
+
+    Raises:
+      InputError: the number of weights is not the number of side outputs of the network.
 
     Example:
       >>> image = keras.Input((None, None, 3))
@@ -29,20 +38,11 @@ class TrainingModel(keras.Model):
     """
 
     def __init__(self, network: Network, *, side_output_weights: Sequence[float] = (), presence_weight: float = 1.0):
-        """Args:
-          network: whose weights are trained.
-          side_output_weights: of each side output in the loss, beside 1 for the probabilities, all divided by their
-            sum; empty: 1 each, as the papers on deep supervision weigh them.
-          presence_weight: of the presence in the loss.
-
-        Raises:
-          InputError: another number of weights than the network has side outputs.
-        """
         sides = network.side_outputs
         if side_output_weights and len(side_output_weights) != len(sides):
             raise InputError(
-                f"train.side_output_weights must have {len(sides)} numbers, as network {network.name} has side "
-                f"outputs; received {len(side_output_weights)}."
+                f"train.side_output_weights must have {len(sides)} numbers, one per side output of network "
+                f"{network.name}; received {len(side_output_weights)}."
             )
         presence = [] if network.presence is None else [network.presence]
         super().__init__(network.input, [network.output, *sides, *presence], name=network.name)
@@ -50,7 +50,8 @@ class TrainingModel(keras.Model):
         self.presence_weight = presence_weight
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):  # noqa: PLR0917 - Keras'
-        y_pred = keras.tree.flatten(y_pred)  # Keras makes one alone of a list of one
+        """Returns the loss of the probabilities, in training with that of the side outputs and the presence."""
+        y_pred = keras.tree.flatten(y_pred)  # Keras unpacks a list of one output
         loss = super().compute_loss(x, y, y_pred[0], sample_weight, training)
         if not training:
             return loss
@@ -60,9 +61,10 @@ class TrainingModel(keras.Model):
             loss += weight * map_loss(y, side, sample_weight)
         loss /= sum(self.map_weights)
         for presence in y_pred[maps:]:
-            holds = ops.max(y, axis=(1, 2))  # [B, C]
-            loss += self.presence_weight * keras.losses.BinaryCrossentropy()(holds, presence, sample_weight)
+            present = ops.max(y, axis=(1, 2))  # [B, C]
+            loss += self.presence_weight * keras.losses.BinaryCrossentropy()(present, presence, sample_weight)
         return loss
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):  # noqa: PLR0917 - Keras'
+        """Returns the metrics of the probabilities."""
         return super().compute_metrics(x, y, keras.tree.flatten(y_pred)[0], sample_weight)

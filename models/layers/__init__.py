@@ -1,1 +1,19 @@
-"""What networks are built of: blocks, normalization, local contrast, preprocessing."""
+"""Building blocks of networks: convolutions, normalisation, enlargement, local contrast, preprocessing."""
+
+from models.layers.blocks import DepthToSpace, Enlarge, check_activation, convolve, drop_path, dropout, normalize
+from models.layers.local_contrast import LocalContrast
+from models.layers.normalization import FusedBatchNormalization
+from models.layers.preprocessing import preprocess
+
+__all__ = [
+    "DepthToSpace",
+    "Enlarge",
+    "FusedBatchNormalization",
+    "LocalContrast",
+    "check_activation",
+    "convolve",
+    "drop_path",
+    "dropout",
+    "normalize",
+    "preprocess",
+]

@@ -1,4 +1,4 @@
-"""What several networks are built of: normalisation by name, the check of an activation, two ways to enlarge."""
+"""Building blocks that several networks share: convolution, normalisation, dropout, two ways to enlarge."""
 
 import math
 
@@ -12,21 +12,85 @@ from models.saving import PACKAGE
 GROUP = 8  # channels
 
 
-def normalize(x: keras.KerasTensor, normalization: str, *, name: str, scale: bool = True) -> keras.KerasTensor:
-    """Returns `[B, h, w, c]` normalised.
+def convolve(
+    x: keras.KerasTensor,
+    filters: int,
+    kernel: int,
+    *,
+    names: tuple[str, str, str],
+    normalization: str,
+    activation: str | None,
+    use_bias: bool = True,
+    scale: bool = True,
+    dilation_rate: int = 1,
+) -> keras.KerasTensor:
+    """Appends a convolution, normalisation and activation.
 
     Args:
       x: `[B, h, w, c]`.
-      normalization: "batch"; "group", of 8 channels (or the most of 4, 2, 1 that divide c); "none".
-      name: of the layer.
-      scale: whether it learns a factor a channel beside the shift.
+      filters: number of output channels.
+      kernel: side of the kernel.
+      names: names of the convolution, the normalisation and the activation.
+      normalization: see `normalize`.
+      activation: Keras' name of the activation; None: no activation.
+      use_bias: whether the convolution has a bias; needless before a normalisation.
+      scale: see `normalize`.
+      dilation_rate: dilation of the kernel.
+
+    Returns:
+      `[B, h, w, filters]`.
+    """
+    convolution_name, norm_name, activation_name = names
+    x = layers.Conv2D(
+        filters,
+        kernel,
+        padding="same",
+        dilation_rate=dilation_rate,
+        use_bias=use_bias,
+        kernel_initializer="he_normal",
+        name=convolution_name,
+    )(x)
+    x = normalize(x, normalization, name=norm_name, scale=scale)
+    return x if activation is None else layers.Activation(activation, name=activation_name)(x)
+
+
+def normalize(
+    x: keras.KerasTensor, normalization: str, *, name: str, scale: bool = True, gamma_initializer: str = "ones"
+) -> keras.KerasTensor:
+    """Appends a normalisation.
+
+    Args:
+      x: `[B, h, w, c]`.
+      normalization: "batch"; "group", groups of 8 channels (of 4, 2 or 1 where 8 does not divide c); "none".
+      name: name of the layer.
+      scale: whether the layer learns a factor per channel besides the shift.
+      gamma_initializer: initial value of the factors.
+
+    Returns:
+      `[B, h, w, c]`.
     """
     if normalization == "batch":
-        return FusedBatchNormalization(scale=scale, name=name)(x)
+        return FusedBatchNormalization(scale=scale, gamma_initializer=gamma_initializer, name=name)(x)
     if normalization == "group":
         groups = x.shape[-1] // math.gcd(x.shape[-1], GROUP)
-        return layers.GroupNormalization(groups=groups, scale=scale, name=name)(x)
+        return layers.GroupNormalization(groups, scale=scale, gamma_initializer=gamma_initializer, name=name)(x)
     return x
+
+
+def dropout(x: keras.KerasTensor, rate: float, *, name: str) -> keras.KerasTensor:
+    """Appends a dropout of single values unless the rate is 0."""
+    return layers.Dropout(rate, name=name)(x) if rate > 0 else x
+
+
+def drop_path(x: keras.KerasTensor, rate: float, *, name: str) -> keras.KerasTensor:
+    """Appends a dropout of whole samples, stochastic depth (Huang et al. 2016, arXiv:1603.09382), unless the rate is 0.
+
+    Args:
+      x: the branch of a residual block, `[B, h, w, c]`.
+      rate: fraction of the samples that are dropped.
+      name: name of the layer.
+    """
+    return layers.Dropout(rate, noise_shape=(None, 1, 1, 1), name=name)(x) if rate > 0 else x
 
 
 def check_activation(field: str, activation: str) -> None:
@@ -39,11 +103,11 @@ def check_activation(field: str, activation: str) -> None:
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class Enlarge(keras.layers.Layer):
-    """`[B, h, w, c]` → `[B, factor h, factor w, c]`, bilinear between pixel centres, the border replicated.
+    """Enlarges `[B, h, w, c]` to `[B, factor h, factor w, c]`, bilinearly between pixel centres, with edges replicated.
 
-    Neither `keras.layers.UpSampling2D` nor `keras.ops.image.resize` can do that in a graph where h and w are not known
-    before a tile comes (Keras 3.15). There the map is put together from shifted ones, whose gradient takes ten times
-    as long as that of `resize`.
+    Neither `keras.layers.UpSampling2D` nor `keras.ops.image.resize` can do this in a graph that is traced with unknown
+    h and w (Keras 3.15). There, the map is composed of shifted copies, whose gradient takes ten times as long as that
+    of `resize`.
     """
 
     def __init__(self, factor: int, **kwargs):
@@ -51,16 +115,19 @@ class Enlarge(keras.layers.Layer):
         self.factor = factor
 
     def call(self, x):
+        """Returns the enlarged map."""
         _, height, width, _ = x.shape
         if height is None or width is None:
             return self._from_shifted(x)
         return ops.image.resize(x, (height * self.factor, width * self.factor), data_format="channels_last")
 
     def compute_output_shape(self, input_shape):
+        """Returns the shape of the enlarged map."""
         batch, height, width, channels = input_shape
         return (batch, height and height * self.factor, width and width * self.factor, channels)
 
     def get_config(self):
+        """Returns the arguments of the layer."""
         return {**super().get_config(), "factor": self.factor}
 
     def _from_shifted(self, x):
@@ -75,21 +142,23 @@ class Enlarge(keras.layers.Layer):
         return ops.reshape(x, (-1, height * self.factor, width * self.factor, channels))
 
     def _between(self, before, x, after) -> list:
-        """Returns the `factor` maps whose pixels lie side by side in the place of each of x."""
-        places = [(number + 0.5) / self.factor - 0.5 for number in range(self.factor)]  # in pixels from x's
-        return [x + abs(place) * ((after if place > 0 else before) - x) for place in places]
+        """Returns the `factor` interpolated maps that lie side by side in place of each pixel of x."""
+        offsets = [(number + 0.5) / self.factor - 0.5 for number in range(self.factor)]  # from x's pixel centres
+        return [x + abs(offset) * ((after if offset > 0 else before) - x) for offset in offsets]
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class DepthToSpace(keras.layers.Layer):
-    """Lays `[B, h, w, b * b * C]` out as `[B, b * h, b * w, C]`: channel (b dy + dx) C + c becomes pixel (dy, dx)."""
+    """Rearranges `[B, h, w, b * b * C]` as `[B, b * h, b * w, C]`: channel (b dy + dx) C + c becomes pixel (dy, dx)."""
 
     def __init__(self, block: int, **kwargs):
         super().__init__(**kwargs)
         self.block = block
 
     def call(self, maps):
+        """Returns the rearranged maps."""
         return ops.depth_to_space(maps, self.block, data_format="channels_last")
 
     def get_config(self):
+        """Returns the arguments of the layer."""
         return {**super().get_config(), "block": self.block}

@@ -1,30 +1,30 @@
-"""Batch normalisation that costs no more than it must: on TensorFlow by its fused kernel.
+"""Batch normalisation with TensorFlow's fused kernel.
 
-Keras composes the layer of elementary operations, each of which reads and writes the whole map, in float32 whatever
-the precision policy. The kernel reads and writes the map once, in bfloat16 where the policy says so.
+Keras' layer is composed of elementary operations, each of which reads and writes the whole map, in float32 under any
+precision policy. The kernel reads and writes the map once, in bfloat16 if that is the policy.
 """
 
 import keras
 
 from models.saving import PACKAGE
 
-MOMENTUM = 0.9  # of the moving averages: Keras' 0.99 is not there yet after the few hundred steps of a short training
+MOMENTUM = 0.9  # of the moving averages; with Keras' 0.99 they lag behind in a short training of a few hundred steps
 KERNEL_DTYPES = ("float32", "bfloat16", "float16")  # of the map; statistics and parameters are float32 with each
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class FusedBatchNormalization(keras.layers.BatchNormalization):
-    """`keras.layers.BatchNormalization` of maps `[B, h, w, c]`: the same numbers to rounding, and the same weights.
+    """`keras.layers.BatchNormalization` of maps `[B, h, w, c]`, with equal results (to rounding) and the same weights.
 
-    Keras' own computation, which runs on every backend, is taken where the kernel cannot be: without TensorFlow, in
-    float64, and in the training of several replicas (`tf.distribute`), whose statistics are then those of the whole
-    batch; the kernel would know those of one replica alone.
+    Where the kernel cannot be used, the layer computes as Keras' own: on other backends than TensorFlow, in float64,
+    and when several replicas train (`tf.distribute`), since the statistics are then those of the whole batch and the
+    kernel knows only those of one replica.
 
     Args:
-      momentum: of the moving averages.
-      epsilon: added to the variance.
-      scale: whether it learns a factor a channel beside the shift.
-      gamma_initializer: of the factors; "zeros" for the last normalisation of a residual block.
+      momentum: momentum of the moving averages.
+      epsilon: number added to the variance.
+      scale: whether the layer learns a factor per channel besides the shift.
+      gamma_initializer: initial value of the factors; "zeros" for the last normalisation of a residual block.
 
     Example:
       >>> maps = np.random.default_rng(0).normal(3, 2, (2, 8, 8, 4)).astype("float32")
@@ -47,16 +47,17 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
             epsilon=epsilon,
             scale=scale,
             gamma_initializer=gamma_initializer,
-            # Of Keras' own computation. The other backends refuse the word.
+            # For Keras' own computation; other backends do not accept the argument.
             synchronized=keras.backend.backend() == "tensorflow",
             **kwargs,
         )
 
     def call(self, inputs, training=None, mask=None):
+        """Returns the normalised map; in training it also updates the moving averages."""
         training = bool(training) and self.trainable
         if not self._kernel_serves(training):
             return super().call(inputs, training=training, mask=mask)
-        # Keras has no public way to the kernel, and only its TensorFlow backend comes here.
+        # Keras does not expose the kernel; only the TensorFlow backend reaches this line.
         import tensorflow as tf
 
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
@@ -69,13 +70,14 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
             is_training=training,
         )
         if training:
-            # The kernel's variance is the sample's, divided by n - 1; Keras divides by n.
+            # The kernel divides the variance by n - 1, Keras by n.
             n = tf.cast(tf.reduce_prod(tf.shape(inputs)[:3]), tf.float32)
             self._move(self.moving_mean, mean)
             self._move(self.moving_variance, variance * ((n - 1) / n))
         return outputs
 
     def get_config(self):
+        """Returns the arguments of the layer."""
         config = super().get_config()
         return {name: config[name] for name in ("name", "trainable", "dtype", "momentum", "epsilon", "scale")} | {
             "gamma_initializer": config["gamma_initializer"]

@@ -1,8 +1,8 @@
-"""What every network does to a photograph first, as its first layers: colour space, gamma, sharpening.
+"""The first layers of every network: colour space, gamma, sharpening.
 
-Each step takes and gives float32 0..255 `[B, h, w, 3]` whatever the precision of the network, and equals what OpenCV
-does to 8-bit pictures, but for the whole levels to which OpenCV rounds. The conversions are sums of channels and no
-matrix products: a GPU would do those in TF32, which keeps three digits.
+Each step maps float32 0..255 `[B, h, w, 3]` to the same under any precision policy, and equals OpenCV's result for
+8-bit images, except that OpenCV rounds to whole levels. The conversions are sums of channels instead of matrix
+products, which a GPU would compute in TF32, with a precision of three digits.
 """
 
 import keras
@@ -11,7 +11,7 @@ from keras import ops
 from configs import PreprocessConfig
 from models.saving import PACKAGE
 
-GRAY = (0.299, 0.587, 0.114)  # shares of red, green, blue in luma (ITU-R BT.601)
+GRAY = (0.299, 0.587, 0.114)  # weights of red, green, blue in luma (ITU-R BT.601)
 # Rows X, Y, Z of linear sRGB, each divided by that of the white point D65 (0.950456, 1, 1.088754).
 XYZ = (
     (0.412453 / 0.950456, 0.357580 / 0.950456, 0.180423 / 0.950456),
@@ -21,11 +21,11 @@ XYZ = (
 
 
 def preprocess(image: keras.KerasTensor, options: PreprocessConfig) -> keras.KerasTensor:
-    """Appends the layers that bring RGB to what the network is to see; with the default options there are none.
+    """Appends the layers of the preprocessing; the default options have none.
 
     Args:
       image: RGB 0..255 `[B, h, w, 3]`.
-      options: color_space, gamma and sharpening, done in this order.
+      options: color_space, gamma and sharpening, applied in this order.
 
     Returns:
       `[B, h, w, 3]` 0..255.
@@ -45,18 +45,18 @@ def preprocess(image: keras.KerasTensor, options: PreprocessConfig) -> keras.Ker
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class ColorSpace(keras.layers.Layer):
-    """RGB 0..255 `[B, h, w, 3]` in another colour space, each channel in 0..255 as in OpenCV's 8-bit pictures.
+    """Converts RGB 0..255 `[B, h, w, 3]` to another colour space, with channels in 0..255 as in OpenCV's 8-bit images.
 
     | space | channels | OpenCV |
     | --- | --- | --- |
-    | hsv | hue: 256 are a full turn; saturation; value | COLOR_RGB2HSV_FULL |
+    | hsv | hue, where 256 is a full turn; saturation; value | COLOR_RGB2HSV_FULL |
     | lab | L* 255/100; a* + 128; b* + 128; of sRGB under D65 | COLOR_RGB2LAB |
     | ycrcb | luma; 0.713 (R - luma) + 128; 0.564 (B - luma) + 128 | COLOR_RGB2YCrCb |
     | gray | luma three times | COLOR_RGB2GRAY |
     | green | green three times | |
 
-    Hue has OpenCV's FULL range and not 0..179 because all that follows (gamma, the networks' scaling) takes 255 for the
-    largest value.
+    Hue has OpenCV's FULL range instead of 0..179, since the following layers (gamma, the networks' scaling) assume a
+    maximum of 255.
     """
 
     def __init__(self, space: str, **kwargs):
@@ -64,48 +64,54 @@ class ColorSpace(keras.layers.Layer):
         self.space = space
 
     def call(self, image):
+        """Returns the processed image."""
         return ops.clip(ops.stack(_SPACES[self.space](image[..., 0], image[..., 1], image[..., 2]), axis=-1), 0, 255)
 
     def get_config(self):
+        """Returns the arguments of the layer."""
         return {**super().get_config(), "space": self.space}
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class Gamma(keras.layers.Layer):
-    """255 (x / 255) ** exponent of x in 0..255."""
+    """Computes 255 (x / 255) ** exponent of x in 0..255."""
 
     def __init__(self, exponent: float, **kwargs):
         super().__init__(**kwargs)
         self.exponent = exponent
 
     def call(self, image):
-        # Black apart: below exponent 1 its gradient would be infinite.
+        """Returns the processed image."""
+        # Black is treated separately: for exponents below 1 its gradient would be infinite.
         bright = image > 0
         return ops.where(bright, 255 * (ops.where(bright, image, 1) / 255) ** self.exponent, 0)
 
     def get_config(self):
+        """Returns the arguments of the layer."""
         return {**super().get_config(), "exponent": self.exponent}
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class Sharpening(keras.layers.Layer):
-    """The 3x3 kernel of -k around 1 + 8k on `[B, h, w, 3]`, the border replicated, the result clipped to 0..255."""
+    """Applies the 3x3 kernel of -k around 1 + 8k to `[B, h, w, 3]`, with replicated edges, and clips to 0..255."""
 
     def __init__(self, k: float, **kwargs):
         super().__init__(**kwargs)
         self.k = k
 
     def call(self, image):
-        # One pixel of mirrored border that includes the edge is the edge.
+        """Returns the processed image."""
+        # A symmetric border of one pixel is a replicated edge.
         padded = ops.pad(image, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="symmetric")  # [B, h + 2, w + 2, 3]
         mean = ops.average_pool(padded, 3, strides=1, padding="valid", data_format="channels_last")
         return ops.clip(image + 9 * self.k * (image - mean), 0, 255)
 
     def get_config(self):
+        """Returns the arguments of the layer."""
         return {**super().get_config(), "k": self.k}
 
 
-# Each takes red, green, blue 0..255 `[B, h, w]` and gives three channels of that shape.
+# Each function takes red, green, blue 0..255 `[B, h, w]` and returns three channels of that shape.
 
 
 def _hsv(red, green, blue):
@@ -128,13 +134,13 @@ def _lab(red, green, blue):
 
 
 def _linear(srgb):
-    """Light of sRGB 0..1."""
-    # The floor keeps the power's gradient finite where the line is taken instead.
+    """Returns linear light of sRGB 0..1."""
+    # The lower limit keeps the gradient of the power finite where the linear part is used.
     return ops.where(srgb > 0.04045, ((ops.maximum(srgb, 0.04045) + 0.055) / 1.055) ** 2.4, srgb / 12.92)
 
 
 def _lab_root(light):
-    """Cube root with a line near black, as CIE L*a*b* has it."""
+    """Returns the cube root, linear near black, as CIE L*a*b* defines it."""
     return ops.where(light > 0.008856, ops.maximum(light, 0.008856) ** (1 / 3), 7.787 * light + 16 / 116)
 
 

@@ -1,40 +1,39 @@
-"""Attention U-Net (Oktay et al. 2018, arXiv:1804.03999): a U-Net whose skips pass what the coarser level attends to.
+"""Attention U-Net (Oktay et al. 2018, arXiv:1804.03999): a U-Net whose skips are gated by the coarser level.
 
-With its defaults on one class 2,076,468 parameters. The authors' code also passes gated skips through two 1x1
-convolutions and joins side outputs of all levels in the map; this network is the paper's equations.
+The default network for one class has 2,076,468 parameters. The authors' code also passes gated skips through two 1x1
+convolutions and combines side outputs of all levels in its output; this network follows the equations of the paper.
 """
 
 import keras
 from keras import layers
 
 from configs import AttentionUNetConfig, PreprocessConfig
-from models.layers.blocks import Enlarge, check_activation, normalize
-from models.network import AS_IT_IS, Network, image_input, probability_head
+from models.layers import Enlarge, convolve, dropout
+from models.network import NO_PREPROCESSING, Network, image_input, probability_head
 
 
 def build_attention_unet(
-    options: AttentionUNetConfig, classes: int, preprocess: PreprocessConfig = AS_IT_IS
+    options: AttentionUNetConfig, classes: int, preprocess: PreprocessConfig = NO_PREPROCESSING
 ) -> Network:
     """Builds the network.
 
-    Level i (0 is full resolution) has width * 2**i filters and dropout * i. A block is twice 3x3 convolution,
-    normalisation, activation. Between levels: 2x2 max pooling down, 2x2 transposed convolution up. Every skip but the
-    first, whose maps know too little yet, is multiplied by attention in 0..1, `[B, h, w, 1]`, the output of the layer
-    `attentionLEVEL`; its gating signal is the map of the level below, before that is enlarged.
+    Level i (0 is full resolution) has width * 2**i filters and the dropout rate dropout * i. A block is 3x3
+    convolution, normalisation, activation, twice. Between levels: 2x2 max pooling down, 2x2 transposed convolution up.
+    Every skip except the first, whose features are too simple, is multiplied by attention in 0..1, `[B, h, w, 1]`, the
+    output of the layer `attentionLEVEL`; its gating signal is the map of the next deeper level, before upsampling.
 
     Args:
-      options: width, levels and the rest, see `configs.AttentionUNetConfig`.
+      options: width, levels and others, see `configs.AttentionUNetConfig`.
       classes: number of classes C.
-      preprocess: its first layers.
+      preprocess: options of the first layers.
 
     Returns:
       `[B, h, w, 3]` RGB 0..255 → `[B, h, w, C]` probabilities; stride 2 ** (levels - 1).
 
     Example:
-      >>> build_attention_unet(AttentionUNetConfig(), classes=1).count_params()
-      2076468
+      >>> build_attention_unet(AttentionUNetConfig(width=8, levels=3), classes=1).stride
+      4
     """
-    check_activation("model.attention_unet.activation", options.activation)
     bridge = options.levels - 1
     image, x = image_input(preprocess, stride=2**bridge)
     x = layers.Rescaling(1 / 255, name="scaling")(x)
@@ -53,7 +52,7 @@ def build_attention_unet(
 
 
 def _gate(skip: keras.KerasTensor, signal: keras.KerasTensor, level: int) -> keras.KerasTensor:
-    """The paper's additive attention gate: skip `[B, h, w, c]` times sigmoid(psi(relu(W_x skip + W_g signal)))."""
+    """Appends the paper's additive gate: skip `[B, h, w, c]` times sigmoid(psi(relu(W_x skip + W_g signal)))."""
     channels = skip.shape[-1]
     theta = layers.Conv2D(
         channels, 2, strides=2, use_bias=False, kernel_initializer="he_normal", name=f"gate{level}_skip"
@@ -67,11 +66,14 @@ def _gate(skip: keras.KerasTensor, signal: keras.KerasTensor, level: int) -> ker
 
 def _block(x: keras.KerasTensor, options: AttentionUNetConfig, level: int, *, name: str) -> keras.KerasTensor:
     for half in (0, 1):
-        x = layers.Conv2D(
-            options.width * 2**level, 3, padding="same", kernel_initializer="he_normal", name=f"{name}_conv{half}"
-        )(x)
-        x = normalize(x, options.normalization, name=f"{name}_norm{half}")
-        x = layers.Activation(options.activation, name=f"{name}_activation{half}")(x)
-        if half == 0 and options.dropout * level > 0:
-            x = layers.Dropout(options.dropout * level, name=f"{name}_dropout")(x)
+        x = convolve(
+            x,
+            options.width * 2**level,
+            3,
+            names=(f"{name}_conv{half}", f"{name}_norm{half}", f"{name}_activation{half}"),
+            normalization=options.normalization,
+            activation=options.activation,
+        )
+        if half == 0:
+            x = dropout(x, options.dropout * level, name=f"{name}_dropout")
     return x

@@ -1,7 +1,7 @@
-"""Encoders of `keras.applications` for networks that decode their maps: EfficientNets and ResNet50, and their weights.
+"""Encoders of `keras.applications` and their weights: EfficientNets and ResNet50.
 
-Their layers are layers of the network, with `PREFIX` before their names; `encoder_layers` finds them. One whose
-`trainable` is False keeps its weights; batch normalisation, which is Keras' own here, then uses its moving statistics.
+Their layers become layers of the network, with `PREFIX` before their names; `encoder_layers` returns them. A layer
+whose `trainable` is False keeps its weights; batch normalisation, here Keras' own, then uses its moving statistics.
 """
 
 import collections
@@ -21,7 +21,7 @@ from models.saving import PACKAGE
 
 PREFIX = "encoder_"
 
-# Of the photographs of ImageNet, as shares of 255: red, green, blue.
+# Red, green, blue of the images of ImageNet, as fractions of 255.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)  # levels
@@ -30,28 +30,28 @@ CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)  # levels
 def encode(
     x: keras.KerasTensor, encoder: str, weights: str, *, field: str, output_stride: int = 32
 ) -> dict[int, keras.KerasTensor]:
-    """Appends an encoder, which first scales its input in the way its weights are used to.
+    """Appends an encoder, which first scales its input to the range that its weights were trained with.
 
     Args:
       x: RGB 0..255 `[B, h, w, 3]`.
-      encoder: what `keras.applications` calls it, ResNet50 or an EfficientNet.
-      weights: "none"; "imagenet", which Keras downloads once; or the path of a file that holds such an encoder's, with
-        or without its classifier, alone or in a larger model (.weights.h5 and .keras as Keras has written them since
-        3.6, .h5 as before and as the downloads are).
-      field: the option `weights`, for messages.
-      output_stride: of the last map, 32 or 16. For 16 the last step down is left out and what follows it dilated by 2,
-        with the same weights (Chen et al. 2017, arXiv:1706.05587, section 3.1).
+      encoder: its name in `keras.applications`: ResNet50 or an EfficientNet.
+      weights: "none"; "imagenet", which Keras downloads once; or the path of a file with the weights of such an
+        encoder, with or without its classifier, alone or within a larger model (.weights.h5 and .keras as written by
+        Keras since 3.6, .h5 as written before and as downloaded).
+      field: name of the option `weights`, for messages.
+      output_stride: stride of the last map, 32 or 16. For 16 the last downsampling is left out and the layers after it
+        are dilated by 2, with the same weights (Chen et al. 2017, arXiv:1706.05587, section 3.1).
 
     Returns:
       The last map of each stride, {2: `[B, h/2, w/2, …]`, 4: …, up to `output_stride`}.
 
     Raises:
-      InputError: the weights cannot be had, or are another encoder's.
+      InputError: the weights cannot be loaded, or belong to another encoder.
     """
     application = getattr(keras.applications, encoder)
     saved = _saved_weights(application, weights, field)
     model = application(include_top=False, weights=None, input_shape=(None, None, 3))
-    # Keras' own layers before the first step down scale the input, and not always rightly: see `scale_input`.
+    # Keras' own layers before the first downsampling scale the input, not always correctly: see `scale_input`.
     scaled, *maps = _last_maps(model)
     last_step = maps.pop(-2) if output_stride == 16 else None
     tensors, copies = _copy(model, scaled, scale_input(x, encoder, saved), without_step_after=last_step)
@@ -61,7 +61,7 @@ def encode(
 
 
 def encoder_layers(network: keras.Model) -> list[layers.Layer]:
-    """Returns the layers of the network's encoder.
+    """Returns the layers of the network that belong to its encoder.
 
     Example:
       >>> network = build_efficient_unet(EfficientUNetConfig(), classes=1)
@@ -74,17 +74,17 @@ def encoder_layers(network: keras.Model) -> list[layers.Layer]:
 
 
 def scale_input(x: keras.KerasTensor, encoder: str, saved: dict[str, list[np.ndarray]]) -> keras.KerasTensor:
-    """Brings RGB 0..255 to the values that an encoder was trained with, in float32 under any precision policy.
+    """Scales RGB 0..255 to the range that an encoder was trained with, in float32 under any precision policy.
 
-    In EfficientNetB0 to B7, `keras.applications` has a layer of statistics that only a weights file fills, so that
-    without one the input is left at 0..1. ImageNet's files have deviations where that layer expects variances, which
-    Keras corrects by a further layer for weights="imagenet" alone (tensorflow/tensorflow#49930), not for the same file
-    given by its path. Here, it is (x - mean) / deviation in each case.
+    In EfficientNetB0 to B7, `keras.applications` has a layer with input statistics that only a weights file sets;
+    without one, the input stays in 0..1. The ImageNet files contain standard deviations where that layer expects
+    variances. Keras corrects this with a further layer for weights="imagenet" only (tensorflow/tensorflow#49930), not
+    for the same file given by its path. Here, the result is (x - mean) / deviation in every case.
 
     Args:
       x: RGB 0..255 `[B, h, w, 3]`.
-      encoder: what `keras.applications` calls it.
-      saved: the encoder's weights by layer; what statistics of the input are among them take the place of ImageNet's.
+      encoder: its name in `keras.applications`.
+      saved: the encoder's weights by layer; input statistics among them replace those of ImageNet.
     """
     if encoder.startswith("ResNet"):
         x = ReversedChannels(dtype="float32", name="encoder_channels")(x)
@@ -100,9 +100,10 @@ def scale_input(x: keras.KerasTensor, encoder: str, saved: dict[str, list[np.nda
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class ReversedChannels(layers.Layer):
-    """RGB `[B, h, w, 3]` → BGR."""
+    """Converts RGB `[B, h, w, 3]` to BGR."""
 
     def call(self, x):
+        """Returns the channels in reverse order."""
         return ops.flip(x, axis=-1)
 
 
@@ -111,13 +112,13 @@ def _rescale(x: keras.KerasTensor, scale: np.ndarray, offset: np.ndarray) -> ker
 
 
 def _last_maps(model: keras.Model) -> list[keras.KerasTensor]:
-    """Returns the last map of each resolution: what the steps down (stride 2) read, and what the model gives."""
+    """Returns the last map of each resolution: the inputs of downsampling layers (stride 2) and the model's output."""
     padded = {id(layer.output): layer.input for layer in model.layers if isinstance(layer, layers.ZeroPadding2D)}
     maps: list[keras.KerasTensor] = []
     for layer in model.layers:
         if _steps_down(layer):
             source = padded.get(id(layer.input), layer.input)
-            if all(source is not feature for feature in maps):  # ResNet's shortcuts step down beside their blocks
+            if all(source is not feature for feature in maps):  # ResNet's shortcuts downsample in parallel
                 maps.append(source)
     return [*maps, model.output]
 
@@ -129,10 +130,10 @@ def _steps_down(layer: layers.Layer) -> bool:
 def _copy(
     model: keras.Model, start: keras.KerasTensor, x: keras.KerasTensor, *, without_step_after: keras.KerasTensor | None
 ) -> tuple[dict[int, keras.KerasTensor], list[layers.Layer]]:
-    """Appends copies of a model's layers to x, which takes the place of its tensor `start`.
+    """Appends copies of a model's layers to x, which replaces its tensor `start`.
 
     Returns:
-      What now takes the place of each of the model's tensors, by the identity of that one, and the copies.
+      The new tensors, by the `id` of the model's tensor that each replaces, and the copies.
     """
     tensors, copies, dense = {id(start): x}, [], False
     for layer in model.layers:
@@ -152,15 +153,15 @@ def _inputs(layer: layers.Layer) -> list[keras.KerasTensor]:
 
 
 def _without_step(layer: layers.Layer) -> dict[str, Any]:
-    """Returns the config of a layer with which it does the same, but for each place that a step down would leave out.
+    """Returns the config with which a layer computes the same without downsampling, at every position.
 
-    The convolution that steps down does not; those after it are dilated by 2, so that their kernels still fall on the
-    places that it would have kept.
+    The convolution of stride 2 gets stride 1; those after it are dilated by 2, so that their kernels read the positions
+    that the downsampling would have kept.
     """
     config = layer.get_config()
     if _steps_down(layer):
         config["strides"] = (1, 1)
-    elif isinstance(layer, layers.ZeroPadding2D):  # for the step: one short above and to the left
+    elif isinstance(layer, layers.ZeroPadding2D):  # made for stride 2: one less at the top and left
         config["padding"] = max(max(pair) for pair in layer.padding)
     elif getattr(layer, "kernel_size", (1, 1)) != (1, 1):
         config["dilation_rate"] = (2, 2)
@@ -168,18 +169,18 @@ def _without_step(layer: layers.Layer) -> dict[str, Any]:
 
 
 def _set_weights(copies: list[layers.Layer], saved: dict[str, list[np.ndarray]], received: str) -> None:
-    missing, others = [], []
+    missing, mismatched = [], []
     for layer in copies:
         name = layer.name.removeprefix(PREFIX)
-        expected, found = [weight.shape for weight in layer.weights], [array.shape for array in saved.get(name, [])]
-        if expected and not found:
+        expected, actual = [weight.shape for weight in layer.weights], [array.shape for array in saved.get(name, [])]
+        if expected and not actual:
             missing.append(name)
-        elif expected != found:
-            others.append(f"{name} {found} instead of {expected}")
-    faults = [_first_of("no weights of", missing)] if missing else []
-    faults += [_first_of("other shapes:", others)] if others else []
-    if faults:
-        raise InputError(f"{received} does not fit the encoder: {'; '.join(faults)}.")
+        elif expected != actual:
+            mismatched.append(f"{name} {actual} instead of {expected}")
+    problems = [_first_of("no weights for", missing)] if missing else []
+    problems += [_first_of("other shapes:", mismatched)] if mismatched else []
+    if problems:
+        raise InputError(f"{received} does not fit the encoder: {'; '.join(problems)}.")
     for layer in copies:
         if layer.weights:
             layer.set_weights(saved[layer.name.removeprefix(PREFIX)])
@@ -190,7 +191,7 @@ def _first_of(what: str, names: list[str]) -> str:
 
 
 def _saved_weights(application, weights: str, field: str) -> dict[str, list[np.ndarray]]:
-    """Returns the arrays of each layer by its name."""
+    """Returns the weights of each layer, by the name of the layer."""
     if weights == "none":
         return {}
     if weights == "imagenet":
@@ -203,26 +204,26 @@ def _saved_weights(application, weights: str, field: str) -> dict[str, list[np.n
         with h5py.File(source, "r") as file:
             saved = _legacy_weights(file) if _is_legacy(file) else _named_weights(file)
     except (OSError, KeyError, zipfile.BadZipFile) as error:
-        raise InputError(f"{field} {weights!r} is not a weights file of Keras: {_in_one_line(error)}.") from error
+        raise InputError(f"{field} {weights!r} is not a Keras weights file: {_in_one_line(error)}.") from error
     if not saved:
-        raise InputError(f"{field} {weights!r} names no layers; Keras writes their names since its version 3.6.")
+        raise InputError(f"{field} {weights!r} does not contain the names of layers; save it with Keras 3.6 or newer.")
     return saved
 
 
 def _imagenet_weights(application, field: str) -> dict[str, list[np.ndarray]]:
     try:
         model = application(include_top=False, weights="imagenet", input_shape=(None, None, 3))
-    except Exception as error:  # Keras has no narrower one for a failed download
+    except Exception as error:  # Keras raises nothing more specific for a failed download
         raise InputError(
             f"{field} 'imagenet' could not be downloaded ({_in_one_line(error)}); give the path of a weights file, as "
             f"`keras.applications.{application.__name__}(include_top=False).save_weights('FILE.weights.h5')` writes it "
-            "where there is a network, or none to start from random weights."
+            "on a computer with internet access, or none for random weights."
         ) from error
     return {layer.name: layer.get_weights() for layer in model.layers if layer.weights}
 
 
 def _named_weights(file: h5py.File) -> dict[str, list[np.ndarray]]:
-    """Reads what Keras writes since 3.6: in each layer's group, one named "vars" with the layer's name as attribute."""
+    """Reads files of Keras 3.6 or newer: the group "vars" of each layer has the layer's name as an attribute."""
     saved = {}
 
     def read(path, group):
@@ -239,12 +240,12 @@ def _is_legacy(file: h5py.File) -> bool:
 
 
 def _legacy_weights(file: h5py.File) -> dict[str, list[np.ndarray]]:
-    """Reads what Keras wrote before 3, and writes to .h5: each layer's group has its arrays' paths as attribute."""
+    """Reads files of Keras 2 and .h5: the group of each layer has the paths of its arrays as an attribute."""
     saved: dict[str, list[np.ndarray]] = collections.defaultdict(list)
     for name, group in file.get("model_weights", file).items():
         for path in group.attrs.get("weight_names", ()):
             array = path.decode() if isinstance(path, bytes) else path
-            *_, layer, _ = f"{name}/{array}".split("/")  # a layer of a model in the model has its name in the path
+            *_, layer, _ = f"{name}/{array}".split("/")  # the path names layers of nested models, too
             saved[layer.removeprefix(PREFIX)].append(group[array][()])
     return dict(saved)
 

@@ -1,40 +1,42 @@
 """MultiResUNet (Ibtehaz and Rahman 2019, arXiv:1902.04049): blocks that see 3x3, 5x5 and 7x7 pixels, and ResPaths.
 
-With its defaults on one class 7,262,748 parameters. The authors' Keras code has 7,262,750: it normalises the logits,
-where this network has a bias.
+The default network for one class has 7,262,748 parameters. The authors' Keras code has 7,262,750: it normalises the
+logits, where this network has a bias.
 """
 
 import keras
 from keras import layers
 
 from configs import MultiResUNetConfig, PreprocessConfig
-from models.layers.blocks import check_activation, normalize
-from models.network import AS_IT_IS, Network, image_input, probability_head
+from models.layers import convolve, dropout, normalize
+from models.network import NO_PREPROCESSING, Network, image_input, probability_head
 
-SHARES = (0.167, 0.333, 0.5)  # of a block's filters: the paper's 1/6, 1/3, 1/2 as the authors' code rounds them
+FRACTIONS = (0.167, 0.333, 0.5)  # of a block's filters: 1/6, 1/3, 1/2 in the paper, rounded as in the authors' code
 
 
-def build_multires_unet(options: MultiResUNetConfig, classes: int, preprocess: PreprocessConfig = AS_IT_IS) -> Network:
+def build_multires_unet(
+    options: MultiResUNetConfig, classes: int, preprocess: PreprocessConfig = NO_PREPROCESSING
+) -> Network:
     """Builds the network.
 
-    Level i (0 is full resolution) stands for a U-Net's level of U = width * 2**i filters, has W = alpha * U filters and
-    dropout * i. Its block is three 3x3 convolutions in a row, of about W/6, W/3 and W/2 filters, whose maps lie side
-    by side, plus a 1x1 convolution of what came in. The skip of level i is a ResPath of levels - 1 - i residual 3x3
-    convolutions of U filters. Between levels: 2x2 max pooling down, 2x2 transposed convolution up.
+    Level i (0 is full resolution) corresponds to a U-Net level of U = width * 2**i filters. It has W = alpha * U
+    filters and the dropout rate dropout * i. Its block is a chain of three 3x3 convolutions with about W/6, W/3 and W/2
+    filters, whose outputs are concatenated and added to a 1x1 convolution of the block's input. The skip of level i is
+    a ResPath of levels - 1 - i residual 3x3 convolutions with U filters. Between levels: 2x2 max pooling down, 2x2
+    transposed convolution up.
 
     Args:
-      options: width, levels, alpha and the rest, see `configs.MultiResUNetConfig`.
+      options: width, levels, alpha and others, see `configs.MultiResUNetConfig`.
       classes: number of classes C.
-      preprocess: its first layers.
+      preprocess: options of the first layers.
 
     Returns:
       `[B, h, w, 3]` RGB 0..255 → `[B, h, w, C]` probabilities; stride 2 ** (levels - 1).
 
     Example:
-      >>> build_multires_unet(MultiResUNetConfig(), classes=1).count_params()
-      7262748
+      >>> build_multires_unet(MultiResUNetConfig(width=8, levels=3), classes=1).stride
+      4
     """
-    check_activation("model.multires_unet.activation", options.activation)
     bridge = options.levels - 1
     image, x = image_input(preprocess, stride=2**bridge)
     x = layers.Rescaling(1 / 255, name="scaling")(x)
@@ -52,18 +54,17 @@ def build_multires_unet(options: MultiResUNetConfig, classes: int, preprocess: P
 
 
 def _block(x: keras.KerasTensor, options: MultiResUNetConfig, level: int, *, name: str) -> keras.KerasTensor:
-    filters = [int(options.alpha * options.width * 2**level * share) for share in SHARES]
+    filters = [int(options.alpha * options.width * 2**level * fraction) for fraction in FRACTIONS]
     shortcut = _convolve(x, sum(filters), 1, options=options, name=f"{name}_shortcut")
-    scales = []  # as a 3x3, a 5x5 and a 7x7 convolution would see them
-    for number, one in enumerate(filters):
-        x = _activate(
-            _convolve(x, one, 3, options=options, name=f"{name}_conv{number}"), options, f"{name}_activation{number}"
-        )
+    scales = []  # receptive fields of 3x3, 5x5 and 7x7 pixels
+    for number, width in enumerate(filters):
+        activation = f"{name}_activation{number}"
+        x = _convolve(x, width, 3, options=options, name=f"{name}_conv{number}", activation=activation)
         scales.append(x)
     x = layers.Concatenate(name=f"{name}_scales")(scales)
     x = normalize(x, options.normalization, name=f"{name}_scales_norm")
     x = _add(shortcut, x, options, name=f"{name}_add")
-    return layers.Dropout(options.dropout * level, name=f"{name}_dropout")(x) if options.dropout * level > 0 else x
+    return dropout(x, options.dropout * level, name=f"{name}_dropout")
 
 
 def _res_path(x: keras.KerasTensor, options: MultiResUNetConfig, level: int, *, length: int) -> keras.KerasTensor:
@@ -71,7 +72,7 @@ def _res_path(x: keras.KerasTensor, options: MultiResUNetConfig, level: int, *, 
     for step in range(length):
         name = f"path{level}_step{step}"
         shortcut = _convolve(x, filters, 1, options=options, name=f"{name}_shortcut")
-        x = _activate(_convolve(x, filters, 3, options=options, name=f"{name}_conv"), options, f"{name}_activation")
+        x = _convolve(x, filters, 3, options=options, name=f"{name}_conv", activation=f"{name}_activation")
         x = _add(shortcut, x, options, name=f"{name}_add")
     return x
 
@@ -79,18 +80,31 @@ def _res_path(x: keras.KerasTensor, options: MultiResUNetConfig, level: int, *, 
 def _add(
     shortcut: keras.KerasTensor, x: keras.KerasTensor, options: MultiResUNetConfig, *, name: str
 ) -> keras.KerasTensor:
-    x = _activate(layers.Add(name=name)([shortcut, x]), options, f"{name}_activation")
+    x = layers.Add(name=name)([shortcut, x])
+    x = layers.Activation(options.activation, name=f"{name}_activation")(x)
     return normalize(x, options.normalization, name=f"{name}_norm")
 
 
 def _convolve(
-    x: keras.KerasTensor, filters: int, kernel: int, *, options: MultiResUNetConfig, name: str
+    x: keras.KerasTensor,
+    filters: int,
+    kernel: int,
+    *,
+    options: MultiResUNetConfig,
+    name: str,
+    activation: str | None = None,
 ) -> keras.KerasTensor:
-    """Convolution and normalisation; the shift of the normalisation is the bias, and what follows scales by itself."""
-    bias = options.normalization == "none"
-    x = layers.Conv2D(filters, kernel, padding="same", use_bias=bias, kernel_initializer="he_normal", name=name)(x)
-    return normalize(x, options.normalization, scale=False, name=f"{name}_norm")
+    """Appends a convolution, a normalisation and, if it gets a name, the activation.
 
-
-def _activate(x: keras.KerasTensor, options: MultiResUNetConfig, name: str) -> keras.KerasTensor:
-    return layers.Activation(options.activation, name=name)(x)
+    The shift of the normalisation serves as bias; it has no scale, since the following layers can learn one.
+    """
+    return convolve(
+        x,
+        filters,
+        kernel,
+        names=(name, f"{name}_norm", activation or ""),
+        normalization=options.normalization,
+        activation=options.activation if activation else None,
+        use_bias=options.normalization == "none",
+        scale=False,
+    )

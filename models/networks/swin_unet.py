@@ -1,7 +1,7 @@
 """Swin-UNet (Cao et al. 2021, arXiv:2105.05537): a U-Net of Swin transformer blocks (Liu et al., arXiv:2103.14030).
 
-With its defaults on one class 27,175,525 parameters; with the paper's windows of 7 and nine classes the paper's
-27.17 million (27,168,909, of which 9 are biases that the authors' last layer goes without).
+The default network for one class has 27,175,525 parameters. With windows of 7 and nine classes as in the paper it has
+27,168,909 (27.17 million in the paper), including 9 biases that the authors' last layer does not have.
 """
 
 import math
@@ -11,31 +11,32 @@ import numpy as np
 from keras import layers, ops
 
 from configs import PreprocessConfig, SwinUNetConfig
-from models.layers.blocks import DepthToSpace
-from models.network import AS_IT_IS, Network, image_input, probability_head
+from models.layers import DepthToSpace, drop_path, dropout
+from models.network import NO_PREPROCESSING, Network, image_input, probability_head
 from models.saving import PACKAGE
 
 PATCH = 4  # pixels: side of the patches that become the first tokens
-EPSILON = 1e-5  # of the layer normalisations, as in the authors' code; Keras' own is 1e-3
-NOT_AT_ALL = -1e4  # a logit whose softmax is 0 in every precision, and which float16 still holds
+EPSILON = 1e-5  # of the layer normalisations, as in the authors' code; Keras' default is 1e-3
+MASKED = -1e4  # a logit whose softmax is 0 in every precision; float16 can represent it
 
 
-def build_swin_unet(options: SwinUNetConfig, classes: int, preprocess: PreprocessConfig = AS_IT_IS) -> Network:
+def build_swin_unet(options: SwinUNetConfig, classes: int, preprocess: PreprocessConfig = NO_PREPROCESSING) -> Network:
     """Builds the network.
 
-    Level i has tokens of width * 2**i channels, one for every 4 * 2**i pixels, depths[i] blocks with heads[i] heads in
-    the encoder and as many in the decoder. Every second block attends in windows that are shifted by half a window.
-    Down: 2x2 patch merging; up: 2x2 patch expanding, and a linear layer that brings the upsampled map and the
-    encoder's (as its blocks leave it; the authors' code takes it as they find it) to the level's width; last a 4x4
-    patch expanding. drop_path grows from 0 at the first block to its value at the encoder's last, and falls again.
+    Level i has tokens of width * 2**i channels, one per 4 * 2**i pixels along each axis, and depths[i] blocks with
+    heads[i] heads in the encoder and as many in the decoder. Every second block attends in windows that are shifted by
+    half a window. Down: 2x2 patch merging. Up: 2x2 patch expanding, then a linear layer that reduces the upsampled map
+    and the encoder's map (the output of its blocks; in the authors' code their input) to the width of the level. The
+    network ends with a 4x4 patch expanding. drop_path grows from 0 at the first block to its value at the last block
+    of the encoder, and falls again in the decoder.
 
-    Nothing is padded: the stride is a window of the deepest level, in pixels, so that every level's map is made of
-    whole windows. Windows of 8 make it 256, which goes with tiles of 256, 512, 768, …; the paper's 7 make it 224.
+    Nothing is padded: the stride is one window of the deepest level, in pixels, so that every map consists of whole
+    windows. With windows of 8 it is 256, for tiles of 256, 512, 768, …; with the paper's windows of 7 it is 224.
 
     Args:
-      options: width, depths and the rest, see `configs.SwinUNetConfig`.
+      options: width, depths and others, see `configs.SwinUNetConfig`.
       classes: number of classes C.
-      preprocess: its first layers.
+      preprocess: options of the first layers.
 
     Returns:
       `[B, h, w, 3]` RGB 0..255 → `[B, h, w, C]` probabilities; stride 4 * 2 ** (levels - 1) * window.
@@ -72,12 +73,12 @@ class WindowAttention(layers.Layer):
     """Multi-head self-attention of tokens `[B, h, w, c]` inside windows, with a learnt bias for each relative position.
 
     `window` divides h and w, which may be unknown until the layer is called. If `shifted`, windows begin half a window
-    further down and right: the map is rolled there and back. The last windows then hold what was rolled over from the
-    other side of the map; tokens that are not neighbours in the map do not attend to each other. Along an axis of one
-    window there is nothing to shift: attention across the whole of it is what the shift is for.
+    further down and right: the map is rolled by that much, and back afterwards. The last windows then contain tokens
+    from the opposite side of the map; tokens that are not neighbours in the map do not attend to each other. An axis
+    of a single window is not shifted, since its tokens attend to each other already.
 
     Args:
-      heads: number of heads; divides c.
+      heads: number of heads, a divisor of c.
       window: side of the windows in tokens.
       shifted: whether windows are shifted by window // 2.
     """
@@ -90,12 +91,13 @@ class WindowAttention(layers.Layer):
         self.index = relative_positions(window)  # [window**2, window**2]
 
     def build(self, input_shape):
+        """Creates the weights."""
         channels = input_shape[-1]
         self.queries_keys_values = _linear(3 * channels, "queries_keys_values", dtype=self.dtype_policy)
         self.queries_keys_values.build(input_shape)
         self.projection = _linear(channels, "projection", dtype=self.dtype_policy)
         self.projection.build(input_shape)
-        # Heads first: looking up along the second axis has a dense gradient, along the first one of IndexedSlices.
+        # Heads first: the gradient of a lookup along the second axis is dense, along the first it is IndexedSlices.
         self.position_bias = self.add_weight(
             name="position_bias",
             shape=(self.heads, (2 * self.window - 1) ** 2),
@@ -103,29 +105,37 @@ class WindowAttention(layers.Layer):
         )
 
     def call(self, x):
+        """Returns the attended tokens."""
         _, height, width, _ = ops.shape(x)
         if not self.shifted:
             return self._attend(x, self._position_bias())
         shifts = self._shift(height), self._shift(width)
         x = ops.roll(x, (-shifts[0], -shifts[1]), axis=(1, 2))
-        parted = ops.where(_neighbours(height, width, shifts, window=self.window), 0, NOT_AT_ALL)  # [windows, 1, n, n]
-        x = self._attend(x, self._position_bias() + ops.cast(parted, x.dtype))
+        masked = ops.where(_neighbours(height, width, shifts, window=self.window), 0, MASKED)  # [windows, 1, n, n]
+        x = self._attend(x, self._position_bias() + ops.cast(masked, x.dtype))
         return ops.roll(x, shifts, axis=(1, 2))
 
     def compute_output_shape(self, input_shape):
+        """Returns the shape of the input."""
         return input_shape
 
     def get_config(self):
+        """Returns the arguments of the layer."""
         return {**super().get_config(), "heads": self.heads, "window": self.window, "shifted": self.shifted}
 
     def _shift(self, size):
         return ops.where(size > self.window, self.window // 2, 0)
 
     def _position_bias(self):
-        return ops.take(self.position_bias, self.index, axis=1)  # [heads, n, n], n tokens a window
+        return ops.take(self.position_bias, self.index, axis=1)  # [heads, n, n], n tokens per window
 
     def _attend(self, x, bias):
-        """Attention inside the windows of `[B, h, w, c]`; the bias, `[(windows,) heads, n, n]`, adds to the logits."""
+        """Returns the attention inside the windows of `[B, h, w, c]`.
+
+        Args:
+          x: tokens `[B, h, w, c]`.
+          bias: added to the logits, `[(windows,) heads, n, n]`.
+        """
         batch, height, width, channels = ops.shape(x)
         x = split_windows(self.queries_keys_values(x), self.window)  # [B, windows, n, 3c]
         x = ops.reshape(x, (batch, -1, self.window**2, 3, self.heads, channels // self.heads))
@@ -138,14 +148,21 @@ class WindowAttention(layers.Layer):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class SpaceToDepth(layers.Layer):
-    """`[B, h, w, c]` → `[B, h/2, w/2, 4c]`: the four tokens of a 2x2 patch side by side."""
+    """Concatenates the four tokens of each 2x2 patch: `[B, h, w, c]` → `[B, h/2, w/2, 4c]`."""
 
     def call(self, x):
+        """Returns the concatenated tokens."""
         return ops.space_to_depth(x, 2)
 
 
 def relative_positions(window: int) -> np.ndarray:
-    """Returns for each pair of a window's tokens (row by row) which of its (2 window - 1)**2 relative positions it is.
+    """Returns the index of the relative position, 0 to (2 window - 1)**2 - 1, of each pair of tokens of a window.
+
+    Args:
+      window: side of the window in tokens, which are numbered row by row.
+
+    Returns:
+      int `[window**2, window**2]`.
 
     Example:
       >>> relative_positions(2)
@@ -161,14 +178,14 @@ def relative_positions(window: int) -> np.ndarray:
 
 
 def split_windows(x, window: int):
-    """Cuts `[B, h, w, c]` into windows, row by row: `[B, windows, window**2, c]`."""
+    """Returns the windows of `[B, h, w, c]`, row by row: `[B, windows, window**2, c]`."""
     batch, height, width, channels = ops.shape(x)
     x = ops.reshape(x, (batch, height // window, window, width // window, window, channels))
     return ops.reshape(ops.transpose(x, (0, 1, 3, 2, 4, 5)), (batch, -1, window**2, channels))
 
 
 def join_windows(x, height: int, width: int):
-    """Puts the windows of `split_windows` together again: `[B, height, width, c]`."""
+    """Returns the map `[B, height, width, c]` of the windows of `split_windows`."""
     batch, _, tokens, channels = ops.shape(x)
     window = math.isqrt(tokens)
     x = ops.reshape(x, (batch, height // window, width // window, window, window, channels))
@@ -176,58 +193,54 @@ def join_windows(x, height: int, width: int):
 
 
 def _neighbours(height, width, shifts, *, window: int):
-    """Returns which pairs of tokens of a window of the rolled map are near in the map, too: bool `[windows, 1, n, n]`.
+    """Returns which pairs of tokens in a window of the rolled map are neighbours in the map: bool `[windows, 1, n, n]`.
 
-    What was rolled over comes last. Only the last windows of an axis hold some of it, beside tokens that stayed.
+    Tokens that were rolled over the edge come last; of each axis only the last windows contain both kinds.
     """
     below = ops.arange(height) >= height - shifts[0]
     beyond = ops.arange(width) >= width - shifts[1]
-    # In floats, as oneDNN does not transpose integers on every CPU, and says so.
+    # In floats, since oneDNN cannot transpose integers on every CPU and then logs a warning.
     region = 2 * ops.cast(below, "float32")[:, None] + ops.cast(beyond, "float32")  # [h, w], 0 to 3
     region = split_windows(region[None, :, :, None], window)[0]  # [windows, n, 1]
     return (region == ops.swapaxes(region, 1, 2))[:, None]
 
 
 def _blocks(x: keras.KerasTensor, options: SwinUNetConfig, level: int, *, name: str) -> keras.KerasTensor:
-    """The transformer blocks of a level: attention and then a perceptron, each normalised before and added after."""
+    """Appends the transformer blocks of a level: attention, then a perceptron, both with pre-normalisation."""
     width = options.width * 2**level
     first = sum(options.depths[:level])
     for number in range(options.depths[level]):
         block = f"{name}_block{number}"
-        drop_path = options.drop_path * (first + number) / (sum(options.depths) - 1)
+        rate = options.drop_path * (first + number) / (sum(options.depths) - 1)
         y = _norm(f"{block}_norm0")(x)
         y = WindowAttention(options.heads[level], options.window, number % 2 == 1, name=f"{block}_attention")(y)
-        x = _add(x, y, options.dropout, drop_path=drop_path, name=f"{block}_add0")
+        x = _add(x, y, options.dropout, drop_path_rate=rate, name=f"{block}_add0")
         y = _norm(f"{block}_norm1")(x)
         y = _linear(options.mlp_ratio * width, f"{block}_linear0", activation="gelu")(y)
-        y = _dropout(y, options.dropout, f"{block}_dropout")
+        y = dropout(y, options.dropout, name=f"{block}_dropout")
         y = _linear(width, f"{block}_linear1")(y)
-        x = _add(x, y, options.dropout, drop_path=drop_path, name=f"{block}_add1")
+        x = _add(x, y, options.dropout, drop_path_rate=rate, name=f"{block}_add1")
     return x
 
 
 def _add(
-    x: keras.KerasTensor, y: keras.KerasTensor, dropout: float, *, drop_path: float, name: str
+    x: keras.KerasTensor, y: keras.KerasTensor, dropout_rate: float, *, drop_path_rate: float, name: str
 ) -> keras.KerasTensor:
-    """x + y; in training with single values of y dropped, and with the whole y of a sample dropped."""
-    y = _dropout(y, dropout, f"{name}_dropout")
-    y = _dropout(y, drop_path, f"{name}_drop_path", noise_shape=(None, 1, 1, 1))
+    """Returns x + y; in training with dropout of single values of y and of the whole y of a sample."""
+    y = dropout(y, dropout_rate, name=f"{name}_dropout")
+    y = drop_path(y, drop_path_rate, name=f"{name}_drop_path")
     return layers.Add(name=name)([x, y])
 
 
-def _dropout(x: keras.KerasTensor, rate: float, name: str, **kwargs) -> keras.KerasTensor:
-    return layers.Dropout(rate, name=name, **kwargs)(x) if rate > 0 else x
-
-
 def _merge(x: keras.KerasTensor, width: int, name: str) -> keras.KerasTensor:
-    """Patch merging: `[B, h, w, c]` → `[B, h/2, w/2, width]`."""
+    """Appends patch merging: `[B, h, w, c]` → `[B, h/2, w/2, width]`."""
     x = SpaceToDepth(name=f"{name}_patches")(x)
     x = _norm(f"{name}_norm")(x)
     return _linear(width, name, use_bias=False)(x)
 
 
 def _expand(x: keras.KerasTensor, factor: int, width: int, *, name: str) -> keras.KerasTensor:
-    """Patch expanding: `[B, h, w, c]` → `[B, factor h, factor w, width]`."""
+    """Appends patch expanding: `[B, h, w, c]` → `[B, factor h, factor w, width]`."""
     x = _linear(factor**2 * width, name, use_bias=False)(x)
     x = DepthToSpace(factor, name=f"{name}_patches")(x)
     return _norm(f"{name}_norm")(x)

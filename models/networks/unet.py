@@ -1,29 +1,29 @@
-"""Flexible U-Net (Ronneberger et al. 2015, arXiv:1505.04597) with kernels and dilations that shrink with depth.
+"""Flexible U-Net (Ronneberger et al. 2015, arXiv:1505.04597) whose kernels and dilations shrink with depth.
 
-With its defaults on one class 1,946,993 parameters; with width 16, levels 8, kernel 9, dilation 3 and no
-normalisation the 124,996,849 of the earlier system's network.
+The default network for one class has 1,946,993 parameters. With width 16, levels 8, kernel 9, dilation 3 and no
+normalisation it has 124,996,849, as the network of the earlier system.
 """
 
 import keras
 from keras import layers
 
 from configs import PreprocessConfig, UNetConfig
-from models.layers.blocks import check_activation, normalize
-from models.network import AS_IT_IS, Network, image_input, probability_head
+from models.layers import dropout, normalize
+from models.network import NO_PREPROCESSING, Network, image_input, probability_head
 
 
-def build_unet(options: UNetConfig, classes: int, preprocess: PreprocessConfig = AS_IT_IS) -> Network:
+def build_unet(options: UNetConfig, classes: int, preprocess: PreprocessConfig = NO_PREPROCESSING) -> Network:
     """Builds the network.
 
     Level i (0 is full resolution) has width * 2**i filters, kernels of side max(3, kernel - 2i), dilation
-    max(1, dilation - i) and dropout * i. Its block is convolution, normalisation, dropout, convolution,
-    normalisation, in the encoder as in the decoder; the activation stands in the convolution, before the
-    normalisation. Between levels: 2x2 max pooling down, 2x2 transposed convolution up, skips by concatenation.
+    max(1, dilation - i) and the dropout rate dropout * i. A block of the encoder or decoder is convolution,
+    normalisation, dropout, convolution, normalisation; the activation is part of the convolution and thus comes before
+    the normalisation. Between levels: 2x2 max pooling down, 2x2 transposed convolution up, skips by concatenation.
 
     Args:
-      options: width, depth and the rest, see `configs.UNetConfig`.
+      options: width, levels and others, see `configs.UNetConfig`.
       classes: number of classes C.
-      preprocess: its first layers.
+      preprocess: options of the first layers.
 
     Returns:
       `[B, h, w, 3]` RGB 0..255 → `[B, h, w, C]` probabilities; stride 2 ** (levels - 1).
@@ -32,7 +32,6 @@ def build_unet(options: UNetConfig, classes: int, preprocess: PreprocessConfig =
       >>> build_unet(UNetConfig(width=16, levels=5, normalization="none"), classes=1).count_params()
       1941105
     """
-    check_activation("model.unet.activation", options.activation)
     bridge = options.levels - 1
     image, x = image_input(preprocess, stride=2**bridge)
     x = layers.Rescaling(1 / 255, name="scaling")(x)
@@ -61,6 +60,6 @@ def _block(x: keras.KerasTensor, options: UNetConfig, level: int, *, name: str) 
             name=f"{name}_conv{half}",
         )(x)
         x = normalize(x, options.normalization, name=f"{name}_norm{half}")
-        if half == 0 and options.dropout * level > 0:
-            x = layers.Dropout(options.dropout * level, name=f"{name}_dropout")(x)
+        if half == 0:
+            x = dropout(x, options.dropout * level, name=f"{name}_dropout")
     return x

@@ -1,53 +1,53 @@
-"""UNet 3+ (Huang et al. 2020, arXiv:2004.08790): every decoder level sees all levels, finer, equal and coarser.
+"""UNet 3+ (Huang et al. 2020, arXiv:2004.08790): every decoder level sees the maps of all levels.
 
-With its defaults on one class 26,984,833 parameters, of which training moves 26,971,777 (the paper's 26.97 million),
-and 17,860 more in the heads of deep supervision, which only training has.
+The default network for one class has 26,984,833 parameters, of which 26,971,777 are trainable (26.97 million in the
+paper). Training has 17,860 more, in the heads of deep supervision.
 """
 
 import keras
 from keras import layers, ops
 
 from configs import PreprocessConfig, UNet3PlusConfig
-from models.layers.blocks import Enlarge, check_activation, normalize
-from models.network import AS_IT_IS, Network, image_input
+from models.layers import Enlarge, convolve, dropout
+from models.network import NO_PREPROCESSING, Network, image_input
 from models.saving import PACKAGE
 
-PRESENT = 0.5  # presence from which a class's map is kept
+PRESENT = 0.5  # presence at and above which the map of a class is kept
 PRESENCE_DROPOUT = 0.5
 
 
-def build_unet3plus(options: UNet3PlusConfig, classes: int, preprocess: PreprocessConfig = AS_IT_IS) -> Network:
+def build_unet3plus(options: UNet3PlusConfig, classes: int, preprocess: PreprocessConfig = NO_PREPROCESSING) -> Network:
     """Builds the network.
 
-    Level i (0 is full resolution) has width * 2**i filters and dropout * i in the encoder. A decoder level takes from
-    each of the levels width channels (finer levels of the encoder through max pooling, its own as it is, coarser
-    levels of the decoder enlarged bilinearly; then a 3x3 convolution), and convolves them together, width * levels
-    channels. Probabilities come from a 3x3 convolution of the finest.
+    Level i (0 is full resolution) of the encoder has width * 2**i filters and the dropout rate dropout * i. A decoder
+    level takes width channels from each level: finer levels of the encoder by max pooling, its own level unchanged,
+    coarser levels of the decoder by bilinear enlargement, each followed by a 3x3 convolution. It concatenates them and
+    convolves the width * levels channels. The probabilities come from a 3x3 convolution of the finest level.
 
-    With `options.deep_supervision` every other level, the bridge included, gives a side output: a 3x3 convolution,
-    enlarged to full size. With `options.classification` the deepest level says for each class whether the tile holds
-    it, and the map of a class that is not there is 0. This decision is hard and teaches nothing, so it is taken
-    outside training only; `models.supervision` teaches it. The authors decide between one organ and none, and decide
-    in training, too, where a wrong no keeps the tile's map from learning.
+    With `options.deep_supervision` every other level, including the bridge, has a side output: a 3x3 convolution,
+    enlarged to full size. With `options.classification` the deepest level predicts for each class whether the tile
+    contains it, and the probabilities of an absent class are set to 0. This hard decision has no gradient, so it is
+    made outside of training only; `models.supervision` trains the prediction. The authors distinguish one organ from
+    none and decide in training, too, where a false negative keeps the network from learning the tile.
 
     Args:
-      options: width, levels and the rest, see `configs.UNet3PlusConfig`.
+      options: width, levels and others, see `configs.UNet3PlusConfig`.
       classes: number of classes C.
-      preprocess: its first layers.
+      preprocess: options of the first layers.
 
     Returns:
       `[B, h, w, 3]` RGB 0..255 → `[B, h, w, C]` probabilities; stride 2 ** (levels - 1).
 
     Example:
-      >>> build_unet3plus(UNet3PlusConfig(), classes=1).count_params()
-      26984833
+      >>> network = build_unet3plus(UNet3PlusConfig(width=8, levels=3), classes=1)
+      >>> network.stride, len(network.side_outputs)
+      (4, 2)
     """
-    check_activation("model.unet3plus.activation", options.activation)
     bridge = options.levels - 1
     image, x = image_input(preprocess, stride=2**bridge)
     maps = _encode(layers.Rescaling(1 / 255, name="scaling")(x), options)
     for level in reversed(range(bridge)):
-        maps[level] = _decode(maps, options, level)  # from here on the decoder's
+        maps[level] = _decode(maps, options, level)  # replaces the encoder's map
     output, *sides = (_head(x, classes, level) for level, x in enumerate(maps))
     presence = _presence(maps[bridge], classes) if options.classification else None
     if presence is not None:
@@ -59,14 +59,16 @@ def build_unet3plus(options: UNet3PlusConfig, classes: int, preprocess: Preproce
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class PresenceGate(keras.layers.Layer):
-    """Sets the maps `[B, h, w, C]` of classes whose presence `[B, C]` is below 0.5 to 0, but not in training."""
+    """Sets the maps `[B, h, w, C]` of classes whose presence `[B, C]` is below 0.5 to 0, except in training."""
 
     def call(self, maps, presence, training=False):
+        """Returns the gated maps."""
         if training:
             return maps
         return maps * ops.cast(presence >= PRESENT, maps.dtype)[:, None, None, :]
 
     def compute_output_shape(self, maps_shape, presence_shape):
+        """Returns the shape of the maps."""
         return maps_shape
 
 
@@ -78,14 +80,14 @@ def _encode(x: keras.KerasTensor, options: UNet3PlusConfig) -> list[keras.KerasT
             x = layers.MaxPooling2D(name=f"down{level}")(x)
         for half in (0, 1):
             x = _convolve(x, options.width * 2**level, options, name=f"encoder{level}_conv{half}")
-            if half == 0 and options.dropout * level > 0:
-                x = layers.Dropout(options.dropout * level, name=f"encoder{level}_dropout")(x)
+            if half == 0:
+                x = dropout(x, options.dropout * level, name=f"encoder{level}_dropout")
         maps.append(x)
     return maps
 
 
 def _decode(maps: list[keras.KerasTensor], options: UNet3PlusConfig, level: int) -> keras.KerasTensor:
-    """Returns a decoder level's map, `[B, h / 2**level, w / 2**level, width * levels]`."""
+    """Returns the map of a decoder level, `[B, h / 2**level, w / 2**level, width * levels]`."""
     views = []
     for other, x in enumerate(maps):
         name = f"from{other}_to{level}"
@@ -95,7 +97,7 @@ def _decode(maps: list[keras.KerasTensor], options: UNet3PlusConfig, level: int)
 
 
 def _resize(x: keras.KerasTensor, source: int, target: int, *, name: str) -> keras.KerasTensor:
-    """Brings a map of the level `source` to the size of the level `target`."""
+    """Resizes a map of the level `source` to the size of the level `target`."""
     if source < target:
         return layers.MaxPooling2D(2 ** (target - source), name=f"{name}_down")(x)
     if source > target:
@@ -104,13 +106,18 @@ def _resize(x: keras.KerasTensor, source: int, target: int, *, name: str) -> ker
 
 
 def _convolve(x: keras.KerasTensor, filters: int, options: UNet3PlusConfig, *, name: str) -> keras.KerasTensor:
-    x = layers.Conv2D(filters, 3, padding="same", kernel_initializer="he_normal", name=name)(x)
-    x = normalize(x, options.normalization, name=f"{name}_norm")
-    return layers.Activation(options.activation, name=f"{name}_activation")(x)
+    return convolve(
+        x,
+        filters,
+        3,
+        names=(name, f"{name}_norm", f"{name}_activation"),
+        normalization=options.normalization,
+        activation=options.activation,
+    )
 
 
 def _head(x: keras.KerasTensor, classes: int, level: int) -> keras.KerasTensor:
-    """Probabilities at full size, `[B, h, w, C]` float32, of a level's map."""
+    """Returns the probabilities at full size, `[B, h, w, C]` float32, of the map of a level."""
     x = layers.Conv2D(classes, 3, padding="same", name=f"logits{level or ''}")(x)
     if level > 0:
         x = Enlarge(2**level, name=f"logits{level}_up")(x)
@@ -118,7 +125,7 @@ def _head(x: keras.KerasTensor, classes: int, level: int) -> keras.KerasTensor:
 
 
 def _presence(x: keras.KerasTensor, classes: int) -> keras.KerasTensor:
-    """Probabilities `[B, C]` float32 that the tile holds the classes."""
+    """Returns the probabilities `[B, C]` float32 that the tile contains the classes."""
     x = layers.Dropout(PRESENCE_DROPOUT, name="presence_dropout")(x)
     x = layers.GlobalMaxPooling2D(name="presence_pool")(layers.Conv2D(classes, 1, name="presence_logits")(x))
     return layers.Activation("sigmoid", dtype="float32", name="presence")(x)

@@ -1,4 +1,4 @@
-"""Batch normalisation folded into the convolutions before it: after training it is but a factor and a shift."""
+"""Folding of batch normalisation into the preceding convolutions: in inference it is a constant factor and shift."""
 
 import collections
 
@@ -7,7 +7,7 @@ import numpy as np
 
 from models.network import Network
 
-# Which axes of a layer's kernel are its output channels, in their order.
+# The axes of each layer's kernel that are output channels, in their order.
 OUTPUT_AXES = {
     keras.layers.Conv2D: (3,),  # [kh, kw, in, out]
     keras.layers.Conv2DTranspose: (2,),  # [kh, kw, out, in]
@@ -16,19 +16,19 @@ OUTPUT_AXES = {
 
 
 def fold_normalization(network: Network) -> Network:
-    """Returns a network of the same map, to rounding, without the batch normalisations that follow a convolution.
+    """Returns a network with equal results (to rounding) without the batch normalisations that follow a convolution.
 
-    gamma (W x + b - mean) / sqrt(variance + epsilon) + beta is a convolution again, with W and b of other values. It
-    is folded where the convolution has no activation of its own and nothing else takes its output. A normalisation
-    *before* a convolution stays, as in `models.networks.unet` (convolution, activation, normalisation): its shift,
-    moved through the kernel, would also be added where the kernel meets the zeros beyond the border.
+    gamma (W x + b - mean) / sqrt(variance + epsilon) + beta is a convolution with other values of W and b. A
+    normalisation is folded if the convolution has no activation and no other layer uses its output. A normalisation
+    *before* a convolution is kept, as in `models.networks.unet` (convolution, activation, normalisation): its shift,
+    moved through the kernel, would also be added where the kernel reads the zero padding.
 
     Args:
-      network: as trained; it stays as it is. Layers within nested models stay too.
+      network: the trained network, which is not changed. Layers within nested models are not folded.
 
     Returns:
-      A network with weights of its own, not compiled, for inference: its normalisations can learn no more. Where there
-      is nothing to fold, the network itself.
+      A network with weights of its own, not compiled, for inference only. If there is nothing to fold, the network
+      itself.
 
     Example:
       >>> network = build_fast(FastConfig(widths=(8, 16)), classes=1)
@@ -58,31 +58,31 @@ def fold_normalization(network: Network) -> Network:
 
 
 def _foldable(network: Network) -> dict[str, keras.layers.BatchNormalization]:
-    """Returns the normalisations that can be folded, each by the name of the convolution whose output it takes."""
-    makers: dict[int, keras.Operation] = {}  # by the identity of the tensor that they give
-    takers = collections.Counter(id(tensor) for tensor in network.outputs)
+    """Returns the normalisations that can be folded, by the name of the convolution whose output each normalises."""
+    producers: dict[int, keras.Operation] = {}  # by the id of the output tensor
+    consumers = collections.Counter(id(tensor) for tensor in network.outputs)
     for operation in network.operations:
-        for call in operation._inbound_nodes:  # in public, Keras tells of an operation's first call alone
-            takers.update(id(tensor) for tensor in call.input_tensors)
-            makers.update((id(tensor), operation) for tensor in call.outputs)
-    found = {}
+        for call in operation._inbound_nodes:  # Keras' public API knows the first call of an operation only
+            consumers.update(id(tensor) for tensor in call.input_tensors)
+            producers.update((id(tensor), operation) for tensor in call.outputs)
+    foldable = {}
     for layer in network.layers:
         if isinstance(layer, keras.layers.BatchNormalization) and len(layer._inbound_nodes) == 1:
-            convolution = makers[id(layer.input)]
+            convolution = producers[id(layer.input)]
             if (
                 type(convolution) in OUTPUT_AXES
                 and convolution.activation is keras.activations.linear
                 and len(convolution._inbound_nodes) == 1
-                and takers[id(layer.input)] == 1
+                and consumers[id(layer.input)] == 1
             ):
-                found[convolution.name] = layer
-    return found
+                foldable[convolution.name] = layer
+    return foldable
 
 
 def _folded_weights(
     convolution: keras.layers.Layer, normalization: keras.layers.BatchNormalization
 ) -> list[np.ndarray]:
-    """Returns kernel and bias of the convolution that does what both do."""
+    """Returns the kernel and bias of the convolution that is equivalent to both."""
     kernel, *bias = (weights.astype(np.float64) for weights in convolution.get_weights())
     gamma = np.asarray(normalization.gamma, np.float64) if normalization.scale else 1.0
     beta = np.asarray(normalization.beta, np.float64) if normalization.center else 0.0

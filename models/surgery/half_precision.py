@@ -1,4 +1,4 @@
-"""Saved networks of half the size: kernels in float16, which Keras reads back into float32 weights."""
+"""Saved networks of half the size: kernels are stored in float16, which Keras loads into float32 weights."""
 
 import io
 import zipfile
@@ -13,13 +13,13 @@ WEIGHTS_FILE = "model.weights.h5"  # within a .keras file
 
 
 def halve_kernels(file: Path) -> None:
-    """Rewrites a `.keras` file with the weights of two or more axes in float16.
+    """Rewrites a `.keras` file with all weights of two or more axes in float16.
 
-    Those of one axis stay in float32: biases and statistics of normalisations are few, and variances may be smaller
-    than float16 has. A kernel's weight changes by at most 0.05 %, or 3e-8.
+    Weights with one axis stay in float32: biases and statistics of normalisations are few, and variances may be too
+    small for float16. Each element of a kernel changes by at most 0.05 %, or 3e-8.
 
     Raises:
-      InputError: a weight is beyond what float16 has, 65504; the file stays as it is.
+      InputError: a weight exceeds 65504, the maximum of float16; the file is not changed.
     """
     with zipfile.ZipFile(file) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
@@ -45,5 +45,5 @@ def _halved(name: str, values: np.ndarray) -> np.ndarray:
     if values.ndim < 2 or values.dtype != np.float32:
         return values
     if np.abs(values).max(initial=0) > np.finfo(np.float16).max:
-        raise InputError(f"{name} holds a weight that float16 cannot have; save the model without --half.")
+        raise InputError(f"{name} has a weight that is too large for float16; save the model without --half.")
     return values.astype(np.float16)

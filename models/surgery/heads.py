@@ -1,7 +1,7 @@
-"""The head of a network, which alone depends on the classes: other classes, a new start, calibrated logits.
+"""Changes to the head of a network, the only part that depends on the classes.
 
-Every network ends with a layer `logits`, whose channel k is of class k modulo their number, followed by nothing but
-rearrangement, linear enlargement and a sigmoid (`unet3plus` also sets maps of absent classes to 0).
+Every network ends with a layer `logits`, whose channel k belongs to class k modulo the number of classes, followed only
+by rearrangement, linear enlargement and a sigmoid (`unet3plus` also sets the maps of absent classes to 0).
 """
 
 from collections.abc import Sequence
@@ -17,29 +17,34 @@ LOGITS = "logits"
 
 
 def transfer_weights(source: Network, target: Network, *, head: bool) -> None:
-    """Copies the weights of one network into another of the same build, layer by layer in their order.
+    """Copies the weights of one network into another of the same architecture, layer by layer in order.
 
     Args:
-      source: whose weights are taken.
-      target: gets them.
-      head: whether the layers that depend on the classes get them too; else they keep their own.
+      source: the network with the weights.
+      target: the network that receives them.
+      head: whether to copy the layers that depend on the classes, too; otherwise they keep their weights.
 
     Raises:
-      InputError: the networks are built differently; it names the first layer that does not fit.
+      InputError: the architectures differ; the message names the first layer that does not fit.
     """
-    ours, theirs = _weighted(target, head=head), _weighted(source, head=head)
-    for one, other in zip(ours, theirs, strict=False):
-        shapes, expected = _shapes(other), _shapes(one)
+    targets, sources = _weighted(target, head=head), _weighted(source, head=head)
+    for ours, theirs in zip(targets, sources, strict=False):
+        shapes, expected = _shapes(theirs), _shapes(ours)
         if shapes != expected:
-            raise InputError(f"layer {one.name} has weights of the shapes {expected}, and there {shapes}.")
-    if len(ours) != len(theirs):
-        raise InputError(f"{len(ours)} layers have weights, and there {len(theirs)}.")
-    for one, other in zip(ours, theirs, strict=True):
-        one.set_weights(other.get_weights())
+            raise InputError(f"the weights of layer {ours.name} must have the shapes {expected}; received {shapes}.")
+    if len(targets) != len(sources):
+        raise InputError(f"{len(targets)} layers must have weights; received {len(sources)}.")
+    for ours, theirs in zip(targets, sources, strict=True):
+        ours.set_weights(theirs.get_weights())
 
 
 def calibrate_logits(network: Network, factors: Sequence[float], shifts: Sequence[float]) -> None:
-    """Changes a network's weights so that the logits z of each class become factor z + shift.
+    """Changes the weights of a network so that the logits z of each class become factor z + shift.
+
+    Args:
+      network: the network, which is changed.
+      factors: one per class.
+      shifts: one per class.
 
     Example:
       >>> network = build_fast(FastConfig(widths=(8, 16)), classes=2)
@@ -52,7 +57,7 @@ def calibrate_logits(network: Network, factors: Sequence[float], shifts: Sequenc
 
 
 def of_classes(network: Network, channels: Sequence[int]) -> Network:
-    """Returns the network with some of its classes alone, in the order given; the layers are the same objects."""
+    """Returns a network of the same layers that has only the given classes, in the given order."""
     return Network(network.input, ops.take(network.output, list(channels), axis=-1), name=network.name)
 
 

@@ -1,4 +1,4 @@
-"""The precision in which a network computes: Keras' policy, for the building of one network and no longer."""
+"""The precision in which a network computes: Keras' dtype policy, set only while a network is built."""
 
 import contextlib
 from collections.abc import Iterator
@@ -10,10 +10,10 @@ from models.network import Network
 
 @contextlib.contextmanager
 def precision_policy(policy: str) -> Iterator[None]:
-    """Layers that are made within compute as `policy` says; they keep it, and the policy before comes back.
+    """Sets the dtype policy of layers that are created inside the context; afterwards, restores the previous policy.
 
     Args:
-      policy: "float32", "mixed_bfloat16" or "mixed_float16": maps in that precision, weights in float32.
+      policy: "float32", "mixed_bfloat16" or "mixed_float16": precision of the maps; weights are float32.
 
     Example:
       >>> with precision_policy("mixed_bfloat16"):
@@ -30,24 +30,24 @@ def precision_policy(policy: str) -> Iterator[None]:
 
 
 def precision_of(network: keras.Model) -> str:
-    """Returns the policy that a network was built with; some of its layers are in float32 under any."""
+    """Returns the policy that a network was built with; under any policy some layers compute in float32."""
     policies = (layer.dtype_policy.name for layer in network.layers)
     return next((name for name in policies if name != "float32"), "float32")
 
 
 def in_precision(network: Network, policy: str) -> Network:
-    """Returns a network of the same weights that computes as `policy` says.
+    """Returns a network with the same weights and another precision.
 
-    Which layers were kept in float32 on purpose is not to be seen in a network that is in float32 altogether. All that
-    prepares the photograph, before the first layer with weights, and all that makes probabilities, from the last one
-    on, then stays so.
+    A network in float32 does not show which layers are in float32 on purpose. All layers before the first one with
+    weights, which prepare the image, and from the last one with weights on, which compute probabilities, are therefore
+    float32.
 
     Args:
-      network: of any precision; it stays as it is.
+      network: the network, which is not changed.
       policy: see `precision_policy`.
 
     Returns:
-      A network with weights of its own, not compiled; where it computes as `policy` says already, the network itself.
+      A network with weights of its own, not compiled; the network itself if it has that policy already.
     """
     if precision_of(network) == policy:
         return network

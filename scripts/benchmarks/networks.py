@@ -9,8 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from configs import ModelConfig
-from models import Network, build_loss, build_network
-from models.supervision import TrainingModel
+from models import Network, TrainingModel, build_loss, build_network
 from scripts.benchmarks.measuring import take_turns
 
 REPEATS = 3

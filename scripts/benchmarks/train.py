@@ -11,8 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from configs import Config
-from models import DiceCoefficient, Network, build_loss, build_network, precision_policy
-from models.layers.normalization import FusedBatchNormalization
+from models import FusedBatchNormalization, Network, build_loss, build_metrics, build_network, precision_policy
 from pipeline.training.backends.tensorflow_devices import choose_devices
 from pipeline.training.backends.tensorflow_step import TrainStepModel, build_optimizer
 from pipeline.training.callbacks.divergence import StopOnDivergence
@@ -128,7 +127,7 @@ def _steps(
         model.compile(
             build_optimizer(train),
             build_loss(train.loss),
-            weighted_metrics=[DiceCoefficient()],
+            weighted_metrics=build_metrics(["dice_coef"], config.data.classes)[:1],
             jit_compile=False,
         )
     if side.loop:

@@ -1,4 +1,4 @@
-"""The metrics that are shown during fit, held against NumPy and scikit-learn, over batches, classes and replicas."""
+"""The metrics of training compared with NumPy and scikit-learn, over batches, classes and replicas."""
 
 import json
 import subprocess
@@ -15,8 +15,8 @@ from hypothesis.extra import numpy as hnp
 from sklearn.metrics import average_precision_score, confusion_matrix
 
 from configs import InputError
-from models import DiceCoefficient, build_metrics
-from models.metrics import BINS, METRICS, Aupr, Ppv, Sensitivity, Specificity, dice_coefficient, iou_coefficient
+from models import METRICS, build_metrics
+from models.metrics import BINS, dice_coefficient, iou_coefficient
 
 POOLED = ("sensitivity", "specificity", "ppv", "aupr")
 CLASSES = ("HE", "EX", "MA")
@@ -24,7 +24,7 @@ CLASSES = ("HE", "EX", "MA")
 
 @st.composite
 def masks_and_probabilities(draw) -> tuple[np.ndarray, np.ndarray]:
-    """Float32 masks 0/1 and probabilities, both `[B, h, w, C]`."""
+    """Draws float32 masks 0/1 and probabilities, both `[B, h, w, C]`."""
     shape = draw(st.tuples(st.integers(1, 3), st.integers(1, 6), st.integers(1, 6), st.integers(1, 3)))
     masks = draw(hnp.arrays(np.bool_, shape)).astype(np.float32)
     probabilities = draw(hnp.arrays(np.float32, shape, elements=st.floats(0, 1, width=32)))
@@ -33,14 +33,14 @@ def masks_and_probabilities(draw) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture
 def tiles() -> tuple[np.ndarray, np.ndarray]:
-    """Nine tiles of three classes, the last of which is rare, and probabilities that know something of them."""
+    """Returns nine masks of three classes, the last of which is rare, and correlated probabilities."""
     rng = np.random.default_rng(0)
     masks = (rng.random((9, 16, 12, 3)) < (0.3, 0.1, 0.02)).astype(np.float32)
     return masks, np.clip(0.4 * masks + rng.uniform(0, 0.7, masks.shape), 0, 1).astype(np.float32)
 
 
 def of_samples(function, masks: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """`function` of each sample and class in float64, its mean over the classes; `[B]`."""
+    """Returns the mean over the classes of `function` of each sample and class in float64, `[B]`."""
     masks, probabilities = masks.astype(np.float64), probabilities.astype(np.float64)
     return np.array(
         [
@@ -60,7 +60,7 @@ def iou(mask, probability) -> float:
 
 
 def pooled(name: str, mask: np.ndarray, probability: np.ndarray, weight: np.ndarray | None = None) -> float:
-    """The score of one class by scikit-learn, all pixels together."""
+    """Returns the score of one class over all pixels, by scikit-learn."""
     weight = np.ones(len(mask)) if weight is None else weight
     weight = np.broadcast_to(weight[:, None, None], mask.shape).ravel()
     mask, probability = mask.ravel() > 0, probability.ravel()
@@ -70,6 +70,10 @@ def pooled(name: str, mask: np.ndarray, probability: np.ndarray, weight: np.ndar
         )
     ((tn, fp), (fn, tp)) = confusion_matrix(mask, probability >= 0.5, labels=[False, True], sample_weight=weight)
     return float({"sensitivity": tp / (tp + fn), "specificity": tn / (tn + fp), "ppv": tp / (tp + fp)}[name])
+
+
+def make(name: str, channels: tuple[int, ...] = (0,)) -> keras.metrics.Metric:
+    return METRICS[name](channels=channels, name=name)
 
 
 def results(metrics: list[keras.metrics.Metric]) -> dict[str, float]:
@@ -86,12 +90,12 @@ def test_dice_and_iou_agree_with_numpy_in_every_sample(both):
         assert np.all((values > 0) & (values <= 1 + 1e-6))
 
 
-def test_dice_and_iou_of_small_masks_are_what_one_computes_by_hand():
+def test_dice_and_iou_of_small_masks_equal_hand_computed_values():
     mask = np.zeros((3, 2, 2, 1), np.float32)
     mask[0, 0, :, 0] = 1  # two of four pixels are lesion
     mask[2] = 1
     probability = np.zeros_like(mask)
-    probability[0, :, 0, 0] = 0.5  # one of them half found, and half of a wrong one
+    probability[0, :, 0, 0] = 0.5  # half of one of them, and half of a wrong pixel
     np.testing.assert_allclose(dice_coefficient(mask, probability), [(2 * 0.5 + 1) / (2 + 1 + 1), 1, 1 / 5])
     np.testing.assert_allclose(iou_coefficient(mask, probability), [(0.5 + 1) / (2 + 1 - 0.5 + 1), 1, 1 / 5])
 
@@ -128,22 +132,22 @@ def test_pooled_scores_agree_with_scikit_learn_over_all_batches(name, tiles):
 @settings(max_examples=30, deadline=None, derandomize=True)
 def test_aupr_agrees_with_scikit_learn_on_any_pixels(both):
     masks, probabilities = (part[..., :1] for part in both)
-    metric = Aupr(channels=(0,))
+    metric = make("aupr")
     metric.update_state(masks, probabilities)
     expected = pooled("aupr", masks[..., 0], probabilities[..., 0]) if masks.any() else 0
     assert float(metric.result()) == pytest.approx(expected, rel=1e-6)
 
 
-def test_a_probability_of_exactly_one_half_counts_as_found():
+def test_a_probability_of_exactly_one_half_is_positive():
     masks, probabilities = np.ones((1, 2, 2, 1), np.float32), np.full((1, 2, 2, 1), 0.5, np.float32)
-    metric = Sensitivity(channels=(0,))
+    metric = make("sensitivity")
     metric.update_state(masks, probabilities)
     metric.update_state(masks, np.nextafter(probabilities, np.float32(0)))
     assert float(metric.result()) == 0.5
 
 
 @pytest.mark.parametrize("name", METRICS)
-def test_samples_weigh_what_their_weight_says(name, tiles):
+def test_samples_have_their_weights(name, tiles):
     masks, probabilities = tiles
     weights = np.array([1, 0, 3, 0, 0.5, 1, 1, 2, 0], np.float32)
     metrics = build_metrics([name], CLASSES)
@@ -161,7 +165,7 @@ def test_samples_weigh_what_their_weight_says(name, tiles):
 
 
 @pytest.mark.parametrize("name", METRICS)
-def test_samples_of_weight_0_leave_no_trace(name, tiles):
+def test_samples_of_weight_0_do_not_count(name, tiles):
     masks, probabilities = tiles
     weights = np.array([1, 1, 1, 1, 0, 0, 0, 0, 0], np.float32)
     padded, alone = (build_metrics([name], CLASSES) for _ in range(2))
@@ -172,7 +176,7 @@ def test_samples_of_weight_0_leave_no_trace(name, tiles):
 
 
 @pytest.mark.parametrize("name", METRICS)
-def test_reset_begins_anew(name, tiles):
+def test_reset_state_forgets_all_samples(name, tiles):
     masks, probabilities = tiles
     metric, fresh = build_metrics([name], CLASSES)[0], build_metrics([name], CLASSES)[0]
     metric.update_state(masks[:4], probabilities[:4])
@@ -185,8 +189,8 @@ def test_reset_begins_anew(name, tiles):
 @pytest.mark.parametrize("name", METRICS)
 @pytest.mark.parametrize("mask_value", [0, 1])
 @pytest.mark.parametrize("probability", [0.0, 0.2, 1.0])
-def test_batches_of_one_kind_of_pixel_alone_give_a_number(name, mask_value, probability):
-    metric = METRICS[name](channels=(0, 1))
+def test_batches_with_a_single_kind_of_pixel_do_not_give_nan(name, mask_value, probability):
+    metric = make(name, channels=(0, 1))
     shape = (2, 8, 8, 2)
     assert float(metric.result()) == 0  # nothing seen
     metric.update_state(np.full(shape, mask_value, np.float32), np.full(shape, probability, np.float32))
@@ -201,25 +205,26 @@ def test_batches_of_one_kind_of_pixel_alone_give_a_number(name, mask_value, prob
     assert name not in expected or value == expected[name]
 
 
-def test_a_class_of_which_nothing_was_seen_is_left_out_of_the_mean():
+def test_a_class_without_relevant_pixels_is_left_out_of_the_mean():
     masks = np.zeros((1, 2, 2, 3), np.float32)
     masks[0, 0, :, :2] = 1  # two lesion pixels in each of two classes, none in the third
     probabilities = np.zeros_like(masks)
-    probabilities[0, 0, 0, 0] = 0.9  # one of the first class is found
-    for metric, expected in (
-        (Sensitivity(channels=(0, 1, 2)), np.mean([1 / 2, 0])),
-        (Specificity(channels=(0, 1, 2)), 1),
-        (Ppv(channels=(0, 1, 2)), np.mean([1, 0])),  # a class that is missed altogether counts
-        (Aupr(channels=(0, 1, 2)), np.mean([1 / 2 + 1 / 2 * 2 / 4, 2 / 4])),
+    probabilities[0, 0, 0, 0] = 0.9  # one of the first class is detected
+    for name, expected in (
+        ("sensitivity", np.mean([1 / 2, 0])),
+        ("specificity", 1),
+        ("ppv", np.mean([1, 0])),  # a class without any detection counts
+        ("aupr", np.mean([1 / 2 + 1 / 2 * 2 / 4, 2 / 4])),
     ):
+        metric = make(name, channels=(0, 1, 2))
         metric.update_state(masks, probabilities)
-        assert float(metric.result()) == pytest.approx(expected), metric.name
+        assert float(metric.result()) == pytest.approx(expected), name
 
 
 @pytest.mark.parametrize("name", POOLED)
-def test_counts_go_on_beyond_what_float32_can_count(name):
-    """2^24 + 1 is the first whole number that float32 does not have."""
-    metric = METRICS[name](channels=(0,))
+def test_counts_are_exact_beyond_the_range_of_float32(name):
+    """2^24 + 1 is the first integer that float32 cannot represent."""
+    metric = make(name)
     sums = np.zeros(metric.sums.shape)
     sums[..., :] = 2.0**40
     metric.sums.assign(sums)
@@ -233,11 +238,11 @@ def test_counts_go_on_beyond_what_float32_can_count(name):
 
 
 @pytest.mark.parametrize("name", POOLED)
-def test_a_batch_of_more_pixels_than_float32_can_count_is_counted_exactly(name):
+def test_a_batch_with_more_pixels_than_float32_can_count_is_counted_exactly(name):
     """Nine tiles of 1,408x1,409 are 17,855,... pixels, more than 2^24, and an odd number of them."""
     shape = (9, 1408, 1409, 1)
     masks = tf.ones(shape, tf.uint8)
-    metric = METRICS[name](channels=(0,))
+    metric = make(name)
     metric.update_state(masks, tf.fill(shape, tf.constant(0.75, tf.bfloat16)))
     assert np.asarray(metric.sums).max() == np.prod(shape) > 2**24
 
@@ -245,24 +250,14 @@ def test_a_batch_of_more_pixels_than_float32_can_count_is_counted_exactly(name):
 def test_bfloat16_probabilities_are_summed_in_float32():
     masks = np.ones((1, 64, 64, 1), np.float32)
     rounded = keras.ops.cast(np.random.default_rng(0).random((1, 64, 64, 1)), "bfloat16")
-    metric = DiceCoefficient()
+    metric = make("dice_coef")
     metric.update_state(masks, rounded)
     expected = of_samples(dice, masks, keras.ops.convert_to_numpy(keras.ops.cast(rounded, "float32")))
     assert metric.dtype == "float32"
     assert float(metric.result()) == pytest.approx(expected[0], rel=1e-5)  # sums in bfloat16 are off by 1e-3
 
 
-@pytest.mark.parametrize("name", METRICS)
-def test_a_metric_comes_back_from_its_config(name, tiles):
-    metric = METRICS[name](channels=(0, 2), name="ours")
-    again = keras.metrics.deserialize(json.loads(json.dumps(keras.metrics.serialize(metric))))
-    assert (type(again), again.name, again.dtype) == (METRICS[name], "ours", "float32")
-    for one in (metric, again):
-        one.update_state(*tiles)
-    assert float(again.result()) == float(metric.result()) > 0
-
-
-def test_a_metric_a_class_follows_the_mean_over_classes():
+def test_the_metrics_of_single_classes_follow_the_mean_over_classes():
     assert [metric.name for metric in build_metrics(["dice_coef", "aupr"], CLASSES)] == [
         *("dice_coef", "dice_coef_HE", "dice_coef_EX", "dice_coef_MA"),
         *("aupr", "aupr_HE", "aupr_EX", "aupr_MA"),
@@ -270,7 +265,7 @@ def test_a_metric_a_class_follows_the_mean_over_classes():
     assert [metric.name for metric in build_metrics(METRICS, ["HE"])] == list(METRICS)
 
 
-def test_a_misspelt_metric_is_answered_with_the_nearest():
+def test_a_misspelled_metric_gets_a_suggestion():
     expected = r"train\.metrics must be of dice_coef, .*aupr; received 'sensitivty'\. Did you mean 'sensitivity'\?"
     with pytest.raises(InputError, match=expected):
         build_metrics(["sensitivty"], CLASSES)
@@ -310,7 +305,7 @@ print("RESULT", json.dumps([{name: values[-1] for name, values in history.items(
 """
 
 
-def test_two_replicas_show_the_numbers_of_one():
+def test_two_replicas_report_the_values_of_one():
     def run(replicas: int) -> list[dict[str, float]]:
         done = subprocess.run(
             [sys.executable, "-c", REPLICAS, str(replicas)],

@@ -11,7 +11,7 @@ import pytest
 import configs
 import models
 from configs import InputError, PreprocessConfig
-from models.network import AS_IT_IS, Network, StrideCheck, image_input, probability_head
+from models.network import NO_PREPROCESSING, Network, StrideCheck, image_input, probability_head
 
 MODELS = Path(models.__file__).parent
 MODULES = sorted(
@@ -23,7 +23,7 @@ MODULES = sorted(
 
 @pytest.fixture
 def network():
-    image, x = image_input(AS_IT_IS, stride=8)
+    image, x = image_input(NO_PREPROCESSING, stride=8)
     return Network(image, probability_head(x, classes=2), name="bare")
 
 
@@ -35,7 +35,7 @@ def test_the_network_knows_its_stride_before_and_after_saving(network, tmp_path)
 
 
 def test_the_network_sees_the_image_as_it_is():
-    image, x = image_input(AS_IT_IS, stride=1)
+    image, x = image_input(NO_PREPROCESSING, stride=1)
     levels = np.arange(256, dtype=np.float32).reshape(1, 16, 16, 1).repeat(3, axis=-1)
     assert np.array_equal(keras.Model(image, x)(levels), levels)
 

@@ -5,11 +5,9 @@ import numpy as np
 import pytest
 
 from configs import InputError, UNet3PlusConfig, UNetConfig
-from models import DiceCoefficient, build_loss
+from models import TrainingModel, build_loss, build_metrics
 from models.metrics import dice_coefficient
-from models.networks.unet import build_unet
-from models.networks.unet3plus import build_unet3plus
-from models.supervision import TrainingModel
+from models.networks import build_unet, build_unet3plus
 
 OPTIONS = UNet3PlusConfig(width=4, levels=3, classification=True, normalization="none")
 HEADS = {"logits1", "logits2"}
@@ -91,9 +89,10 @@ def test_the_training_loss_is_the_mean_over_the_maps_and_the_cross_entropy_of_th
 
 def test_the_validation_loss_and_the_metrics_are_those_of_the_probabilities_alone(network, tiles):
     images, masks = tiles
-    model = compiled(network, weighted_metrics=[DiceCoefficient()])
+    model = compiled(network, weighted_metrics=build_metrics(["dice_coef"], ["a", "b"]))
     values = model.evaluate(images, masks, batch_size=4, verbose=0, return_dict=True)
-    network.compile("sgd", build_loss("bce_dice"), weighted_metrics=[DiceCoefficient()], jit_compile=False)
+    metrics = build_metrics(["dice_coef"], ["a", "b"])
+    network.compile("sgd", build_loss("bce_dice"), weighted_metrics=metrics, jit_compile=False)
     assert values == pytest.approx(network.evaluate(images, masks, batch_size=4, verbose=0, return_dict=True))
 
 

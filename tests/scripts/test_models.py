@@ -9,7 +9,7 @@ from keras import layers, ops
 
 from configs import ModelConfig, UNetConfig
 from models import Network, build_network
-from models.network import AS_IT_IS, image_input
+from models.network import NO_PREPROCESSING, image_input
 from scripts.benchmarks.networks import kept_bytes, measure, multiply_adds
 
 
@@ -80,7 +80,7 @@ def test_attention_is_counted():
 
 
 def network_of(*parts: keras.layers.Layer) -> Network:
-    image, x = image_input(AS_IT_IS, stride=1)
+    image, x = image_input(NO_PREPROCESSING, stride=1)
     for part in parts:
         x = part(x)
     return Network(image, x)

@@ -5,8 +5,7 @@ import dataclasses
 import tensorflow as tf
 
 from configs import InputError, TrainConfig
-from models import Network
-from models.layers.blocks import Enlarge
+from models import Enlarge, Network
 
 
 @dataclasses.dataclass(frozen=True)

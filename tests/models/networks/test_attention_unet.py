@@ -98,11 +98,6 @@ def test_a_block_is_twice_convolution_normalisation_activation():
     assert isinstance(network.get_layer("bridge_norm0"), keras.layers.GroupNormalization)
 
 
-def test_an_unknown_activation_is_named():
-    with pytest.raises(InputError, match=r"model\.attention_unet\.activation must be one that Keras .* 'rellu'"):
-        build_attention_unet(AttentionUNetConfig(activation="rellu"), classes=1)
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [

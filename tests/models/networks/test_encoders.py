@@ -251,11 +251,13 @@ def test_the_weights_of_another_encoder_are_refused_with_the_layers_that_do_not_
     path = tmp_path / "e.weights.h5"
     efficientnet.save_weights(path)
     found = message("EfficientNetB2", path)
-    assert found.startswith(f"model.NET.weights {str(path)!r} does not fit the encoder: no weights of block1b_dwconv, ")
+    assert found.startswith(
+        f"model.NET.weights {str(path)!r} does not fit the encoder: no weights for block1b_dwconv, "
+    )
     assert re.search(r" and \d+ more; other shapes: ", found)
     assert "block2a_expand_conv [(1, 1, 16, 96)]" not in found  # the same in both
     assert "block3a_" in found or "block4a_" in found
-    assert "no weights of conv1_conv, conv1_bn, conv2_block1_1_conv and" in message("ResNet50", path)
+    assert "no weights for conv1_conv, conv1_bn, conv2_block1_1_conv and" in message("ResNet50", path)
 
 
 def test_what_is_no_file_of_weights_is_refused(tmp_path):
@@ -264,9 +266,9 @@ def test_what_is_no_file_of_weights_is_refused(tmp_path):
     assert "there is no file" in message("EfficientNetB0", tmp_path / "missing.h5")
     with h5py.File(tmp_path / "nameless.weights.h5", "w") as file:
         file.create_group("layers/conv2d/vars")["0"] = np.ones(3)
-    assert "names no layers" in message("EfficientNetB0", tmp_path / "nameless.weights.h5")
+    assert "does not contain the names of layers" in message("EfficientNetB0", tmp_path / "nameless.weights.h5")
     for name in ("text.h5", "text.keras"):
-        assert "is not a weights file of Keras: " in message("EfficientNetB0", tmp_path / name)
+        assert "is not a Keras weights file: " in message("EfficientNetB0", tmp_path / name)
 
 
 def test_imagenet_without_a_network_says_what_to_do(monkeypatch):
@@ -277,4 +279,4 @@ def test_imagenet_without_a_network_says_what_to_do(monkeypatch):
     found = message("EfficientNetB0", "imagenet")
     assert found.startswith("model.NET.weights 'imagenet' could not be downloaded (URL fetch failure on https://")
     assert "keras.applications.EfficientNetB0(include_top=False).save_weights('FILE.weights.h5')" in found
-    assert "or none to start from random weights" in found
+    assert "or none for random weights" in found

@@ -135,11 +135,6 @@ def test_dropout_grows_with_depth():
     assert rates == pytest.approx({"encoder1_dropout": 0.2, "encoder2_dropout": 0.4})
 
 
-def test_an_unknown_activation_is_named():
-    with pytest.raises(InputError, match=r"model\.unet3plus\.activation must be one that Keras .* 'rellu'"):
-        build_unet3plus(UNet3PlusConfig(activation="rellu"), classes=1)
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -7,7 +7,7 @@ from keras import layers
 
 from configs import FastConfig, UNetConfig
 from models.layers.normalization import FusedBatchNormalization
-from models.network import AS_IT_IS, Network, image_input, probability_head
+from models.network import NO_PREPROCESSING, Network, image_input, probability_head
 from models.networks.fast import build_fast
 from models.networks.unet import build_unet
 from models.surgery.folding import fold_normalization
@@ -39,7 +39,7 @@ def normalizations(network: Network) -> list[str]:
 
 def one_pair(convolution: layers.Layer, *, between=(), norm=FusedBatchNormalization) -> Network:
     """Returns a network in which `convolution`, the layers `between` and a normalisation follow each other."""
-    image, x = image_input(AS_IT_IS, stride=2)
+    image, x = image_input(NO_PREPROCESSING, stride=2)
     x = convolution(layers.Rescaling(1 / 255)(x))
     for layer in between:
         x = layer(x)
@@ -148,14 +148,14 @@ def test_a_normalisation_with_something_between_stays(between):
 
 
 def test_a_convolution_whose_output_something_else_takes_too_stays():
-    image, x = image_input(AS_IT_IS, stride=1)
+    image, x = image_input(NO_PREPROCESSING, stride=1)
     x = layers.Conv2D(4, 3, padding="same")(layers.Rescaling(1 / 255)(x))
     network = Network(image, probability_head(layers.Add()([x, FusedBatchNormalization(name="norm")(x)]), classes=1))
     assert normalizations(fold_normalization(network)) == ["norm"]
 
 
 def test_a_convolution_that_is_used_twice_stays():
-    image, x = image_input(AS_IT_IS, stride=1)
+    image, x = image_input(NO_PREPROCESSING, stride=1)
     convolution = layers.Conv2D(3, 3, padding="same")
     x = FusedBatchNormalization(name="norm")(convolution(layers.Rescaling(1 / 255)(x)))
     network = trained(Network(image, probability_head(convolution(x), classes=1)))
@@ -164,7 +164,7 @@ def test_a_convolution_that_is_used_twice_stays():
 
 
 def test_of_two_normalisations_only_the_one_that_fits_goes():
-    image, x = image_input(AS_IT_IS, stride=1)
+    image, x = image_input(NO_PREPROCESSING, stride=1)
     x = layers.Conv2D(4, 3, padding="same")(layers.Rescaling(1 / 255)(x))
     x = layers.Activation("relu")(FusedBatchNormalization(name="goes")(x))
     network = trained(Network(image, probability_head(FusedBatchNormalization(name="stays")(x), classes=1)))

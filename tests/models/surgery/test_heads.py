@@ -14,9 +14,9 @@ def fast(*widths: int, classes: int = 1, normalization: str = "batch"):
 @pytest.mark.parametrize(
     ("other", "message"),
     [
-        (fast(8, 24), r"layer encoder1_conv0 has weights of the shapes .*24.*, and there .*16"),
-        (fast(8, 16, 16), r"layer \S+ has weights of the shapes"),
-        (fast(8, 16, normalization="group"), r"layer stem_norm has weights of the shapes"),
+        (fast(8, 24), r"weights of layer encoder1_conv0 must have the shapes .*24.*; received .*16"),
+        (fast(8, 16, 16), r"weights of layer \S+ must have the shapes"),
+        (fast(8, 16, normalization="group"), r"weights of layer stem_norm must have the shapes"),
     ],
 )
 def test_a_network_of_another_build_is_refused_by_its_first_layer_and_left_as_it_is(other, message):
@@ -27,5 +27,5 @@ def test_a_network_of_another_build_is_refused_by_its_first_layer_and_left_as_it
 
 
 def test_with_the_head_other_classes_do_not_fit():
-    with pytest.raises(InputError, match=r"layer logits has weights of the shapes"):
+    with pytest.raises(InputError, match=r"weights of layer logits must have the shapes"):
         transfer_weights(fast(8, 16, classes=2), fast(8, 16, classes=1), head=True)

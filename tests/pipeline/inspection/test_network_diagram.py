@@ -6,7 +6,7 @@ import pytest
 
 from configs import ModelConfig, UNetConfig
 from models import Network, build_network
-from models.network import AS_IT_IS, image_input
+from models.network import NO_PREPROCESSING, image_input
 from pipeline.inspection.network_diagram import draw_network
 
 
@@ -45,7 +45,7 @@ def test_a_unet_is_a_u():
 
 
 def test_parallel_layers_lie_beside_each_other_and_single_pixels_below_all():
-    image, x = image_input(AS_IT_IS, stride=2)
+    image, x = image_input(NO_PREPROCESSING, stride=2)
     x = keras.layers.Conv2D(4, 3, strides=2, padding="same")(x)
     branches = [keras.layers.Conv2D(4, 1)(x), keras.layers.Conv2D(4, 3, padding="same")(x)]
     gate = keras.layers.GlobalAveragePooling2D(keepdims=True)(x)
@@ -63,7 +63,7 @@ def test_parallel_layers_lie_beside_each_other_and_single_pixels_below_all():
 
 
 def test_a_shared_layer_is_drawn_each_time_and_the_network_stays_as_it_was():
-    image, x = image_input(AS_IT_IS, stride=1)
+    image, x = image_input(NO_PREPROCESSING, stride=1)
     shared = keras.layers.Conv2D(3, 3, padding="same")
     network = Network(image, keras.layers.Activation("sigmoid")(shared(shared(x))))
     tile = np.random.default_rng(0).uniform(0, 255, (1, 16, 16, 3)).astype(np.float32)

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from configs import Config, InputError, ModelConfig, TrainConfig, UNet3PlusConfig, UNetConfig
-from models import build_network
-from models.losses.losses import LOSSES
+from models import LOSSES, build_network
 from pipeline.training.backends.tensorflow_devices import choose_devices, choose_xla
 
 # Trains the same steps on one device and on two, and prints how far the weights came and how far apart they are.

@@ -13,19 +13,21 @@ from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 from sklearn.metrics import log_loss
 
-from models.losses.lesion_weights import lesion_weights
-from models.losses.loss_functions import (
+from models import build_loss
+from models.losses.functions import (
     bce,
     bce_batch_dice,
     bce_dice,
     bce_iou,
     bce_ssim_iou,
     cross_entropy,
+    dice,
     focal,
     focal_tversky,
+    iou,
     lesion_weighted,
 )
-from models.losses.losses import BceDice, Dice, Iou
+from models.losses.lesion_weights import lesion_weights
 from models.losses.lovasz import lovasz_hinge
 from models.losses.ssim import ssim
 
@@ -78,20 +80,20 @@ def iou_of(mask, probability):
 @given(masks_and_probabilities())
 @settings(max_examples=30, deadline=None, derandomize=True)
 def test_cross_entropy_dice_and_iou_agree_with_numpy_in_every_sample(both):
-    entropy, dice, iou = (of_samples_and_classes(function, *both) for function in (bce_of, dice_of, iou_of))
+    entropy, dices, ious = (of_samples_and_classes(function, *both) for function in (bce_of, dice_of, iou_of))
     for values, expected in (
         (bce(*both), entropy),
-        (Dice().call(*both), 1 - dice),
-        (Iou().call(*both), 1 - iou),
-        (bce_dice(*both), (entropy + 1 - dice) / 2),
-        (bce_iou(*both), (entropy + 1 - iou) / 2),
+        (dice(*both), 1 - dices),
+        (iou(*both), 1 - ious),
+        (bce_dice(*both), (entropy + 1 - dices) / 2),
+        (bce_iou(*both), (entropy + 1 - ious) / 2),
     ):
         np.testing.assert_allclose(values, expected, rtol=2e-5, atol=1e-6)
 
 
 def test_bce_dice_of_a_batch_is_the_mean_of_its_samples(batch):
     expected = (of_samples_and_classes(bce_of, *batch) + 1 - of_samples_and_classes(dice_of, *batch)) / 2
-    assert float(BceDice()(*batch)) == pytest.approx(expected.mean(), rel=1e-5)
+    assert float(build_loss("bce_dice")(*batch)) == pytest.approx(expected.mean(), rel=1e-5)
 
 
 @given(masks_and_probabilities())
@@ -100,8 +102,7 @@ def test_bce_batch_dice_has_the_dice_of_all_samples_and_the_cross_entropy_of_eac
     masks, probabilities = (array.astype(np.float64) for array in both)
     hits = (masks * probabilities).sum(axis=(0, 1, 2)) / len(masks)
     total = (masks + probabilities).sum(axis=(0, 1, 2)) / len(masks)
-    dice = np.mean((2 * hits + 1) / (total + 1))
-    expected = 4 * np.asarray(bce(*both)) + 1 - dice
+    expected = 4 * np.asarray(bce(*both)) + 1 - np.mean((2 * hits + 1) / (total + 1))
     np.testing.assert_allclose(bce_batch_dice(*both), expected, rtol=2e-5)
 
 
@@ -134,8 +135,8 @@ def test_ssim_is_that_of_tensorflow(shape, kind):
 
 def test_bce_ssim_iou_is_the_mean_of_its_three_parts(batch):
     similarity = tf.image.ssim(*batch, max_val=1.0).numpy()
-    entropy, iou = of_samples_and_classes(bce_of, *batch), of_samples_and_classes(iou_of, *batch)
-    np.testing.assert_allclose(bce_ssim_iou(*batch), (entropy + 1 - similarity + 1 - iou) / 3, rtol=1e-4)
+    entropy, ious = of_samples_and_classes(bce_of, *batch), of_samples_and_classes(iou_of, *batch)
+    np.testing.assert_allclose(bce_ssim_iou(*batch), (entropy + 1 - similarity + 1 - ious) / 3, rtol=1e-4)
 
 
 def test_a_tile_smaller_than_the_window_of_ssim_is_refused():
