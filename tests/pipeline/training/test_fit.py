@@ -17,8 +17,8 @@ import tensorflow as tf
 from configs import DataConfig, InputError, ModelConfig, SegmentConfig, UNetConfig, loading
 from pipeline.inference.segmenter import load_segmenter
 from pipeline.input.stream import tiles_of_split
-from pipeline.training.checkpoints import BestWeights
-from pipeline.training.fit import fit, prepare
+from pipeline.training import fit, prepare
+from pipeline.training.callbacks import BestWeights
 from records import read_index
 
 ROOT = Path(__file__).parents[3]

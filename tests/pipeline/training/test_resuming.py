@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from configs import Config, InputError, ModelConfig, UNetConfig
+from pipeline.training import prepare
 from pipeline.training.checkpoints import LIST_FILE, load_arrays, load_checkpoint, save_arrays
-from pipeline.training.fit import prepare
 
 ROOT = Path(__file__).parents[3]
 KILLS = 10

@@ -13,17 +13,18 @@ from hypothesis import strategies as st
 
 from configs import EfficientUNetConfig, InputError, ModelConfig, TrainConfig, UNetConfig
 from models import build_network, encoder_layers
-from pipeline.training.backends.tensorflow_step import TrainStepModel, WeightAverages, build_optimizer
-from pipeline.training.callbacks.schedules import (
+from pipeline.training import prepare
+from pipeline.training.backends import build_optimizer
+from pipeline.training.backends.tensorflow_step import TrainStepModel, WeightAverages
+from pipeline.training.callbacks import (
     EarlyStopping,
     FrozenEncoder,
     LearningRate,
     Progress,
     ReduceLROnPlateau,
     TimeLimit,
-    learning_rate_at,
 )
-from pipeline.training.fit import prepare
+from pipeline.training.callbacks.schedules import learning_rate_at
 
 
 @given(st.floats(0, 1), st.sampled_from(["constant", "cosine"]), st.floats(0, 0.9), st.floats(0.01, 1))
