@@ -45,7 +45,9 @@ def choose_devices(train: TrainConfig) -> Devices:
     if strategy == "mirrored" or (strategy == "auto" and len(gpus) > 1):
         devices = _mirrored([gpu.name.removeprefix("/physical_device:") for gpu in gpus], train, _found(gpus))
     elif strategy.startswith("cpus:"):
-        devices = _mirrored(_split_cpu(int(strategy.removeprefix("cpus:"))), train, "as train.strategy says")
+        number = int(strategy.removeprefix("cpus:"))
+        tiles_per_device(train, number)  # checked before the CPU is divided, which cannot be undone
+        devices = _mirrored(_split_cpu(number), train, "as train.strategy says")
     else:
         used = gpus[:1]
         where = "one GPU" if used else "the CPU"
