@@ -148,7 +148,7 @@ def _fit_remaining(run: TrainingRun, segmenter: PhotographSegmenter, best: BestW
             epoch += 1
             if run.model.stop_training or epoch == train.epochs:
                 return
-            stream = training_stream(plan.config, run.sets, run.devices, cache=plan.cache, step=epoch * plan.steps)
+            stream = training_stream(plan, run.sets, run.devices, step=epoch * plan.steps)
         fit_epochs(stream, epoch, train.epochs, steps=plan.steps)
 
 

@@ -1,6 +1,7 @@
 """The plan of a training: all that is decided before its first step."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,8 +23,6 @@ class Plan:
       tiles: number of tiles in the records, by split.
       parameters: number of the network's parameters.
       stride: the network's stride, pixels.
-      steps: number of batches of an epoch.
-      validation_steps: number of batches of a validation; 0 without validation tiles.
       cases: validation photographs that are scored whole; empty without sources.
       previewed: names of the validation photographs that are drawn after each epoch.
       monitor: column of `history.csv` that chooses the epoch whose weights are kept; None to keep the last epoch's.
@@ -38,8 +37,6 @@ class Plan:
     tiles: dict[str, int]
     parameters: int
     stride: int
-    steps: int
-    validation_steps: int
     cases: tuple[Case, ...]
     previewed: tuple[str, ...]
     monitor: str | None
@@ -47,6 +44,24 @@ class Plan:
     seen_before: tuple[str, ...]
     start: Checkpoint | None
     messages: tuple[str, ...]
+
+    @property
+    def steps(self) -> int:
+        """Number of batches of an epoch."""
+        train = self.config.train
+        return train.steps_per_epoch or self.tiles["train"] // train.batch_size
+
+    @property
+    def validation_steps(self) -> int:
+        """Number of batches of a validation, the last of which may be padded; 0 without validation tiles."""
+        train = self.config.train
+        batches = math.ceil(self.tiles["validation"] / train.batch_size)
+        return batches if train.validation_steps is None else min(batches, train.validation_steps)
+
+    @property
+    def first_step(self) -> int:
+        """The step where the training starts or continues, counted over all epochs."""
+        return 0 if self.start is None else self.start.epoch * self.steps + self.start.step
 
     @property
     def model_folder(self) -> Path:

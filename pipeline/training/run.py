@@ -18,7 +18,7 @@ from models import (
     precision_policy,
 )
 from pipeline.inference.segmenter import check_tile
-from pipeline.input.reading import Cache, RecordSet, choose_cache, open_records
+from pipeline.input.reading import RecordSet, choose_cache, open_records
 from pipeline.input.stream import training_batches, validation_batches
 from pipeline.training.backends import Backend, Devices, build_optimizer, choose_backend, run_deterministically
 from pipeline.training.initial_weights import InitialWeights, load_initial_weights
@@ -84,50 +84,33 @@ def prepare(
     start = None if overwrite else earlier_start(workdir, config, sets, monitor=monitor)
     network, model, initial, xla_message = _build_model(config, backend, devices)
     cache, cache_message = choose_cache(sets, train.cache)
-    steps = train.steps_per_epoch or tiles["train"] // train.batch_size
-    first = start.epoch * steps + start.step if start else 0
-    training = training_stream(config, sets, devices, cache=cache, step=first)
-    validation, validation_steps = _validation_stream(train, sets, tiles["validation"], cache=cache)
+    messages = [f"{devices.message}; {train.precision}; {xla_message}", cache_message]
     plan = Plan(
         config=config,
         workdir=workdir,
         tiles=tiles,
         parameters=network.count_params(),
         stride=network.stride,
-        steps=steps,
-        validation_steps=validation_steps,
         cases=tuple(cases),
         previewed=tuple(previewed),
         monitor=monitor,
         cache=cache,
         seen_before=initial.seen if initial else (),
         start=start,
-        messages=(
-            f"{devices.message}; {train.precision}; {xla_message}",
-            cache_message,
-            *([initial.message] if initial else []),
-        ),
+        messages=(*messages, *([initial.message] if initial else [])),
     )
+    training = training_stream(plan, sets, devices, step=plan.first_step)
+    validation = _validation_stream(plan, sets)
     return TrainingRun(
-        plan=plan,
-        sets=sets,
-        backend=backend,
-        devices=devices,
-        network=network,
-        model=model,
-        training=training,
-        validation=validation,
+        plan, sets, backend, devices=devices, network=network, model=model, training=training, validation=validation
     )
 
 
-def training_stream(
-    config: Config, sets: Sequence[RecordSet], devices: Devices, *, cache: Cache, step: int
-) -> tf.data.Dataset:
+def training_stream(plan: Plan, sets: Sequence[RecordSet], devices: Devices, *, step: int) -> tf.data.Dataset:
     """Returns the endless stream of training batches from a step on, counted over all epochs."""
-    train = config.train
+    train, augment = plan.config.train, plan.config.augment
     device = devices.gpus[0] if devices.replicas == 1 and devices.gpus else None
-    first = step * train.batch_size
-    return training_batches(sets, train, config.augment, start=first, cache=cache, device=device)
+    return training_batches(sets, train, augment, start=step * train.batch_size, cache=plan.cache, device=device)
 
 
 def compile_model(model: TrainingModel, config: Config, *, xla: bool) -> None:
@@ -180,15 +163,8 @@ def _check_network(network: Network, config: Config) -> None:
         )
 
 
-def _validation_stream(
-    train: TrainConfig, sets: Sequence[RecordSet], tiles: int, *, cache: Cache
-) -> tuple[tf.data.Dataset | None, int]:
-    """Returns the batches of a validation and their number; None and 0 without validation tiles."""
-    if not tiles:
-        return None, 0
-    validation = validation_batches(sets, train, cache=cache)
-    steps = int(validation.cardinality())
-    if train.validation_steps is None:
-        return validation, steps
-    steps = min(steps, train.validation_steps)
-    return validation.take(steps), steps
+def _validation_stream(plan: Plan, sets: Sequence[RecordSet]) -> tf.data.Dataset | None:
+    if not plan.validation_steps:
+        return None
+    validation = validation_batches(sets, plan.config.train, cache=plan.cache)
+    return validation if plan.config.train.validation_steps is None else validation.take(plan.validation_steps)

@@ -101,29 +101,13 @@ def validation_cases(sources: Sequence[Path], sets: Sequence[RecordSet]) -> list
         the sources lack some of the photographs.
     """
     data = sets[0].index.data
-    wanted = {
-        entry.digest: (name, entry)
-        for one in sets
-        for name, entry in one.index.cases.items()
-        if entry.split == "validation"
-    }
-    if not wanted:
-        raise InputError(
-            "--source names validation photographs, but these records have none; shard with data.validation_fraction "
-            "above 0, or leave --source out."
-        )
-    if not any(sum(entry.lesion_pixels.values()) for _, entry in wanted.values()):
-        raise InputError(
-            f"none of the {len(wanted)} validation photographs of these records has a lesion to score; "
-            "shard with another data.seed or data.validation_fraction, or leave --source out."
-        )
-    names = {name for name, _ in wanted.values()}
+    wanted = _validation_names(sets)
     found: dict[str, Case] = {}
     for source in sources:
         # A missing mask may mean that there is no lesion; the digests tell whether it was missing before.
         _, cases = find_cases(source, data.classes, colored=bool(data.colors), allow_missing_masks=True)
-        found |= {case_digests(case)[1]: case for case in cases if case.name in names}
-    missing = [name for digest, (name, _) in wanted.items() if digest not in found]
+        found |= {case_digests(case)[1]: case for case in cases if case.name in wanted.values()}
+    missing = [name for digest, name in wanted.items() if digest not in found]
     if missing:
         more = ", …" if len(missing) > MOST_NAMED else ""
         raise InputError(
@@ -172,3 +156,20 @@ def _counts(outcome: PhotographCounts | InputError) -> PhotographCounts:
     if isinstance(outcome, InputError):
         raise outcome
     return outcome
+
+
+def _validation_names(sets: Sequence[RecordSet]) -> dict[str, str]:
+    """Returns the names of the validation photographs, by the digests of their files."""
+    cases = [item for one in sets for item in one.index.cases.items() if item[1].split == "validation"]
+    if not cases:
+        raise InputError(
+            "--source names validation photographs, but these records have none; shard with data.validation_fraction "
+            "above 0, or leave --source out."
+        )
+    wanted = {entry.digest: name for name, entry in cases}
+    if not any(sum(entry.lesion_pixels.values()) for _, entry in cases):
+        raise InputError(
+            f"none of the {len(wanted)} validation photographs of these records has a lesion to score; shard with "
+            "another data.seed or data.validation_fraction, or leave --source out."
+        )
+    return wanted
