@@ -1,4 +1,4 @@
-"""Requests to stop: signals and stop files."""
+"""Requests to stop a command: signals and stop files."""
 
 import contextlib
 import math
@@ -8,35 +8,35 @@ from collections.abc import Iterator
 from pathlib import Path
 
 STOP_FILE = "stop"
-SECONDS_BETWEEN_LOOKS = 1.0  # at the file: a look costs little, but not over a network
+SECONDS_BETWEEN_CHECKS = 1.0  # of the file: a check is cheap, but not on a network drive
 
 
 class StoppedError(Exception):
-    """A command was asked to stop, and has saved its work.
+    """Raised when a command was asked to stop and has saved its work.
 
     Attributes:
       code: exit code of the command: 128 plus the number of the signal, or 0 for a stop file.
     """
 
-    def __init__(self, why: str, code: int):
-        super().__init__(why)
+    def __init__(self, reason: str, code: int):
+        super().__init__(reason)
         self.code = code
 
 
 class StopRequest:
-    """Whether someone has asked for the end: by SIGTERM, by Ctrl-C, or by a file `stop` in the workdir.
+    """Tells whether the user asked to stop: by SIGTERM, by Ctrl-C, or by a file `stop` in the workdir.
 
-    A second signal acts as if there were no one listening.
+    A second signal has its default effect.
     """
 
     def __init__(self, workdir: Path):
         self._file = workdir / STOP_FILE
         self._error: StoppedError | None = None
-        self._looked = -math.inf
+        self._checked = -math.inf
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
-        """Listens while the block runs. A file that was there before is old, and removed."""
+        """Listens while the block runs. A stop file from before is removed."""
         self._file.unlink(missing_ok=True)
         before = {number: signal.signal(number, self._note) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
@@ -46,9 +46,9 @@ class StopRequest:
                 signal.signal(number, handler)
 
     def error(self) -> StoppedError | None:
-        """Returns what to raise once all is saved, or None."""
-        if self._error is None and time.monotonic() - self._looked >= SECONDS_BETWEEN_LOOKS:
-            self._looked = time.monotonic()
+        """Returns the error to raise once all work is saved, or None if nobody asked to stop."""
+        if self._error is None and time.monotonic() - self._checked >= SECONDS_BETWEEN_CHECKS:
+            self._checked = time.monotonic()
             if self._file.exists():
                 self._file.unlink()
                 self._error = StoppedError(f"the file {self._file}", 0)

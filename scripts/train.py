@@ -1,4 +1,4 @@
-"""Records → a trained model folder. Started again, it goes on where it was ended.
+"""Trains a model on records and writes a model folder. Started again, it continues where it stopped.
 
 python -m scripts.train --config=configs/idrid_haemorrhages.py --records=RECORDS --workdir=WORKDIR
 """
@@ -12,64 +12,39 @@ from records import make_folder
 from scripts.support import command
 
 _RECORDS = flags.DEFINE_multi_string(
-    "records", None, "Folder that python -m scripts.shard wrote; given again, the sets are mixed.", required=True
+    "records", None, "Folder that python -m scripts.shard wrote; repeat the flag to mix several sets.", required=True
 )
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder for the run: model, history, curves, previews.", required=True)
 _SOURCE = flags.DEFINE_multi_string(
-    "source", [], "Folder that holds the records' validation photographs, which then are scored whole; can be repeated."
+    "source", [], "Folder with the records' validation photographs, to score them whole; can be repeated."
 )
-_OVERWRITE = flags.DEFINE_bool(
-    "overwrite", False, "Train anew in a workdir that holds a run already; else that one goes on."
-)
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Train from scratch in a workdir that already holds a run.")
 command.define_config()
 
 
 def main(_: list[str]) -> int:
+    """Runs the command."""
     config = command.config()
     workdir = Path(_WORKDIR.value)
     with command.quiet_start():
         from pipeline.interruption import StoppedError
-        from pipeline.training import fit as training
+        from pipeline.training import fit, prepare
 
         records = [Path(folder) for folder in _RECORDS.value]
         sources = [Path(folder) for folder in _SOURCE.value]
-        run = training.prepare(config, records, workdir, sources=sources, overwrite=_OVERWRITE.value)
-    if run.over:
-        print(f"this training is over; model: {run.model_folder}. Add --overwrite to train anew.")
+        run = prepare(config, records, workdir, sources=sources, overwrite=_OVERWRITE.value)
+    if run.plan.finished:
+        print(f"this training is already finished; model: {run.plan.model_folder}. Add --overwrite to train again.")
         return command.DONE
     make_folder(workdir, flag="--workdir")
-    _print_plan(run)
+    print("\n".join(run.plan.lines()), flush=True)
     try:
-        model = training.fit(run, verbose=1 if sys.stdout.isatty() else 0)
+        model = fit(run, verbose=1 if sys.stdout.isatty() else 0)
     except StoppedError as stopped:
-        print(f"stopped by {stopped}, all is saved; the same command goes on from there.", flush=True)
+        print(f"stopped by {stopped}; everything is saved. Run the same command again to continue.", flush=True)
         return stopped.code
-    print(f"model: {model}    look: {workdir / 'curves.png'}, {workdir / 'previews'}, {workdir / 'history.csv'}")
+    print(f"model: {model}    see also: {workdir / 'curves.png'}, {workdir / 'previews'}, {workdir / 'history.csv'}")
     return command.DONE
-
-
-def _print_plan(run) -> None:
-    from pipeline.training.fit import count_tiles
-
-    train, data, tiles = run.config.train, run.config.data, count_tiles(run.sets)
-    print(
-        f"network {run.config.model.network}: {run.network.count_params():,} parameters, stride {run.network.stride}; "
-        f"classes {', '.join(data.classes)}; loss {train.loss}, {train.optimizer}"
-    )
-    print(
-        f"{tiles['train']} training tiles of {data.tile} pixels at scale {data.scale:.4g}, "
-        f"{tiles['validation']} for validation ({run.validation_steps} batches)"
-        + (f", and {len(run.cases)} whole photographs" if run.cases else "")
-    )
-    print("\n".join(run.words))
-    if run.start is not None:
-        print(f"goes on after epoch {run.start.epoch} and {run.start.step} steps")
-    limit = "" if train.max_minutes is None else f" or {train.max_minutes:g} minutes"
-    print(
-        f"{train.epochs} epochs of {run.steps} steps{limit}, {train.batch_size} tiles a step; "
-        f"the best epoch is kept, by {run.monitor or 'being the last'} → {run.workdir}",
-        flush=True,
-    )
 
 
 if __name__ == "__main__":

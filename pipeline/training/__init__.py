@@ -1,1 +1,7 @@
-"""Records and a config to a trained model folder."""
+"""Training: from records and a config to a workdir with a model folder."""
+
+from pipeline.training.fit import fit
+from pipeline.training.plan import Plan
+from pipeline.training.run import TrainingRun, prepare
+
+__all__ = ["Plan", "TrainingRun", "fit", "prepare"]

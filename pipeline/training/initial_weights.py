@@ -1,4 +1,4 @@
-"""Fine-tuning: a training that begins with the weights of a model folder."""
+"""Fine-tuning: a training that starts from the weights of a model folder."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -9,42 +9,42 @@ from pipeline.inference.segmenter import load_model
 
 
 class InitialWeights(NamedTuple):
-    """What a network began with.
+    """The origin of a network's first weights.
 
     Attributes:
-      words: a line that says it.
-      seen: names of the photographs that these weights were trained on.
+      message: a line that tells the user where they come from.
+      seen: names of the photographs that they were trained on.
     """
 
-    words: str
+    message: str
     seen: tuple[str, ...]
 
 
 def load_initial_weights(folder: Path, network: Network, config: Config) -> InitialWeights:
-    """Gives a new network the weights of `train.initial_model`; where its classes are others, all but the head's.
+    """Loads the weights of `train.initial_model` into a new network; if the classes differ, all but the head's.
 
     Args:
       folder: the model folder.
-      network: of the config.
-      config: of the training.
+      network: a network as the config describes it.
+      config: the settings of the training.
 
     Raises:
-      InputError: no model folder, or a network that is built differently.
+      InputError: not a model folder, or its network is built differently.
     """
     initial, spec = load_model(folder, flag="train.initial_model")
     data = config.data
-    same = spec.classes == data.classes
+    same_classes = spec.classes == data.classes
     try:
-        transfer_weights(initial, network, head=same)
+        transfer_weights(initial, network, head=same_classes)
     except InputError as error:
         raise InputError(
-            f"train.initial_model={folder}: its network {initial.name!r}, of the classes {', '.join(spec.classes)}, "
-            f"is built differently from the config's {network.name!r}: {error} Take over the section model of the "
+            f"train.initial_model={folder}: its network {initial.name!r}, trained for {', '.join(spec.classes)}, "
+            f"is built differently from the config's {network.name!r}: {error} Copy the section model of the "
             "config that it was trained with."
         ) from error
-    words = f"begins with the weights of {folder}"
-    if not same:
-        words += f", but for a new head: that has {', '.join(spec.classes)}, this {', '.join(data.classes)}"
+    message = f"starts from the weights of {folder}"
+    if not same_classes:
+        message += f", with a new head for {', '.join(data.classes)} (that model has {', '.join(spec.classes)})"
     if spec.scale != data.scale:
-        words += f"; it was trained at scale {spec.scale:.4g}, not {data.scale:.4g}"
-    return InitialWeights(words, (*spec.seen_before, *spec.splits.get("train", ())))
+        message += f"; that model was trained at scale {spec.scale:.4g}, this training uses {data.scale:.4g}"
+    return InitialWeights(message, (*spec.seen_before, *spec.splits.get("train", ())))

@@ -1,7 +1,7 @@
-"""Whole photographs while JAX trains: a child process segments them, in which Keras runs on TensorFlow.
+"""Segments whole photographs while JAX trains, in a child process in which Keras runs on TensorFlow.
 
-Keras has one backend a process, and the tiled graph is TensorFlow's. Requests and answers are lines of JSON over the
-child's stdin and stdout; weights and pixels go through files of a folder that both know.
+Keras has one backend per process, and the tiled graph needs TensorFlow. Requests and answers are lines of JSON over the
+child's stdin and stdout; weights and pixels are exchanged in files of a folder that both know.
 """
 
 import contextlib
@@ -28,71 +28,76 @@ from pipeline.training.checkpoints import load_arrays, save_arrays
 from pipeline.training.validation import LiveSegmenter, PhotographScores
 from records import Case, write_text
 
-# In the folder.
+# Files of the folder.
 CONFIG, MODEL, WEIGHTS, PHOTOGRAPH, MAP = "config.json", "model", "weights.npz", "photograph.npy", "map.npy"
-WORDS = "words.txt"  # what the child writes to its stderr
+LOG = "log.txt"  # the child's stderr
 
 
 class SegmenterProcess:
-    """A `pipeline.training.validation.PhotographSegmenter` that has a process of its own do it, started by the first
-    request.
+    """A `pipeline.training.validation.PhotographSegmenter` that works in a child process.
 
-    `close` it (`contextlib.closing`). The process also ends when this one does, however that comes.
+    The first request starts the process. Always `close` it (`contextlib.closing`). The process also ends when this one
+    does, for whatever reason.
 
     Raises:
-      InputError: the process ended; with its last words.
+      InputError: the process ended; with the last line that it printed.
     """
 
     def __init__(self, network: Network, spec: SegmenterSpec, config: Config, *, folder: Path):
-        """Args:
-        network: whose weights of the moment are taken; on JAX.
-        spec: geometry of the tiles.
-        config: of the training.
-        folder: in which weights and pixels are exchanged, in a temporary folder.
+        """Initializes the segmenter, but does not start the process.
+
+        Args:
+          network: the network whose current weights are used; on JAX.
+          spec: geometry of the tiles.
+          config: the settings of the training.
+          folder: where a temporary folder is created to exchange weights and pixels.
         """
         self.network, self.spec, self.config, self.folder = network, spec, config, folder
         self._exchange = folder
         self._process: subprocess.Popen | None = None
-        self._held = contextlib.ExitStack()
+        self._resources = contextlib.ExitStack()
         self._sent: list[Any] = []  # the weights that the child has
 
     def segment(self, photograph: np.ndarray) -> np.ndarray:
+        """Returns the probability map, float32 `[H, W, C]`, of a photograph, uint8 RGB `[H, W, 3]`."""
         process = self._start()
         np.save(self._exchange / PHOTOGRAPH, photograph)
         self._ask(process, {"segment": True})
         return np.load(self._exchange / MAP)
 
     def score(self, cases: Sequence[Case]) -> PhotographScores:
+        """Returns the scores of cases, at least one of which has a lesion."""
         answer = self._ask(self._start(), {"score": [dataclasses.asdict(case) for case in cases]})
         return PhotographScores(answer["logs"], tuple(answer["thresholds"]))
 
     def close(self) -> None:
-        self._held.close()
+        """Ends the process and removes its files."""
+        self._resources.close()
 
     def _start(self) -> subprocess.Popen:
-        """Returns the process, which is started if it was not yet."""
+        """Returns the process; starts it if it is not running yet."""
         if self._process is None:
             temporary = tempfile.TemporaryDirectory(prefix=f".tmp-{os.getpid()}-", dir=self.folder)
-            self._exchange = Path(self._held.enter_context(temporary)).resolve()
+            self._exchange = Path(self._resources.enter_context(temporary)).resolve()
             write_text(self._exchange / CONFIG, self.config.to_json())
             save_model(self._exchange / MODEL, self.network, self.spec)
-            words = self._held.enter_context((self._exchange / WORDS).open("w"))
+            log = self._resources.enter_context((self._exchange / LOG).open("w"))
             paths = [str(Path(__file__).resolve().parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
             process = subprocess.Popen(
                 [sys.executable, "-m", "pipeline.training.segmenter_process", str(self._exchange)],
                 env={**os.environ, "KERAS_BACKEND": "tensorflow", "PYTHONPATH": os.pathsep.join(paths)},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=words,
+                stderr=log,
                 text=True,
-                start_new_session=True,  # Ctrl-C is for the training alone, which ends when it has saved
+                start_new_session=True,  # Ctrl-C must only reach the training, which ends when it has saved
             )
-            self._process = self._held.enter_context(process)
+            self._process = self._resources.enter_context(process)
         return self._process
 
     def _ask(self, process: subprocess.Popen, request: dict[str, Any]) -> dict[str, Any]:
         weights = [weight.value for weight in self.network.weights]
-        # JAX's arrays never change: other weights are other arrays.
+        # JAX arrays are immutable: changed weights are other arrays.
         fresh = [id(one) for one in weights] != [id(one) for one in self._sent]
         if fresh:
             save_arrays(self._exchange / WEIGHTS, {"weights": self.network.get_weights()}, {})
@@ -103,19 +108,19 @@ class SegmenterProcess:
         if answer:
             return json.loads(answer)
         code = process.wait()
-        *_, last = ["no words", *filter(str.strip, (self._exchange / WORDS).read_text().splitlines())]
+        *_, last = ["it printed nothing.", *filter(str.strip, (self._exchange / LOG).read_text().splitlines())]
         raise InputError(
-            f"the process that segments whole photographs on TensorFlow has ended with code {code}: {last} The last "
-            "good checkpoint is kept; the same command goes on from there."
+            f"the process that segments whole photographs on TensorFlow ended with code {code}: {last} The last good "
+            "checkpoint is kept; run the same command again to continue."
         )
 
 
 def main(folder: Path) -> None:
-    """What the child does: answers requests until their stream ends."""
+    """Answers the parent's requests until it ends; this is what the child runs."""
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what libraries print is no answer
+    os.dup2(2, 1)  # what libraries print is not an answer
     for gpu in tf.config.list_physical_devices("GPU"):
-        tf.config.experimental.set_memory_growth(gpu, True)  # JAX has taken most of it
+        tf.config.experimental.set_memory_growth(gpu, True)  # JAX has taken most of the memory
     loaded = load_segmenter(folder / MODEL, fold=False)
     live = LiveSegmenter(loaded.network, loaded.spec, load_config(str(folder / CONFIG)))
     for line in _requests():
@@ -123,14 +128,14 @@ def main(folder: Path) -> None:
         if request["fresh"]:
             loaded.network.set_weights(load_arrays(folder / WEIGHTS)[0]["weights"])
         if "score" in request:
-            answer = dataclasses.asdict(live.score([_case(words) for words in request["score"]]))
+            answer = dataclasses.asdict(live.score([_case(fields) for fields in request["score"]]))
         else:
             np.save(folder / MAP, live.segment(np.load(folder / PHOTOGRAPH)))
         print(json.dumps(answer), file=answers, flush=True)
 
 
 def _requests() -> Iterator[str]:
-    """Yields the lines of stdin. When they end, as the parent has ended, so does this process, whatever it does."""
+    """Yields the lines of stdin. At their end the parent has ended, and so does this process, whatever it is doing."""
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
 
     def read() -> None:
@@ -143,9 +148,9 @@ def _requests() -> Iterator[str]:
         yield lines.get()
 
 
-def _case(words: dict[str, Any]) -> Case:
-    masks = {name: None if path is None else Path(path) for name, path in words["masks"].items()}
-    return Case(**{**words, "photograph": Path(words["photograph"]), "masks": masks})
+def _case(fields: dict[str, Any]) -> Case:
+    masks = {name: None if path is None else Path(path) for name, path in fields["masks"].items()}
+    return Case(**{**fields, "photograph": Path(fields["photograph"]), "masks": masks})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Validation on whole photographs while a network is trained: what eval counts, and the best thresholds."""
+"""Validation on whole photographs during a training: the scores of `eval`, and the best thresholds."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
@@ -17,17 +17,18 @@ from pipeline.inference.segmenter import SegmenterSpec, TiledSegmenter
 from pipeline.input.reading import RecordSet
 from records import Case, case_digests, find_cases
 
-NAMED = 3  # cases that an error names
+MOST_NAMED = 3  # cases that an error lists
 
 
 @dataclasses.dataclass(frozen=True)
 class PhotographScores:
-    """How a network does on whole photographs.
+    """The scores of a network on whole photographs.
 
     Attributes:
-      logs: `val_photo_aupr` and `val_photo_dice`, pooled over the photographs' full frames, means over the classes that
-        have lesion pixels; of several classes each one too, `val_photo_aupr_HE`. Dice at the config's thresholds.
-      thresholds: of each class, at which its pooled Dice is highest; without lesion pixels, the config's.
+      logs: `val_photo_aupr` and `val_photo_dice`: of all pixels of all photographs together, averaged over the classes
+        with lesion pixels; if there are several classes also each one's, such as `val_photo_aupr_HE`. Dice is that at
+        the config's thresholds.
+      thresholds: for each class the one with the highest pooled Dice; for a class without lesion pixels the config's.
     """
 
     logs: dict[str, float]
@@ -35,47 +36,52 @@ class PhotographScores:
 
 
 class PhotographSegmenter(Protocol):
-    """Segments whole photographs with the weights that a network has when it is asked."""
+    """Segments whole photographs with the current weights of a network."""
 
     def segment(self, photograph: np.ndarray) -> np.ndarray:
-        """Maps uint8 RGB `[H, W, 3]` to probabilities, float32 `[H, W, C]`."""
+        """Returns the probability map, float32 `[H, W, C]`, of a photograph, uint8 RGB `[H, W, 3]`."""
         ...
 
     def score(self, cases: Sequence[Case]) -> PhotographScores:
-        """Returns the scores of cases, of which at least one shows a lesion, as `score_photographs` does."""
+        """Returns the scores of cases, at least one of which has a lesion, as `score_photographs` does."""
         ...
 
 
 class LiveSegmenter:
-    """A `PhotographSegmenter` by the tiled graph around the network itself: one trace, under which weights change."""
+    """A `PhotographSegmenter` that runs the tiled graph on the network itself: one trace sees all later weights."""
 
     def __init__(self, network: Network, spec: SegmenterSpec, config: Config):
         self._segmenter, self._config = TiledSegmenter(network, spec), config
 
     def segment(self, photograph: np.ndarray) -> np.ndarray:
+        """Returns the probability map, float32 `[H, W, C]`, of a photograph, uint8 RGB `[H, W, 3]`."""
         return self._segmenter.segment(photograph).numpy()
 
     def score(self, cases: Sequence[Case]) -> PhotographScores:
+        """Returns the scores of cases, at least one of which has a lesion."""
         data, thresholds = self._config.data, self._segmenter.spec.thresholds
         return score_photographs(self.segment, cases, data, thresholds=thresholds, bins=self._config.evaluate.bins)
 
 
 class PhotographValidation(keras.callbacks.Callback):
-    """Puts the scores of whole photographs into the logs of all callbacks behind it.
+    """Adds the scores of whole photographs to the logs of all callbacks after this one.
 
-    The last epoch is scored in any case, also when a callback before this one has asked for the end.
+    The last epoch is always scored, also if a callback before this one ends the training.
     """
 
     def __init__(self, score: Callable[[], PhotographScores], every: int, epochs: int):
-        """Args:
-        score: of the weights as they are when it is called.
-        every: epochs from one validation to the next.
-        epochs: of the whole training.
+        """Initializes the callback.
+
+        Args:
+          score: returns the scores of the current weights.
+          every: number of epochs from one validation to the next.
+          epochs: number of epochs of the whole training.
         """
         super().__init__()
         self.score, self.every, self.epochs = score, every, epochs
 
     def on_epoch_end(self, epoch, logs=None):
+        """Scores the photographs if it is their turn."""
         if (epoch + 1) % self.every == 0 or epoch + 1 == self.epochs or self.model.stop_training:
             logs.update(self.score().logs)
 
@@ -85,45 +91,29 @@ def validation_cases(sources: Sequence[Path], sets: Sequence[RecordSet]) -> list
 
     Args:
       sources: folders of photographs and masks, as `records.find_cases` takes them.
-      sets: of records, made with one config.
+      sets: sets of records, made with one config.
 
     Returns:
-      The cases, in the order of the sets. A file that is not the one that was sharded is not taken.
+      The cases, in the order of the sets. A file that differs from the one in the records does not count.
 
     Raises:
-      InputError: the records have no validation photographs, or none with a lesion; a folder that is no source, or
-        sources that do not have all of them.
+      InputError: the records have no validation photographs, or none with a lesion; a folder is not a source; or
+        the sources lack some of the photographs.
     """
     data = sets[0].index.data
-    wanted = {
-        entry.digest: (name, entry)
-        for one in sets
-        for name, entry in one.index.cases.items()
-        if entry.split == "validation"
-    }
-    if not wanted:
-        raise InputError(
-            "--source is for validation photographs, of which these records have none; shard with "
-            "data.validation_fraction above 0, or leave --source out."
-        )
-    if not any(sum(entry.lesion_pixels.values()) for _, entry in wanted.values()):
-        raise InputError(
-            f"none of the {len(wanted)} validation photographs of these records shows a lesion, so that they have no "
-            "scores; shard with another data.seed or data.validation_fraction, or leave --source out."
-        )
-    names = {name for name, _ in wanted.values()}
+    wanted = _validation_names(sets)
     found: dict[str, Case] = {}
     for source in sources:
-        # A photograph without a mask may be free of lesions: the digests know.
+        # A missing mask may mean that there is no lesion; the digests tell whether it was missing before.
         _, cases = find_cases(source, data.classes, colored=bool(data.colors), allow_missing_masks=True)
-        found |= {case_digests(case)[1]: case for case in cases if case.name in names}
-    missing = [name for digest, (name, _) in wanted.items() if digest not in found]
+        found |= {case_digests(case)[1]: case for case in cases if case.name in wanted.values()}
+    missing = [name for digest, name in wanted.items() if digest not in found]
     if missing:
-        more = ", …" if len(missing) > NAMED else ""
+        more = ", …" if len(missing) > MOST_NAMED else ""
         raise InputError(
             f"--source={', '.join(map(str, sources))}: {len(missing)} of the records' {len(wanted)} validation "
-            f"photographs are not there as they were sharded ({', '.join(missing[:NAMED])}{more}): no such photograph, "
-            "or another file, or another mask. Name the folder that python -m scripts.shard was given, or shard again."
+            f"photographs are missing or changed since they were sharded ({', '.join(missing[:MOST_NAMED])}{more}). "
+            "Name the folder that python -m scripts.shard was given, or shard again."
         )
     return [found[digest] for digest in wanted]
 
@@ -136,17 +126,17 @@ def score_photographs(
     thresholds: tuple[float, ...],
     bins: int,
 ) -> PhotographScores:
-    """Segments and counts photographs as eval does.
+    """Segments and scores photographs as `eval` does.
 
     Args:
-      segment: uint8 RGB `[H, W, 3]` → float32 0..1 `[H, W, C]`.
-      cases: of which at least one shows a lesion.
-      data: classes and the largest number of pixels.
+      segment: maps a photograph, uint8 RGB `[H, W, 3]`, to its probability map, float32 0..1 `[H, W, C]`.
+      cases: photographs and masks, at least one of which has a lesion.
+      data: the classes, and the largest photograph that is read.
       thresholds: operating threshold of each class.
-      bins: of the histograms.
+      bins: number of bins of the histograms of probabilities.
 
     Raises:
-      InputError: a photograph or mask that cannot be read, or a map with numbers that are none.
+      InputError: a photograph or mask cannot be read, or a probability map contains NaN.
     """
     evaluated = evaluate_photographs(segmented_by(segment), cases, data, thresholds=thresholds, bins=bins)
     pooled = pool(_counts(outcome) for _, outcome in evaluated)["frame"]
@@ -158,12 +148,28 @@ def score_photographs(
         if len(data.classes) > 1:
             logs |= {f"val_photo_{key}_{name}": float(value) for name, value in zip(by_class, values, strict=True)}
     best = [best_threshold(pooled[name].lesion, pooled[name].other) for name in data.classes]
-    return PhotographScores(
-        logs, tuple(given if one is None else one for one, given in zip(best, thresholds, strict=True))
-    )
+    chosen = tuple(given if one is None else one for one, given in zip(best, thresholds, strict=True))
+    return PhotographScores(logs, chosen)
 
 
 def _counts(outcome: PhotographCounts | InputError) -> PhotographCounts:
     if isinstance(outcome, InputError):
         raise outcome
     return outcome
+
+
+def _validation_names(sets: Sequence[RecordSet]) -> dict[str, str]:
+    """Returns the names of the validation photographs, by the digests of their files."""
+    cases = [item for one in sets for item in one.index.cases.items() if item[1].split == "validation"]
+    if not cases:
+        raise InputError(
+            "--source names validation photographs, but these records have none; shard with data.validation_fraction "
+            "above 0, or leave --source out."
+        )
+    wanted = {entry.digest: name for name, entry in cases}
+    if not any(sum(entry.lesion_pixels.values()) for _, entry in cases):
+        raise InputError(
+            f"none of the {len(wanted)} validation photographs of these records has a lesion to score; shard with "
+            "another data.seed or data.validation_fraction, or leave --source out."
+        )
+    return wanted

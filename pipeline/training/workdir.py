@@ -1,4 +1,4 @@
-"""The workdir of a training: what an earlier start left in it, and whether this one may go on there."""
+"""The workdir of a training: what an earlier start left there, and whether this one may continue it."""
 
 import hashlib
 import json
@@ -15,23 +15,23 @@ from pipeline.training.checkpoints import Checkpoint, load_checkpoint
 def earlier_start(
     workdir: Path, config: Config, sets: Sequence[RecordSet], *, monitor: str | None
 ) -> Checkpoint | None:
-    """Returns where the run in the workdir was ended; None where there is none, or it came to no checkpoint.
+    """Returns the last checkpoint of the run in a workdir; None if there is no run, or it saved no checkpoint yet.
 
     Args:
-      workdir: of the run.
-      config: with which it is to go on.
-      sets: of records, likewise.
-      monitor: the column that chooses its best epoch, likewise.
+      workdir: folder of the run.
+      config: the settings to continue with.
+      sets: the sets of records to continue with.
+      monitor: the column that chooses the best epoch from now on.
 
     Raises:
-      InputError: the run was begun with another config, other records or another monitor.
+      InputError: the run was started with another config, other records or another monitor.
     """
     path = workdir / "config.json"
     if not path.exists():
         return None
     before = loading.load_config(str(path))
     differing = differing_fields(before, config)
-    remedy = "Name another folder, or add --overwrite to train anew."
+    remedy = "Name another folder, or add --overwrite to train from scratch."
     if differing:
         raise InputError(f"--workdir={workdir} holds a run of another config: {'; '.join(differing)}. {remedy}")
     start = load_checkpoint(workdir / "checkpoints")
@@ -40,7 +40,7 @@ def earlier_start(
     if start is not None and start.monitor != monitor:
         raise InputError(
             f"--workdir={workdir} holds a run whose best epoch was chosen by {start.monitor}, not {monitor}; give "
-            f"--source as then. {remedy}"
+            f"the same --source as then. {remedy}"
         )
     return start
 
@@ -56,6 +56,6 @@ def clear(workdir: Path) -> None:
 
 
 def records_digest(sets: Sequence[RecordSet]) -> str:
-    """Returns 16 hexadecimal digits that depend on the content of all shards alone."""
+    """Returns 16 hexadecimal digits that depend only on the content of all shards."""
     shards = [shard.sha256 for one in sets for split in one.index.splits.values() for shard in split.shards]
     return hashlib.sha256(json.dumps(shards).encode()).hexdigest()[:16]

@@ -19,7 +19,7 @@ from pipeline.input.reading import RecordSet, open_records
 from pipeline.input.sampling import make_sampler
 from pipeline.input.stream import training_batches
 from pipeline.inspection.elements import AUGMENTATIONS
-from pipeline.training.fit import prepare
+from pipeline.training import prepare
 from records import find_cases, locate_records
 from records.shards import Split
 from records.shards.record import decode_record, decode_tile
@@ -173,7 +173,7 @@ def measure_wait(config: Config, records: Path) -> Wait:
         slowdown=1 - median_ratio(seconds["ready"], seconds["stream"]),
         steps=steps,
         step_seconds=statistics.median(seconds["ready"]) / steps,
-        cache=run.words[-1],
+        cache=run.plan.messages[1],
     )
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import psutil
 
+from pipeline.machine import processor_model
+
 PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "opencv-python-headless", "pillow")
 
 
@@ -100,7 +102,7 @@ def machine() -> dict[str, object]:
         except metadata.PackageNotFoundError:
             continue  # one of the builds of tensorflow
     return {
-        "processor": platform.processor() or platform.machine(),
+        "processor": processor_model(),
         "cores": os.cpu_count(),
         "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
         "load_before": os.getloadavg()[0],

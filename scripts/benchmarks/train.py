@@ -12,10 +12,8 @@ import tensorflow as tf
 
 from configs import Config
 from models import FusedBatchNormalization, Network, build_loss, build_metrics, build_network, precision_policy
-from pipeline.training.backends.tensorflow_devices import choose_devices
-from pipeline.training.backends.tensorflow_step import TrainStepModel, build_optimizer
-from pipeline.training.callbacks.divergence import StopOnDivergence
-from pipeline.training.callbacks.schedules import LearningRate, Progress
+from pipeline.training.backends import build_optimizer, choose_backend
+from pipeline.training.callbacks import LearningRate, Progress, StopOnDivergence
 from scripts.benchmarks.input import measure_wait
 from scripts.benchmarks.measuring import Result, median_ratio, take_turns
 
@@ -100,7 +98,9 @@ def _two_devices(config: Config) -> tf.distribute.Strategy | None:
         return None
     if gpus:
         return tf.distribute.MirroredStrategy(["GPU:0", "GPU:1"])
-    return choose_devices(dataclasses.replace(config.train, strategy="cpus:2", micro_batches=1)).strategy
+    return (
+        choose_backend().choose_devices(dataclasses.replace(config.train, strategy="cpus:2", micro_batches=1)).strategy
+    )
 
 
 def _network(config: Config, side: Side) -> Network:
@@ -123,7 +123,7 @@ def _steps(
     train = config.train
     strategy = two if two is not None and side.devices > 1 else tf.distribute.get_strategy()
     with strategy.scope(), precision_policy(side.precision):
-        model = TrainStepModel(_network(config, side), train)
+        model = choose_backend().make_model(_network(config, side), train)
         model.compile(
             build_optimizer(train),
             build_loss(train.loss),

@@ -25,7 +25,7 @@ from pipeline.evaluation.counting import Counts, count_photograph
 from pipeline.export.saved_model import export_model
 from pipeline.inference.segmenter import SegmenterSpec, TiledSegmenter, load_segmenter, save_model
 from pipeline.input.reading import RecordSet
-from pipeline.training.fit import TrainingRun, fit, prepare
+from pipeline.training import TrainingRun, fit, prepare
 from records import Case, Index, survey_case
 from records.shards.building import build_records
 from records.shards.sharding import plan_shards

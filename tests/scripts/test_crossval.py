@@ -61,7 +61,7 @@ def test_a_fold_that_is_ended_goes_on_is_scored_out_of_fold_and_then_skipped(run
 
     second = run("crossval", *arguments)
     assert second.returncode == 0, second.stdout + second.stderr
-    assert "goes on after epoch" in second.stdout
+    assert "continues after epoch" in second.stdout
     assert "out of fold, from 1 of 2 folds, 3 of 6 photographs" in second.stdout
     content = json.loads((workdir / "crossval.json").read_text())
     with open(workdir / "folds.csv", newline="") as file:

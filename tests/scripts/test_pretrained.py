@@ -103,7 +103,7 @@ def test_a_training_that_begins_with_it_starts_better_than_one_from_nothing(run,
         done = run("train", *preset, *steps, records, source, *beginning)
         assert done.returncode == 0, done.stderr
         if initial:
-            assert "but for a new head: that has MA, HE, EX, SE, OD, this HE" in done.stdout
+            assert "with a new head for HE (that model has MA, HE, EX, SE, OD)" in done.stdout
         with open(workdir / "history.csv", newline="") as file:
             (epoch,) = csv.DictReader(file)
         aupr[bool(initial)] = float(epoch["val_photo_aupr"])

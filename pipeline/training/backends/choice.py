@@ -1,4 +1,4 @@
-"""What of a training depends on the backend of Keras, chosen in one place."""
+"""Everything about a training that depends on Keras' backend, chosen in one place."""
 
 import contextlib
 import dataclasses
@@ -11,24 +11,23 @@ import tensorflow as tf
 
 from configs import Config, InputError, TrainConfig
 from models import Network, TrainingModel
+from pipeline import machine
 from pipeline.inference.segmenter import SegmenterSpec
-from pipeline.training import environment
-from pipeline.training.backends import tensorflow_devices
 from pipeline.training.backends.tensorflow_devices import Devices
 from pipeline.training.validation import LiveSegmenter, PhotographSegmenter
 
 
 @dataclasses.dataclass(frozen=True)
 class Backend:
-    """How a backend trains. All else, from the stream to the model folder, is the same with each.
+    """How a backend trains. Everything else, from the stream to the model folder, is the same on all of them.
 
     Attributes:
-      choose_devices: of `train.strategy`; for before anything else makes the backend start.
-      choose_xla: whether XLA compiles the step, and the words that say why.
-      gpus: models of the GPUs.
-      make_model: what is fitted, of a network and the config; its variables hold, between the steps, what they are.
-      live_segmenter: segments whole photographs with the network's weights as they are, for as long as the block runs;
-        the folder is where it may have files meanwhile.
+      choose_devices: chooses the devices of `train.strategy`; must be called before anything else starts the backend.
+      choose_xla: returns whether XLA compiles the training step, and a message with the reason.
+      gpus: returns a line for each GPU with its model.
+      make_model: wraps a network into the model that is fitted; between steps its variables are current.
+      live_segmenter: segments whole photographs with the network's current weights while its block runs, and may keep
+        temporary files in the folder.
       draws_graph: whether TensorBoard can show the network's graph.
     """
 
@@ -41,48 +40,56 @@ class Backend:
 
 
 def choose_backend() -> Backend:
-    """Returns the backend that Keras was started with, as the environment variable KERAS_BACKEND says.
+    """Returns the backend that Keras was started with, which the environment variable KERAS_BACKEND chooses.
 
     Raises:
-      InputError: one that does not train here.
+      InputError: trainings do not run on it.
     """
     name = keras.backend.backend()
     if name == "tensorflow":
-        from pipeline.training.backends import tensorflow_step
-
-        return Backend(
-            tensorflow_devices.choose_devices,
-            tensorflow_devices.choose_xla,
-            environment.gpus,
-            tensorflow_step.TrainStepModel,
-            lambda network, spec, config, folder: contextlib.nullcontext(LiveSegmenter(network, spec, config)),
-            draws_graph=True,
-        )
+        return _tensorflow()
     if name == "jax":
-        from pipeline.training import segmenter_process
-        from pipeline.training.backends import jax_devices, jax_step
-
-        return Backend(
-            jax_devices.choose_devices,
-            jax_devices.choose_xla,
-            jax_devices.gpus,
-            jax_step.TrainStepModel,
-            lambda network, spec, config, folder: contextlib.closing(
-                segmenter_process.SegmenterProcess(network, spec, config, folder=folder)
-            ),
-            draws_graph=False,
-        )
+        return _jax()
     raise InputError(f"KERAS_BACKEND is {name!r}, but trainings run on 'tensorflow' or 'jax'; set it to one of them.")
 
 
 def run_deterministically() -> None:
-    """Gives each op the same inputs in the same order, on this machine.
+    """Makes TensorFlow give the same bits each time on this machine; must be called before TensorFlow starts.
 
-    TensorFlow's determinism of ops does not reach `AddN`, which begins its sum with whichever input's buffer is free
-    already: gradients of three parts or more then differ in their last bits with the order in which ops end (seen with
-    TensorFlow 2.21). With one thread for ops, which still has all cores within an op, they end in one order.
+    TensorFlow's op determinism does not include `AddN`, which starts its sum with whichever input is ready first:
+    gradients of three or more parts then differ in their last bits with the order in which ops finish (seen in
+    TensorFlow 2.21). With one thread for ops, which still uses all cores within an op, that order is fixed.
     """
     tf.config.experimental.enable_op_determinism()
-    # TensorFlow may have started in this process already, and keeps what it began with.
+    # TensorFlow may have already started in this process; then it keeps its settings.
     with contextlib.suppress(RuntimeError):
         tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
+def _tensorflow() -> Backend:
+    from pipeline.training.backends import tensorflow_devices, tensorflow_step
+
+    return Backend(
+        choose_devices=tensorflow_devices.choose_devices,
+        choose_xla=tensorflow_devices.choose_xla,
+        gpus=machine.gpus,
+        make_model=tensorflow_step.TrainStepModel,
+        live_segmenter=lambda network, spec, config, _: contextlib.nullcontext(LiveSegmenter(network, spec, config)),
+        draws_graph=True,
+    )
+
+
+def _jax() -> Backend:
+    from pipeline.training.backends import jax_devices, jax_step
+    from pipeline.training.segmenter_process import SegmenterProcess
+
+    return Backend(
+        choose_devices=jax_devices.choose_devices,
+        choose_xla=jax_devices.choose_xla,
+        gpus=jax_devices.gpus,
+        make_model=jax_step.TrainStepModel,
+        live_segmenter=lambda network, spec, config, folder: contextlib.closing(
+            SegmenterProcess(network, spec, config, folder=folder)
+        ),
+        draws_graph=False,
+    )

@@ -1,4 +1,4 @@
-"""On which devices JAX trains; what was chosen, in words. TensorFlow, which feeds them, is kept off the GPUs."""
+"""The devices on which JAX trains. TensorFlow, which feeds them, is kept off the GPUs."""
 
 import contextlib
 import os
@@ -9,43 +9,43 @@ import tensorflow as tf
 
 from configs import InputError, TrainConfig
 from models import Network
-from pipeline.training.backends.tensorflow_devices import Devices, share_of_batch
+from pipeline.training.backends.tensorflow_devices import Devices, tiles_per_device
 
-DETERMINISTIC = "--xla_gpu_deterministic_ops=true"  # a CPU gives the same bits without
+DETERMINISTIC = "--xla_gpu_deterministic_ops=true"  # a CPU is deterministic without it
 
 
 def choose_devices(train: TrainConfig) -> Devices:
-    """Chooses the devices of `train.strategy`; several share each batch by `keras.distribution.DataParallel`.
+    """Chooses the devices of `train.strategy`; several of them share each batch (`keras.distribution.DataParallel`).
 
-    For before anything else makes JAX start: how many devices a CPU is, and XLA's flags, are read then.
+    Must be called before JAX starts, which reads the number of CPU devices and XLA's flags only then.
 
     Raises:
-      InputError: a strategy that this machine cannot run, or a batch that does not divide among its devices.
+      InputError: this machine cannot run the strategy, or the batch cannot be divided among its devices.
     """
-    with contextlib.suppress(RuntimeError):  # TensorFlow has started in this process already
+    with contextlib.suppress(RuntimeError):  # TensorFlow has already started in this process
         tf.config.set_visible_devices([], "GPU")
     if train.deterministic:
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {DETERMINISTIC}".strip()
     strategy = train.strategy
     if strategy.startswith("cpus:"):
         number = int(strategy.removeprefix("cpus:"))
-        share_of_batch(train, number)
+        tiles_per_device(train, number)
         return _data_parallel(_split_cpu(number), train, "parts of the CPU", why="as train.strategy says")
     found = _accelerators()
     kind = found[0].platform.upper() if found else "GPU"
-    words = f"{len(found) or 'no'} {kind}{'s' if len(found) > 1 else ''} found by JAX"
+    message = f"{len(found) or 'no'} {kind}{'s' if len(found) > 1 else ''} found by JAX"
     if strategy == "mirrored" and not found:
-        raise InputError(f"train.strategy 'mirrored' runs on GPUs, but {words}; choose auto, single or cpus:N.")
+        raise InputError(f"train.strategy 'mirrored' runs on GPUs, but {message}; choose auto, single or cpus:N.")
     if strategy == "mirrored" or (strategy == "auto" and len(found) > 1):
         names = [f"{device.platform}:{device.id}" for device in found]
-        return _data_parallel(names, train, f"{kind}s", why=words)
+        return _data_parallel(names, train, f"{kind}s", why=message)
     keras.distribution.set_distribution(None)
     where = f"one {kind}" if found else "the CPU"
-    return Devices(tf.distribute.get_strategy(), 1, (), f"JAX on {where} ({words})")
+    return Devices(tf.distribute.get_strategy(), 1, (), f"JAX on {where} ({message})")
 
 
 def choose_xla(train: TrainConfig, devices: Devices, network: Network) -> tuple[bool, str]:
-    """As `pipeline.training.backends.tensorflow_devices.choose_xla`, of which JAX leaves no choice.
+    """Returns that XLA compiles the training step, and a message with the reason: JAX needs it.
 
     Raises:
       InputError: `train.xla` is off.
@@ -56,19 +56,19 @@ def choose_xla(train: TrainConfig, devices: Devices, network: Network) -> tuple[
 
 
 def gpus() -> list[str]:
-    """Returns the model of each GPU that JAX has."""
+    """Returns a line with the model of each GPU that JAX can use."""
     return [f"{device.platform.upper()}:{device.id}: {device.device_kind}" for device in _accelerators()]
 
 
 def _data_parallel(names: list[str], train: TrainConfig, kind: str, *, why: str) -> Devices:
-    share = share_of_batch(train, len(names))
+    tiles = tiles_per_device(train, len(names))
     keras.distribution.set_distribution(keras.distribution.DataParallel(devices=names))
-    words = f"JAX, data-parallel on {len(names)} {kind}, {share} tiles each a step ({why})"
-    return Devices(tf.distribute.get_strategy(), len(names), (), words)
+    message = f"JAX, data-parallel on {len(names)} {kind}, {tiles} tiles each per step ({why})"
+    return Devices(tf.distribute.get_strategy(), len(names), (), message)
 
 
 def _split_cpu(number: int) -> list[str]:
-    with contextlib.suppress(RuntimeError):  # JAX has started in this process already, as the next lines find out
+    with contextlib.suppress(RuntimeError):  # JAX has already started, as the next lines check
         jax.config.update("jax_platforms", "cpu")
         jax.config.update("jax_num_cpu_devices", number)
     if jax.device_count("cpu") != number:

@@ -1,8 +1,7 @@
-"""The training step on JAX: that of `pipeline.training.backends.tensorflow_step`, as a function of the state that it
-changes.
+"""The training step on JAX: that of `tensorflow_step`, as a function of the state that it changes.
 
-Over several devices (`keras.distribution.DataParallel`) nothing has to be put right: one compiled step sees the whole
-batch, so that gradients, their clipping, dropout and the statistics of normalisation are those of one device.
+Over several devices (`keras.distribution.DataParallel`) there is nothing to correct: one compiled step sees the whole
+batch, so gradients, clipping, dropout and the statistics of normalization are those of a single device.
 """
 
 import warnings
@@ -17,35 +16,38 @@ from models import Network, TrainingModel
 
 
 class TrainStepModel(TrainingModel):
-    """A `TrainingModel` whose step takes the batch in parts, and averages; its variables are right between the steps.
+    """A `TrainingModel` whose step splits the batch and averages the weights; between steps its variables are current.
 
-    Made when the devices are chosen. Its optimizer must be built before any weight is frozen.
+    Create it once the devices are chosen. Its optimizer must be built before any weight is frozen.
 
     Attributes:
-      averages: moving averages of all weights, None where `train.ema_momentum` is.
+      averages: moving averages of all weights; None if `train.ema_momentum` is None.
     """
 
     def __init__(self, network: Network, train: TrainConfig):
         super().__init__(network, side_output_weights=train.side_output_weights, presence_weight=train.presence_weight)
         self.micro_batches = train.micro_batches
         self.averages = None if train.ema_momentum is None else WeightAverages(self.weights, train.ema_momentum)
-        # As the optimizer has them, whatever is frozen later; variables in an attribute would count as weights again.
+        # As the optimizer knows them, whatever is frozen later. Ids, as Keras would track variables as further weights.
         self._learning = [id(variable) for variable in self.trainable_variables]
 
     @property
     def non_trainable_variables(self):
-        """Those of all layers, and the averages: so the state that goes from step to step holds them too."""
+        """The variables of all layers and the averages, so that the state passed from step to step holds both."""
         return super().non_trainable_variables + (self.averages.variables_kept if self.averages else [])
 
     def fit(self, *args, callbacks=(), **keywords):
+        """Fits as Keras does, with current variables after each step."""
         return super().fit(*args, callbacks=[_StateInVariables(), *callbacks], **keywords)
 
     def make_train_function(self, force=False):
+        """Compiles the training step, also again when other weights are trainable (`force`)."""
         super().make_train_function(force)
-        if force:  # other weights learn; the function for validation takes them apart as well
+        if force:  # the validation step also takes trainable and other variables separately
             self.make_test_function(force=True)
 
     def train_step(self, state, data):
+        """Returns the metrics of a batch, and the state after it."""
         trainable, others, optimizer, metrics = state
         loss_and_gradients = jax.value_and_grad(self.compute_loss_and_updates, has_aux=True)
 
@@ -62,8 +64,8 @@ class TrainStepModel(TrainingModel):
         if self.micro_batches == 1:
             (gradients, others, metrics), logs = add_part(start, data)
         else:
-            # A loop: of parts that are written one after the other, XLA for a CPU has all in memory at once. There,
-            # convolutions in a loop are some ten times slower, so that a batch in one part has none.
+            # A loop, as XLA on a CPU would hold all unrolled parts in memory at once. Convolutions in a loop are about
+            # ten times slower there, so a batch in one part has no loop.
             parts = jax.tree.map(self._parts, data)
             (gradients, others, metrics), logs = jax.lax.scan(add_part, start, parts)
             logs = jax.tree.map(lambda values: values[-1], logs)
@@ -76,15 +78,15 @@ class TrainStepModel(TrainingModel):
         return logs, (trainable, others, optimizer, metrics)
 
     def _parts(self, whole: jax.Array) -> jax.Array:
-        """Splits `[B, …]` by turns into `[micro_batches, B / micro_batches, …]`, so that devices keep their tiles."""
+        """Splits `[B, …]` into interleaved `[micro_batches, B / micro_batches, …]`: devices keep their tiles."""
         return jnp.swapaxes(whole.reshape(-1, self.micro_batches, *whole.shape[1:]), 0, 1)
 
     def _apply(self, gradients, trainable, others, *, optimizer):
-        """Returns the values of what learns, and of the optimizer, after its step."""
+        """Returns the values of the trainable and the optimizer's variables after the optimizer's step."""
         values = self._values(trainable, others)
         given = _by_variable(self.trainable_variables, gradients)
         with warnings.catch_warnings():
-            # The optimizer is built on all weights. Frozen ones have no gradient, and it passes over them.
+            # The optimizer is built for all weights; it skips frozen ones, which have no gradient.
             warnings.filterwarnings("ignore", "Gradients do not exist for variables", UserWarning)
             applied, optimizer = self.optimizer.stateless_apply(
                 optimizer,
@@ -99,19 +101,21 @@ class TrainStepModel(TrainingModel):
 
 
 class WeightAverages:
-    """`pipeline.training.backends.tensorflow_step.WeightAverages`, with values that go in and come out."""
+    """`WeightAverages` of `tensorflow_step`, as a function of values."""
 
     def __init__(self, weights: Sequence[keras.Variable], momentum: float):
-        """Args:
-        weights: to average.
-        momentum: share of the average that is kept in a step.
+        """Initializes the averages with the weights.
+
+        Args:
+          weights: the weights to average.
+          momentum: fraction of the average that is kept in a step.
         """
         self.momentum = momentum
         self.weights = list(weights)
         self.variables_kept = [keras.Variable(jnp.copy(weight.value), trainable=False) for weight in weights]
 
     def moved(self, values: Mapping[int, jax.Array], step: jax.Array) -> list[jax.Array]:
-        """Returns the averages after the step of that number; `values` are those before it, and of the weights."""
+        """Returns the averages after a step, given its number, the averages before it and the weights after it."""
         t = step.astype(jnp.float32)
         momentum = jnp.minimum(self.momentum, (1 + t) / (10 + t))
         return [
@@ -120,7 +124,7 @@ class WeightAverages:
         ]
 
     def swap(self) -> None:
-        """Exchanges weights and averages."""
+        """Exchanges the weights and the averages."""
         for average, weight in zip(self.variables_kept, self.weights, strict=True):
             before = weight.value
             weight.assign(average.value)
@@ -128,9 +132,9 @@ class WeightAverages:
 
 
 class _StateInVariables(keras.callbacks.Callback):
-    """Puts what JAX holds outside the variables back into them after each step, where all other callbacks look for it.
+    """Copies the state that JAX passes from step to step into the variables, which all other callbacks read.
 
-    It takes some 2 microseconds a variable, while the device works on the step.
+    It takes about 2 microseconds per variable, while the device works on the step.
     """
 
     def on_train_batch_end(self, batch, logs=None):
@@ -138,5 +142,5 @@ class _StateInVariables(keras.callbacks.Callback):
 
 
 def _by_variable(variables: Sequence[keras.Variable], values: Sequence[jax.Array]) -> dict[int, jax.Array]:
-    """Returns the values by the identity of their variables."""
+    """Returns the values by the ids of their variables."""
     return {id(variable): value for variable, value in zip(variables, values, strict=True)}

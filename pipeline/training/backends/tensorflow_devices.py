@@ -1,4 +1,4 @@
-"""On which devices TensorFlow trains, and whether XLA compiles its step; what was chosen, in words."""
+"""The devices on which TensorFlow trains, and whether XLA compiles its step."""
 
 import dataclasses
 
@@ -10,45 +10,48 @@ from models import Enlarge, Network
 
 @dataclasses.dataclass(frozen=True)
 class Devices:
-    """Where a training runs.
+    """The devices of a training.
 
     Attributes:
-      strategy: in whose scope model and optimizer are made; TensorFlow's default one on a single device, and for JAX.
-      replicas: devices that share each batch.
-      gpus: TensorFlow's names of the GPUs among them, such as "/device:GPU:0"; none for JAX.
-      words: what was chosen and why.
+      strategy: the strategy in whose scope model and optimizer are created; TensorFlow's default strategy on a single
+        device, and on JAX.
+      replicas: number of devices that share each batch.
+      gpus: TensorFlow's names of the GPUs, such as "/device:GPU:0"; empty on JAX.
+      message: a line that tells the user which devices were chosen and why.
     """
 
     strategy: tf.distribute.Strategy
     replicas: int
     gpus: tuple[str, ...]
-    words: str
+    message: str
 
 
 def choose_devices(train: TrainConfig) -> Devices:
-    """Chooses the devices of `train.strategy`. GPUs take memory as they need it, not all at once.
+    """Chooses the devices of `train.strategy`, and lets GPUs take memory as it is needed, not all at once.
 
     Raises:
-      InputError: a strategy that this machine cannot run, or a batch that does not divide among its devices.
+      InputError: this machine cannot run the strategy, or the batch cannot be divided among its devices.
     """
     gpus = tf.config.list_physical_devices("GPU")
     try:
         for gpu in gpus:
             tf.config.experimental.set_memory_growth(gpu, True)
     except RuntimeError:
-        pass  # TensorFlow has started in this process already, and keeps what it began with
+        pass  # TensorFlow has already started in this process, and keeps its settings
     strategy = train.strategy
     if strategy == "mirrored" and not gpus:
         raise InputError(f"train.strategy 'mirrored' runs on GPUs, but {_found(gpus)}; choose auto, single or cpus:N.")
     if strategy == "mirrored" or (strategy == "auto" and len(gpus) > 1):
         devices = _mirrored([gpu.name.removeprefix("/physical_device:") for gpu in gpus], train, _found(gpus))
     elif strategy.startswith("cpus:"):
-        devices = _mirrored(_split_cpu(int(strategy.removeprefix("cpus:"))), train, "as train.strategy says")
+        number = int(strategy.removeprefix("cpus:"))
+        tiles_per_device(train, number)  # checked before the CPU is divided, which cannot be undone
+        devices = _mirrored(_split_cpu(number), train, "as train.strategy says")
     else:
         used = gpus[:1]
         where = "one GPU" if used else "the CPU"
-        words = f"on {where} ({_found(gpus)})"
-        devices = Devices(tf.distribute.get_strategy(), 1, tuple(_logical(gpu) for gpu in used), words)
+        message = f"on {where} ({_found(gpus)})"
+        devices = Devices(tf.distribute.get_strategy(), 1, tuple(_logical(gpu) for gpu in used), message)
     return devices
 
 
@@ -56,12 +59,12 @@ def choose_xla(train: TrainConfig, devices: Devices, network: Network) -> tuple[
     """Chooses whether XLA compiles the training step.
 
     Returns:
-      The choice, and the words that say why.
+      The choice, and a message with the reason.
 
     Raises:
-      InputError: asked for where it fails.
+      InputError: `train.xla` is on where XLA fails.
     """
-    # tf.distribute asks for a merge_call, which is not compiled; the gradient of bilinear resizing has no XLA kernel.
+    # tf.distribute needs a merge_call, which XLA cannot compile; the gradient of bilinear resizing has no XLA kernel.
     failure = None
     if devices.replicas > 1:
         failure = "it cannot compile a step that several devices share"
@@ -80,31 +83,32 @@ def choose_xla(train: TrainConfig, devices: Devices, network: Network) -> tuple[
     return True, "XLA on: a single GPU"
 
 
-def share_of_batch(train: TrainConfig, devices: int) -> int:
-    """Returns how many tiles of a batch each of several devices has.
+def tiles_per_device(train: TrainConfig, devices: int) -> int:
+    """Returns the number of tiles of a batch that each of several devices gets.
 
     Raises:
-      InputError: the batch, or one's share of it, does not divide.
+      InputError: the batch, or the tiles of a device, cannot be divided equally.
     """
-    share, rest = divmod(train.batch_size, devices)
+    tiles, rest = divmod(train.batch_size, devices)
     if rest:
         raise InputError(
-            f"train.batch_size {train.batch_size} does not divide among {devices} devices; choose a multiple of "
+            f"train.batch_size {train.batch_size} is not divisible by {devices} devices; choose a multiple of "
             f"{devices}, or train.strategy single."
         )
-    if share % train.micro_batches:
+    if tiles % train.micro_batches:
         raise InputError(
-            f"train.micro_batches {train.micro_batches} does not divide the {share} tiles that each of "
-            f"{devices} devices has of a batch; choose a divisor of {share}."
+            f"train.micro_batches {train.micro_batches} does not divide the {tiles} tiles of a batch that each of "
+            f"{devices} devices gets; choose a divisor of {tiles}."
         )
-    return share
+    return tiles
 
 
 def _mirrored(names: list[str], train: TrainConfig, why: str) -> Devices:
-    share = share_of_batch(train, len(names))
+    tiles = tiles_per_device(train, len(names))
     gpus = tuple(f"/device:{name}" for name in names if name.startswith("GPU"))
-    words = f"mirrored on {len(names)} {'GPUs' if gpus else 'parts of the CPU'}, {share} tiles each a step ({why})"
-    return Devices(tf.distribute.MirroredStrategy(names), len(names), gpus, words)
+    kind = "GPUs" if gpus else "parts of the CPU"
+    message = f"mirrored on {len(names)} {kind}, {tiles} tiles each per step ({why})"
+    return Devices(tf.distribute.MirroredStrategy(names), len(names), gpus, message)
 
 
 def _split_cpu(number: int) -> list[str]:

@@ -1,11 +1,11 @@
-"""The training step on TensorFlow: what Keras' own does not do rightly, or at all, over several devices.
+"""The training step on TensorFlow, which does over several devices what Keras' own step does wrongly or not at all.
 
-Seen in Keras 3.15.1 under `tf.distribute.MirroredStrategy`; each has a test in
-tests/pipeline/training/backends/test_keras_faults.py that fails when Keras has mended it:
+These faults were seen in Keras 3.15.1 under `tf.distribute.MirroredStrategy`. Each has a test in
+tests/pipeline/training/backends/test_keras_faults.py that fails once Keras has fixed it:
 
-- gradients are clipped before they are summed over the replicas, so that clipping differs with their number;
+- gradients are clipped before they are summed over the replicas, so clipping depends on the number of replicas;
 - `gradient_accumulation_steps` fails ("merge_call called while defining a new graph");
-- the finiteness of scaled gradients (mixed_float16) is looked at on the first replica, before they are summed;
+- whether scaled gradients (mixed_float16) are finite is only checked on the first replica, before they are summed;
 - dropout draws the same mask on every replica.
 """
 
@@ -20,12 +20,12 @@ from models import Network, TrainingModel
 
 
 class TrainStepModel(TrainingModel):
-    """A `TrainingModel` whose step takes the batch in parts, sums gradients before they are clipped, and averages.
+    """A `TrainingModel` whose step splits the batch, sums gradients before clipping them, and averages the weights.
 
-    Made in the scope of the strategy. Its optimizer must be one of `build_optimizer`, which does not sum again.
+    Create it in the scope of the strategy. Its optimizer must come from `build_optimizer`, which does not sum again.
 
     Attributes:
-      averages: moving averages of all weights, None where `train.ema_momentum` is.
+      averages: moving averages of all weights; None if `train.ema_momentum` is None.
     """
 
     def __init__(self, network: Network, train: TrainConfig):
@@ -39,12 +39,13 @@ class TrainStepModel(TrainingModel):
                     layer.synchronized = True
 
     def train_step(self, data):
+        """Updates weights, averages and metrics by one batch, and returns the metrics."""
         images, masks, weights = keras.utils.unpack_x_y_sample_weight(data)
         gradients = None
         for part in range(self.micro_batches):
-            # By turns, so that a part is made of the same tiles however many replicas share the batch.
+            # Interleaved, so that a part has the same tiles however many replicas share the batch.
             here = slice(part, None, self.micro_batches)
-            # One part after the other: otherwise TensorFlow runs them side by side, and no memory is saved.
+            # One part after the other: otherwise TensorFlow runs them in parallel, and no memory is saved.
             with tf.control_dependencies(gradients or ()):
                 image, mask = tf.identity(images[here]), tf.identity(masks[here])
             weight = None if weights is None else weights[here]
@@ -69,17 +70,19 @@ class TrainStepModel(TrainingModel):
 
 
 class WeightAverages(tf.Module):
-    """Exponential moving averages of all weights of a model, those of its normalisation included.
+    """Exponential moving averages of all weights of a model, including the statistics of its normalization.
 
-    Keras' own (`use_ema`) leave out the moving statistics, which then are of other weights than the averaged ones. In
-    the first steps the momentum is (1 + t) / (10 + t), as that of `tf.train.ExponentialMovingAverage`, so that the
-    weights as drawn are soon forgotten.
+    Keras' own (`use_ema`) leave out the moving statistics, which then belong to other weights than the averaged ones.
+    During the first steps the momentum is (1 + t) / (10 + t), as in `tf.train.ExponentialMovingAverage`, so that the
+    initial weights are soon forgotten.
     """
 
     def __init__(self, weights: Sequence[keras.Variable], momentum: float):
-        """Args:
-        weights: to average.
-        momentum: share of the average that is kept in a step.
+        """Initializes the averages with the weights.
+
+        Args:
+          weights: the weights to average.
+          momentum: fraction of the average that is kept in a step.
         """
         super().__init__()
         self.momentum = momentum
@@ -87,7 +90,7 @@ class WeightAverages(tf.Module):
         self.variables_kept = [tf.Variable(weight, trainable=False) for weight in self.weights]
 
     def update(self, step: tf.Tensor) -> None:
-        """Moves the averages, after the step of that number; for the function of a replica."""
+        """Updates the averages after a step, given its number; must run in a replica context."""
         t = tf.cast(step, tf.float32)
         momentum = tf.minimum(self.momentum, (1 + t) / (10 + t))
 
@@ -101,53 +104,21 @@ class WeightAverages(tf.Module):
         tf.distribute.get_replica_context().merge_call(on_every_device, args=(momentum,))
 
     def swap(self) -> None:
-        """Exchanges weights and averages."""
+        """Exchanges the weights and the averages."""
         for average, weight in zip(self.variables_kept, self.weights, strict=True):
             before = weight.numpy()
             weight.assign(average.numpy())
             average.assign(before)
 
 
-class _SumsNothing:
-    """An optimizer whose gradients come summed over the replicas already."""
-
-    def _all_reduce_sum_gradients(self, grads_and_vars):
-        return grads_and_vars
-
-
-class Adam(_SumsNothing, keras.optimizers.Adam):
-    pass
-
-
-class AdamW(_SumsNothing, keras.optimizers.AdamW):
-    pass
-
-
-class SGD(_SumsNothing, keras.optimizers.SGD):
-    pass
-
-
-def build_optimizer(train: TrainConfig) -> keras.optimizers.Optimizer:
-    """Returns the config's optimizer, its learning rate a number that callbacks set."""
-    clips = {name: getattr(train, name) for name in ("clipvalue", "clipnorm", "global_clipnorm")}
-    if train.optimizer == "adam":
-        return Adam(train.learning_rate, **clips)
-    if train.optimizer == "adamw":
-        optimizer = AdamW(train.learning_rate, weight_decay=train.weight_decay, **clips)
-    else:
-        optimizer = SGD(train.learning_rate, momentum=train.momentum, weight_decay=train.weight_decay, **clips)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    return optimizer
-
-
 def seed_generators(model: keras.Model) -> list[keras.random.SeedGenerator]:
-    """Returns what the model's layers draw from."""
+    """Returns the random generators of the model's layers."""
     held = (value for layer in model.layers for value in vars(layer).values())
     return [value for value in held if isinstance(value, keras.random.SeedGenerator)]
 
 
 def _let_replicas_differ(model: keras.Model) -> None:
-    """Makes every replica draw otherwise: Keras' generators, mirrored, have the same state on each."""
+    """Makes every replica draw different numbers; the mirrored generators of Keras have the same state on each."""
     for generator in seed_generators(model):
         generator.next = functools.partial(_draw_for_replica, generator.next)
 

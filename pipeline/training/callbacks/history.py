@@ -1,29 +1,22 @@
-"""What people watch: the history and its curves, a line an epoch, previews."""
+"""The history of a training: `history.csv`, its curves, and a line per epoch."""
 
 import csv
 import io
-import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import keras
-import matplotlib.figure
-import matplotlib.ticker
 
+from pipeline.training.callbacks.curves import columns_of, draw_curves
 from records import complete_file, write_text
-
-PHOTOGRAPHS = "val_photo_"  # how columns of whole photographs' scores begin
-ACROSS = 4  # panels of curves in a row
-MOST_LINES = 4  # of scores of whole photographs that share a panel
-MARKED = 60  # epochs up to which each has a dot on its curve
 
 
 class PaddedValidationLoss(keras.callbacks.Callback):
-    """Puts the right validation loss into the logs of all callbacks behind it.
+    """Corrects the validation loss in the logs of all callbacks after this one.
 
-    Keras divides the loss of a batch by its length, tiles of weight 0 included (seen in 3.15.1), so a padded last
-    batch makes `val_loss` too small. The same loss as a weighted metric is right; it takes the loss's place here.
+    Keras divides the loss of a batch by its length, tiles of weight 0 included (seen in 3.15.1), so that a padded last
+    batch makes `val_loss` too small. The same loss as a weighted metric is right, and replaces it here.
     """
 
     def __init__(self, metric: str):
@@ -31,18 +24,21 @@ class PaddedValidationLoss(keras.callbacks.Callback):
         self.metric = metric
 
     def on_epoch_end(self, epoch, logs=None):
+        """Moves the metric to `val_loss`."""
         logs.pop(self.metric)
         if f"val_{self.metric}" in logs:
             logs["val_loss"] = logs.pop(f"val_{self.metric}")
 
 
 class HistoryFiles(keras.callbacks.Callback):
-    """Writes `history.csv`, a row an epoch, and redraws `curves.png`.
+    """Writes `history.csv`, one row per epoch, and redraws `curves.png`.
 
     Attributes:
-      rows: of the epochs that are over: epoch (from 1), what the logs have, learning rate of the last step, seconds.
-        Some quantities come in some epochs only; the others have blank cells for them.
+      rows: for each finished epoch its number (from 1), all values in the logs, the learning rate of its last step,
+        and the seconds that it took. A value that an epoch lacks is a blank cell in the file.
     """
+
+    name = "HistoryFiles"
 
     def __init__(self, workdir: Path):
         super().__init__()
@@ -51,15 +47,17 @@ class HistoryFiles(keras.callbacks.Callback):
         self._began = 0.0
 
     def on_epoch_begin(self, epoch, logs=None):
+        """Starts the clock."""
         self._began = time.monotonic()
 
     def on_epoch_end(self, epoch, logs=None):
+        """Adds a row and writes both files."""
         values = {name: float(value) for name, value in logs.items()}
         seconds = round(time.monotonic() - self._began, 3)
         rate = learning_rate_of(self.model, logs)
         self.rows.append({"epoch": epoch + 1, **values, "learning_rate": rate, "seconds": seconds})
         text = io.StringIO()
-        writer = csv.DictWriter(text, _columns(self.rows), lineterminator="\n")
+        writer = csv.DictWriter(text, columns_of(self.rows), lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.rows)
         write_text(self.workdir / "history.csv", text.getvalue())
@@ -67,23 +65,26 @@ class HistoryFiles(keras.callbacks.Callback):
             draw_curves(self.rows).savefig(temporary)
 
     def state(self) -> dict:
+        """Returns the rows."""
         return {"rows": self.rows}
 
     def restore(self, state: dict) -> None:
+        """Continues from what `state` returned."""
         self.rows = list(state["rows"])
 
 
 class EpochLine(keras.callbacks.Callback):
-    """Prints one line an epoch, and once warns of epochs that are too long to lose.
-
-    Args:
-      epochs: of the whole training.
-      steps: of an epoch.
-      checkpoint_minutes: an epoch that takes longer is warned of.
-      quiet: prints the warning alone.
-    """
+    """Prints one line per epoch, and warns once if epochs take so long that losing one would hurt."""
 
     def __init__(self, epochs: int, steps: int, checkpoint_minutes: float, *, quiet: bool):
+        """Initializes the callback.
+
+        Args:
+          epochs: number of epochs of the whole training.
+          steps: number of steps of an epoch.
+          checkpoint_minutes: longest epoch without a warning, minutes.
+          quiet: prints only the warning.
+        """
         super().__init__()
         self.epochs, self.steps, self.checkpoint_minutes, self.quiet = epochs, steps, checkpoint_minutes, quiet
         self._began = 0.0
@@ -91,13 +92,16 @@ class EpochLine(keras.callbacks.Callback):
         self._warned = False
 
     def on_epoch_begin(self, epoch, logs=None):
+        """Starts the clock."""
         self._began = time.monotonic()
         self._ends = []
 
     def on_train_batch_end(self, batch, logs=None):
+        """Notes when the step ended."""
         self._ends.append(time.monotonic())
 
     def on_epoch_end(self, epoch, logs=None):
+        """Prints the line, and the warning if it is due."""
         now = time.monotonic()
         if not self.quiet:
             print(self._line(epoch, logs, now - self._began), flush=True)
@@ -112,8 +116,8 @@ class EpochLine(keras.callbacks.Callback):
         return f"epoch {epoch + 1}/{self.epochs}: {values}, learning_rate {rate:.2e}, {seconds:.1f} s"
 
     def _warn(self, validation: float) -> None:
-        """Warns if an epoch takes too long; `validation` is what it took after its last step, seconds."""
-        # Between the steps: what comes before the first one's end, tracing and compiling, comes once.
+        """Warns if an epoch takes too long; `validation` is the time after its last step, seconds."""
+        # Measured between steps: the first one also traces and compiles, which happens only once.
         between = self._ends[-1] - (self._ends[0] if len(self._ends) > 1 else self._began)
         step = between / max(len(self._ends) - 1, 1)
         minutes, limit = (self.steps * step + validation) / 60, self.checkpoint_minutes
@@ -127,63 +131,14 @@ class EpochLine(keras.callbacks.Callback):
             else f"{validation / 60:.1f} of them are validation: see train.validation_steps and train.photographs_every"
         )
         print(
-            f"warning: an epoch takes {minutes:.1f} minutes, and that much is lost when the machine fails; {advice}.",
+            f"warning: an epoch takes {minutes:.1f} minutes, which are lost if the machine fails; {advice}.",
             flush=True,
         )
 
 
 def learning_rate_of(model: keras.Model, logs: Mapping[str, float]) -> float:
-    """Returns the learning rate of an epoch's last step, at the epoch's end."""
-    # Keras' ReduceLROnPlateau, which may have changed the optimizer's since, has put it into the logs.
+    """Returns the learning rate of an epoch's last step; to be called at the end of the epoch."""
+    # ReduceLROnPlateau logs it before it changes the optimizer's.
     if "learning_rate" in logs:
         return float(logs["learning_rate"])
     return float(model.optimizer.learning_rate.numpy())
-
-
-def draw_curves(rows: Sequence[Mapping[str, float]]) -> matplotlib.figure.Figure:
-    """Draws each quantity of `HistoryFiles.rows` over the epochs that have it, training and validation in one panel.
-
-    The scores of whole photographs, which only validation has, share a panel, or one of each kind where they are many.
-    """
-    panels = _panels(_columns(rows))
-    across = min(len(panels), ACROSS)
-    down = math.ceil(len(panels) / across)
-    figure = matplotlib.figure.Figure(figsize=(4.2 * across, 3.2 * down), layout="constrained")
-    for place, (title, lines) in enumerate(panels.items(), start=1):
-        axes = figure.add_subplot(down, across, place)
-        for label, column in lines.items():
-            shown = [(row["epoch"], row[column]) for row in rows if column in row]
-            axes.plot(*zip(*shown, strict=True), marker="." if len(shown) <= MARKED else "", label=label)
-        axes.set_title(title)
-        axes.set_xlabel("epoch")
-        axes.set_xlim(0.5, rows[-1]["epoch"] + 0.5)
-        axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True, min_n_ticks=1))
-        axes.grid(alpha=0.3)
-        if title == "learning_rate":
-            rates = [row[title] for row in rows if row[title] > 0]
-            if rates and max(rates) > 10 * min(rates):
-                axes.set_yscale("log")
-        else:
-            axes.legend(fontsize="small", ncols=1 if len(lines) <= MOST_LINES else 2)
-    return figure
-
-
-def _panels(columns: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Returns, by the title of a panel, its columns by the labels of their lines: the loss first, the rate last."""
-    kinds = len([name for name in columns if name.startswith(PHOTOGRAPHS)]) > MOST_LINES
-    panels: dict[str, dict[str, str]] = {"loss": {}}
-    for name in columns:
-        if name.startswith(PHOTOGRAPHS):
-            label = name.removeprefix(PHOTOGRAPHS)
-            title = f"whole photographs: {label.split('_')[0]}" if kinds else "whole photographs"
-        else:
-            label = "validation" if name.startswith("val_") else "training"
-            title = name.removeprefix("val_")
-        panels.setdefault(title, {})[label] = name
-    rate = panels.pop("learning_rate")
-    del panels["epoch"], panels["seconds"]
-    return {**panels, "learning_rate": rate}
-
-
-def _columns(rows: Sequence[Mapping[str, float]]) -> list[str]:
-    return list(dict.fromkeys(name for row in rows for name in row))

@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a training: curves, previews, the network's graph, and config and outcome side by side."""
+"""Files for TensorBoard: curves, previews, the network's graph and the hyperparameters."""
 
 import functools
 from pathlib import Path
@@ -11,30 +11,33 @@ from tensorboard.plugins.hparams import api, api_pb2, summary
 from configs import Config
 from configs.schema import field_names
 from pipeline.training.callbacks.history import HistoryFiles
-from pipeline.training.callbacks.previews import epoch_file, read_preview
+from pipeline.training.callbacks.preview_sheets import read_preview
+from pipeline.training.callbacks.previews import epoch_file
 
-TRAINING, VALIDATION, BOTH = "train", "validation", "."  # runs, as TensorBoard calls the folders of its files
+TRAINING, VALIDATION, BOTH = "train", "validation", "."  # folders, which TensorBoard calls runs
 
 
 class TensorBoardWriter(keras.callbacks.Callback):
-    """Writes what `history.csv` has, previews, graph and config for TensorBoard; steps are epochs, counted from 1.
+    """Writes the values of `history.csv`, previews, graph and config for TensorBoard; steps are epochs, from 1.
 
-    A training that goes on adds files to those of its earlier starts. `close` it, also after an exception
+    A resumed training adds files to those of its earlier starts. Always `close` it, also after an exception
     (`contextlib.closing`).
 
-    `keras.callbacks.TensorBoard` (3.15.1) would not do: it also writes the loss that counts tiles of weight 0, has no
+    It replaces `keras.callbacks.TensorBoard` (3.15.1), which also writes the loss that counts tiles of weight 0, has no
     graph of a network inside another model, counts epochs from 0, and leaves its files open after an exception.
     """
 
     def __init__(
         self, folder: Path, config: Config, network: keras.Model | None, *, history: HistoryFiles, previews: Path
     ):
-        """Args:
-        folder: of the files.
-        config: of the training.
-        network: whose graph is shown; None: no graph.
-        history: a callback before this one.
-        previews: folder of `pipeline.training.callbacks.previews.Previews`, a callback before this one.
+        """Initializes the callback.
+
+        Args:
+          folder: where the files are written.
+          config: the settings of the training.
+          network: the network whose graph is shown; None for no graph.
+          history: a callback before this one.
+          previews: folder of a `Previews` callback before this one.
         """
         super().__init__()
         self.folder, self.config, self.network, self.history = folder, config, network, history
@@ -42,6 +45,7 @@ class TensorBoardWriter(keras.callbacks.Callback):
         self._writers: dict[str, tf.summary.SummaryWriter] = {}
 
     def on_train_begin(self, logs=None):
+        """Writes graph and hyperparameters."""
         with self._writer(BOTH).as_default(step=0):
             if self.network is not None:
                 tf.summary.graph(self._graph(self.network))
@@ -49,6 +53,7 @@ class TensorBoardWriter(keras.callbacks.Callback):
         self._flush()
 
     def on_epoch_end(self, epoch, logs=None):
+        """Writes the last row of the history and the previews of the epoch."""
         for name, value in self.history.rows[-1].items():
             if name != "epoch":
                 run = VALIDATION if name.startswith("val_") else TRAINING
@@ -60,6 +65,7 @@ class TensorBoardWriter(keras.callbacks.Callback):
         self._flush()
 
     def on_train_end(self, logs=None):
+        """Marks the session as finished, if the training is, and closes the files."""
         if self.history.rows[-1]["epoch"] == self.config.train.epochs or self.model.stop_training:
             with self._writer(BOTH).as_default(step=0):
                 ended = summary.session_end_pb(api_pb2.STATUS_SUCCESS)
@@ -67,7 +73,7 @@ class TensorBoardWriter(keras.callbacks.Callback):
         self.close()
 
     def close(self) -> None:
-        """Closes the files; more of the training opens new ones."""
+        """Closes the files; if the training continues, new ones are opened."""
         for writer in self._writers.values():
             writer.close()
         self._writers = {}
@@ -88,7 +94,7 @@ class TensorBoardWriter(keras.callbacks.Callback):
 
 
 def hyperparameters(config: Config) -> dict[str, bool | float | str]:
-    """Returns the fields of a config that are numbers, strings or bools, by their dotted names; tuples as text."""
+    """Returns all fields of a config that are set, by their dotted names; tuples as text."""
     values: dict[str, Any] = {name: functools.reduce(getattr, name.split("."), config) for name in field_names()}
     texts = {name: ", ".join(map(str, value)) for name, value in values.items() if isinstance(value, tuple)}
     return {name: value for name, value in (values | texts).items() if value is not None}

@@ -1,9 +1,8 @@
-"""What `environment.json` says of software, devices, config and records."""
+"""The content of `environment.json`: software, devices, config and records."""
 
 import dataclasses
 import datetime
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,8 +14,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipeline.training import environment as module
-from pipeline.training.environment import environment, git_state, gpus, processor
+from pipeline.machine import gpus, processor
+from pipeline.training.environment import environment, git_state
 
 NOTHING = (None, None)
 
@@ -67,37 +66,6 @@ def test_all_sets_of_records_are_named(config, records_set, network):
     other = dataclasses.replace(records_set.sets[0], folder=Path("elsewhere"))
     said = environment(config, [*records_set.sets, other], network, accelerators=[])
     assert said["records"] == [str(records_set.folder), "elsewhere"]
-
-
-def test_the_processor_has_its_model_and_the_cores_that_may_be_used(monkeypatch, tmp_path):
-    file = tmp_path / "cpuinfo"
-    monkeypatch.setattr(module, "CPU_FILE", file)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {3, 5, 7})
-    file.write_text("processor\t: 0\nmodel name\t: Some CPU @ 2.50GHz\n\nprocessor\t: 1\nmodel name\t: Some CPU\n")
-    assert processor() == "CPU: Some CPU @ 2.50GHz, 3 usable cores"
-    file.write_text("processor\t: 0\nBogoMIPS\t: 50.00\n")  # as on ARM
-    assert processor() == f"CPU: {module.platform.processor() or module.platform.machine()}, 3 usable cores"
-    file.unlink()
-    assert processor().endswith(", 3 usable cores")
-
-
-def test_gpus_have_their_model_and_memory(monkeypatch):
-    """Descriptions as TensorFlow writes them (`BaseGPUDeviceFactory`)."""
-    about = "device: {}, name: NVIDIA H100 80GB HBM3, pci bus id: 0000:0{}:00.0, compute capability: 9.0"
-    found = [SimpleNamespace(name="/device:CPU:0", device_type="CPU", memory_limit=2**28, physical_device_desc="")]
-    for number in range(2):
-        found.append(
-            SimpleNamespace(
-                name=f"/device:GPU:{number}",
-                device_type="GPU",
-                memory_limit=79 * 2**30 + 2**29,
-                physical_device_desc=about.format(number, number),
-            )
-        )
-    monkeypatch.setattr(module.device_lib, "list_local_devices", lambda: found)
-    assert gpus() == []  # TensorFlow sees none, and is not asked further
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: found[1:])
-    assert gpus() == [f"GPU:{number}: NVIDIA H100 80GB HBM3, 79.5 GiB" for number in range(2)]
 
 
 def test_a_clean_checkout_has_its_revision(checkout):

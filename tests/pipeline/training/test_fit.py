@@ -1,4 +1,4 @@
-"""Training from records to a workdir: what it leaves, that its numbers are right, and what it refuses."""
+"""Training from records to a workdir: the files it leaves, that its numbers are right, and what it refuses."""
 
 import csv
 import dataclasses
@@ -17,8 +17,8 @@ import tensorflow as tf
 from configs import DataConfig, InputError, ModelConfig, SegmentConfig, UNetConfig, loading
 from pipeline.inference.segmenter import load_segmenter
 from pipeline.input.stream import tiles_of_split
-from pipeline.training.checkpoints import BestWeights
-from pipeline.training.fit import fit, prepare
+from pipeline.training import fit, prepare
+from pipeline.training.callbacks import BestWeights
 from records import read_index
 
 ROOT = Path(__file__).parents[3]
@@ -31,14 +31,19 @@ def history(trained) -> list[dict[str, float]]:
 
 @pytest.fixture(scope="module")
 def still(config):
-    """A config whose loss cannot improve: no normalisation, and steps too small to move a float32 weight."""
+    """A config whose loss cannot improve: no normalization, and steps too small to move a float32 weight."""
     return dataclasses.replace(
         config,
         model=ModelConfig(unet=UNetConfig(width=4, levels=2, normalization="none")),
-        train=dataclasses.replace(
-            config.train, epochs=5, steps_per_epoch=1, learning_rate=1e-30, schedule="constant", previews=0
-        ),
+        train=dataclasses.replace(config.train, epochs=9, learning_rate=1e-30, schedule="constant", previews=0),
     )
+
+
+@pytest.fixture(scope="module")
+def stalled(train, still, records_set, tmp_path_factory):
+    """Such a training, with everything that waits for an improvement."""
+    chosen = with_train(still, early_stopping_patience=4, reduce_lr_patience=1, reduce_lr_factor=0.25)
+    return train(chosen, records_set.folder, tmp_path_factory.mktemp("stalled") / "run")
 
 
 def read_history(workdir: Path) -> list[dict[str, float]]:
@@ -63,7 +68,7 @@ def loss_of_tiles(network: keras.Model, tiles: tf.data.Dataset) -> tuple[float, 
     return np.mean(losses), np.mean(dices)
 
 
-def test_the_workdir_has_all_that_a_run_leaves(trained):
+def test_the_workdir_has_all_files_of_a_run(trained):
     names = {path.name for path in trained.workdir.iterdir()}
     files = {"config.json", "environment.json", "history.csv", "curves.png"}
     assert names == {*files, "checkpoints", "tensorboard", "previews", "model"}
@@ -80,7 +85,7 @@ def test_config_json_is_the_config_of_the_run(trained, config):
     assert loading.load_config(str(trained.workdir / "config.json")) == config
 
 
-def test_environment_json_says_with_what_it_ran(trained, config, records_set):
+def test_environment_json_has_versions_config_and_records(trained, config, records_set):
     environment = json.loads((trained.workdir / "environment.json").read_text())
     assert environment["tensorflow"] == tf.__version__
     assert environment["keras"] == keras.__version__
@@ -89,7 +94,7 @@ def test_environment_json_says_with_what_it_ran(trained, config, records_set):
     assert environment["parameters"] == trained.run.network.count_params()
 
 
-def test_history_has_a_row_an_epoch_and_the_loss_under_no_second_name(trained, history, config):
+def test_history_has_a_row_per_epoch_and_the_loss_only_once(trained, history, config):
     assert [row["epoch"] for row in history] == [1, 2]
     assert {"loss", "val_loss", "dice_coef", "val_dice_coef", "learning_rate"} <= set(history[0])
     assert not {config.train.loss, f"val_{config.train.loss}"} & set(history[0])
@@ -98,9 +103,9 @@ def test_history_has_a_row_an_epoch_and_the_loss_under_no_second_name(trained, h
 
 def test_the_learning_rate_falls_along_a_cosine(trained, history, config):
     assert config.train.schedule == "cosine"
-    steps = trained.run.steps
-    shares = [(steps - 1) / (2 * steps), (2 * steps - 1) / (2 * steps)]  # before the last step of each epoch
-    expected = [config.train.learning_rate * (1 + np.cos(np.pi * share)) / 2 for share in shares]
+    steps = trained.run.plan.steps
+    fractions = [(steps - 1) / (2 * steps), (2 * steps - 1) / (2 * steps)]  # before the last step of each epoch
+    expected = [config.train.learning_rate * (1 + np.cos(np.pi * fraction)) / 2 for fraction in fractions]
     assert [row["learning_rate"] for row in history] == pytest.approx(expected, rel=1e-5)
 
 
@@ -111,14 +116,21 @@ def test_previews_of_every_epoch_and_a_strip_show_the_validation_photographs(tra
     assert cv2.imread(str(trained.workdir / "previews" / "D.png")) is not None
 
 
-def test_an_epoch_takes_exactly_its_steps(train, still, records_set, tmp_path):
-    """No phantom step: a finite dataset whose length Keras does not know gets one more, on nothing, each epoch."""
-    tiles, batch_size = records_set.index.splits["train"].records, still.train.batch_size
+def test_an_epoch_takes_exactly_its_steps(stalled, records_set):
+    """No phantom step: a finite dataset whose length Keras does not know gets one more, on nothing, in each epoch."""
+    tiles, batch_size = records_set.index.splits["train"].records, stalled.run.plan.config.train.batch_size
     assert tiles % batch_size != 0  # else the test could not see a last batch too many
-    chosen = with_train(still, epochs=3, steps_per_epoch=None)
-    run = train(chosen, records_set.folder, tmp_path / "run").run
-    assert run.steps == tiles // batch_size
-    assert int(run.model.optimizer.iterations) == 3 * run.steps
+    assert stalled.run.plan.steps == tiles // batch_size
+    assert int(stalled.run.model.optimizer.iterations) == 5 * stalled.run.plan.steps
+
+
+def test_early_stopping_ends_a_training_that_no_longer_improves(stalled):
+    assert len(read_history(stalled.workdir)) == 5  # the first was the best, then four without improvement
+
+
+def test_the_learning_rate_falls_when_the_loss_no_longer_improves(stalled):
+    rates = [row["learning_rate"] for row in read_history(stalled.workdir)]
+    assert rates == pytest.approx([1e-30, 1e-30, 0.25e-30, 0.25**2 * 1e-30, 0.25**3 * 1e-30], rel=1e-4, abs=0)
 
 
 def test_keras_still_takes_a_phantom_step_on_a_dataset_of_unknown_length():
@@ -146,7 +158,7 @@ def test_val_loss_is_the_mean_over_real_tiles_though_the_last_batch_is_padded(tr
 
 
 def test_keras_still_divides_the_loss_by_the_padding_too(trained, config, history):
-    """When this fails, `PaddedValidationLoss` and the loss's second life as a metric may go."""
+    """When this fails, `PaddedValidationLoss`, and the loss as a metric, may go."""
     validation = trained.run.validation
     values = trained.run.model.evaluate(validation, return_dict=True, verbose=0)
     assert values[config.train.loss] == pytest.approx(min(row["val_loss"] for row in history), abs=1e-6)
@@ -164,12 +176,33 @@ def test_prepare_writes_nothing(config, records_set, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_the_plan_says_what_will_happen(config, records_set, tmp_path):
+    plan = prepare(with_train(config, max_minutes=2.5), [records_set.folder], tmp_path / "run").plan
+    tiles = {name: split.records for name, split in records_set.index.splits.items()}
+    network, data, devices, cache, epochs = plan.lines()
+    assert network == (
+        f"network unet: {plan.parameters:,} parameters, stride 4; classes HE, MA; loss bce_dice, "
+        f"{config.train.optimizer}"
+    )
+    assert data == (
+        f"{tiles['train']} training tiles of 64 pixels at scale 1, {tiles['validation']} for validation "
+        f"({plan.validation_steps} batches)"
+    )
+    assert (devices, cache) == plan.messages
+    assert devices.startswith("on the CPU (no GPU found")
+    assert epochs == (
+        f"2 epochs of {plan.steps} steps or 2.5 minutes, 4 tiles per step; the weights with the best val_loss are kept "
+        f"→ {tmp_path / 'run'}"
+    )
+    assert not plan.finished
+
+
 def test_steps_and_validation_steps_are_those_of_the_config(config, records_set, tmp_path):
     run = prepare(with_train(config, steps_per_epoch=7, validation_steps=1), [records_set.folder], tmp_path)
-    assert (run.steps, run.validation_steps, len(list(run.validation))) == (7, 1, 1)
+    assert (run.plan.steps, run.plan.validation_steps, len(list(run.validation))) == (7, 1, 1)
     run = prepare(with_train(config, validation_steps=100), [records_set.folder], tmp_path)
     batches = -(-records_set.index.splits["validation"].records // config.train.batch_size)
-    assert run.validation_steps == len(list(run.validation)) == batches
+    assert run.plan.validation_steps == len(list(run.validation)) == batches
 
 
 @pytest.mark.parametrize(
@@ -201,17 +234,6 @@ def test_weight_decay_shrinks_kernels_and_spares_biases_and_normalisation(config
         np.testing.assert_allclose(variable.numpy(), expected, rtol=1e-6, err_msg=variable.path)
 
 
-def test_early_stopping_ends_a_training_that_no_longer_improves(train, still, records_set, tmp_path):
-    run = train(with_train(still, early_stopping_patience=2), records_set.folder, tmp_path / "run")
-    assert len(read_history(run.workdir)) == 3  # the first was the best, and two more were waited for
-
-
-def test_the_learning_rate_falls_when_the_loss_no_longer_improves(train, still, records_set, tmp_path):
-    chosen = with_train(still, reduce_lr_patience=1, reduce_lr_factor=0.25)
-    rates = [row["learning_rate"] for row in read_history(train(chosen, records_set.folder, tmp_path / "run").workdir)]
-    assert rates == pytest.approx([1e-30, 1e-30, 0.25e-30, 0.25**2 * 1e-30, 0.25**3 * 1e-30], rel=1e-4, abs=0)
-
-
 def test_without_validation_the_last_epoch_is_kept(train, config, records_set, shard, tmp_path):
     data = dataclasses.replace(records_set.index.data, validation_fraction=0.0)
     shard(tmp_path / "records", [records_set.cases[name] for name in "AB"], data)
@@ -229,13 +251,13 @@ def test_validation_tiles_without_a_lesion_are_drawn_too(train, still, records_s
     lonely = dataclasses.replace(records_set.cases["C"], split="validation")
     shard(tmp_path / "records", [records_set.cases["A"], lonely], data)
     assert read_index(tmp_path / "records").splits["validation"].records > 0
-    chosen = with_train(still, epochs=1, previews=3)
+    chosen = with_train(still, epochs=1, steps_per_epoch=1, previews=3)
     run = train(chosen, tmp_path / "records", tmp_path / "run")
     assert len(read_history(run.workdir)) == 1
     assert [path.name for path in (run.workdir / "previews").rglob("*.png")] == ["C.png", "epoch_001.png"]
 
 
-def test_a_training_that_diverges_is_answered_in_words(train, config, records_set, tmp_path):
+def test_a_training_that_diverges_ends_with_the_step_and_what_to_do(train, config, records_set, tmp_path):
     """The first step is still of the weights as drawn; the second is lost, and its batch can be looked at."""
     chosen = with_train(config, learning_rate=1e30, schedule="constant", epochs=1, previews=0)
     with pytest.raises(InputError, match=r"loss is nan in step 1 .*scripts\.inspect --config=.* --step=1 "):
@@ -302,31 +324,71 @@ def test_a_workdir_whose_name_a_file_has_is_refused(config, records_set, tmp_pat
         fit(prepare(config, [records_set.folder], tmp_path / "run"), verbose=0)
 
 
-def test_a_deterministic_training_gives_the_same_history_and_weights_in_two_processes(config, records_set, tmp_path):
-    # Dropout and augmentation draw; op determinism cannot be turned off again, hence the processes.
-    unet = dataclasses.replace(config.model.unet, dropout=0.1)
-    chosen = dataclasses.replace(
-        with_train(config, deterministic=True, epochs=2, previews=0), model=ModelConfig(unet=unet)
-    )
-    (tmp_path / "config.json").write_text(chosen.to_json())
-    program = (
-        "import sys; from pathlib import Path; from configs.loading import load_config; "
-        "from pipeline.training.fit import fit, prepare; config, records, workdir = sys.argv[1:]; "
-        "fit(prepare(load_config(config), [Path(records)], Path(workdir)), verbose=0)"
-    )
-    words = [sys.executable, "-c", program, tmp_path / "config.json", records_set.folder]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "random"}
+# Trains. Before that, if a second config is given, prints the number of different gradients of one batch and the number
+# of threads between ops; so nothing but `prepare` has started TensorFlow then.
+DETERMINISTIC = """
+import sys
+from pathlib import Path
+import tensorflow as tf
+from configs.loading import load_config
+from pipeline.training import fit, prepare
+
+records, workdir, config, *others = sys.argv[1:]
+for path in others:
+    run = prepare(load_config(path), [Path(records)], Path(workdir))
+    images, masks = next(iter(run.training))
+    images, masks = (tf.image.resize(one, [256, 256]) for one in (images, masks))
+
+    @tf.function(jit_compile=False)
+    def step():
+        with tf.GradientTape() as tape:
+            loss = run.model.compute_loss(images, masks, run.model(images, training=True))
+        return loss, tape.gradient(loss, run.model.trainable_variables)
+
+    print(len({b"".join(one.numpy().tobytes() for one in tf.nest.flatten(step())) for _ in range(20)}))
+    print(tf.config.threading.get_inter_op_parallelism_threads(), flush=True)
+fit(prepare(load_config(config), [Path(records)], Path(workdir)), verbose=0)
+"""
+
+
+@pytest.fixture(scope="module")
+def deterministic(config, records_set, tmp_path_factory) -> tuple[list[str], Path, Path]:
+    """What the script prints, and the workdirs of a training in two processes, the first of which does more before."""
+    base = tmp_path_factory.mktemp("deterministic")
+    train = dataclasses.replace(config.train, deterministic=True, previews=0)
+    unet = UNetConfig(width=4, levels=3, dropout=0.1)  # dropout and augmentation draw
+    for name, one in (("train", unet), ("gradients", UNetConfig(width=8, levels=3))):
+        chosen = dataclasses.replace(config, model=ModelConfig(unet=one), train=train)
+        (base / f"{name}.json").write_text(chosen.to_json())
     runs = [
-        subprocess.Popen([*words, tmp_path / name], env=environment, stderr=subprocess.PIPE, text=True)
-        for name in ("one", "two")
+        subprocess.Popen(
+            [sys.executable, "-c", DETERMINISTIC, records_set.folder, workdir, base / "train.json", *others],
+            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "random"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for workdir, others in ((base / "one", [base / "gradients.json"]), (base / "two", []))
     ]
+    printed = []
     for run in runs:
-        _, errors = run.communicate(timeout=300)
-        assert run.returncode == 0, errors
-    one, two = ([{**row, "seconds": 0} for row in read_history(tmp_path / name)] for name in ("one", "two"))
+        output, errors = run.communicate(timeout=400)
+        assert run.returncode == 0, errors[-2000:]
+        printed += output.split()
+    return printed, base / "one", base / "two"
+
+
+def test_a_deterministic_training_gives_the_same_history_and_weights_in_two_processes(deterministic):
+    _, *workdirs = deterministic
+    one, two = ([{**row, "seconds": 0} for row in read_history(workdir)] for workdir in workdirs)
     assert one == two
-    weights = [load_segmenter(tmp_path / name / "model").network.get_weights() for name in ("one", "two")]
+    weights = [load_segmenter(workdir / "model").network.get_weights() for workdir in workdirs]
     assert all(np.array_equal(*pair) for pair in zip(*weights, strict=True))
+
+
+def test_deterministic_means_the_same_bits_however_ops_are_scheduled(deterministic):
+    gradients, threads = deterministic[0]
+    assert (gradients, threads) == ("1", "1")
 
 
 def test_the_best_weights_are_those_of_the_lowest_validation_loss(network, tmp_path):
@@ -359,45 +421,3 @@ def test_without_a_monitored_quantity_the_last_weights_are_the_best(network, tmp
     assert best.epoch == 3
     best.load()
     assert all(np.all(weight == 2) for weight in model.get_weights())
-
-
-# Gradients of one batch, time after time, in a process in which nothing but `prepare` made TensorFlow start.
-GRADIENTS = """
-import sys
-from pathlib import Path
-import tensorflow as tf
-from configs.loading import load_config
-from pipeline.training.fit import prepare
-
-config = load_config(sys.argv[1])
-run = prepare(config, [Path(sys.argv[2])], Path(sys.argv[3]))
-images, masks = next(iter(run.training))
-images, masks = (tf.image.resize(one, [256, 256]) for one in (images, masks))
-
-@tf.function(jit_compile=False)
-def step():
-    with tf.GradientTape() as tape:
-        loss = run.model.compute_loss(images, masks, run.model(images, training=True))
-    return loss, tape.gradient(loss, run.model.trainable_variables)
-
-print(len({b"".join(one.numpy().tobytes() for one in tf.nest.flatten(step())) for _ in range(20)}))
-print(tf.config.threading.get_inter_op_parallelism_threads())
-"""
-
-
-def test_deterministic_means_the_same_bits_however_ops_are_scheduled(config, records_set, tmp_path):
-    config = dataclasses.replace(
-        config,
-        model=ModelConfig(unet=UNetConfig(width=8, levels=3)),
-        train=dataclasses.replace(config.train, deterministic=True),
-    )
-    (tmp_path / "config.json").write_text(config.to_json())
-    done = subprocess.run(
-        [sys.executable, "-c", GRADIENTS, tmp_path / "config.json", records_set.folder, tmp_path / "run"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
-    assert done.stdout.split() == ["1", "1"], done.stderr[-2000:]

@@ -1,4 +1,4 @@
-"""Fine-tuning: a training begins with a model's weights, also for other classes, and says what it began with."""
+"""Fine-tuning: a training starts from a model's weights, also for other classes, and says so."""
 
 import dataclasses
 
@@ -8,13 +8,13 @@ import pytest
 from configs import InputError, ModelConfig, UNetConfig
 from models import build_network
 from pipeline.inference.segmenter import load_model
-from pipeline.training.fit import prepare
+from pipeline.training import prepare
 from pipeline.training.initial_weights import load_initial_weights
 
 
 @pytest.fixture
 def config_of(config, trained):
-    """The config of the short training, begun with its model; fields of data may be changed."""
+    """The config of the short training, started from its model; fields of data may be changed."""
 
     def changed(**data):
         return dataclasses.replace(
@@ -26,27 +26,27 @@ def config_of(config, trained):
     return changed
 
 
-def test_a_training_begins_with_the_weights_of_its_initial_model(config_of, records_set, trained, tmp_path):
+def test_a_training_starts_from_the_weights_of_its_initial_model(config_of, records_set, trained, tmp_path):
     run = prepare(config_of(), [records_set.folder], tmp_path / "run")
     saved, _ = load_model(trained.model)
     for expected, weights in zip(saved.get_weights(), run.network.get_weights(), strict=True):
         np.testing.assert_array_equal(weights, expected)
-    assert run.seen_before == ("A", "B", "C")
-    assert run.words[-1] == f"begins with the weights of {trained.model}"
+    assert run.plan.seen_before == ("A", "B", "C")
+    assert run.plan.messages[-1] == f"starts from the weights of {trained.model}"
 
 
-def test_of_other_classes_all_but_the_head_is_taken_and_said(config_of, trained):
+def test_for_other_classes_all_but_the_head_is_taken_and_the_message_says_so(config_of, trained):
     config = config_of(classes=("EX",), scale=0.5)
     network = build_network(config.model, 1)
     head = network.get_layer("logits").get_weights()
-    words, seen = load_initial_weights(trained.model, network, config)
+    message, seen = load_initial_weights(trained.model, network, config)
     saved, spec = load_model(trained.model)
     for one, other in zip(saved.layers, network.layers, strict=True):
         expected = head if one.name == "logits" else one.get_weights()
         assert all(np.array_equal(*pair) for pair in zip(expected, other.get_weights(), strict=True))
-    assert words == (
-        f"begins with the weights of {trained.model}, but for a new head: that has HE, MA, this EX; it was trained at "
-        f"scale {spec.scale:.4g}, not 0.5"
+    assert message == (
+        f"starts from the weights of {trained.model}, with a new head for EX (that model has HE, MA); that model was "
+        f"trained at scale {spec.scale:.4g}, this training uses 0.5"
     )
     assert seen == ("A", "B", "C")
 
@@ -54,7 +54,7 @@ def test_of_other_classes_all_but_the_head_is_taken_and_said(config_of, trained)
 def test_a_network_of_another_build_is_refused_with_what_to_do(config_of, trained):
     config = config_of()
     other = build_network(ModelConfig(network="unet", unet=UNetConfig(width=8, levels=3)), 2)
-    with pytest.raises(InputError, match=r"train\.initial_model=.*network 'unet'.*layer .*Take over the section model"):
+    with pytest.raises(InputError, match=r"train\.initial_model=.*network 'unet'.*layer .*Copy the section model"):
         load_initial_weights(trained.model, other, config)
 
 

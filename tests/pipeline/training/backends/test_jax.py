@@ -23,9 +23,9 @@ from configs.loading import load_config
 from models import build_network
 from pipeline.inference.segmenter import load_segmenter
 from pipeline.training.backends.tensorflow_step import TrainStepModel
-from pipeline.training.callbacks.schedules import FrozenEncoder
+from pipeline.training.callbacks import FrozenEncoder
 from pipeline.training.checkpoints import LIST_FILE, load_arrays
-from pipeline.training.fit import _compile
+from pipeline.training.run import compile_model
 from records import find_cases, sweep_temporaries
 
 pytestmark = pytest.mark.skipif(
@@ -40,7 +40,7 @@ ENVIRONMENT = {
     "TF_CPP_MIN_LOG_LEVEL": "2",
 }
 
-EPOCHS = 12
+EPOCHS = 6
 SMALL = ModelConfig(unet=UNetConfig(width=4, levels=2, normalization="batch"))
 PLAIN = TrainConfig(
     batch_size=8, strategy="cpus:2", optimizer="sgd", learning_rate=0.01, schedule="constant", momentum=0.9
@@ -77,9 +77,9 @@ from configs.loading import load_config
 from models import build_network
 from pipeline.training.checkpoints import save_arrays
 from pipeline.training.backends.jax_devices import choose_devices
-from pipeline.training.callbacks.schedules import FrozenEncoder
+from pipeline.training.callbacks import FrozenEncoder
 from pipeline.training.backends.jax_step import TrainStepModel
-from pipeline.training.fit import _compile
+from pipeline.training.run import compile_model
 from pathlib import Path
 
 images, masks = (np.load(path) for path in sys.argv[1:3])
@@ -89,7 +89,7 @@ def build(config):
     keras.utils.set_random_seed(1)
     network = build_network(config.model, 1)
     model = TrainStepModel(network, config.train)
-    _compile(model, config, True)
+    compile_model(model, config, xla=True)
     return model, network
 
 configs = [load_config(path) for path in sys.argv[3:]]
@@ -152,7 +152,7 @@ def test_steps_are_those_of_tensorflow_also_while_layers_are_frozen(stepped, bat
     config = Config(model=SMALL, train=VARIANTS[name])
     network = build_network(config.model, 1)
     model = TrainStepModel(network, config.train)
-    _compile(model, config, False)
+    compile_model(model, config, xla=False)
     model.set_weights(stepped[name]["start"])
     if model.averages:
         for average, weight in zip(model.averages.variables_kept, model.weights, strict=True):
@@ -186,7 +186,7 @@ import psutil
 from configs import InputError, TrainConfig
 from configs.loading import load_config
 from models import build_network
-from pipeline.training.backends import jax_devices as distribution_jax
+from pipeline.training.backends import jax_devices
 from pipeline.training.segmenter_process import SegmenterProcess
 from pipeline.inference.segmenter import SegmenterSpec, save_model
 from records import Case
@@ -197,7 +197,7 @@ photograph = np.load(folder / "photograph.npy")
 keras.utils.set_random_seed(3)
 network = build_network(config.model, len(config.data.classes))
 spec = SegmenterSpec.from_config(config, {})
-segmenter = SegmenterProcess(network, spec, config, folder)
+segmenter = SegmenterProcess(network, spec, config, folder=folder)
 
 def maps():
     return [np.asarray(network(photograph[None].astype("float32"), training=False))[0], segmenter.segment(photograph)]
@@ -216,12 +216,12 @@ def refuse(function, *arguments):
     except InputError as error:
         refused.append(str(error))
 
-failing = SegmenterProcess(network, spec, config, folder)
+failing = SegmenterProcess(network, spec, config, folder=folder)
 refuse(failing.score, [Case("GONE", folder / "gone.png", dict.fromkeys(config.data.classes), "validation")])
 failing.close()
-refuse(distribution_jax.choose_devices, TrainConfig(strategy="mirrored"))
-refuse(distribution_jax.choose_devices, TrainConfig(strategy="cpus:3", batch_size=8))
-refuse(distribution_jax.choose_xla, TrainConfig(xla="off"), None, network)
+refuse(jax_devices.choose_devices, TrainConfig(strategy="mirrored"))
+refuse(jax_devices.choose_devices, TrainConfig(strategy="cpus:3", batch_size=8))
+refuse(jax_devices.choose_xla, TrainConfig(xla="off"), None, network)
 (child,) = psutil.Process().children()
 (folder / "child").write_text(str(child.pid))
 (folder / "refused.json").write_text(json.dumps(refused))
@@ -265,33 +265,32 @@ def test_the_model_folder_gives_on_tensorflow_the_map_of_jax(child_folder):
 
 def test_a_child_that_fails_and_what_jax_cannot_are_told_in_a_line(child_folder):
     gone, mirrored, odd, no_xla = json.loads((child_folder / "refused.json").read_text())
-    assert "has ended with code 1: " in gone
+    assert "ended with code 1: " in gone
     assert "gone.png" in gone
     assert "'mirrored' runs on GPUs, but no GPU found by JAX" in mirrored
-    assert "batch_size 8 does not divide among 3 devices" in odd
+    assert "batch_size 8 is not divisible by 3 devices" in odd
     assert "train.xla is 'off', but JAX runs nothing else" in no_xla
     assert not any("\n" in line for line in (gone, mirrored, odd, no_xla))
 
 
-def start(*arguments: object) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-m", "scripts.train", *map(str, arguments)],
-        cwd=ROOT,
-        env=ENVIRONMENT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+# Trains to the end in each of the workdirs; the second of them is where an earlier process was stopped.
+FIT_ALL = """
+import sys
+from pathlib import Path
+from configs.loading import load_config
+from pipeline.training import fit, prepare
 
-
-def finish(process: subprocess.Popen, code: int) -> None:
-    output, _ = process.communicate(timeout=200)
-    assert process.returncode == code, output
+config, records, source, *workdirs = sys.argv[1:]
+for workdir in workdirs:
+    run = prepare(load_config(config), [Path(records)], Path(workdir), sources=[Path(source)])
+    print(*run.plan.lines(), sep="\\n", flush=True)
+    fit(run, verbose=0)
+"""
 
 
 @pytest.fixture(scope="module")
 def trainings(fundus, shard, tmp_path_factory) -> tuple[Path, Path]:
-    """Workdirs of the same training: undisturbed, and stopped by SIGTERM and gone on with."""
+    """Workdirs of the same training: undisturbed, and stopped by SIGTERM and then continued."""
     base = tmp_path_factory.mktemp("jax")
     for seed, (part, name) in enumerate((("train", "A"), ("train", "B"), ("valid", "V"))):
         picture = fundus(100, 120, seed=seed)
@@ -318,17 +317,24 @@ def trainings(fundus, shard, tmp_path_factory) -> tuple[Path, Path]:
     )
     (base / "config.json").write_text(config.to_json())
     words = (f"--config={base / 'config.json'}", f"--records={base / 'records'}", f"--source={base / 'source'}")
-    undisturbed = start(*words, f"--workdir={base / 'undisturbed'}")
-    disturbed = (*words, f"--workdir={base / 'disturbed'}")
-    process = start(*disturbed)
-    while process.poll() is None and done_epochs(base / "disturbed") < 3:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "scripts.train", *words, f"--workdir={base / 'disturbed'}"],
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    while process.poll() is None and done_epochs(base / "disturbed") < 2:
         time.sleep(0.02)
     process.send_signal(signal.SIGTERM)
-    finish(process, 143)
-    assert 3 <= done_epochs(base / "disturbed") < EPOCHS
-    finish(start(*disturbed), 0)
-    finish(undisturbed, 0)
-    return base / "undisturbed", base / "disturbed"
+    output, _ = process.communicate(timeout=200)
+    assert process.returncode == 143, output
+    assert 2 <= done_epochs(base / "disturbed") < EPOCHS
+    workdirs = base / "undisturbed", base / "disturbed"
+    printed = run(FIT_ALL, base / "config.json", base / "records", base / "source", *workdirs)
+    assert printed.count("continues after epoch") == 1
+    return workdirs
 
 
 def test_a_training_leaves_what_one_on_tensorflow_does(trainings):
@@ -340,7 +346,7 @@ def test_a_training_leaves_what_one_on_tensorflow_does(trainings):
     about = json.loads((workdir / "environment.json").read_text())
     assert about["backend"] == "jax"
     assert "XLA on: JAX compiles every step" in about["chosen"][0]
-    for name in ("curves.png", "previews/V.png", "previews/V/epoch_012.png"):
+    for name in ("curves.png", "previews/V.png", "previews/V/epoch_006.png"):
         assert cv2.imread(str(workdir / name)) is not None
     assert list((workdir / "tensorboard").rglob("events*"))
     assert load_config(str(workdir / "config.json")).train.epochs == EPOCHS
@@ -350,8 +356,8 @@ def test_a_training_leaves_what_one_on_tensorflow_does(trainings):
 def test_a_training_that_was_stopped_ends_as_the_undisturbed_one(trainings):
     undisturbed, disturbed = trainings
     assert history(undisturbed) == history(disturbed)
-    (arrays, words), (others, other_words) = (load_arrays(last_file(workdir)) for workdir in trainings)
-    assert words["callbacks"]["BestWeights"] == other_words["callbacks"]["BestWeights"]
+    (arrays, metadata), (others, other_metadata) = (load_arrays(last_file(workdir)) for workdir in trainings)
+    assert metadata["callbacks"]["BestWeights"] == other_metadata["callbacks"]["BestWeights"]
     for group, values in arrays.items():
         for value, other in zip(values, others[group], strict=True):
             np.testing.assert_array_equal(value, other, err_msg=group)

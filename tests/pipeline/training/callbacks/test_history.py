@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import pytest
 
-from pipeline.training.callbacks import history as callbacks
-from pipeline.training.callbacks.history import EpochLine, HistoryFiles, PaddedValidationLoss, draw_curves
+from pipeline.training.callbacks import EpochLine, HistoryFiles, PaddedValidationLoss, history
+from pipeline.training.callbacks.curves import draw_curves
 
 
 class Logs(keras.callbacks.Callback):
@@ -68,7 +68,7 @@ def clock(monkeypatch):
             return self.seconds
 
     one = Clock()
-    monkeypatch.setattr(callbacks, "time", one)
+    monkeypatch.setattr(history, "time", one)
     return one
 
 
@@ -251,7 +251,7 @@ def test_an_epoch_that_is_too_long_to_lose_is_warned_of_once_with_the_number_of_
     epoch_of(line, clock, **timing)
     # 100 steps of 12 s and 3 minutes of validation; 12 minutes of steps are 60.
     assert capsys.readouterr().out == (
-        "warning: an epoch takes 23.0 minutes, and that much is lost when the machine fails; "
+        "warning: an epoch takes 23.0 minutes, which are lost if the machine fails; "
         "--config.train.steps_per_epoch=60 saves the training every 15 minutes.\n"
     )
     epoch_of(line, clock, **timing)
@@ -266,7 +266,7 @@ def test_an_epoch_that_follows_the_advice_is_not_warned_of(clock, capsys):
 def test_a_validation_that_is_too_long_by_itself_is_named_as_such(clock, capsys):
     epoch_of(EpochLine(9, 10, 15, quiet=True), clock, tracing=0, step=12, steps=10, validation=960)
     assert capsys.readouterr().out == (
-        "warning: an epoch takes 18.0 minutes, and that much is lost when the machine fails; 16.0 of them are "
+        "warning: an epoch takes 18.0 minutes, which are lost if the machine fails; 16.0 of them are "
         "validation: see train.validation_steps and train.photographs_every.\n"
     )
 

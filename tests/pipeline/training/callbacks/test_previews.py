@@ -7,7 +7,8 @@ import pytest
 from configs import InputError
 from pipeline.input.reading import RecordSet
 from pipeline.panels import outlined
-from pipeline.training.callbacks.previews import Picture, Previews, choose_previews, read_preview, tile_pictures
+from pipeline.training.callbacks import PreviewCase, Previews, choose_previews, preview_tiles
+from pipeline.training.callbacks.preview_sheets import read_preview
 from records import CLASS_COLORS, tile_starts
 
 GREEN, CYAN = CLASS_COLORS[:2]
@@ -24,18 +25,18 @@ def colored(image: np.ndarray, color: tuple[int, int, int]) -> np.ndarray:
 
 
 @pytest.fixture
-def tile() -> Picture:
+def tile() -> PreviewCase:
     """A grey tile of 90 pixels with one lesion of each of two classes."""
     masks = np.stack([disc(90, 90, 30, 20, 6), disc(90, 90, 60, 70, 9)], axis=-1)
-    return Picture("tile", np.full((90, 90, 3), 100, np.uint8), masks)
+    return PreviewCase("tile", np.full((90, 90, 3), 100, np.uint8), masks)
 
 
 @pytest.fixture
-def photograph() -> Picture:
+def photograph() -> PreviewCase:
     """A black photograph of 1200 x 1800 with noise, a large lesion and a small one."""
     pixels = np.random.default_rng(0).integers(0, 50, (1200, 1800, 3)).astype(np.uint8)
     masks = (disc(1200, 1800, 300, 1400, 60) | disc(1200, 1800, 900, 200, 4))[..., None]
-    return Picture("photograph", pixels, masks)
+    return PreviewCase("photograph", pixels, masks)
 
 
 def test_a_preview_has_the_truth_on_the_left_and_what_was_found_on_the_right(tile, tmp_path):
@@ -67,7 +68,7 @@ def test_a_preview_has_the_truth_on_the_left_and_what_was_found_on_the_right(til
 @pytest.mark.parametrize(("side", "times"), [(64, 14), (512, 1), (768, 1), (900, 1)])
 def test_tiles_are_enlarged_by_whole_pixels_and_need_no_close_up(side, times, tmp_path):
     pixels = np.random.default_rng(1).integers(0, 255, (side, side, 3)).astype(np.uint8)
-    picture = Picture("tile", pixels, np.zeros((side, side, 1), bool))
+    picture = PreviewCase("tile", pixels, np.zeros((side, side, 1), bool))
     Previews(
         tmp_path, [picture], lambda image: np.zeros((side, side, 1)), classes=("HE",), thresholds=(0.5,)
     ).on_epoch_end(0)
@@ -165,7 +166,7 @@ def test_outlines_keep_their_colours_on_the_strip(photograph, tmp_path):
 
 
 def test_nothing_found_and_no_lesion_leave_the_photograph_as_it_is(tmp_path):
-    picture = Picture("empty", np.full((1000, 1000, 3), 9, np.uint8), np.zeros((1000, 1000, 8), bool))
+    picture = PreviewCase("empty", np.full((1000, 1000, 3), 9, np.uint8), np.zeros((1000, 1000, 8), bool))
     previews = Previews(
         tmp_path, [picture], lambda image: np.full((1000, 1000, 8), np.nan), classes="abcdefgh", thresholds=(0.5,) * 8
     )
@@ -207,7 +208,7 @@ def test_a_photograph_that_is_not_in_validation_is_refused_and_those_that_are_ge
 def test_the_tile_of_a_photograph_is_the_one_with_the_most_lesion_pixels(records_set):
     assert set(records_set.index.splits["validation"].cases) == {"D", "E"}
     for names in (["E", "D"], ["D"]):
-        pictures = tile_pictures(records_set.sets, names)
+        pictures = preview_tiles(records_set.sets, names)
         assert [picture.name for picture in pictures] == names
         for name, tile, masks in pictures:
             assert (tile.dtype, masks.dtype) == (np.uint8, bool)
@@ -225,5 +226,5 @@ def test_the_tile_of_a_photograph_is_found_in_the_second_set_too(records_set, sh
     other = shard(tmp_path / "other", [records_set.cases["D"]], records_set.index.data)
     first = shard(tmp_path / "first", [records_set.cases["E"]], records_set.index.data)
     sets = [RecordSet(tmp_path / "first", first), RecordSet(tmp_path / "other", other)]
-    for one, expected in zip(tile_pictures(sets, ["D"]), tile_pictures(records_set.sets, ["D"]), strict=True):
+    for one, expected in zip(preview_tiles(sets, ["D"]), preview_tiles(records_set.sets, ["D"]), strict=True):
         assert np.array_equal(one.photograph, expected.photograph)

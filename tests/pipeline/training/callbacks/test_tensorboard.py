@@ -13,8 +13,8 @@ from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
 
 from configs import TrainConfig
 from models import Network
-from pipeline.training.callbacks.history import HistoryFiles
-from pipeline.training.callbacks.previews import Picture, Previews, read_preview
+from pipeline.training.callbacks import HistoryFiles, PreviewCase, Previews
+from pipeline.training.callbacks.preview_sheets import read_preview
 from pipeline.training.callbacks.tensorboard import TensorBoardWriter, hyperparameters
 
 START, END = "_hparams_/session_start_info", "_hparams_/session_end_info"
@@ -48,7 +48,7 @@ def fit(small, network):
     model.compile(keras.optimizers.SGD(0.01), "mse", metrics=["mae"], jit_compile=False)
     images = np.random.default_rng(0).uniform(0, 255, (2, 16, 16, 3)).astype(np.float32)
     masks = np.zeros((2, 16, 16, 2), np.float32)
-    picture = Picture("D", images[0].astype(np.uint8), masks[0] > 0)
+    picture = PreviewCase("D", images[0].astype(np.uint8), masks[0] > 0)
 
     def run(workdir: Path, *others: keras.callbacks.Callback, first: int = 0) -> HistoryFiles:
         history = HistoryFiles(workdir)

@@ -1,0 +1,45 @@
+"""Facts about the computer that a command runs on. Cheap to import: TensorFlow is only imported to describe GPUs."""
+
+import os
+import platform
+import re
+from pathlib import Path
+
+CPU_FILE = Path("/proc/cpuinfo")
+
+
+def usable_cores() -> int:
+    """Returns how many CPU cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def processor_model() -> str:
+    """Returns the model name of the CPU."""
+    found = re.search(r"^model name\s*: (.+)$", CPU_FILE.read_text(), re.MULTILINE) if CPU_FILE.exists() else None
+    return found[1].strip() if found else platform.processor() or platform.machine()
+
+
+def processor() -> str:
+    """Returns a line with the CPU's model and the number of cores that this process may use."""
+    return f"CPU: {processor_model()}, {usable_cores()} usable cores"
+
+
+def gpus() -> list[str]:
+    """Returns a line for each GPU with its model and the memory that TensorFlow may take.
+
+    Call this after the devices have been chosen: to report the memory limit, TensorFlow initializes the GPUs, and takes
+    all of their memory unless memory growth was set before.
+    """
+    import tensorflow as tf
+    from tensorflow.python.client import device_lib
+
+    if not tf.config.list_physical_devices("GPU"):
+        return []
+    found = [device for device in device_lib.list_local_devices() if device.device_type == "GPU"]
+    facts = [dict(pair.split(": ", 1) for pair in device.physical_device_desc.split(", ")) for device in found]
+    return [
+        f"{device.name.removeprefix('/device:')}: {about['name']}, {device.memory_limit / 2**30:.1f} GiB"
+        for device, about in zip(found, facts, strict=True)
+    ]

@@ -1,0 +1,170 @@
+"""The preparation of a training: its plan, and the network, devices and streams that it needs."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from configs import Config, InputError, TrainConfig
+from models import (
+    Network,
+    TrainingModel,
+    build_loss,
+    build_metrics,
+    build_network,
+    encoder_layers,
+    precision_policy,
+)
+from pipeline.inference.segmenter import check_tile
+from pipeline.input.reading import RecordSet, choose_cache, open_records
+from pipeline.input.stream import training_batches, validation_batches
+from pipeline.training.backends import Backend, Devices, build_optimizer, choose_backend, run_deterministically
+from pipeline.training.initial_weights import InitialWeights, load_initial_weights
+from pipeline.training.plan import Plan, choose_monitor, choose_previewed, count_tiles
+from pipeline.training.validation import validation_cases
+from pipeline.training.workdir import earlier_start
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingRun:
+    """A training that is ready to start, or to continue.
+
+    Attributes:
+      plan: what was decided.
+      sets: the records.
+      backend: the backend that it runs on.
+      devices: the devices that it runs on.
+      network: the network whose weights are trained.
+      model: the model that is fitted: the network and what is needed only for training; compiled, with its optimizer
+        built.
+      training: the endless stream of training batches, from where the training starts.
+      validation: the batches of a validation; None without validation tiles.
+    """
+
+    plan: Plan
+    sets: list[RecordSet]
+    backend: Backend
+    devices: Devices
+    network: Network
+    model: TrainingModel
+    training: tf.data.Dataset
+    validation: tf.data.Dataset | None
+
+
+def prepare(
+    config: Config, records: Sequence[Path], workdir: Path, *, sources: Sequence[Path] = (), overwrite: bool = False
+) -> TrainingRun:
+    """Checks everything that can be checked, then builds the network and the streams. Writes nothing.
+
+    Args:
+      config: all settings.
+      records: folders of records.
+      workdir: the folder for the run; a run that was started there with the same config is continued.
+      sources: folders with the records' validation photographs; if empty, only tiles are validated.
+      overwrite: start from the beginning, whatever the workdir holds.
+
+    Raises:
+      InputError: the records do not fit the config or are damaged; the network, loss, devices or tile size are
+        impossible; there are fewer training tiles than a batch takes; the sources lack validation photographs; or the
+        workdir holds a run with another config, other records or other sources.
+    """
+    train = config.train
+    if train.deterministic:
+        run_deterministically()  # before anything starts TensorFlow
+    backend = choose_backend()
+    sets = open_records(records, config)
+    tiles = count_tiles(sets)
+    _check_batch_size(train, records, tiles["train"])
+    cases = validation_cases(sources, sets) if sources else []
+    devices = backend.choose_devices(train)
+    monitor = choose_monitor(config, tiles=tiles["validation"] > 0, photographs=bool(cases))
+    previewed = choose_previewed(config, sets, only_with_tiles=not cases)
+    start = None if overwrite else earlier_start(workdir, config, sets, monitor=monitor)
+    network, model, initial, xla_message = _build_model(config, backend, devices)
+    cache, cache_message = choose_cache(sets, train.cache)
+    messages = [f"{devices.message}; {train.precision}; {xla_message}", cache_message]
+    plan = Plan(
+        config=config,
+        workdir=workdir,
+        tiles=tiles,
+        parameters=network.count_params(),
+        stride=network.stride,
+        cases=tuple(cases),
+        previewed=tuple(previewed),
+        monitor=monitor,
+        cache=cache,
+        seen_before=initial.seen if initial else (),
+        start=start,
+        messages=(*messages, *([initial.message] if initial else [])),
+    )
+    training = training_stream(plan, sets, devices, step=plan.first_step)
+    validation = _validation_stream(plan, sets)
+    return TrainingRun(
+        plan, sets, backend, devices=devices, network=network, model=model, training=training, validation=validation
+    )
+
+
+def training_stream(plan: Plan, sets: Sequence[RecordSet], devices: Devices, *, step: int) -> tf.data.Dataset:
+    """Returns the endless stream of training batches from a step on, counted over all epochs."""
+    train, augment = plan.config.train, plan.config.augment
+    device = devices.gpus[0] if devices.replicas == 1 and devices.gpus else None
+    return training_batches(sets, train, augment, start=step * train.batch_size, cache=plan.cache, device=device)
+
+
+def compile_model(model: TrainingModel, config: Config, *, xla: bool) -> None:
+    """Compiles a model with the loss, metrics and optimizer of a config, and builds the optimizer for all weights."""
+    loss = build_loss(config.train.loss)
+    model.compile(
+        optimizer=build_optimizer(config.train),
+        loss=loss,
+        weighted_metrics=[
+            *build_metrics(config.train.metrics, config.data.classes),
+            keras.metrics.MeanMetricWrapper(loss.call, name=config.train.loss),
+        ],
+        jit_compile=xla,
+    )
+    model.optimizer.build(model.trainable_variables)  # before any of them is frozen
+
+
+def _check_batch_size(train: TrainConfig, records: Sequence[Path], tiles: int) -> None:
+    if tiles < train.batch_size:
+        raise InputError(
+            f"train.batch_size is {train.batch_size}, but {' and '.join(map(str, records))} "
+            f"{'has' if len(records) == 1 else 'have'} {tiles} training tiles; choose a smaller batch."
+        )
+
+
+def _build_model(
+    config: Config, backend: Backend, devices: Devices
+) -> tuple[Network, TrainingModel, InitialWeights | None, str]:
+    """Returns the network, the compiled model around it, its initial weights and a message about XLA."""
+    train = config.train
+    keras.utils.set_random_seed(train.seed)
+    with devices.strategy.scope(), precision_policy(train.precision):
+        network = build_network(config.model, len(config.data.classes))
+        initial = load_initial_weights(Path(train.initial_model), network, config) if train.initial_model else None
+        xla, xla_message = backend.choose_xla(train, devices, network)
+        model = backend.make_model(network, train)
+        compile_model(model, config, xla=xla)
+    _check_network(network, config)
+    return network, model, initial, xla_message
+
+
+def _check_network(network: Network, config: Config) -> None:
+    check_tile(network, config.data.tile, "data.tile")
+    check_tile(network, config.train.crop or config.data.tile, "train.crop")
+    check_tile(network, config.segment.tile or config.data.tile, "segment.tile")
+    if config.train.frozen_encoder_epochs and not encoder_layers(network):
+        raise InputError(
+            f"train.frozen_encoder_epochs is {config.train.frozen_encoder_epochs}, but network {network.name} has no "
+            "encoder; set it to 0."
+        )
+
+
+def _validation_stream(plan: Plan, sets: Sequence[RecordSet]) -> tf.data.Dataset | None:
+    if not plan.validation_steps:
+        return None
+    validation = validation_batches(sets, plan.config.train, cache=plan.cache)
+    return validation if plan.config.train.validation_steps is None else validation.take(plan.validation_steps)
