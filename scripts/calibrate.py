@@ -35,7 +35,7 @@ def main(_: list[str]) -> int:
         from pipeline.evaluation.calibration import calibrate
         from pipeline.evaluation.crossvalidation import result_folders
         from pipeline.evaluation.results import read_result
-        from pipeline.inference.segmenter import SEGMENTER_FILE, load_model, save_model
+        from pipeline.inference import SEGMENTER_FILE, load_model, save_model
 
         if (output / SEGMENTER_FILE).exists() and not _OVERWRITE.value:
             raise InputError(f"--output={output}: holds a model already; name another folder, or add --overwrite.")

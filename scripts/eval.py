@@ -57,7 +57,7 @@ def main(folders: list[str]) -> int:
         from pipeline.evaluation import leaks, summary
         from pipeline.evaluation.photographs import Seconds, segmented_by
         from pipeline.evaluation.results import read_counts
-        from pipeline.inference.segmenter import load_segmenter
+        from pipeline.inference import load_segmenter
         from pipeline.reporting import report
         from pipeline.reporting.gallery import Gallery
 

@@ -36,7 +36,7 @@ def main(_: list[str]) -> int:
     with command.quiet_start():
         from pipeline.export.client_check import check_client
         from pipeline.export.saved_model import export_model
-        from pipeline.inference.segmenter import load_segmenter
+        from pipeline.inference import load_segmenter
 
         segmenter = load_segmenter(model, classes=_CLASSES.value)
     spec = segmenter.spec

@@ -30,7 +30,7 @@ _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Predict photographs anew tha
 
 def main(arguments: list[str]) -> int:
     with command.quiet_start():
-        from pipeline.inference.segmenter import load_segmenter
+        from pipeline.inference import load_segmenter
         from pipeline.interruption import StopRequest
         from pipeline.prediction.folder import PredictionFolder
         from pipeline.prediction.overlap import OverlappedWork

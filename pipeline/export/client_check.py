@@ -13,7 +13,7 @@ import tensorflow as tf
 from configs import DataConfig
 from models import precision_of
 from pipeline.export.golden import TOLERANCES
-from pipeline.inference.segmenter import TiledSegmenter
+from pipeline.inference import TiledSegmenter
 from records import lesions, read_photograph
 from records.images.decoding import ORIENTATION, opened
 

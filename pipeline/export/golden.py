@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
-from pipeline.inference.segmenter import SegmenterSpec
+from pipeline.inference import SegmenterSpec
 from pipeline.training.environment import gpus, processor
 from records import stride_of_overlap, write_jpeg
 from records.synthetic import synthetic_photograph

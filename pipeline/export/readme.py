@@ -1,6 +1,6 @@
 """What clients of an export are told, in the SavedModel and beside it."""
 
-from pipeline.inference.segmenter import SegmenterSpec
+from pipeline.inference import SegmenterSpec
 
 SERVING_DEFAULT_LEAVES = (
     "serving_default reads JPEG and PNG to the same pixels as predict, CMYK to one of 255 levels. It leaves to the "

@@ -14,7 +14,7 @@ from models import in_precision
 from pipeline.export import verify
 from pipeline.export.golden import write_golden
 from pipeline.export.readme import SERVING_DEFAULT_LEAVES, readme
-from pipeline.inference.segmenter import SEGMENTER_FILE, TiledSegmenter
+from pipeline.inference import SEGMENTER_FILE, TiledSegmenter
 from records import is_running, make_folder
 
 SAVED_MODEL_FILE, VERIFY_FILE = "saved_model.pb", "verify.py"

@@ -16,7 +16,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from configs import DataConfig, InputError
-from pipeline.inference.segmenter import NETWORK_FILE, NO_NUMBERS, SEGMENTER_FILE, SegmenterSpec
+from pipeline.inference import NAN_MESSAGE, NETWORK_FILE, SEGMENTER_FILE, SegmenterSpec
 from pipeline.prediction.outlines import runs
 from pipeline.prediction.pictures import (
     MEASUREMENTS,
@@ -137,7 +137,7 @@ class PredictionFolder:
         """
         origin, maps = self._origins.pop(case), segmented.probabilities
         if np.isnan(maps).any():
-            raise InputError(NO_NUMBERS)
+            raise InputError(NAN_MESSAGE)
         truth = None
         if case in self.truths:
             data = DataConfig(classes=self.spec.classes, colors=self.spec.colors)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from configs import InputError
-from pipeline.inference.segmenter import SegmenterSpec
+from pipeline.inference import SegmenterSpec
 from pipeline.panels import captioned, with_legend
 from pipeline.prediction.outlines import outline
 from records import (

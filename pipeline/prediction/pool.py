@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from configs import InputError
-from pipeline.inference.segmenter import TiledSegmenter
+from pipeline.inference import TiledSegmenter
 
 
 class Segmented(NamedTuple):

@@ -21,7 +21,7 @@ from models import (
     precision_policy,
 )
 from pipeline.evaluation.photographs import read_marked
-from pipeline.inference.segmenter import SegmenterSpec, check_tile, save_model
+from pipeline.inference import SegmenterSpec, check_tile, save_model
 from pipeline.input.reading import RecordSet, choose_cache, damage_named, open_records
 from pipeline.input.stream import training_batches, validation_batches
 from pipeline.interruption import StopRequest

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from configs import Config, InputError, TrainConfig
 from models import Network, TrainingModel
-from pipeline.inference.segmenter import SegmenterSpec
+from pipeline.inference import SegmenterSpec
 from pipeline.training import environment
 from pipeline.training.backends import tensorflow_devices
 from pipeline.training.backends.tensorflow_devices import Devices

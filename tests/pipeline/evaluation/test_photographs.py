@@ -21,7 +21,7 @@ from pipeline.evaluation.photographs import (
     write_tile_scores,
 )
 from pipeline.evaluation.scores import score
-from pipeline.inference.segmenter import TiledSegmenter
+from pipeline.inference import TiledSegmenter
 from records import field_of_view
 
 CLASSES = ("HE", "MA")

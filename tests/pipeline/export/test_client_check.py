@@ -6,7 +6,7 @@ from PIL import Image
 
 from models import in_precision
 from pipeline.export.client_check import check_client
-from pipeline.inference.segmenter import TiledSegmenter
+from pipeline.inference import TiledSegmenter
 
 ORIENTATION = 0x0112
 

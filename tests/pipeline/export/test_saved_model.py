@@ -20,7 +20,7 @@ from configs import FastConfig, InputError, ModelConfig
 from models import build_network
 from pipeline.export import saved_model as export
 from pipeline.export.saved_model import ServedSegmenter, decode_photograph, export_model
-from pipeline.inference.segmenter import TiledSegmenter, load_segmenter
+from pipeline.inference import TiledSegmenter, load_segmenter
 from records import read_photograph
 
 # Runs with `python -I` and imports TensorFlow and NumPy alone: no code of ours can help it.
@@ -191,7 +191,7 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 from configs import FastConfig, ModelConfig
 from models import build_network, precision_policy
-from pipeline.inference.segmenter import SegmenterSpec, save_model
+from pipeline.inference import SegmenterSpec, save_model
 
 with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope(), precision_policy("mixed_bfloat16"):
     network = build_network(ModelConfig(network="fast", fast=FastConfig(widths=(8, 8))), classes=1)

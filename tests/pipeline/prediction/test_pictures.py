@@ -9,7 +9,7 @@ import pytest
 import scipy.ndimage
 
 from configs import InputError
-from pipeline.inference.segmenter import TiledSegmenter
+from pipeline.inference import TiledSegmenter
 from pipeline.prediction.pictures import (
     lesion_features,
     photographs_of,

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from configs import InputError
-from pipeline.inference.segmenter import TiledSegmenter
+from pipeline.inference import TiledSegmenter
 from pipeline.prediction.pool import SegmenterPool, all_devices
 
 CPU = ["/device:CPU:0"]
@@ -142,7 +142,7 @@ tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
 from pipeline.prediction.pool import SegmenterPool
-from pipeline.inference.segmenter import TiledSegmenter, load_segmenter
+from pipeline.inference import TiledSegmenter, load_segmenter
 
 devices = ["/device:CPU:0", "/device:CPU:1"]
 segmenters = []

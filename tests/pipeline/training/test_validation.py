@@ -15,7 +15,7 @@ from configs import DataConfig, FastConfig, InputError, ModelConfig
 from models import build_loss, build_network, precision_policy
 from pipeline.evaluation import photographs
 from pipeline.evaluation.photographs import MarkedPhotograph
-from pipeline.inference.segmenter import TiledSegmenter, load_segmenter, save_model
+from pipeline.inference import TiledSegmenter, load_segmenter, save_model
 from pipeline.input.reading import RecordSet
 from pipeline.training.validation import (
     PhotographScores,
@@ -334,7 +334,7 @@ MIRRORED = """
 import keras, numpy as np, tensorflow as tf
 from configs import FastConfig, ModelConfig
 from models import build_loss, build_network
-from pipeline.inference.segmenter import SegmenterSpec, TiledSegmenter
+from pipeline.inference import SegmenterSpec, TiledSegmenter
 
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
