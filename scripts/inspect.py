@@ -4,6 +4,13 @@ python -m scripts.inspect --config=configs/idrid_haemorrhages.py --records=RECOR
 python -m scripts.inspect --config=RUN/config.json --records=RECORDS --output=OUT --step=K
 """
 
+import sys
+
+if __name__ == "inspect":  # A script was started by its path, which hides the standard library's module of this name.
+    name = sys.argv[0].rpartition("/")[2].removesuffix(".py")
+    print(f"error: start this command from the workspace's root with: python -m scripts.{name}", file=sys.stderr)
+    sys.exit(2)
+
 import json
 from pathlib import Path
 

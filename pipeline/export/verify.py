@@ -1,18 +1,39 @@
-"""Whether this machine gives the map that the export gave where it was made, and what its graph costs here.
+"""Verifies that this machine computes the probability map that the export's own machine did, and times the graph.
 
-python verify.py        needs tensorflow alone; exit code 1 where the map differs
+python verify.py        needs only tensorflow; exit code 1 if the map differs
+python verify.py --log  the same with all of TensorFlow's log lines
 """
 
 import hashlib
 import json
+import os
+import re
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-import tensorflow as tf
+# TensorFlow logs routine lines before it reads any log level. So a second process does the work, and this one passes on
+# everything else that it writes to standard error.
+ROUTINE = re.compile(
+    rb"WARNING: All log messages before absl|[IW]\d{4} .*\.(cc|h):\d+\]"
+    rb"|E\d{4} .*\.(cc|h):\d+\] (oneDNN supports DT_|Unable to register cu)"
+)
+if __name__ == "__main__" and sys.argv[1:] != ["--log"]:
+    command = [sys.executable, *sys.orig_argv[1:], "--log"]
+    worker = subprocess.Popen(  # noqa: S603
+        command, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"}, stderr=subprocess.PIPE
+    )
+    for line in worker.stderr or ():
+        if not ROUTINE.match(line):
+            sys.stderr.buffer.write(line)
+            sys.stderr.flush()
+    sys.exit(worker.wait())
+
+import numpy as np  # noqa: E402
+import tensorflow as tf  # noqa: E402
 
 FOLDER = Path(__file__).resolve().parent
 TURNS = 5

@@ -1,6 +1,6 @@
-"""What all commands share: flags become a checked config, and a user's mistake becomes one line and an exit code.
+"""The frame of all commands: flags become a checked config, and a user's mistake becomes one line and an exit code.
 
-Exit codes: 0 done; 1 some cases failed, each named; 2 the command was wrong; 130 interrupted.
+Exit codes: 0 done; 1 some cases failed, each is named; 2 wrong usage or input; 130 interrupted.
 """
 
 import contextlib
@@ -17,8 +17,9 @@ from ml_collections import config_flags
 from configs import Config, InputError, loading
 from configs.schema import field_names, new_name, optional_fields
 from configs.suggestions import did_you_mean
+from scripts.support import stderr_filter
 
-FULL_DISK = "No space left on device"  # as the operating system, h5py and TensorFlow all say it
+FULL_DISK = "No space left on device"  # the operating system's, h5py's and TensorFlow's message
 NONE = re.compile(r"--?config\.([^=]+)=(?:none|None)")
 DONE, SOME_FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
 
@@ -34,29 +35,30 @@ def define_config(*, required: bool = True) -> None:
 
 def config() -> Config:
     """Returns the config with the command line's overrides, checked as a whole."""
-    twin = flags.FLAGS.config
+    mutable = flags.FLAGS.config
     for argument in sys.argv[1:]:
         if _sets_none(argument):
             *sections, name = NONE.fullmatch(argument)[1].split(".")  # type: ignore[index]
-            setattr(functools.reduce(getattr, sections, twin), name, None)
-    return loading.freeze(twin)
+            setattr(functools.reduce(getattr, sections, mutable), name, None)
+    return loading.freeze(mutable)
 
 
 def run(main: Callable[[list[str]], int], *, arguments: str | None = None) -> None:
-    """Parses the flags, runs `main` and exits with what it returns.
+    """Parses the flags, runs `main` and exits with its exit code.
 
     Args:
-      main: takes the positional arguments, returns the exit code.
-      arguments: what the positional arguments are, if the command takes any; else they are refused.
+      main: function of the positional arguments that returns the exit code.
+      arguments: description of the positional arguments; None: the command takes none.
     """
 
     def guarded(argv: list[str]) -> int:
-        logging.getLogger("tensorflow").setLevel(logging.WARNING)  # strategies tell of every reduction
+        logging.getLogger("tensorflow").setLevel(logging.WARNING)  # strategies log every reduction
+        stderr_filter.install()
         try:
             if argv[1:] and arguments is None:
-                raise InputError(f"unexpected argument {argv[1]!r}; flags are written --name=value, see --help.")
+                raise InputError(f"unexpected argument {argv[1]!r}; write flags as --name=value, see --help.")
             if not argv[1:] and arguments is not None:
-                raise InputError(f"{arguments} expected after the flags.")
+                raise InputError(f"expected {arguments} after the flags.")
             return main(argv[1:])
         except InputError as error:
             return _say(str(error), WRONG)
@@ -66,7 +68,7 @@ def run(main: Callable[[list[str]], int], *, arguments: str | None = None) -> No
             if FULL_DISK not in str(error):
                 raise
             _say(f"the disk is full ({_one_line(error)}); make room and start again.", WRONG)
-            # h5py and TensorFlow crash when they close at exit what they could not write.
+            # At exit, h5py and TensorFlow crash when they close files that they could not write.
             sys.stdout.flush()
             os._exit(WRONG)
 
@@ -78,26 +80,14 @@ def run(main: Callable[[list[str]], int], *, arguments: str | None = None) -> No
 
 @contextlib.contextmanager
 def quiet_start() -> Iterator[None]:
-    """Silences what TensorFlow says while it is imported and counts its devices.
-
-    Its first lines come before any log level applies, so the file descriptor itself is turned away meanwhile.
-    """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    sys.stderr.flush()
-    saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(nowhere)
+    """Does nothing: `run` filters standard error for the whole command."""
+    yield
 
 
 def _parse_flags(argv: list[str]) -> list[str]:
     try:
         _refuse_unknown_fields(argv)
-        # Its integers and floats know no "none"; `config` sets those fields.
+        # Numeric flags do not parse "none"; `config` sets those fields.
         return flags.FLAGS([argument for argument in _with_loader(argv) if not _sets_none(argument)])
     except InputError as error:
         sys.exit(_say(str(error), WRONG))
@@ -131,7 +121,7 @@ def _refuse_unknown_fields(argv: list[str]) -> None:
 
 
 def _with_loader(argv: list[str]) -> list[str]:
-    """Rewrites --config=PATH to --config=LOADER:PATH (see `configs.loading`) after a look at PATH itself."""
+    """Checks PATH of --config=PATH and rewrites the flag to --config=LOADER:PATH (see `configs.loading`)."""
     rewritten = []
     takes_value = False
     for argument in argv:

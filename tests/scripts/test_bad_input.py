@@ -170,7 +170,7 @@ def test_a_damaged_network_is_refused(fails, way, tmp_path):
 
 def test_predict_refuses_nothing_to_do(fails, way, tmp_path):
     arguments = (f"--model={way.workdir / 'model'}", f"--output={tmp_path / 'out'}")
-    assert "photographs or folders of photographs expected after the flags" in fails("predict", *arguments)
+    assert "expected photographs or folders of photographs after the flags" in fails("predict", *arguments)
     assert "no such file or folder" in fails("predict", *arguments, "/no/such.jpg")
     (tmp_path / "empty").mkdir()
     assert "no photographs in this folder" in fails("predict", *arguments, tmp_path / "empty")
