@@ -6,10 +6,8 @@ python -m scripts.inspect --config=RUN/config.json --records=RECORDS --output=OU
 
 import sys
 
-if __name__ == "inspect":  # A script was started by its path, which hides the standard library's module of this name.
-    name = sys.argv[0].rpartition("/")[2].removesuffix(".py")
-    print(f"error: start this command from the workspace's root with: python -m scripts.{name}", file=sys.stderr)
-    sys.exit(2)
+if not __package__:  # started by its path: the root is searched, not scripts/, whose inspect.py hides Python's own
+    sys.path[0] = __file__.rpartition("/scripts/")[0]
 
 import json
 from pathlib import Path

@@ -6,6 +6,10 @@ The same command again leaves out the photographs that are finished.
 """
 
 import sys
+
+if not __package__:  # started by its path: the root is searched, not scripts/, whose inspect.py hides Python's own
+    sys.path[0] = __file__.rpartition("/scripts/")[0]
+
 from collections.abc import Mapping
 from pathlib import Path
 

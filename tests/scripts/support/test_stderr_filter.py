@@ -120,6 +120,11 @@ def test_who_asks_for_tensorflows_lines_gets_them(start, level):
         assert process.communicate(timeout=60)[1] == DROPPED[1]
 
 
+def test_no_command_shows_routine_lines(way):
+    for name, text in way.stderr.items():
+        assert not [line for line in text.encode().splitlines() if NOISE.match(line)], name
+
+
 def test_a_closed_standard_error_is_left_closed():
     code = "from scripts.support import stderr_filter; stderr_filter.install(); print('done')"
     done = subprocess.run(
