@@ -40,6 +40,7 @@ TURNS = 5
 
 
 def main() -> int:
+    """Verifies and times the export in this folder; returns the exit code."""
     model = tf.saved_model.load(str(FOLDER))
     encoded = tf.constant((FOLDER / "golden.jpg").read_bytes())
     same = verify_map(model.signatures["serving_default"](encoded)["probabilities"].numpy())
@@ -47,27 +48,27 @@ def main() -> int:
     return 0 if same else 1
 
 
-def verify_map(found: np.ndarray) -> bool:
-    """Holds the map of the golden photograph, float32 `[H, W, C]`, against what was kept of it."""
-    words = json.loads((FOLDER / "golden.json").read_text())
-    if hashlib.sha256(found.tobytes()).hexdigest() == words["sha256"]:
+def verify_map(computed: np.ndarray) -> bool:
+    """Compares a probability map of the golden photograph, float32 `[H, W, C]`, with the exported one."""
+    expected = json.loads((FOLDER / "golden.json").read_text())
+    if hashlib.sha256(computed.tobytes()).hexdigest() == expected["sha256"]:
         print("same map: equal to the last bit")
         return True
-    kept, step = np.load(FOLDER / "golden.npy"), words["step"]
-    if list(found.shape) != words["shape"]:
-        print(f"ANOTHER MAP: shape {list(found.shape)}, expected {words['shape']}")
+    kept, step = np.load(FOLDER / "golden.npy"), expected["step"]
+    if list(computed.shape) != expected["shape"]:
+        print(f"ANOTHER MAP: shape {list(computed.shape)}, expected {expected['shape']}")
         return False
-    largest = float(np.abs(found[::step, ::step] - kept).max())
-    same = largest <= words["tolerance"]  # which no NaN is
+    largest = float(np.abs(computed[::step, ::step] - kept).max())
+    same = largest <= expected["tolerance"]  # False for NaN
     print(
         f"{'same map within rounding' if same else 'ANOTHER MAP'}: largest difference {largest:.1e} at {kept.size} "
-        f"values, {words['tolerance']:.1e} allowed in {words['precision']}"
+        f"values, {expected['tolerance']:.1e} allowed in {expected['precision']}"
     )
     return same
 
 
 def time_graph(model: tf.Module, photograph: tf.Tensor) -> None:
-    """Times the whole graph against the bare network on as many batches of tiles, taking turns."""
+    """Times the whole graph and, alternating with it, the bare network on the same number of batches of tiles."""
     segment, network = model.signatures["segment"], model.signatures["tiles"]
     batches, tile_batch = int(model.batches(photograph)), int(model.metadata()["tile_batch"])
     tile_shape = network.structured_input_signature[1]["tiles"].shape[1:]
@@ -88,8 +89,9 @@ def time_graph(model: tf.Module, photograph: tf.Tensor) -> None:
 
 
 def seconds_of(run: Callable[[], tf.Tensor]) -> float:
+    """Returns the seconds that a function takes until its result is on the CPU."""
     began = time.perf_counter()
-    run()[0, 0].numpy()  # which waits for a GPU
+    run()[0, 0].numpy()  # waits for a GPU
     return time.perf_counter() - began
 
 

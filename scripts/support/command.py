@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 
 from absl import app, flags
+from absl import logging as absl_logging
 from ml_collections import config_flags
 
 from configs import Config, InputError, loading
@@ -53,6 +54,8 @@ def run(main: Callable[[list[str]], int], *, arguments: str | None = None) -> No
 
     def guarded(argv: list[str]) -> int:
         logging.getLogger("tensorflow").setLevel(logging.WARNING)  # strategies log every reduction
+        if not flags.FLAGS["verbosity"].present:
+            absl_logging.set_verbosity(absl_logging.WARNING)  # saving a model logs its signatures
         stderr_filter.install()
         try:
             if argv[1:] and arguments is None:

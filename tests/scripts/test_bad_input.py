@@ -207,7 +207,7 @@ def test_eval_refuses_what_does_not_fit_together(fails, arguments, message):
 def test_export_refuses_to_overwrite(fails, way):
     before = {file: file.read_bytes() for file in Path(way.export).rglob("*") if file.is_file()}
     line = fails("export", f"--model={way.workdir / 'model'}", f"--output={way.export}")
-    assert "there already; give another --version, or --overwrite" in line
+    assert "already exists; choose another --version, or add --overwrite" in line
     assert {file: file.read_bytes() for file in Path(way.export).rglob("*") if file.is_file()} == before
 
 
