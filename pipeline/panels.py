@@ -1,4 +1,4 @@
-"""What sheets and previews are made of: pictures with outlines, words above them, and a legend below."""
+"""Building blocks of sheets and previews: images with outlined lesions, captions above and a legend below."""
 
 import functools
 import math
@@ -13,37 +13,40 @@ from PIL import Image, ImageDraw, ImageFont
 
 from records import CLASS_COLORS, draw_contours
 
-LETTERS = 11  # size of what is written, pixels
-MARGIN = 3  # around it
+LETTERS = 11  # font size, pixels
+MARGIN = 3  # around text, pixels
 BLACK, WHITE = (0, 0, 0), (255, 255, 255)
 
 
 def outlined(image: np.ndarray, masks: np.ndarray, size: tuple[int, int], *, thickness: int = 1) -> np.ndarray:
-    """Shrinks (by area) or enlarges (by the nearest pixel) an image, and then draws the outlines of its lesions.
+    """Resizes an image, and then draws the outlines of its lesions.
 
     Args:
       image: uint8 RGB `[H, W, 3]`.
-      masks: bool `[H, W, C]`, a colour of `CLASS_COLORS` each; no lesion is too small to be outlined.
-      size: height and width of the picture.
-      thickness: of the outlines, pixels.
+      masks: bool `[H, W, C]`, drawn in the colours `CLASS_COLORS`; even the smallest lesion is outlined.
+      size: height and width of the result. The image is shrunk by area averaging or enlarged by nearest pixels.
+      thickness: thickness of the outlines, pixels.
 
     Returns:
-      uint8 `[*size, 3]`.
+      uint8 RGB `[*size, 3]`.
     """
-    means = cv2.INTER_AREA if size[0] < image.shape[0] else cv2.INTER_NEAREST
-    picture = cv2.resize(image, size[::-1], interpolation=means)
+    interpolation = cv2.INTER_AREA if size[0] < image.shape[0] else cv2.INTER_NEAREST
+    resized = cv2.resize(image, size[::-1], interpolation=interpolation)
     for index, color in zip(range(masks.shape[-1]), CLASS_COLORS, strict=False):
-        share = cv2.resize(masks[..., index].astype(np.float32), size[::-1], interpolation=means)
-        draw_contours(picture, share > 0, color, thickness=thickness)
-    return picture
+        fraction = cv2.resize(masks[..., index].astype(np.float32), size[::-1], interpolation=interpolation)
+        draw_contours(resized, fraction > 0, color, thickness=thickness)
+    return resized
 
 
 def densest_window(mask: np.ndarray, size: tuple[int, int]) -> tuple[slice, slice]:
-    """Finds where a window holds the most lesion pixels; of equally good places, the one nearest to their middle.
+    """Finds the window that contains the most lesion pixels; of equally good ones, the one nearest to their centre.
 
     Args:
-      mask: uint8 or bool `[H, W]`; of uint8, the sum counts.
+      mask: bool or uint8 `[H, W]`; the sum of uint8 values counts.
       size: height and width of the window, at most those of the mask.
+
+    Returns:
+      The rows and the columns of the window.
     """
     height, width = size
     summed = cv2.integral(mask.astype(np.uint8))  # int32 [H + 1, W + 1]
@@ -54,22 +57,22 @@ def densest_window(mask: np.ndarray, size: tuple[int, int]) -> tuple[slice, slic
 
 
 def captioned(
-    picture: np.ndarray,
+    image: np.ndarray,
     lines: Sequence[str],
     color: tuple[int, int, int] = BLACK,
     *,
     letters: int = LETTERS,
 ) -> np.ndarray:
-    """Writes lines above a picture, uint8 `[H, W, 3]`; what is too long is cut off."""
-    strip = Image.new("RGB", (picture.shape[1], caption_height(len(lines), letters)), WHITE)
+    """Writes lines of text above an image, uint8 RGB `[H, W, 3]`; lines that are too long are cut off."""
+    strip = Image.new("RGB", (image.shape[1], caption_height(len(lines), letters)), WHITE)
     drawing = ImageDraw.Draw(strip)
     for number, line in enumerate(lines):
         drawing.text((MARGIN, caption_height(number, letters) - MARGIN), line, fill=color, font=_font(letters))
-    return np.concatenate([np.asarray(strip), picture])
+    return np.concatenate([np.asarray(strip), image])
 
 
 def with_legend(sheet: np.ndarray, classes: Sequence[str], *, letters: int = LETTERS) -> np.ndarray:
-    """Writes the classes below a sheet, uint8 `[H, W, 3]`, each beside the colour of its outlines."""
+    """Writes the classes below a sheet, uint8 RGB `[H, W, 3]`, each beside the colour of its outlines."""
     side, gap = letters - 2, 5 * MARGIN
     places, x, line = [], MARGIN, 0
     for name in classes:
@@ -87,7 +90,7 @@ def with_legend(sheet: np.ndarray, classes: Sequence[str], *, letters: int = LET
 
 
 def wrapped(text: str, width: int) -> list[str]:
-    """Breaks a text into lines of at most `width` pixels; a number stays with its unit."""
+    """Breaks a text into lines of at most `width` pixels, but not between a number and its unit."""
     lines = [""]
     for word in re.sub(r" (?=%|px)", "\N{NO-BREAK SPACE}", text).split(" "):
         longer = f"{lines[-1]} {word}".strip()
@@ -99,11 +102,11 @@ def wrapped(text: str, width: int) -> list[str]:
 
 
 def caption_height(lines: int, letters: int = LETTERS) -> int:
-    """Returns what so many lines above a picture take, pixels."""
+    """Returns the height of a caption of this many lines, pixels."""
     return lines * round(letters * 15 / 11) + MARGIN
 
 
 @functools.cache
 def _font(letters: int) -> ImageFont.FreeTypeFont:
-    # matplotlib's own: has the letters of most languages, which OpenCV's has not.
+    # matplotlib's font has the letters of most languages, unlike OpenCV's.
     return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), letters)

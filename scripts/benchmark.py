@@ -6,6 +6,11 @@ python -m scripts.benchmark train --config=configs/idrid_haemorrhages.py [--reco
 python -m scripts.benchmark inference --config=configs/idrid_haemorrhages.py [--model=MODEL] [--source=IDRID]
 """
 
+import sys
+
+if not __package__:  # started by its path: the root is searched, not scripts/, whose inspect.py hides Python's own
+    sys.path[0] = __file__.rpartition("/scripts/")[0]
+
 import importlib
 import json
 from collections.abc import Collection

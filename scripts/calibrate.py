@@ -3,6 +3,11 @@
 python -m scripts.calibrate --model=WORKDIR/model --results=CROSSVAL_WORKDIR --output=OUT
 """
 
+import sys
+
+if not __package__:  # started by its path: the root is searched, not scripts/, whose inspect.py hides Python's own
+    sys.path[0] = __file__.rpartition("/scripts/")[0]
+
 from pathlib import Path
 
 from absl import flags
@@ -35,7 +40,7 @@ def main(_: list[str]) -> int:
         from pipeline.evaluation.calibration import calibrate
         from pipeline.evaluation.crossvalidation import result_folders
         from pipeline.evaluation.results import read_result
-        from pipeline.inference.segmenter import SEGMENTER_FILE, load_model, save_model
+        from pipeline.inference import SEGMENTER_FILE, load_model, save_model
 
         if (output / SEGMENTER_FILE).exists() and not _OVERWRITE.value:
             raise InputError(f"--output={output}: holds a model already; name another folder, or add --overwrite.")

@@ -6,12 +6,16 @@ The same command again skips finished folds and goes on in the one that was ende
 done elsewhere, or later. --workdir alone computes the numbers again, from what lies in WORKDIR/fold_*/result.
 """
 
+import sys
+
+if not __package__:  # started by its path: the root is searched, not scripts/, whose inspect.py hides Python's own
+    sys.path[0] = __file__.rpartition("/scripts/")[0]
+
 import csv
 import io
 import itertools
 import json
 import os
-import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -5,8 +5,12 @@ python -m scripts.eval --predictions=MAPS --source=IDRID --split=test --output=O
 python -m scripts.eval --compare OUT_A OUT_B --output=OUT
 """
 
-import importlib.metadata
 import sys
+
+if not __package__:  # started by its path: the root is searched, not scripts/, whose inspect.py hides Python's own
+    sys.path[0] = __file__.rpartition("/scripts/")[0]
+
+import importlib.metadata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -57,7 +61,7 @@ def main(folders: list[str]) -> int:
         from pipeline.evaluation import leaks, summary
         from pipeline.evaluation.photographs import Seconds, segmented_by
         from pipeline.evaluation.results import read_counts
-        from pipeline.inference.segmenter import load_segmenter
+        from pipeline.inference import load_segmenter
         from pipeline.reporting import report
         from pipeline.reporting.gallery import Gallery
 

@@ -1,7 +1,12 @@
-"""A model folder → a SavedModel for TF Serving.
+"""Exports a model folder as a SavedModel for TF Serving.
 
 python -m scripts.export --model=WORKDIR/model --output=OUT
 """
+
+import sys
+
+if not __package__:  # started by its path: the root is searched, not scripts/, whose inspect.py hides Python's own
+    sys.path[0] = __file__.rpartition("/scripts/")[0]
 
 from pathlib import Path
 
@@ -15,30 +20,32 @@ _MODEL = flags.DEFINE_string("model", None, "Model folder, such as WORKDIR/model
 _OUTPUT = flags.DEFINE_string(
     "output", None, "Folder of the served model; the SavedModel goes to OUT/VERSION.", required=True
 )
-_CLASSES = flags.DEFINE_list("classes", None, "Some of the model's classes; else all of them.")
-_VERSION = flags.DEFINE_integer("version", 1, "Version under which it is served.", lower_bound=0)
-_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace this version if it is there already.")
+_CLASSES = flags.DEFINE_list("classes", None, "Some of the model's classes; default: all.")
+_VERSION = flags.DEFINE_integer("version", 1, "Version number that it is served under.", lower_bound=0)
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace this version if it exists.")
 _PRECISION = flags.DEFINE_enum(
-    "precision", "float32", ["float32", "mixed_bfloat16", "mixed_float16"], "In which the exported network computes."
+    "precision",
+    "float32",
+    ["float32", "mixed_bfloat16", "mixed_float16"],
+    "Precision of the exported network's computations.",
 )
 _CLIENT_CHECK = flags.DEFINE_string(
     "client_check",
     None,
-    "Photograph that is sent to the export as a client does; exit code 1: its map is not predict's.",
+    "Photograph to send to the export as a client does; exit code 1 if its probability map differs from predict's.",
 )
 
 
 def main(_: list[str]) -> int:
+    """Exports the model, and checks the export as a client does if asked to."""
     model, output = Path(_MODEL.value), Path(_OUTPUT.value)
     photograph = None if _CLIENT_CHECK.value is None else Path(_CLIENT_CHECK.value)
     if photograph:
-        photograph_size(photograph, max_pixels=DataConfig().max_pixels)  # before any work
-    with command.quiet_start():
-        from pipeline.export.client_check import check_client
-        from pipeline.export.saved_model import export_model
-        from pipeline.inference.segmenter import load_segmenter
+        photograph_size(photograph, max_pixels=DataConfig().max_pixels)  # fails before any work is done
+    from pipeline.export import check_client, export_model
+    from pipeline.inference import load_segmenter
 
-        segmenter = load_segmenter(model, classes=_CLASSES.value)
+    segmenter = load_segmenter(model, classes=_CLASSES.value)
     spec = segmenter.spec
     target = output / str(_VERSION.value)
     print(
@@ -46,19 +53,11 @@ def main(_: list[str]) -> int:
         f"→ {target}; signatures serving_default (encoded photograph), segment (decoded photograph), tiles",
         flush=True,
     )
-    with command.quiet_start():
-        export_model(
-            segmenter,
-            model,
-            output,
-            version=_VERSION.value,
-            overwrite=_OVERWRITE.value,
-            precision=_PRECISION.value,
-        )
+    options = {"version": _VERSION.value, "overwrite": _OVERWRITE.value, "precision": _PRECISION.value}
+    export_model(segmenter, model, output, **options)
     code = command.DONE
     if photograph:
-        with command.quiet_start():
-            check = check_client(target, segmenter, photograph)
+        check = check_client(target, segmenter, photograph)
         print("\n".join(f"client: {line}" for line in check.lines))
         code = command.DONE if check.same else command.SOME_FAILED
     print(f"exported: {target}    look: {target / 'README.md'}, python {target / 'verify.py'}")

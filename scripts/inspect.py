@@ -4,6 +4,11 @@ python -m scripts.inspect --config=configs/idrid_haemorrhages.py --records=RECOR
 python -m scripts.inspect --config=RUN/config.json --records=RECORDS --output=OUT --step=K
 """
 
+import sys
+
+if not __package__:  # started by its path: the root is searched, not scripts/, whose inspect.py hides Python's own
+    sys.path[0] = __file__.rpartition("/scripts/")[0]
+
 import json
 from pathlib import Path
 

@@ -4,6 +4,11 @@ python -m scripts.models                              every network with its def
 python -m scripts.models --config=configs/demo.py     the configured one, with its options
 """
 
+import sys
+
+if not __package__:  # started by its path: the root is searched, not scripts/, whose inspect.py hides Python's own
+    sys.path[0] = __file__.rpartition("/scripts/")[0]
+
 import dataclasses
 import json
 from pathlib import Path

@@ -1,13 +1,18 @@
-"""Photographs → masks, overlays, outlines and tables.
+"""Predicts photographs: masks, overlays, outlines and tables.
 
 python -m scripts.predict --model=WORKDIR/model --output=OUT PHOTOGRAPH_OR_FOLDER…
 
-The same command again leaves out the photographs that are finished.
+Started again, the same command predicts only the photographs that are not finished.
 """
 
 import sys
+
+if not __package__:  # started by its path: the root is searched, not scripts/, whose inspect.py hides Python's own
+    sys.path[0] = __file__.rpartition("/scripts/")[0]
+
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from absl import flags
 from tqdm import tqdm
@@ -16,37 +21,38 @@ from configs import InputError
 from records import Case, find_cases
 from scripts.support import command
 
+if TYPE_CHECKING:
+    from pipeline.interruption import StopRequest
+    from pipeline.prediction import OverlappedWork, PredictionFolder
+
 _MODEL = flags.DEFINE_string("model", None, "Model folder, such as WORKDIR/model.", required=True)
 _OUTPUT = flags.DEFINE_string(
     "output", None, "Folder for masks, overlays, geojson, predictions.csv, lesions.csv, lesions.json.", required=True
 )
-_CLASSES = flags.DEFINE_list("classes", None, "Some of the model's classes; else all of them.")
+_CLASSES = flags.DEFINE_list("classes", None, "Some of the model's classes; default: all.")
 _PROBABILITIES = flags.DEFINE_bool("probabilities", False, "Also write probabilities/CASE.npz (float16).")
 _SOURCE = flags.DEFINE_string(
-    "source", None, "Folder of photographs and masks: overlays show its masks beside what was found."
+    "source", None, "Folder of photographs and masks: overlays show its masks beside the detections."
 )
-_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Predict photographs anew that are finished.")
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Predict finished photographs again.")
 
 
 def main(arguments: list[str]) -> int:
-    with command.quiet_start():
-        from pipeline.inference.segmenter import load_segmenter
-        from pipeline.interruption import StopRequest
-        from pipeline.prediction.folder import PredictionFolder
-        from pipeline.prediction.overlap import OverlappedWork
-        from pipeline.prediction.pictures import photographs_of
-        from pipeline.prediction.pool import SegmenterPool, all_devices
+    """Predicts the photographs that are not finished and writes the tables of all."""
+    from pipeline.inference import load_segmenter
+    from pipeline.interruption import StopRequest
+    from pipeline.prediction import OverlappedWork, PredictionFolder, SegmenterPool, all_devices, photographs_of
 
-        photographs = photographs_of(arguments)
-        model, devices = Path(_MODEL.value), all_devices()
-        pool = SegmenterPool(lambda: load_segmenter(model, classes=_CLASSES.value), devices, say=_say)
+    photographs = photographs_of(arguments)
+    model, devices = Path(_MODEL.value), all_devices()
+    pool = SegmenterPool(lambda: load_segmenter(model, classes=_CLASSES.value), devices, say=_say)
     spec = pool.spec
-    truths = _truths(spec.classes, colored=bool(spec.colors))
-    folder = PredictionFolder(Path(_OUTPUT.value), model, spec, truths=truths, probabilities=_PROBABILITIES.value)
+    annotated = _annotated_cases(spec.classes, colored=bool(spec.colors))
+    folder = PredictionFolder(Path(_OUTPUT.value), model, spec, annotated=annotated, probabilities=_PROBABILITIES.value)
     todo = folder.begin(photographs, overwrite=_OVERWRITE.value)
     print(
-        f"{len(photographs)} photographs, {len(photographs) - len(todo)} of them finished before, "
-        f"{len(truths.keys() & todo.keys())} to be shown beside their truth; on "
+        f"{len(photographs)} photographs, {len(photographs) - len(todo)} of them already finished, "
+        f"{len(annotated.keys() & todo.keys())} to be shown beside their ground truth; on "
         f"{', '.join(device.removeprefix('/device:') for device in devices)}; classes {', '.join(spec.classes)}, tiles "
         f"of {spec.tile} pixels at scale {spec.scale:.4g}, overlap {spec.overlap:g} → "
         f"{folder.output}/{{{','.join(folder.folders)}}}",
@@ -62,6 +68,26 @@ def main(arguments: list[str]) -> int:
         write=lambda case, photograph, segmented: folder.write(case, todo[case], photograph, segmented=segmented),
         stopped=lambda: stop.error() is not None,
     )
+    written, in_tables = _write_all(work, folder, todo, stop=stop)
+    if work.timings.segmented:
+        print(work.timings)
+    stopped = stop.error()
+    if stopped is not None:
+        print(f"stopped by {stopped}; the same command continues with the remaining {len(todo) - written} photographs.")
+        return stopped.code
+    if not in_tables:
+        raise InputError(f"none of the {len(photographs)} photographs could be read and segmented.")
+    print(
+        f"predicted: {folder.output}, {in_tables} photographs in its tables    look: {folder.output / 'overlays'}, "
+        f"{folder.output / 'predictions.csv'}"
+    )
+    return command.SOME_FAILED if work.failures else command.DONE
+
+
+def _write_all(
+    work: "OverlappedWork", folder: "PredictionFolder", todo: Mapping[str, Path], *, stop: "StopRequest"
+) -> tuple[int, int]:
+    """Returns how many photographs were written now, and how many are in the tables."""
     written = 0
     try:
         with stop.listening():
@@ -71,30 +97,17 @@ def main(arguments: list[str]) -> int:
                     bar.update(written + len(work.failures) - bar.n)
                 bar.update(written + len(work.failures) - bar.n)
             for line in work.failures:
-                print(f"left out: {line}", file=sys.stderr)
-            in_all = folder.write_tables()
+                _say(f"left out: {line}")
+            return written, folder.write_tables()
     except OSError as error:
         raise InputError(
-            f"{error.filename}: cannot be written ({error.strerror}); the same command goes on with the photographs "
+            f"{error.filename}: cannot be written ({error.strerror}); the same command continues with the photographs "
             "that are not finished."
         ) from error
-    if work.timings.segmented:
-        print(work.timings)
-    stopped = stop.error()
-    if stopped is not None:
-        print(f"stopped by {stopped}; the same command goes on with the {len(todo) - written} photographs left.")
-        return stopped.code
-    if not in_all:
-        raise InputError(f"none of the {len(photographs)} photographs could be read and segmented.")
-    print(
-        f"predicted: {folder.output}, {in_all} photographs in its tables    look: {folder.output / 'overlays'}, "
-        f"{folder.output / 'predictions.csv'}"
-    )
-    return command.SOME_FAILED if work.failures else command.DONE
 
 
-def _truths(classes: tuple[str, ...], *, colored: bool) -> Mapping[str, Case]:
-    """Returns the cases of --source of which something is known, by name."""
+def _annotated_cases(classes: tuple[str, ...], *, colored: bool) -> Mapping[str, Case]:
+    """Returns the cases of --source that have ground truth, by name."""
     if _SOURCE.value is None:
         return {}
     layout, cases = find_cases(Path(_SOURCE.value), classes, colored=colored, allow_missing_masks=True)

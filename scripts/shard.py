@@ -7,8 +7,12 @@
 A run that was stopped, for whatever reason, resumes when the same command is run again.
 """
 
-import os
 import sys
+
+if not __package__:  # started by its path: the root is searched, not scripts/, whose inspect.py hides Python's own
+    sys.path[0] = __file__.rpartition("/scripts/")[0]
+
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any

@@ -4,6 +4,10 @@ python -m scripts.train --config=configs/idrid_haemorrhages.py --records=RECORDS
 """
 
 import sys
+
+if not __package__:  # started by its path: the root is searched, not scripts/, whose inspect.py hides Python's own
+    sys.path[0] = __file__.rpartition("/scripts/")[0]
+
 from pathlib import Path
 
 from absl import flags

@@ -17,7 +17,7 @@ from models import Network, calibrate_logits
 from pipeline.evaluation.counting import pool
 from pipeline.evaluation.results import Result
 from pipeline.evaluation.scores import best_threshold, calibration_error
-from pipeline.inference.segmenter import SegmenterSpec
+from pipeline.inference import SegmenterSpec
 
 
 class ClassCalibration(NamedTuple):

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from configs import DataConfig, InputError
 from pipeline.evaluation.counting import PhotographCounts, count_photograph
-from pipeline.inference.segmenter import NO_NUMBERS, TiledSegmenter
+from pipeline.inference import NAN_MESSAGE, TiledSegmenter
 from records import Case, field_of_view, read_masks, read_photograph, write_text
 
 TILE_BATCH = 4  # of the earlier system's evaluator, over whose batches its numbers are means
@@ -64,7 +64,7 @@ def segmented_by(segment: Callable[[np.ndarray], np.ndarray]) -> MapOf:
     def map_of(marked: MarkedPhotograph) -> np.ndarray:
         probabilities = segment(marked.photograph)
         if np.isnan(probabilities).any():
-            raise InputError(f"case {marked.case}: {NO_NUMBERS}")
+            raise InputError(f"case {marked.case}: {NAN_MESSAGE}")
         return probabilities
 
     return map_of

@@ -1,4 +1,4 @@
-"""What a client of an export gets for a photograph's file, held against what predict gets."""
+"""Compares the probability map that a client of an export gets for a photograph with that of predict."""
 
 import dataclasses
 import time
@@ -13,21 +13,21 @@ import tensorflow as tf
 from configs import DataConfig
 from models import precision_of
 from pipeline.export.golden import TOLERANCES
-from pipeline.inference.segmenter import TiledSegmenter
+from pipeline.inference import TiledSegmenter
 from records import lesions, read_photograph
 from records.images import ORIENTATION_TAG, opened
 
-ROUNDING = 1e-5  # by which two graphs of one network in one precision may differ on one machine
+ROUNDING = 1e-5  # allowed difference between two graphs of one network in one precision on one machine
 Result = TypeVar("Result")
 
 
 @dataclasses.dataclass(frozen=True)
 class ClientCheck:
-    """What was found.
+    """The result of a check.
 
     Attributes:
-      lines: of text.
-      same: whether the client's map is predict's, to rounding.
+      lines: report for the user.
+      same: whether the client's probability map equals predict's within rounding.
     """
 
     lines: list[str]
@@ -35,43 +35,47 @@ class ClientCheck:
 
 
 def check_client(export: Path, segmenter: TiledSegmenter, file: Path) -> ClientCheck:
-    """Loads an export and sends it the bytes of a file, or its pixels where serving_default does not read it.
+    """Loads an export and sends it a photograph: the bytes of its file, or its pixels if serving_default fails.
 
     Args:
       export: folder of the SavedModel.
-      segmenter: predict's, of the model folder that was exported.
+      segmenter: the segmenter of the model folder that was exported.
       file: a photograph.
 
     Raises:
-      InputError: predict does not read the photograph.
+      InputError: predict cannot read the photograph.
     """
     photograph = read_photograph(file, max_pixels=DataConfig().max_pixels)
     model, loading = _timed(lambda: tf.saved_model.load(str(export)))
     lines = []
     signature, given = "serving_default", tf.constant(file.read_bytes())
     try:
-        found, first = _timed(lambda: _map_of(model, signature, given))
+        received, first = _timed(lambda: _map_of(model, signature, given))
     except tf.errors.InvalidArgumentError:
-        lines.append(f"serving_default does not read {file.name}; sent decoded and turned, as a client has to:")
+        lines.append(f"serving_default cannot decode {file.name}; sent decoded and rotated, as clients must do:")
         signature, given = "segment", tf.constant(photograph)
-        found, first = _timed(lambda: _map_of(model, signature, given))
+        received, first = _timed(lambda: _map_of(model, signature, given))
     _, second = _timed(lambda: _map_of(model, signature, given))
     lines.append(
-        f"{file.name} → {signature} → probabilities {list(found.shape)}; loading {loading:.2f} s, first call "
+        f"{file.name} → {signature} → probabilities {list(received.shape)}; loading {loading:.2f} s, first call "
         f"{first:.2f} s, second {second:.2f} s"
     )
-    words = {name: value.numpy() for name, value in model.metadata().items()}
-    classes = [name.decode() for name in words["classes"]]
+    metadata = {name: value.numpy() for name, value in model.metadata().items()}
+    classes = [name.decode() for name in metadata["classes"]]
     lines += [
-        f"{name}: {_describe(found[..., index], threshold)}"
-        for index, (name, threshold) in enumerate(zip(classes, words["thresholds"], strict=True))
+        f"{name}: {_describe(received[..., index], threshold)}"
+        for index, (name, threshold) in enumerate(zip(classes, metadata["thresholds"], strict=True))
     ]
     expected = segmenter.segment(photograph).numpy()
     line, same = _compare(
-        found, expected, words["thresholds"], served=words["precision"].decode(), predicts=_precision(segmenter)
+        received,
+        expected,
+        metadata["thresholds"],
+        served=metadata["precision"].decode(),
+        predicts=_precision(segmenter),
     )
-    left = _left_to_client(file) if signature == "serving_default" and not same else ""
-    return ClientCheck([*lines, line + left], same)
+    cause = _left_to_client(file) if signature == "serving_default" and not same else ""
+    return ClientCheck([*lines, line + cause], same)
 
 
 def _map_of(model: Any, signature: str, given: tf.Tensor) -> np.ndarray:
@@ -92,7 +96,7 @@ def _describe(probabilities: np.ndarray, threshold: float) -> str:
 
 
 def _left_to_client(file: Path) -> str:
-    """Says what serving_default does not do for a JPEG or PNG and predict does."""
+    """Names what predict does for this JPEG or PNG and serving_default does not."""
     with opened(file, max_pixels=DataConfig().max_pixels) as image:
         orientation = image.getexif().get(ORIENTATION_TAG, 1)
         causes = [f"has orientation tag {orientation}"] * (orientation != 1) + ["is in CMYK"] * (image.mode == "CMYK")
@@ -104,15 +108,15 @@ def _precision(segmenter: TiledSegmenter) -> str:
 
 
 def _compare(
-    found: np.ndarray, expected: np.ndarray, thresholds: np.ndarray, *, served: str, predicts: str
+    received: np.ndarray, expected: np.ndarray, thresholds: np.ndarray, *, served: str, predicts: str
 ) -> tuple[str, bool]:
-    """Says how far the client's map, computed in the precision `served`, is from predict's."""
-    if found.shape != expected.shape:
+    """Describes the difference of the client's map, of precision `served`, from predict's, of precision `predicts`."""
+    if received.shape != expected.shape:
         return f"NOT the same map as predict's, which is {list(expected.shape)}", False
-    largest = float(np.abs(found - expected).max())
+    largest = float(np.abs(received - expected).max())
     same = largest <= (ROUNDING if served == predicts else max(TOLERANCES[served], TOLERANCES[predicts]))
-    crossed = np.count_nonzero((found >= thresholds) != (expected >= thresholds))
+    crossed = np.count_nonzero((received >= thresholds) != (expected >= thresholds))
     verdict = f"{'the same' if same else 'NOT the same'} map as predict's"
     if served != predicts:
-        verdict += f", to the rounding of {served} against its {predicts}"
+        verdict += f" within the rounding of {served} and {predicts}"
     return f"{verdict}: largest difference {largest:.1e}, {crossed} pixels on the other side of their threshold", same

@@ -1,19 +1,19 @@
-"""What clients of an export are told, in the SavedModel and beside it."""
+"""The README of an export, and the limits of its decoder, which the SavedModel's metadata states as well."""
 
-from pipeline.inference.segmenter import SegmenterSpec
+from pipeline.inference import SegmenterSpec
 
 SERVING_DEFAULT_LEAVES = (
-    "serving_default reads JPEG and PNG to the same pixels as predict, CMYK to one of 255 levels. It leaves to the "
-    "client: orientation tags (pixels are taken as they are stored, and the map lies as they do), exact CMYK, all "
-    "other formats (TIFF, BMP, WebP, DICOM), and a limit of pixels. Such a photograph is decoded and turned by the "
-    "client, and sent to the signature segment as RGB."
+    "serving_default decodes JPEG and PNG to the same pixels as predict, CMYK to within one of 255 levels. It leaves "
+    "to the client: orientation tags (the map is oriented like the pixels as stored), exact CMYK, all other formats "
+    "(TIFF, BMP, WebP, DICOM), and a limit on the number of pixels. The client decodes and rotates such a photograph "
+    "and sends it to the signature segment as RGB."
 )
 
 README = """\
 # A fundus-tiles export
 
-A TensorFlow SavedModel: whole fundus photographs in, a probability map a class out. It needs tensorflow, or TF Serving
-(`--model_base_path` is the folder above this one), and nothing else. Not a medical device.
+A TensorFlow SavedModel that maps whole fundus photographs to one probability map per class. It needs only tensorflow,
+or TF Serving (whose `--model_base_path` is the parent of this folder). Not a medical device.
 
 | class | threshold |
 | --- | --- |
@@ -25,27 +25,27 @@ A TensorFlow SavedModel: whole fundus photographs in, a probability map a class 
 | `segment` | `photograph`: uint8 RGB `[H, W, 3]` |
 | `tiles` | `tiles`: float32 RGB 0..255 `[B, {tile}, {tile}, 3]`, of the scaled photograph |
 
-Each gives `probabilities`, float32 0..1: `[H, W, {classes}]`, and of tiles `[B, {tile}, {tile}, {classes}]`.
+Each returns `probabilities`, float32 0..1: `[H, W, {classes}]`, or `[B, {tile}, {tile}, {classes}]` for tiles.
 
 {leaves}
 
-Inside, the photograph is shrunk to {scale:.4g} of its size and cut into tiles of {tile} pixels; {tile_batch} of them go
-through the network at once, in {precision}; their maps are blended and enlarged to the photograph's size.
+The graph shrinks the photograph to {scale:.4g} of its size, cuts it into tiles of {tile} pixels, runs {tile_batch} of
+them through the network at once, in {precision}, and blends and enlarges their maps to the photograph's size.
 
 ```python
-model = tf.saved_model.load(FOLDER)  # keep it in a variable: its signatures do not hold its weights
+model = tf.saved_model.load(FOLDER)  # keep this variable: signatures do not keep the weights alive
 probabilities = model.signatures["serving_default"](tf.constant(open("eye.jpg", "rb").read()))["probabilities"]
-words = model.metadata()             # classes, thresholds, scale, tile, …
+metadata = model.metadata()          # classes, thresholds, scale, tile, …
 ```
 
 ```bash
-# TF Serving over REST. A map is long as JSON: use gRPC, with max_receive_message_length raised, where time counts.
+# TF Serving over REST. Maps are large as JSON: if time matters, use gRPC with a raised max_receive_message_length.
 echo '{{"inputs": {{"encoded_photograph": {{"b64": "'$(base64 -w0 eye.jpg)'"}}}}}}' > request.json
 curl -d @request.json http://localhost:8501/v1/models/NAME:predict     # {{"outputs": [[[…]]]}}
 ```
 
-`python verify.py` says whether a machine gives the map that this export gave where it was made, and how much the graph
-costs over its bare network there.
+`python verify.py` checks whether a machine computes the same map as the machine that wrote this export, and compares
+the time that the graph takes with that of its bare network.
 """
 
 

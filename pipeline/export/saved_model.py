@@ -1,4 +1,4 @@
-"""Export: a model folder becomes a SavedModel with the whole graph inside, in the layout that TF Serving expects."""
+"""Exports a model folder as a SavedModel with the whole graph, in the layout that TF Serving expects."""
 
 import dataclasses
 import os
@@ -14,16 +14,17 @@ from models import in_precision
 from pipeline.export import verify
 from pipeline.export.golden import write_golden
 from pipeline.export.readme import SERVING_DEFAULT_LEAVES, readme
-from pipeline.inference.segmenter import SEGMENTER_FILE, TiledSegmenter
+from pipeline.inference import SEGMENTER_FILE, TiledSegmenter
 from records import is_running, make_folder
 
 SAVED_MODEL_FILE, VERIFY_FILE = "saved_model.pb", "verify.py"
 
 
 class ServedSegmenter(tf.Module):
-    """A `TiledSegmenter` with the signatures that clients call and the words they need."""
+    """A `TiledSegmenter` with the signatures that clients call and the metadata they need."""
 
     def __init__(self, segmenter: TiledSegmenter, *, precision: str):
+        """Converts the segmenter's network to a precision, see `export_model`."""
         super().__init__()
         network = segmenter.network
         if isinstance(network, keras.Model):
@@ -40,7 +41,7 @@ class ServedSegmenter(tf.Module):
 
     @tf.function(input_signature=[tf.TensorSpec([], tf.string, name="encoded_photograph")])
     def serving_default(self, encoded_photograph: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Decodes a JPEG or PNG, string scalar, and segments it; see SERVING_DEFAULT_LEAVES."""
+        """Segments an encoded photograph, JPEG or PNG, string scalar; see SERVING_DEFAULT_LEAVES."""
         return {"probabilities": self.segmenter.segment(decode_photograph(encoded_photograph))}
 
     @tf.function(input_signature=[tf.TensorSpec([None, None, 3], tf.uint8, name="photograph")])
@@ -50,7 +51,7 @@ class ServedSegmenter(tf.Module):
 
     @tf.function(input_signature=[])
     def metadata(self) -> dict[str, tf.Tensor]:
-        """Returns what clients must know, by name: attributes and docstrings are lost in a SavedModel."""
+        """Returns what clients must know, by name; a SavedModel does not keep attributes and docstrings."""
         spec = self.segmenter.spec
         return {
             "classes": tf.constant(spec.classes),
@@ -64,24 +65,27 @@ class ServedSegmenter(tf.Module):
 
     @tf.function(input_signature=[tf.TensorSpec([None, None, 3], tf.uint8, name="photograph")])
     def batches(self, photograph: tf.Tensor) -> tf.Tensor:
-        """Counts the batches of `tile_batch` tiles that go through the network for a photograph: int32 scalar."""
+        """Counts the batches of tiles that go through the network for a photograph, int32 scalar."""
         spec, kept = self.segmenter.spec, self.segmenter.kept_tiles(photograph)
         tiles = tf.math.count_nonzero(kept, dtype=tf.int32) if spec.skip_background else tf.size(kept)
         return -(-tiles // spec.tile_batch) * spec.flips
 
 
 def decode_photograph(encoded: tf.Tensor) -> tf.Tensor:
-    """Decodes a JPEG or PNG, string scalar, to the pixels that `records.read_photograph` gives, but not turned.
+    """Decodes a JPEG or PNG to the same pixels as `records.read_photograph`, but without rotating them.
+
+    Args:
+      encoded: content of the file, string scalar. Other formats fail, even those that the decoder supports, since it
+        would treat a WebP as an animation.
 
     Returns:
-      uint8 RGB `[H, W, 3]`. CMYK is rounded otherwise, by one level at most. Anything else fails, also what the decoder
-      would take: a WebP for an animation.
+      uint8 RGB `[H, W, 3]`. CMYK is rounded differently, by at most one level.
     """
     is_png = tf.strings.substr(encoded, 0, 4) == b"\x89PNG"
-    known = tf.debugging.Assert(tf.io.is_jpeg(encoded) | is_png, ["no JPEG or PNG.", SERVING_DEFAULT_LEAVES])
+    known = tf.debugging.Assert(tf.io.is_jpeg(encoded) | is_png, ["not a JPEG or PNG.", SERVING_DEFAULT_LEAVES])
     with tf.control_dependencies([known] if known is not None else []):
         encoded = tf.identity(encoded)
-    # Without a word on the method, TensorFlow takes the faster, less exact inverse cosine transform.
+    # The default is a faster, less exact inverse cosine transform.
     return tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
 
 
@@ -94,24 +98,24 @@ def export_model(
     overwrite: bool,
     precision: str = "float32",
 ) -> Path:
-    """Writes `OUTPUT/VERSION/`, whole or not at all: the SavedModel, and beside it what TF Serving passes over.
+    """Writes `OUTPUT/VERSION/` completely or not at all: the SavedModel, and files that TF Serving ignores.
 
-    Beside it lie `segmenter.json`, a README, a photograph with what the export made of it (`pipeline.export.golden`),
-    and `verify.py`, which holds another machine against that.
+    These are `segmenter.json`, a README, a photograph with its probability map (`pipeline.export.golden`), and
+    `verify.py`, which compares another machine's probability map with it.
 
     Args:
-      segmenter: of the model folder; its weights may come from any strategy and precision.
-      model_folder: where it was loaded from.
-      output: folder of all versions, which a server may be watching: it takes no notice of names that are no numbers.
-      version: 0 or more.
-      overwrite: whether an export that is there is replaced, at the very end.
+      segmenter: the segmenter of the model folder; its weights may come from any strategy and precision.
+      model_folder: the folder that it was loaded from.
+      output: folder of all versions; a server may be watching it, which ignores names that are not numbers.
+      version: number of the version, at least 0.
+      overwrite: whether an existing export of this version is replaced, as the last step.
       precision: "float32", "mixed_bfloat16" or "mixed_float16".
 
     Returns:
       `OUTPUT/VERSION`.
 
     Raises:
-      InputError: the version is there already and `overwrite` is off, it is no export, or the folder cannot be made.
+      InputError: the version exists and `overwrite` is off, it is not an export, or the folder cannot be created.
     """
     target = output / str(version)
     _refuse(target, overwrite=overwrite)
@@ -131,7 +135,7 @@ def export_model(
         (temporary / "README.md").write_text(readme(segmenter.spec, precision))
         write_golden(temporary, segmenter.spec, precision)
         _flush(temporary)
-        _refuse(target, overwrite=overwrite)  # another export may have come first
+        _refuse(target, overwrite=overwrite)  # another export may have been faster
         _put(temporary, target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -142,13 +146,13 @@ def _refuse(target: Path, *, overwrite: bool) -> None:
     if not target.exists():
         return
     if not ((target / SAVED_MODEL_FILE).is_file() and (target / SEGMENTER_FILE).is_file()):
-        raise InputError(f"{target}: there already, and no export of this software; move it away.")
+        raise InputError(f"{target}: exists and is not an export of this software; move it away.")
     if not overwrite:
-        raise InputError(f"{target}: there already; give another --version, or --overwrite to replace it.")
+        raise InputError(f"{target}: already exists; choose another --version, or add --overwrite to replace it.")
 
 
 def _put(new: Path, target: Path) -> None:
-    """Moves a complete folder to its place; an old one is moved aside first and removed last."""
+    """Moves a complete folder to its final name; an old one is moved aside first and removed last."""
     if not target.exists():
         new.rename(target)
         return
@@ -159,7 +163,7 @@ def _put(new: Path, target: Path) -> None:
 
 
 def _sweep(output: Path) -> None:
-    """Removes what exports left that were killed; a version moved aside whose place is free goes back there."""
+    """Removes the remains of killed exports; a version that was moved aside and not replaced is moved back."""
     for path in output.glob(".*-*-*"):
         name = re.fullmatch(r"\.(tmp|old)-(\d+)-(\d+)", path.name)
         if name is None or is_running(int(name[2])):
@@ -171,7 +175,7 @@ def _sweep(output: Path) -> None:
 
 
 def _flush(folder: Path) -> None:
-    """Has the disk hold all files of a folder before it gets its name."""
+    """Ensures that all files of a folder are on the disk before the folder gets its final name."""
     for path in folder.rglob("*"):
         if path.is_file():
             with open(path, "rb+") as file:

@@ -1,4 +1,4 @@
-"""Flipped and turned tiles: a network's maps of several orientations of its tiles, turned back and averaged."""
+"""Test-time augmentation: averages a network's probability maps over flips and transpositions of its tiles."""
 
 from collections.abc import Callable
 
@@ -17,7 +17,7 @@ def _transposed(maps: tf.Tensor) -> tf.Tensor:
     return tf.transpose(maps, [0, 2, 1, 3])
 
 
-# Reflections that lead one after the other through all orientations and back to the first.
+# Applied one after the other, these pass through all orientations and return to the first.
 REFLECTIONS = {1: [], 4: [_left_right, _up_down] * 2, 8: [_transposed, _left_right] * 4}
 
 
@@ -25,15 +25,16 @@ def average_over(flips: int, predict: Callable[[tf.Tensor], tf.Tensor]) -> Calla
     """Returns a function that averages `predict` over orientations.
 
     Args:
-      flips: 1: the tiles as they are; 4: also flipped left to right, upside down, and both; 8: also these transposed.
-      predict: `[B, T, T, 3]` → `[B, T, T, C]`.
+      flips: number of orientations. 1: tiles as they are; 4: also flipped horizontally, vertically and both; 8: also
+        all of these transposed.
+      predict: float32 `[B, T, T, 3]` → float32 `[B, T, T, C]`.
     """
 
     def average(images: tf.Tensor) -> tf.Tensor:
         total = tf.constant(0.0)
         for reflect in REFLECTIONS[flips]:
             total += predict(images)
-            with tf.control_dependencies([total]):  # else several orientations were in memory at once
+            with tf.control_dependencies([total]):  # keeps only one orientation in memory
                 images = reflect(images)
             total = reflect(total)
         return total / flips

@@ -1,34 +1,34 @@
-"""From a photograph's size to the scale at which it is cut, as `records.shrink_photograph` does with OpenCV, and back.
+"""Scales photographs down, as `records.shrink_photograph` does with OpenCV, and probability maps up, in the graph.
 
-Shrinking has two forms with the same result. `tf.image.resize(AREA)` is the fastest on a CPU but has no kernel for a
-GPU; there, differences of running sums are taken, which are exact in float64.
+Shrinking has two implementations with the same result. `tf.image.resize(AREA)` is the fastest on a CPU but has no GPU
+kernel; on a GPU, areas are averaged by differences of running sums, which are exact in float64.
 """
 
 import tensorflow as tf
 
-STRIP = 256  # rows of the result that are computed at once, so that the sums of few rows are in memory
+STRIP = 256  # rows of the result computed at once, which limits the memory of the sums
 
 
 def shrink(photograph: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
-    """Shrinks uint8 `[H, W, 3]` to uint8 `[h, w, 3]`; `size` is (h, w), int32."""
+    """Shrinks a photograph, uint8 `[H, W, 3]`, to uint8 `[h, w, 3]`; `size` is (h, w), int32 `[2]`."""
     if tf.config.list_logical_devices("GPU"):
         return shrink_by_sums(photograph, size)
     return _rounded(tf.image.resize(photograph, size, tf.image.ResizeMethod.AREA))
 
 
 def shrink_by_sums(photograph: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
-    """Does what `shrink` does, with ops that have kernels for CPU and GPU."""
+    """Computes the same as `shrink`, with ops that have kernels for CPU and GPU."""
     full_size, height = tf.shape(photograph)[:2], size[0]
     strip = tf.minimum(STRIP, height)
-    columns, column_parts = _edges(tf.range(size[1] + 1), full_size[1], size[1])
-    area = tf.reduce_prod(tf.cast(full_size, tf.float64) / tf.cast(size, tf.float64))  # pixels in one of the result
+    columns, column_fractions = _edges(tf.range(size[1] + 1), full_size[1], size[1])
+    area = tf.reduce_prod(tf.cast(full_size, tf.float64) / tf.cast(size, tf.float64))  # pixels per pixel of the result
 
     def compute_strip(first: tf.Tensor, shrunk: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        wanted = tf.minimum(first, height - strip) + tf.range(strip + 1)  # the last strip is flush with the end
-        rows, row_parts = _edges(wanted, full_size[0], height)
+        wanted = tf.minimum(first, height - strip) + tf.range(strip + 1)  # the last strip ends at the border
+        rows, row_fractions = _edges(wanted, full_size[0], height)
         pixels = tf.cast(photograph[rows[0] : rows[-1] + 1], tf.float64)
-        sums = _sums_up_to(rows - rows[0], row_parts[:, None, None], pixels, axis=0)
-        sums = _sums_up_to(columns, column_parts[:, None], sums[1:] - sums[:-1], axis=1)
+        sums = _sums_up_to(rows - rows[0], row_fractions[:, None, None], pixels, axis=0)
+        sums = _sums_up_to(columns, column_fractions[:, None], sums[1:] - sums[:-1], axis=1)
         averages = (sums[:, 1:] - sums[:, :-1]) / area
         return first + strip, tf.raw_ops.InplaceUpdate(x=shrunk, i=wanted[:-1], v=_rounded(averages))
 
@@ -44,10 +44,14 @@ def shrink_by_sums(photograph: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
 
 
 def enlarge(maps: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
-    """Enlarges float32 `[h, w, C]` to `[H, W, C]` bilinearly, half-pixel centres; `size` is (H, W), int32.
+    """Enlarges probability maps, float32 `[h, w, C]`, to `[H, W, C]` bilinearly with half-pixel centres.
 
-    `tf.image.resize` gives the same numbers at once, but takes twice as long: one axis after the other, its second pass
-    sees each row as a single pixel of W * C channels, which it interpolates together.
+    A single call of `tf.image.resize` gives the same numbers in twice the time. Here it is called for one axis after
+    the other, and the second call treats each row as one pixel of W * C channels, which it interpolates together.
+
+    Args:
+      maps: probabilities, float32 `[h, w, C]`.
+      size: (H, W), int32 `[2]`.
     """
     height, classes = tf.shape(maps)[0], tf.shape(maps)[2]
     wide = tf.image.resize(maps, [height, size[1]])  # [h, W, C]
@@ -56,19 +60,19 @@ def enlarge(maps: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
 
 
 def _edges(pixels: tf.Tensor, full: tf.Tensor, shrunk: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns where pixels of the shrunk axis begin in the full one: whole pixels int64, and the part of the next."""
+    """Returns where pixels of the shrunk axis begin in the full one: whole pixels, int64, and the fraction, float64."""
     scaled = tf.cast(pixels, tf.int64) * tf.cast(full, tf.int64)
     shrunk = tf.cast(shrunk, tf.int64)
     return scaled // shrunk, tf.cast(scaled % shrunk, tf.float64) / tf.cast(shrunk, tf.float64)
 
 
-def _sums_up_to(edges: tf.Tensor, parts: tf.Tensor, values: tf.Tensor, *, axis: int) -> tf.Tensor:
-    """Sums `[n, m, 3]` along an axis from its start to each edge, of which a part of a value is the last."""
-    values = tf.pad(values, [[0, int(along == axis)] for along in range(3)])  # the last edge may be the end
+def _sums_up_to(edges: tf.Tensor, fractions: tf.Tensor, values: tf.Tensor, *, axis: int) -> tf.Tensor:
+    """Sums `[n, m, 3]` along an axis up to each edge, with a fraction of the value that the edge cuts."""
+    values = tf.pad(values, [[0, int(along == axis)] for along in range(3)])  # the last edge may be at the end
     whole = tf.gather(tf.cumsum(values, axis, exclusive=True), edges, axis=axis)
-    return whole + parts * tf.gather(values, edges, axis=axis)
+    return whole + fractions * tf.gather(values, edges, axis=axis)
 
 
 def _rounded(averages: tf.Tensor) -> tf.Tensor:
-    """Rounds to levels, uint8; halves up, as OpenCV mostly does (`tf.round` is to even)."""
+    """Rounds to uint8, halves up, as OpenCV mostly does (`tf.round` rounds halves to even)."""
     return tf.cast(averages + 0.5, tf.uint8)

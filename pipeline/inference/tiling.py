@@ -1,9 +1,9 @@
-"""The geometry of `records.grid` as TensorFlow ops, and the stitching of tiles into one map on the device.
+"""The geometry of `records.grid` as TensorFlow ops, and the stitching of tiles into one probability map on the device.
 
-The map is kept as strips a stride wide, each of which lies in memory as a whole, `[strips, h, S * C]`: the rows of a
-tile then are whole rows of a few strips, and `InplaceAdd` adds them where they lie. (`tensor_scatter_nd_add` copies the
-whole map each time, and a rectangle of `[h, w, C]` is updated pixel by pixel: both cost several times as much.) The
-last column of tiles, flush with the border and not at a multiple of the stride, has strips of its own behind the rest.
+The map is stored as strips that are one stride wide and contiguous in memory, `[strips, h, S * C]`. The rows of a tile
+are then whole rows of a few strips, and `InplaceAdd` adds them in place. (The alternatives take several times as long:
+`tensor_scatter_nd_add` copies the whole map each time, and a rectangle of `[h, w, C]` is updated pixel by pixel.) The
+last column of tiles ends at the border, not at a multiple of the stride, and has strips of its own after the others.
 """
 
 import dataclasses
@@ -16,16 +16,18 @@ from records import window
 
 @dataclasses.dataclass(frozen=True)
 class Tiling:
-    """How an image is cut and a map put together.
+    """How an image is cut into tiles and their probability maps are blended.
 
     Attributes:
-      classes: C, channels of the map.
+      classes: C, number of channels of the probability map.
       tile: T, side of a tile, pixels.
-      stride: S, pixels between tiles, 1 to T.
-      window: weight of a tile's pixels, a name of `records.grid.window`; those of all tiles sum to one at every pixel.
-      tile_batch: tiles that are computed at once; the last batch is filled up with the last tile, weight 0.
-      trim_to: where the image is shorter than a tile, tiles are cut to it, but to a multiple of this, pixels; None:
-        they are of T pixels always.
+      stride: S, distance between tiles, 1 to T pixels.
+      window: how a tile's pixels are weighted, a name of `records.grid.window`; weights are normalized to a sum of one
+        at every pixel.
+      tile_batch: number of tiles that are computed at once; the last batch is filled with copies of the last tile, of
+        weight 0.
+      trim_to: None: tiles are always of T pixels; else tiles of an image shorter than T are trimmed to its length,
+        rounded up to a multiple of this many pixels.
     """
 
     classes: int
@@ -37,23 +39,23 @@ class Tiling:
 
     @property
     def strips(self) -> int:
-        """How many strips a tile lies in."""
+        """Returns the number of strips that a tile covers."""
         return -(-self.tile // self.stride)
 
     @property
     def row(self) -> int:
-        """Numbers in a row of a strip."""
+        """Returns how many numbers a row of a strip has."""
         return self.stride * self.classes
 
     def side(self, length: tf.Tensor) -> int | tf.Tensor:
-        """Returns how long tiles are along an axis of the image, pixels."""
+        """Returns the side of tiles along an axis of the image that is `length` pixels long."""
         if self.trim_to is None:
             return self.tile
         return tf.minimum(self.tile, -(-length // self.trim_to) * self.trim_to)
 
 
 def tile_starts(length: tf.Tensor, tile: int, stride: int) -> tf.Tensor:
-    """Returns the first pixel of every tile along one axis, as `records.grid.tile_starts` does: int32 `[tiles]`."""
+    """Returns the first pixel of every tile along one axis, as `records.grid.tile_starts` does, int32 `[tiles]`."""
     last = tf.maximum(length - tile, 0)
     count = -(-last // stride) + 1
     return tf.minimum(tf.range(count) * stride, last)
@@ -66,16 +68,16 @@ def stitch(
     *,
     kept: tf.Tensor | None = None,
 ) -> tf.Tensor:
-    """Runs the tiles of an image through `predict` and blends what comes back.
+    """Runs the tiles of an image through `predict` and blends their probability maps.
 
     Args:
-      image: `[h, w, 3]`, any dtype; smaller than a tile, it is padded with zeros at the far ends.
-      predict: float32 `[tile_batch, t, t', 3]` → float32 `[tile_batch, t, t', C]`, with t = t' = T but for `trim_to`.
+      image: `[h, w, 3]`, any dtype; an image smaller than a tile is padded with zeros at the bottom and right.
+      predict: float32 `[tile_batch, t, t', 3]` → float32 `[tile_batch, t, t', C]`; t = t' = T without `trim_to`.
       tiling: the geometry.
-      kept: bool `[rows, columns]`, the tiles that are computed; the maps of the others count as 0. None: all.
+      kept: tiles to compute, bool `[rows, columns]`; the probabilities of the others are 0. None: all tiles.
 
     Returns:
-      float32 `[h, w, C]`.
+      Probabilities, float32 `[h, w, C]`.
     """
     height, width = tf.shape(image)[0], tf.shape(image)[1]
     missing = [[0, tf.maximum(tiling.side(length) - length, 0)] for length in (height, width)]
@@ -97,14 +99,15 @@ def _add_tiles(
     predict: Callable[[tf.Tensor], tf.Tensor],
     tiling: Tiling,
 ) -> tf.Tensor:
-    """Computes the tiles and returns their weighted sums, float32 `[strips, h, S * C]`, the last column's behind."""
+    """Returns the weighted sums of all tiles, float32 `[strips, h, S * C]`, the last column's strips at the end."""
     height, width = tf.shape(image)[0], tf.shape(image)[1]
     high, wide, batch = tiling.side(height), tiling.side(width), tiling.tile_batch
-    flat = tf.reshape(image, [height, width * 3])  # of which rectangles are copied faster
-    row_weights = _shares(rows, height, tiling)
-    column_weights = tf.repeat(_shares(columns, width, tiling), tiling.classes, axis=1)  # [columns, t' * C]
+    flat = tf.reshape(image, [height, width * 3])  # rectangles of this are copied faster
+    row_weights = _weight_fractions(rows, height, tiling)
+    column_weights = tf.repeat(_weight_fractions(columns, width, tiling), tiling.classes, axis=1)  # [columns, t' * C]
     regular = -(-width // tiling.stride)  # strips of all columns but the last
-    places = tf.range(high)[:, None] + tf.range(tiling.strips) * height  # [t, strips]: a tile's rows, from its first
+    # [t, strips]: where the rows of a tile are, relative to its first one
+    places = tf.range(high)[:, None] + tf.range(tiling.strips) * height
 
     def add_batch(first: tf.Tensor, strips: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         numbers = first + tf.range(batch)  # [B]
@@ -121,12 +124,12 @@ def _add_tiles(
         maps = tf.pad(maps, [[0, 0], [0, 0], [0, tiling.strips * tiling.row - wide * tiling.classes]])
         maps = tf.reshape(maps, [batch, high * tiling.strips, tiling.row])
         strip = tf.where(column == tf.size(columns) - 1, regular, column)
-        for b in range(batch):  # one after the other: on a GPU, rows that come twice in one call would be lost
+        for b in range(batch):  # one by one: on a GPU, rows that occur twice in a call are added once
             where = tf.reshape(strip[b] * height + y[b] + places, [-1])
             strips = tf.raw_ops.InplaceAdd(x=strips, i=where, v=maps[b])
         return first + batch, strips
 
-    # Of the ops that make zeros, `Empty` is the one that no optimiser takes for a constant, which would not stay one.
+    # `Empty` is the only op for zeros that the optimizer does not treat as a constant, which must not change in place.
     shape = [(regular + tiling.strips) * height, tiling.row]
     _, strips = tf.while_loop(
         lambda first, _: first < tf.size(tiles),
@@ -138,8 +141,8 @@ def _add_tiles(
     return tf.reshape(strips, [regular + tiling.strips, height, tiling.row])
 
 
-def _shares(starts: tf.Tensor, length: tf.Tensor, tiling: Tiling) -> tf.Tensor:
-    """Returns what share of the weight at each pixel is each tile's, along one axis: float32 `[tiles, t]`."""
+def _weight_fractions(starts: tf.Tensor, length: tf.Tensor, tiling: Tiling) -> tf.Tensor:
+    """Returns each tile's fraction of the total weight of each of its pixels, along one axis, float32 `[tiles, t]`."""
     side = tiling.side(length)
     weights = tf.tile(tf.constant(window(tiling.window, tiling.tile))[None, :side], [tf.size(starts), 1])
     pixels = starts[:, None] + tf.range(side)
@@ -148,11 +151,11 @@ def _shares(starts: tf.Tensor, length: tf.Tensor, tiling: Tiling) -> tf.Tensor:
 
 
 def _lay_strips(strips: tf.Tensor, width: tf.Tensor, tiling: Tiling) -> tf.Tensor:
-    """Lays strips side by side and adds the last column's to them: a map, float32 `[h, w, C]`."""
+    """Joins strips, with the last column's added to the others, to a probability map, float32 `[h, w, C]`."""
     classes, wide = tiling.classes, tiling.side(width)
     regular = -(-width // tiling.stride)
     left = width - wide  # first pixel of the last column
-    whole = left // tiling.stride  # strips that it does not touch
+    whole = left // tiling.stride  # strips that it does not reach
     before = _side_by_side(strips[:whole])  # [h, whole * S * C]
     behind = _side_by_side(strips[whole:regular])[:, : (width - whole * tiling.stride) * classes]
     last = _side_by_side(strips[regular:])[:, : wide * classes]

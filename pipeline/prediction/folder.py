@@ -1,7 +1,7 @@
-"""The folder that predict writes: what in it is finished, the record of each photograph, and the tables of all.
+"""The folder that predict writes: which photographs are finished, a record of each, and tables of all.
 
-`geojson/CASE.geojson` is a photograph's record. It goes before anything of the photograph is written, comes when all
-is, and is the only source of the tables, so that the next run puts right whatever a kill leaves.
+The record of a photograph is `geojson/CASE.geojson`. It is removed before any other file of the photograph is written
+and written last, and the tables are made from records only, so the next run repairs whatever a kill left behind.
 """
 
 import contextlib
@@ -16,12 +16,12 @@ from typing import Any, TextIO
 import numpy as np
 
 from configs import DataConfig, InputError
-from pipeline.inference.segmenter import NETWORK_FILE, NO_NUMBERS, SEGMENTER_FILE, SegmenterSpec
+from pipeline.inference import NAN_MESSAGE, NETWORK_FILE, SEGMENTER_FILE, SegmenterSpec
 from pipeline.prediction.outlines import runs
 from pipeline.prediction.pictures import (
     MEASUREMENTS,
     lesion_features,
-    picture_files,
+    output_files,
     summarize,
     summary_columns,
     write_pictures,
@@ -40,20 +40,20 @@ from records import (
 )
 
 SCHEMA_VERSION = 1
-OWN = "fundus_tiles"  # the member of a GeoJSON file that other software passes over
+OWN = "fundus_tiles"  # the member of a GeoJSON file that other software ignores
 LESION_COLUMNS = ["case", "class", *MEASUREMENTS]
 
 
 @dataclasses.dataclass(frozen=True)
 class Origin:
-    """What a photograph's files were made from.
+    """What the output of a photograph was computed from; the fields are keys of its record.
 
     Attributes:
-      file: the photograph, its absolute path.
-      sha256: of the photograph.
+      file: absolute path of the photograph.
+      sha256: digest of the photograph's file.
       model: fingerprint of the model folder and of the classes taken from it.
-      truth: digest of the photograph and masks of `--source` that the overlay shows, or None.
-      probabilities: whether the map was written, too.
+      truth: digest of the photograph and ground truth in `--source`, if the overlay shows it, else None.
+      probabilities: whether the probability map was written as well.
     """
 
     file: str
@@ -64,7 +64,7 @@ class Origin:
 
 
 class PredictionFolder:
-    """Writes each photograph's files, and knows which are finished."""
+    """The output of predict: writes the files of each photograph and finds out which photographs are finished."""
 
     def __init__(
         self,
@@ -72,38 +72,47 @@ class PredictionFolder:
         model: Path,
         spec: SegmenterSpec,
         *,
-        truths: Mapping[str, Case],
+        annotated: Mapping[str, Case],
         probabilities: bool,
     ):
-        """Args:
-        output: the folder, which is made where it is missing.
-        model: the model folder.
-        spec: of its segmenter.
-        truths: cases whose masks the overlays show beside what was found.
-        probabilities: whether maps are written, too.
+        """Creates the folder if it does not exist.
+
+        Args:
+          output: the folder.
+          model: the model folder.
+          spec: the spec of its segmenter.
+          annotated: cases whose masks the overlays show beside the detections.
+          probabilities: whether probability maps are written as well.
         """
-        self.output, self.spec, self.truths, self.probabilities = output, spec, truths, probabilities
+        self.output, self.spec, self.annotated, self.probabilities = output, spec, annotated, probabilities
         parts = [*(sha256_of(model / name) for name in (NETWORK_FILE, SEGMENTER_FILE)), *spec.classes]
         self.model = hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
         self.folders = ["masks", "overlays", "geojson"] + ["probabilities"] * probabilities
         for folder in [output, *(output / name for name in self.folders)]:
             sweep_temporaries(make_folder(folder, flag="--output"))
-        self._origins: dict[str, Origin] = {}  # of the photographs that were read and are not yet written
+        self._origins: dict[str, Origin] = {}  # of photographs that are read but not yet written
 
     def begin(self, photographs: Mapping[str, Path], *, overwrite: bool) -> dict[str, Path]:
-        """Returns the photographs that are not finished, with `overwrite` all; records that they have are removed.
+        """Selects the photographs to predict and removes their records.
+
+        Args:
+          photographs: files by case name.
+          overwrite: whether finished photographs are predicted again.
+
+        Returns:
+          The photographs that are not finished, or all with `overwrite`.
 
         Raises:
-          InputError: the folder holds photographs of another model, or another photograph of the same name.
+          InputError: the folder contains predictions of another model, or of another photograph of the same name.
         """
         origins = {path.stem: Origin(**_read_record(path)[OWN]["origin"]) for path in self._records()}
         kept = [case for case in origins if not (overwrite and case in photographs)]
         others = [case for case in kept if origins[case].model != self.model]
         if others:
-            advice = "name them as well, or" if overwrite else "add --overwrite, or"
+            advice = "pass these photographs as well" if overwrite else "add --overwrite"
             raise InputError(
-                f"--output={self.output}: holds what another model found in {len(others)} photographs, such as "
-                f"{others[0]}; {advice} name another folder."
+                f"--output={self.output}: contains predictions of another model for {len(others)} photographs, such as "
+                f"{others[0]}; {advice}, or choose another folder."
             )
         todo = {
             case: path
@@ -115,13 +124,13 @@ class PredictionFolder:
         return todo
 
     def read(self, case: str, path: Path) -> np.ndarray:
-        """Reads a photograph, uint8 RGB `[H, W, 3]`, and notes what it is.
+        """Reads a photograph, uint8 RGB `[H, W, 3]`, and remembers its digest for the record.
 
         Raises:
-          InputError: a file that cannot be read, also of the truth.
+          InputError: a file of the photograph or of its ground truth cannot be read.
         """
         try:
-            origin = self._origin(case, path)  # before the pixels: should it change in between, it is done again
+            origin = self._origin(case, path)  # first: if the file changes after this, the next run predicts it again
         except OSError as error:
             raise InputError(f"{error.filename}: cannot be read ({error.strerror}).") from error
         photograph = read_photograph(path, max_pixels=DataConfig().max_pixels)
@@ -129,28 +138,41 @@ class PredictionFolder:
         return photograph
 
     def write(self, case: str, path: Path, photograph: np.ndarray, *, segmented: Segmented) -> None:
-        """Writes what `write_pictures` does, and the record.
+        """Writes the files of `write_pictures`, and then the record.
+
+        Args:
+          case: name of the photograph.
+          path: its file.
+          photograph: uint8 RGB `[H, W, 3]`, as returned by `read`.
+          segmented: its probability map.
 
         Raises:
-          InputError: a map with numbers that are none, or masks of the truth that do not fit.
-          OSError: a file could not be written; it is named.
+          InputError: the probability map contains NaN, or the size of a ground truth mask does not fit.
+          OSError: a file, which the error names, could not be written.
         """
-        origin, maps = self._origins.pop(case), segmented.probabilities
-        if np.isnan(maps).any():
-            raise InputError(NO_NUMBERS)
-        truth = None
-        if case in self.truths:
+        origin, probabilities = self._origins.pop(case), segmented.probabilities
+        if np.isnan(probabilities).any():
+            raise InputError(NAN_MESSAGE)
+        masks = None
+        if case in self.annotated:
             data = DataConfig(classes=self.spec.classes, colors=self.spec.colors)
-            truth = read_masks(self.truths[case], photograph.shape[:2], data)
+            masks = read_masks(self.annotated[case], photograph.shape[:2], data)
         write_pictures(
-            self.spec, case, photograph, maps=maps, output=self.output, truth=truth, probabilities=self.probabilities
+            self.spec,
+            case,
+            photograph,
+            probabilities=probabilities,
+            output=self.output,
+            masks=masks,
+            save_probabilities=self.probabilities,
         )
-        features = lesion_features(self.spec, maps)
+        features = lesion_features(self.spec, probabilities)
+        row = summarize(self.spec, case, path, photograph=photograph, probabilities=probabilities, features=features)
         own = {
             "schema_version": SCHEMA_VERSION,
             "origin": dataclasses.asdict(origin),
             "segment_seconds": round(segmented.seconds, 3),
-            "row": summarize(self.spec, case, path, photograph=photograph, maps=maps, features=features),
+            "row": row,
         }
         record = {"type": "FeatureCollection", "features": features, OWN: own}
         write_text(self._record(case), json.dumps(record, separators=(",", ":")) + "\n")
@@ -159,7 +181,7 @@ class PredictionFolder:
         """Writes `predictions.csv`, `lesions.csv` and `lesions.json` of all photographs in the folder.
 
         Returns:
-          How many these are.
+          The number of photographs.
         """
         images: list[dict[str, object]] = []
         with contextlib.ExitStack() as stack:
@@ -201,25 +223,30 @@ class PredictionFolder:
         return self.output / "geojson" / f"{case}.geojson"
 
     def _origin(self, case: str, path: Path) -> Origin:
-        truth = case_digests(self.truths[case])[1] if case in self.truths else None
-        return Origin(str(path.absolute()), sha256_of(path), self.model, truth, self.probabilities)
+        return Origin(
+            file=str(path.absolute()),
+            sha256=sha256_of(path),
+            model=self.model,
+            truth=case_digests(self.annotated[case])[1] if case in self.annotated else None,
+            probabilities=self.probabilities,
+        )
 
     def _finished(self, case: str, path: Path, before: Origin | None) -> bool:
-        """Says whether all that is wanted of a photograph is there, made from the same files."""
+        """Returns whether all files of a photograph that this run wants exist and were computed from the same input."""
         if before is None:
             return False
         try:
             now = self._origin(case, path)
         except OSError:
-            return False  # it is named when it is read
+            return False  # `read` reports it
         if now.sha256 != before.sha256:
             if now.file != before.file:
                 raise InputError(
-                    f"{path}: {self.output} holds {before.file}, another photograph of the same name; name another "
-                    "--output, or add --overwrite."
+                    f"{path}: {self.output} contains predictions of another photograph of this name, {before.file}; "
+                    "choose another --output, or add --overwrite."
                 )
             return False
-        files = picture_files(case, self.spec.classes, probabilities=self.probabilities)
+        files = output_files(case, self.spec.classes, probabilities=self.probabilities)
         return (
             now.truth in (None, before.truth)
             and now.probabilities <= before.probabilities
@@ -234,7 +261,7 @@ def _read_record(path: Path) -> dict[str, Any]:
             return record
     except (ValueError, KeyError, TypeError):
         pass
-    raise InputError(f"{path}: damaged, or not written by this version of predict; move it away and start again.")
+    raise InputError(f"{path}: damaged, or written by another version of predict; move it away and start again.")
 
 
 @contextlib.contextmanager
@@ -248,9 +275,9 @@ def _categories(classes: tuple[str, ...]) -> list[dict[str, object]]:
 
 
 def _coco(feature: dict[str, Any], height: int, width: int) -> dict[str, object]:
-    """Returns the part of a COCO annotation that a lesion itself gives.
+    """Returns the part of a COCO annotation that follows from the lesion alone.
 
-    COCO's polygons have no holes: a lesion with holes is given by its runs, and as COCO has it for those, as a crowd.
+    Polygons in COCO have no holes, so a lesion with holes is run-length encoded, which COCO requires to be a "crowd".
     """
     geometry, measured = feature["geometry"], feature["properties"]["measurements"]
     closed = [geometry["coordinates"]] if geometry["type"] == "Polygon" else geometry["coordinates"]

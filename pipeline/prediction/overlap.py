@@ -1,4 +1,4 @@
-"""Photographs are read and results are written while the devices segment others, and what time that took."""
+"""Reads photographs and writes results while the devices segment others, and measures the time."""
 
 import collections
 import dataclasses
@@ -12,22 +12,23 @@ import numpy as np
 from configs import InputError
 from pipeline.prediction.pool import Segmented, SegmenterPool
 
-THREADS_PER_DEVICE = 4  # that read, and as many that write: decoding and encoding take some four times as long as a GPU
+# Threads that read, and as many that write: decoding and encoding take about four times as long as a GPU's work.
+THREADS_PER_DEVICE = 4
 
 
 @dataclasses.dataclass
 class Timings:
-    """Where the time of many photographs went, in seconds.
+    """How the time for many photographs was spent, in seconds.
 
     Attributes:
-      devices: among which the photographs were divided.
-      segmented: how many were segmented.
-      segmenting: their segment times, summed.
-      total: from the start until the last was written.
-      until_first: until the first one was read.
-      after_last: from the last one segmented until all were written.
-      reading: waited for a photograph to be read.
-      writing: waited for a thread that writes to be free.
+      devices: number of devices that share the photographs.
+      segmented: number of segmented photographs.
+      segmenting: sum of the times for segmenting a photograph.
+      total: time from the start until the last photograph was written.
+      until_first: time until the first photograph was read.
+      after_last: time from the end of the last segmentation until all photographs were written.
+      reading: time spent waiting for a photograph to be read.
+      writing: time spent waiting for a free writing thread.
     """
 
     devices: int
@@ -40,27 +41,27 @@ class Timings:
     writing: float = 0.0
 
     def __str__(self):
-        share = self.segmenting / self.devices
-        rest = self.total - share
+        busy = self.segmenting / self.devices
+        rest = self.total - busy
         between = rest - self.until_first - self.after_last
-        words = "the sum of their segment times" if self.devices == 1 else "each device's share of the segment times"
+        each = "" if self.devices == 1 else " on each device"
         return (
-            f"{self.segmented} photographs in {self.total:.1f} s: {self.total / share:.2f} times {words}, {share:.1f} "
-            f"s. The rest, {rest:.2f} s: {self.until_first:.2f} until the first was read, {self.after_last:.2f} until "
-            f"the last was written, {between:.2f} between them (waited {self.reading:.2f} for reading, "
-            f"{self.writing:.2f} for writing)"
+            f"{self.segmented} photographs in {self.total:.1f} s, {self.total / busy:.2f} times the {busy:.1f} s spent "
+            f"segmenting{each}. The other {rest:.2f} s: {self.until_first:.2f} before the first was read, "
+            f"{self.after_last:.2f} after the last was segmented, {between:.2f} in between (waiting {self.reading:.2f} "
+            f"for reading, {self.writing:.2f} for writing)"
         )
 
 
 class OverlappedWork:
-    """Reads, segments and writes photographs, each step while the others are at work on other photographs.
+    """Reads, segments and writes photographs, all three at the same time.
 
-    At any moment there are at most so many photographs in memory as threads and devices can be at work on, and a few
-    that wait between them, however many there are in all.
+    Memory holds only the photographs that threads and devices work on and a few that wait for them, however many there
+    are in total.
 
     Attributes:
-      failures: what was wrong with the photographs that could not be read, segmented or written.
-      timings: complete once `run` has ended.
+      failures: error messages of photographs that could not be read, segmented or written.
+      timings: how the time was spent; complete when `run` has ended.
     """
 
     def __init__(
@@ -72,12 +73,16 @@ class OverlappedWork:
         write: Callable[[str, np.ndarray, Segmented], None],
         stopped: Callable[[], bool],
     ):
-        """Args:
-        pool: segments, on so many devices.
-        devices: of the pool.
-        read: the photograph of a case, uint8 RGB `[H, W, 3]`. An InputError that it raises is that case's failure.
-        write: a case's results. An InputError that it raises is that case's failure; an OSError ends all.
-        stopped: asked before each photograph; once it says yes, no more are begun.
+        """Creates the threads' work; `run` starts it.
+
+        Args:
+          pool: the segmenters.
+          devices: number of the pool's devices.
+          read: function that reads the photograph of a case, uint8 RGB `[H, W, 3]`. If it raises InputError, the case
+            has failed.
+          write: function that writes the results of a case. If it raises InputError, the case has failed; an OSError
+            ends the work.
+          stopped: function that is called before each photograph; when it returns True, no more are started.
         """
         self._pool, self._read, self._write, self._stopped = pool, read, write, stopped
         self._threads = min(os.cpu_count() or 1, THREADS_PER_DEVICE * devices)
@@ -85,10 +90,10 @@ class OverlappedWork:
         self.timings = Timings(devices)
 
     def run(self, cases: Iterable[str]) -> Iterator[str]:
-        """Yields the names of the cases that are written, in their order.
+        """Yields the name of each case when it is written, in order.
 
         Raises:
-          OSError: a file could not be written. What is being written by then is finished first.
+          OSError: a file could not be written. Photographs that other threads are writing are completed first.
         """
         timings = self.timings
         began = last = time.perf_counter()
@@ -107,7 +112,7 @@ class OverlappedWork:
                     yield from self._written(writing)
                     timings.writing += time.perf_counter() - last
                 writing.append((case, writers.submit(self._write, case, photograph, segmented)))
-                del photograph, future, segmented  # else they stay in memory until the next ones are there
+                del photograph, future, segmented  # frees their memory before the next ones arrive
             while writing:
                 yield from self._written(writing)
         timings.after_last = time.perf_counter() - last
@@ -116,7 +121,7 @@ class OverlappedWork:
     def _photographs(
         self, readers: ThreadPoolExecutor, cases: Iterable[str], began: float
     ) -> Iterator[tuple[str, np.ndarray]]:
-        """Yields the photographs that can be read, in order; the threads are ahead by one each."""
+        """Yields the photographs that can be read, in order; each thread is one photograph ahead."""
         reading: collections.deque[tuple[str, Future[np.ndarray]]] = collections.deque()
         for case in cases:
             if self._stopped():
@@ -146,7 +151,7 @@ class OverlappedWork:
         yield case, photograph
 
     def _written(self, writing: collections.deque[tuple[str, Future[None]]]) -> Iterator[str]:
-        """Waits for the photograph that has been written for longest."""
+        """Waits until the photograph that started to be written first is written."""
         case, future = writing.popleft()
         try:
             future.result()

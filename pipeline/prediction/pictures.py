@@ -1,11 +1,11 @@
-"""Prediction: which photographs, and what is drawn, measured and outlined in each."""
+"""Finds the photographs, and draws, measures and outlines what was detected in each."""
 
 from pathlib import Path
 
 import numpy as np
 
 from configs import InputError
-from pipeline.inference.segmenter import SegmenterSpec
+from pipeline.inference import SegmenterSpec
 from pipeline.panels import captioned, with_legend
 from pipeline.prediction.outlines import outline
 from records import (
@@ -19,6 +19,7 @@ from records import (
     write_jpeg,
     write_png,
 )
+from records.images import Lesion
 
 MEASUREMENTS = (
     "lesion",
@@ -35,13 +36,16 @@ MEASUREMENTS = (
 
 
 def photographs_of(arguments: list[str]) -> dict[str, Path]:
-    """Finds the photographs that the arguments name: files, or folders whose image files are taken.
+    """Finds the photographs that command line arguments name.
+
+    Args:
+      arguments: image files, and folders whose image files are taken.
 
     Returns:
-      Files by their case names (stems), in order.
+      Files by case name, which is a file's stem, in order.
 
     Raises:
-      InputError: nothing of that name, a folder without images, or two files of one stem.
+      InputError: a file or folder does not exist, a folder contains no images, or two files have the same stem.
     """
     found: dict[str, Path] = {}
     for argument in arguments:
@@ -50,18 +54,18 @@ def photographs_of(arguments: list[str]) -> dict[str, Path]:
             raise InputError(f"{path}: no such file or folder.")
         files = image_files(path) if path.is_dir() else {path.stem: path}
         if not files:
-            raise InputError(f"{path}: no photographs in this folder; name the folder that holds them.")
+            raise InputError(f"{path}: contains no photographs; name the folder that does.")
         for case, file in files.items():
             if case in found:
                 raise InputError(
-                    f"{file}: {found[case]} has the same name; the output of one would replace the other's."
+                    f"{file}: {found[case]} has the same name, and its output would be overwritten; rename one."
                 )
             found[case] = file
     return found
 
 
-def picture_files(case: str, classes: tuple[str, ...], *, probabilities: bool) -> list[Path]:
-    """Returns the files that `write_pictures` writes, within the output folder."""
+def output_files(case: str, classes: tuple[str, ...], *, probabilities: bool) -> list[Path]:
+    """Returns the files that `write_pictures` writes, relative to the output folder."""
     masks = [Path("masks", f"{case}_{name}.png") for name in classes]
     return [*masks, Path("overlays", f"{case}.jpg")] + [Path("probabilities", f"{case}.npz")] * probabilities
 
@@ -71,30 +75,34 @@ def write_pictures(
     case: str,
     photograph: np.ndarray,
     *,
-    maps: np.ndarray,
+    probabilities: np.ndarray,
     output: Path,
-    truth: np.ndarray | None,
-    probabilities: bool,
+    masks: np.ndarray | None,
+    save_probabilities: bool,
 ) -> None:
     """Writes `masks/CASE_CLASS.png`, `overlays/CASE.jpg`, and on request `probabilities/CASE.npz`.
 
     Args:
-      spec: of the segmenter.
-      case: the photograph's name.
+      spec: the segmenter's spec.
+      case: name of the photograph.
       photograph: uint8 RGB `[H, W, 3]`.
-      maps: its probabilities, float32 `[H, W, C]`.
-      output: folder with the folders `masks`, `overlays` and, on request, `probabilities`.
-      truth: bool `[H, W, C]`, which the overlay then shows on the left of what was found; None where it is not known.
-      probabilities: whether the map is written, too.
+      probabilities: the photograph's probability map, float32 `[H, W, C]`.
+      output: folder that contains the folders `masks`, `overlays` and, on request, `probabilities`.
+      masks: ground truth that the overlay shows to the left of the detections, bool `[H, W, C]`; None if unknown.
+      save_probabilities: whether the probability map is written as well.
     """
-    found = _found(spec, maps)
+    detected = _thresholded(spec, probabilities)
     for index, name in enumerate(spec.classes):
-        write_png(output / "masks" / f"{case}_{name}.png", found[..., index].astype(np.uint8) * 255)
-    overlay = _overlay(photograph, found) if truth is None else _beside_truth(spec, photograph, truth, found=found)
+        write_png(output / "masks" / f"{case}_{name}.png", detected[..., index].astype(np.uint8) * 255)
+    if masks is None:
+        overlay = _overlay(photograph, detected)
+    else:
+        overlay = _side_by_side(spec, photograph, masks, detected=detected)
     write_jpeg(output / "overlays" / f"{case}.jpg", overlay)
-    if probabilities:
+    if save_probabilities:
         with complete_file(output / "probabilities" / f"{case}.npz") as temporary:
-            np.savez_compressed(temporary, probabilities=maps.astype(np.float16), classes=np.array(spec.classes))
+            halved = probabilities.astype(np.float16)
+            np.savez_compressed(temporary, probabilities=halved, classes=np.array(spec.classes))
 
 
 def summary_columns(classes: tuple[str, ...]) -> list[str]:
@@ -104,88 +112,113 @@ def summary_columns(classes: tuple[str, ...]) -> list[str]:
 
 
 def summarize(
-    spec: SegmenterSpec, case: str, file: Path, *, photograph: np.ndarray, maps: np.ndarray, features: list[dict]
+    spec: SegmenterSpec,
+    case: str,
+    file: Path,
+    *,
+    photograph: np.ndarray,
+    probabilities: np.ndarray,
+    features: list[dict],
 ) -> dict[str, object]:
-    """Returns a photograph's row of `predictions.csv`; `features` are its `lesion_features`."""
-    found, retina = _found(spec, maps), field_of_view(photograph)
-    retina_pixels = int(np.count_nonzero(retina))
+    """Returns the row of a photograph in `predictions.csv`.
+
+    Args:
+      spec: the segmenter's spec.
+      case: name of the photograph.
+      file: its file.
+      photograph: uint8 RGB `[H, W, 3]`.
+      probabilities: its probability map, float32 `[H, W, C]`.
+      features: its `lesion_features`.
+    """
+    detected, visible = _thresholded(spec, probabilities), field_of_view(photograph)
+    visible_pixels = int(np.count_nonzero(visible))
     row: dict[str, object] = {
         "case": case,
         "file": str(file),
         "height": photograph.shape[0],
         "width": photograph.shape[1],
-        "retina_pixels": retina_pixels,
+        "retina_pixels": visible_pixels,
     }
     for index, name in enumerate(spec.classes):
-        inside = int(np.count_nonzero(found[..., index] & retina))
+        inside = int(np.count_nonzero(detected[..., index] & visible))
         row[f"{name}_lesions"] = sum(one["properties"]["classification"]["name"] == name for one in features)
-        row[f"{name}_pixels"] = int(np.count_nonzero(found[..., index]))
-        row[f"{name}_share_of_retina"] = round(inside / retina_pixels, 6) if retina_pixels else ""
-        row[f"{name}_maximum"] = round(float(maps[..., index].max()), 4)
+        row[f"{name}_pixels"] = int(np.count_nonzero(detected[..., index]))
+        row[f"{name}_share_of_retina"] = round(inside / visible_pixels, 6) if visible_pixels else ""
+        row[f"{name}_maximum"] = round(float(probabilities[..., index].max()), 4)
     return row
 
 
-def lesion_features(spec: SegmenterSpec, maps: np.ndarray) -> list[dict]:
-    """Describes the lesions, 8-connected regions, as GeoJSON features that QuPath takes for annotations.
+def lesion_features(spec: SegmenterSpec, probabilities: np.ndarray) -> list[dict]:
+    """Describes the detections, 8-connected regions, as GeoJSON features that QuPath reads as annotations.
 
     Args:
-      spec: of the segmenter.
-      maps: float32 `[H, W, C]`.
+      spec: the segmenter's spec.
+      probabilities: a probability map, float32 `[H, W, C]`.
 
     Returns:
-      For each class in turn, its lesions from top to bottom. Their geometry is that of `outline`. Of the measurements,
-      centres and probabilities are means over the pixels, of which the first in a photograph has the centre (0, 0).
+      The detections of each class in turn, from top to bottom, with the geometry of `outline`. In the measurements,
+      centres and mean probabilities are averages over pixels; the first pixel of a photograph has the centre (0, 0).
     """
-    found = _found(spec, maps)
+    detected = _thresholded(spec, probabilities)
     features = []
     for index, name in enumerate(spec.classes):
-        for number, lesion in enumerate(sorted(lesions(found[..., index]), key=lambda one: (one.y, one.x)), start=1):
-            height, width = lesion.pixels.shape
-            values = maps[lesion.y : lesion.y + height, lesion.x : lesion.x + width, index][lesion.pixels]
-            ys, xs = np.nonzero(lesion.pixels)
-            measured = (
-                number,
-                round(lesion.x + float(xs.mean()), 1),
-                round(lesion.y + float(ys.mean()), 1),
-                len(values),
-                round(float(values.mean(dtype=np.float64)), 4),
-                round(float(values.max()), 4),
-                lesion.x,
-                lesion.y,
-                width,
-                height,
-            )
+        regions = sorted(lesions(detected[..., index]), key=lambda one: (one.y, one.x))
+        for number, region in enumerate(regions, start=1):
             properties = {
                 "objectType": "annotation",
                 "name": f"{name} {number}",
                 "classification": {"name": name, "color": CLASS_COLORS[index]},
-                "measurements": dict(zip(MEASUREMENTS, measured, strict=True)),
+                "measurements": _measurements(region, number, probabilities[..., index]),
             }
-            closed = [[[*ring, ring[0]] for ring in polygon] for polygon in outline(lesion.pixels, lesion.x, lesion.y)]
-            geometry: dict[str, object] = {"type": "MultiPolygon", "coordinates": closed}
-            if len(closed) == 1:
-                geometry = {"type": "Polygon", "coordinates": closed[0]}
-            features.append({"type": "Feature", "geometry": geometry, "properties": properties})
+            features.append({"type": "Feature", "geometry": _geometry(region), "properties": properties})
     return features
 
 
-def _found(spec: SegmenterSpec, maps: np.ndarray) -> np.ndarray:
-    return maps >= np.array(spec.thresholds, np.float32)
+def _measurements(region: Lesion, number: int, probabilities: np.ndarray) -> dict[str, float]:
+    height, width = region.pixels.shape
+    values = probabilities[region.y : region.y + height, region.x : region.x + width][region.pixels]
+    ys, xs = np.nonzero(region.pixels)
+    measured = (
+        number,
+        round(region.x + float(xs.mean()), 1),
+        round(region.y + float(ys.mean()), 1),
+        len(values),
+        round(float(values.mean(dtype=np.float64)), 4),
+        round(float(values.max()), 4),
+        region.x,
+        region.y,
+        width,
+        height,
+    )
+    return dict(zip(MEASUREMENTS, measured, strict=True))
 
 
-def _overlay(photograph: np.ndarray, found: np.ndarray) -> np.ndarray:
+def _geometry(region: Lesion) -> dict[str, object]:
+    closed = [[[*ring, ring[0]] for ring in polygon] for polygon in outline(region.pixels, region.x, region.y)]
+    if len(closed) == 1:
+        return {"type": "Polygon", "coordinates": closed[0]}
+    return {"type": "MultiPolygon", "coordinates": closed}
+
+
+def _thresholded(spec: SegmenterSpec, probabilities: np.ndarray) -> np.ndarray:
+    return probabilities >= np.array(spec.thresholds, np.float32)
+
+
+def _overlay(photograph: np.ndarray, masks: np.ndarray) -> np.ndarray:
     overlay = photograph.copy()
-    thickness = max(round(max(photograph.shape) / 1500), 1)  # the same to the eye at every size
-    for index in range(found.shape[-1]):
-        draw_contours(overlay, found[..., index], CLASS_COLORS[index], thickness=thickness)
+    thickness = max(round(max(photograph.shape) / 1500), 1)  # looks the same at every size
+    for index in range(masks.shape[-1]):
+        draw_contours(overlay, masks[..., index], CLASS_COLORS[index], thickness=thickness)
     return overlay
 
 
-def _beside_truth(spec: SegmenterSpec, photograph: np.ndarray, truth: np.ndarray, *, found: np.ndarray) -> np.ndarray:
-    letters = max(round(max(photograph.shape) / 90), 11)  # the same to the eye at every size
+def _side_by_side(
+    spec: SegmenterSpec, photograph: np.ndarray, masks: np.ndarray, *, detected: np.ndarray
+) -> np.ndarray:
+    letters = max(round(max(photograph.shape) / 90), 11)  # looks the same at every size
     panels = [
-        captioned(_overlay(photograph, masks), [words], letters=letters)
-        for words, masks in (("truth", truth), ("prediction", found))
+        captioned(_overlay(photograph, shown), [title], letters=letters)
+        for title, shown in (("ground truth", masks), ("prediction", detected))
     ]
     legend = [f"{name} from {threshold:.3g}" for name, threshold in zip(spec.classes, spec.thresholds, strict=True)]
     return with_legend(contact_sheet(panels), legend, letters=letters)

@@ -1,4 +1,4 @@
-"""Photographs dealt out to the segmenters of all devices, which go on in smaller batches where memory runs out."""
+"""Distributes photographs over the segmenters of all devices, with smaller batches if memory runs out."""
 
 import collections
 import dataclasses
@@ -13,18 +13,18 @@ import numpy as np
 import tensorflow as tf
 
 from configs import InputError
-from pipeline.inference.segmenter import TiledSegmenter
+from pipeline.inference import TiledSegmenter
 
 
 class Segmented(NamedTuple):
-    """A photograph's probabilities, float32 `[H, W, C]`, and the seconds that they took."""
+    """The probability map of a photograph, float32 `[H, W, C]`, and the seconds that it took."""
 
     probabilities: np.ndarray
     seconds: float
 
 
 class SegmenterPool:
-    """A segmenter a device. Meanwhile the photographs to come are read, and the maps before are put to use.
+    """One segmenter per device, each of which works in a thread, while the caller reads and uses photographs.
 
     Example:
       >>> pool = SegmenterPool(lambda: load_segmenter(folder), all_devices(), say=print)
@@ -33,15 +33,17 @@ class SegmenterPool:
     """
 
     def __init__(self, load: Callable[[], TiledSegmenter], devices: Sequence[str], *, say: Callable[[str], None]):
-        """Args:
-        load: makes a segmenter; called once for each device, under which its weights then lie.
-        devices: such as `all_devices` names.
-        say: is told, once, that batches of tiles do not fit into memory, and how many tiles the next ones have.
+        """Loads the segmenters.
+
+        Args:
+          load: function that loads a segmenter; called once for each device, which then holds its weights.
+          devices: names of devices, such as those of `all_devices`.
+          say: function that receives a message when memory runs out and batches become smaller, once for each size.
         """
         self._say = say
         self._idle: queue.SimpleQueue[tuple[str, TiledSegmenter]] = queue.SimpleQueue()
         self._number = len(devices)
-        self._said: set[int] = set()  # of which batch sizes it was said that they do not fit into memory
+        self._said: set[int] = set()  # batch sizes that were reported to exceed the memory
         self._saying = threading.Lock()
         for device in devices:
             with tf.device(device):
@@ -50,28 +52,31 @@ class SegmenterPool:
         self.spec = segmenter.spec
 
     def warm_up(self) -> None:
-        """Traces every segmenter and runs it once, which else the first photographs would wait for."""
+        """Traces every segmenter and runs it once, so that the first photographs do not have to wait for it."""
         white = np.full((1, 1, 3), 255, np.uint8)
         for _ in range(self._number):
             device, segmenter = self._idle.get()
             self._idle.put((device, _traced(segmenter, device)))
         for _ in range(self._number):
-            self._segment(white)  # by the one that has been idle for longest
+            self._segment(white)  # uses the segmenter that has been idle the longest
 
     def segment_all(
         self, photographs: Iterable[tuple[str, np.ndarray]]
     ) -> Iterator[tuple[str, np.ndarray, Future[Segmented]]]:
-        """Segments named photographs, uint8 RGB `[H, W, 3]`, as many at once as there are devices.
+        """Segments photographs, as many at once as there are devices.
+
+        Args:
+          photographs: names and photographs, uint8 RGB `[H, W, 3]`.
 
         Yields:
-          Name, photograph and future result, in the order in which they came. A result raises InputError where a
-          device's memory does not suffice for a single tile at a time.
+          Name, photograph and future result, in the given order. The result raises InputError if a device's memory is
+          too small even for one tile at a time.
         """
         waiting: collections.deque[tuple[str, np.ndarray, Future[Segmented]]] = collections.deque()
         with ThreadPoolExecutor(self._number) as threads:
             for name, photograph in photographs:
                 waiting.append((name, photograph, threads.submit(self._segment, photograph)))
-                if len(waiting) > self._number:  # one is ready for the device that is free first
+                if len(waiting) > self._number:  # one waits for the device that becomes free first
                     yield waiting.popleft()
             yield from waiting
 
@@ -90,28 +95,28 @@ class SegmenterPool:
             self._idle.put((device, segmenter))
 
     def _with_smaller_batches(self, segmenter: TiledSegmenter, photograph: np.ndarray) -> TiledSegmenter:
-        """Returns the segmenter with half as many tiles in a batch, which changes no map."""
+        """Returns the segmenter with half as many tiles per batch, which does not change its probability maps."""
         tiles, tile = segmenter.spec.tile_batch, segmenter.spec.tile
         if tiles == 1:
             height, width = photograph.shape[:2]
             raise InputError(
                 f"out of memory with a photograph of {width}x{height} pixels, even with one tile of {tile} pixels at a "
-                "time; make memory free, or take a machine with more."
+                "time; free memory or use a machine with more."
             )
         with self._saying:
             if tiles not in self._said:
                 self._said.add(tiles)
-                self._say(f"out of memory with {tiles} tiles of {tile} pixels at a time; going on with {tiles // 2}.")
+                self._say(f"out of memory with {tiles} tiles of {tile} pixels at a time; continuing with {tiles // 2}.")
         return TiledSegmenter(segmenter.network, dataclasses.replace(segmenter.spec, tile_batch=tiles // 2))
 
 
 def _traced(segmenter: TiledSegmenter, device: str) -> TiledSegmenter:
-    """Traces a segmenter ahead of its calls, where TensorFlow would warn of the fifth that traces."""
+    """Traces a segmenter before its first call; TensorFlow warns if the calls of five objects trace."""
     with tf.device(device):
         segmenter.segment.get_concrete_function()
     return segmenter
 
 
 def all_devices() -> list[str]:
-    """Returns the names of all GPUs, without any that of the CPU."""
+    """Returns the names of all GPUs, or that of the CPU if there are none."""
     return [device.name for device in tf.config.list_logical_devices("GPU")] or ["/device:CPU:0"]

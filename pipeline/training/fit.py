@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from models import TrainingModel
 from pipeline.evaluation.photographs import read_marked
-from pipeline.inference.segmenter import SegmenterSpec, save_model
+from pipeline.inference import SegmenterSpec, save_model
 from pipeline.input.reading import damage_named
 from pipeline.interruption import StopRequest
 from pipeline.training.backends.tensorflow_step import seed_generators

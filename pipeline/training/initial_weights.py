@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from configs import Config, InputError
 from models import Network, transfer_weights
-from pipeline.inference.segmenter import load_model
+from pipeline.inference import load_model
 
 
 class InitialWeights(NamedTuple):

@@ -17,7 +17,7 @@ from models import (
     encoder_layers,
     precision_policy,
 )
-from pipeline.inference.segmenter import check_tile
+from pipeline.inference import check_tile
 from pipeline.input.reading import RecordSet, choose_cache, open_records
 from pipeline.input.stream import training_batches, validation_batches
 from pipeline.training.backends import Backend, Devices, build_optimizer, choose_backend, run_deterministically

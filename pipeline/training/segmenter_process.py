@@ -23,7 +23,7 @@ import tensorflow as tf
 from configs import Config, InputError
 from configs.loading import load_config
 from models import Network
-from pipeline.inference.segmenter import SegmenterSpec, load_segmenter, save_model
+from pipeline.inference import SegmenterSpec, load_segmenter, save_model
 from pipeline.training.checkpoints import load_arrays, save_arrays
 from pipeline.training.validation import LiveSegmenter, PhotographScores
 from records import Case, write_text

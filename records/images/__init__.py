@@ -21,13 +21,14 @@ from records.images.imaging import (
     shrink_mask,
     shrink_photograph,
 )
-from records.images.regions import Regions, find_regions, lesions
+from records.images.regions import Lesion, Regions, find_regions, lesions
 
 __all__ = [
     "CLASS_COLORS",
     "MIN_BRIGHTNESS",
     "ORIENTATION_TAG",
     "WORKING_SIDE",
+    "Lesion",
     "Regions",
     "contact_sheet",
     "decode",

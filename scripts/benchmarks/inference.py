@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from configs import Config
 from models import Network, build_network, fold_normalization, precision_policy
-from pipeline.inference.segmenter import SegmenterSpec, TiledSegmenter, load_segmenter
+from pipeline.inference import SegmenterSpec, TiledSegmenter, load_segmenter
 from records import (
     field_of_view,
     find_cases,

@@ -58,6 +58,7 @@ class Children:
             [sys.executable, "-m", f"scripts.{name}", *map(str, arguments)],
             env={**os.environ, **environment},
             pass_fds=tuple(keeps_open),
+            stderr=sys.stderr,  # the terminal, while descriptor 2 is a filter's pipe
             process_group=0,
         )
         while True:

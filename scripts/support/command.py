@@ -1,6 +1,6 @@
-"""What all commands share: flags become a checked config, and a user's mistake becomes one line and an exit code.
+"""The frame of all commands: flags become a checked config, and a user's mistake becomes one line and an exit code.
 
-Exit codes: 0 done; 1 some cases failed, each named; 2 the command was wrong; 130 interrupted.
+Exit codes: 0 done; 1 some cases failed, each is named; 2 wrong usage or input; 130 interrupted.
 """
 
 import contextlib
@@ -12,12 +12,14 @@ import sys
 from collections.abc import Callable, Iterator
 
 from absl import app, flags
+from absl import logging as absl_logging
 from ml_collections import config_flags
 
 from configs import Config, InputError, loading
 from configs.schema import field_names, new_name, optional_fields
 from configs.suggestions import did_you_mean
 from records import disk_error
+from scripts.support import stderr_filter
 
 NONE = re.compile(r"--?config\.([^=]+)=(?:none|None)")
 DONE, SOME_FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
@@ -34,29 +36,32 @@ def define_config(*, required: bool = True) -> None:
 
 def config() -> Config:
     """Returns the config with the command line's overrides, checked as a whole."""
-    twin = flags.FLAGS.config
+    mutable = flags.FLAGS.config
     for argument in sys.argv[1:]:
         if _sets_none(argument):
             *sections, name = NONE.fullmatch(argument)[1].split(".")  # type: ignore[index]
-            setattr(functools.reduce(getattr, sections, twin), name, None)
-    return loading.freeze(twin)
+            setattr(functools.reduce(getattr, sections, mutable), name, None)
+    return loading.freeze(mutable)
 
 
 def run(main: Callable[[list[str]], int], *, arguments: str | None = None) -> None:
-    """Parses the flags, runs `main` and exits with what it returns.
+    """Parses the flags, runs `main` and exits with its exit code.
 
     Args:
-      main: takes the positional arguments, returns the exit code.
-      arguments: what the positional arguments are, if the command takes any; else they are refused.
+      main: function of the positional arguments that returns the exit code.
+      arguments: description of the positional arguments; None: the command takes none.
     """
 
     def guarded(argv: list[str]) -> int:
-        logging.getLogger("tensorflow").setLevel(logging.WARNING)  # strategies tell of every reduction
+        logging.getLogger("tensorflow").setLevel(logging.WARNING)  # strategies log every reduction
+        if not flags.FLAGS["verbosity"].present:
+            absl_logging.set_verbosity(absl_logging.WARNING)  # saving a model logs its signatures
+        stderr_filter.install()
         try:
             if argv[1:] and arguments is None:
-                raise InputError(f"unexpected argument {argv[1]!r}; flags are written --name=value, see --help.")
+                raise InputError(f"unexpected argument {argv[1]!r}; write flags as --name=value, see --help.")
             if not argv[1:] and arguments is not None:
-                raise InputError(f"{arguments} expected after the flags.")
+                raise InputError(f"expected {arguments} after the flags.")
             return main(argv[1:])
         except InputError as error:
             return _say(str(error), WRONG)
@@ -66,7 +71,7 @@ def run(main: Callable[[list[str]], int], *, arguments: str | None = None) -> No
             if (found := disk_error(error)) is None:
                 raise
             _say(f"{found.reason}; {found.remedy}.", WRONG)
-            # h5py and TensorFlow crash when they close at exit what they could not write.
+            # At exit, h5py and TensorFlow crash when they close files that they could not write.
             sys.stdout.flush()
             os._exit(WRONG)
 
@@ -78,26 +83,14 @@ def run(main: Callable[[list[str]], int], *, arguments: str | None = None) -> No
 
 @contextlib.contextmanager
 def quiet_start() -> Iterator[None]:
-    """Silences what TensorFlow says while it is imported and counts its devices.
-
-    Its first lines come before any log level applies, so the file descriptor itself is turned away meanwhile.
-    """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    sys.stderr.flush()
-    saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(nowhere)
+    """Does nothing: `run` filters standard error for the whole command."""
+    yield
 
 
 def _parse_flags(argv: list[str]) -> list[str]:
     try:
         _refuse_unknown_fields(argv)
-        # Its integers and floats know no "none"; `config` sets those fields.
+        # Numeric flags do not parse "none"; `config` sets those fields.
         return flags.FLAGS([argument for argument in _with_loader(argv) if not _sets_none(argument)])
     except InputError as error:
         sys.exit(_say(str(error), WRONG))
@@ -116,7 +109,7 @@ def _print_help() -> None:
     print(flags.FLAGS.main_module_help())
     if "config" in flags.FLAGS:
         print("  --config: Preset (configs/NAME.py) or config.json of an earlier run.")
-        print("  --config.SECTION.FIELD: any field of the config (see configs/schema), such as --config.train.epochs=5.")
+        print("  --config.SECTION.FIELD: any field of configs/schema, such as --config.train.epochs=5.")
 
 
 def _refuse_unknown_fields(argv: list[str]) -> None:
@@ -131,7 +124,7 @@ def _refuse_unknown_fields(argv: list[str]) -> None:
 
 
 def _with_loader(argv: list[str]) -> list[str]:
-    """Rewrites --config=PATH to --config=LOADER:PATH (see `configs.loading`) after a look at PATH itself."""
+    """Checks PATH of --config=PATH and rewrites the flag to --config=LOADER:PATH (see `configs.loading`)."""
     rewritten = []
     takes_value = False
     for argument in argv:

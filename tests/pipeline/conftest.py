@@ -23,7 +23,7 @@ from configs import (
 from models import Network, build_network
 from pipeline.evaluation.counting import Counts, count_photograph
 from pipeline.export.saved_model import export_model
-from pipeline.inference.segmenter import SegmenterSpec, TiledSegmenter, load_segmenter, save_model
+from pipeline.inference import SegmenterSpec, TiledSegmenter, load_segmenter, save_model
 from pipeline.input.reading import RecordSet
 from pipeline.training import TrainingRun, fit, prepare
 from records import Case, Index, survey_case

@@ -1,4 +1,4 @@
-"""Panels: outlines that no lesion is too small for, the densest place, captions and legends."""
+"""Panels: even the smallest lesion is outlined; the densest window; captions and legends."""
 
 import numpy as np
 import pytest

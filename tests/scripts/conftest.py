@@ -18,7 +18,7 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 class Way(NamedTuple):
-    """The folders that one run of all commands left, and what each command printed."""
+    """The folders that one run of all commands left, and what each command wrote to stdout and to stderr."""
 
     source: Path
     records: Path
@@ -26,6 +26,7 @@ class Way(NamedTuple):
     predictions: Path
     export: Path
     printed: dict[str, str]
+    stderr: dict[str, str]
 
 
 @pytest.fixture(scope="session")
@@ -63,9 +64,9 @@ def way(run, tmp_path_factory) -> Way:
         "predict": (model, f"--output={predictions}", "--probabilities", photographs),
         "export": (model, f"--output={export}", f"--client_check={photographs / 'SYN_06.jpg'}"),
     }
-    printed = {}
+    printed, stderr = {}, {}
     for name, arguments in commands.items():
         done = run(name, *arguments)
         assert done.returncode == 0, f"{name}: {done.stdout}{done.stderr}"
-        printed[name] = done.stdout
-    return Way(source, records, workdir, predictions, export, printed)
+        printed[name], stderr[name] = done.stdout, done.stderr
+    return Way(source, records, workdir, predictions, export, printed, stderr)

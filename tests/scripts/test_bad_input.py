@@ -170,7 +170,7 @@ def test_a_damaged_network_is_refused(fails, way, tmp_path):
 
 def test_predict_refuses_nothing_to_do(fails, way, tmp_path):
     arguments = (f"--model={way.workdir / 'model'}", f"--output={tmp_path / 'out'}")
-    assert "photographs or folders of photographs expected after the flags" in fails("predict", *arguments)
+    assert "expected photographs or folders of photographs after the flags" in fails("predict", *arguments)
     assert "no such file or folder" in fails("predict", *arguments, "/no/such.jpg")
     (tmp_path / "empty").mkdir()
     assert "no photographs in this folder" in fails("predict", *arguments, tmp_path / "empty")
@@ -207,7 +207,7 @@ def test_eval_refuses_what_does_not_fit_together(fails, arguments, message):
 def test_export_refuses_to_overwrite(fails, way):
     before = {file: file.read_bytes() for file in Path(way.export).rglob("*") if file.is_file()}
     line = fails("export", f"--model={way.workdir / 'model'}", f"--output={way.export}")
-    assert "there already; give another --version, or --overwrite" in line
+    assert "already exists; choose another --version, or add --overwrite" in line
     assert {file: file.read_bytes() for file in Path(way.export).rglob("*") if file.is_file()} == before
 
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from configs import Config, DataConfig, FastConfig, ModelConfig, SegmentConfig
 from models import build_network
-from pipeline.inference.segmenter import SegmenterSpec, TiledSegmenter
+from pipeline.inference import SegmenterSpec, TiledSegmenter
 from records.synthetic import synthetic_photograph
 from scripts.benchmarks import inference as benchmark
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from configs import DataConfig
-from pipeline.inference.segmenter import load_segmenter
+from pipeline.inference import load_segmenter
 from records import find_cases, read_masks, read_photograph
 
 MODEL = Path(__file__).parents[2] / "pretrained" / "idrid_lesions"

@@ -200,14 +200,16 @@ def test_a_stopped_predict_goes_on_with_what_is_left(way, run, tmp_path):
     printed, _ = process.communicate(timeout=300)
     assert process.returncode == 143
     finished = list(out.glob("geojson/*.geojson"))
-    assert f"stopped by SIGTERM; the same command goes on with the {5 - len(finished)} photographs left" in printed
+    assert (
+        f"stopped by SIGTERM; the same command continues with the remaining {5 - len(finished)} photographs" in printed
+    )
     assert {row["case"] for row in rows(out / "predictions.csv")} == {file.stem for file in finished}
     assert not list(out.rglob(".tmp*"))
 
     done = run("predict", *words)
     assert done.returncode == 0, done.stderr
-    assert f"5 photographs, {len(finished)} of them finished before" in done.stdout
-    assert "times the sum of their segment times" in done.stdout
+    assert f"5 photographs, {len(finished)} of them already finished" in done.stdout
+    assert "s spent segmenting" in done.stdout
     first, second, *copied = rows(out / "predictions.csv")
     assert [first, second] == rows(way.predictions / "predictions.csv")
     for row in copied:

@@ -12,7 +12,8 @@ import tensorflow as tf
 from configs import Config, InputError, TrainConfig
 from models import Network, TrainingModel
 from pipeline import machine
-from pipeline.inference.segmenter import SegmenterSpec
+from pipeline.inference import SegmenterSpec
+from pipeline.training.backends import tensorflow_devices
 from pipeline.training.backends.tensorflow_devices import Devices
 from pipeline.training.validation import LiveSegmenter, PhotographSegmenter
 
@@ -67,7 +68,7 @@ def run_deterministically() -> None:
 
 
 def _tensorflow() -> Backend:
-    from pipeline.training.backends import tensorflow_devices, tensorflow_step
+    from pipeline.training.backends import tensorflow_step
 
     return Backend(
         choose_devices=tensorflow_devices.choose_devices,

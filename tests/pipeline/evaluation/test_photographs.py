@@ -21,7 +21,7 @@ from pipeline.evaluation.photographs import (
     write_tile_scores,
 )
 from pipeline.evaluation.scores import score
-from pipeline.inference.segmenter import TiledSegmenter
+from pipeline.inference import TiledSegmenter
 from records import field_of_view
 
 CLASSES = ("HE", "MA")
@@ -65,7 +65,7 @@ def test_a_map_with_a_pixel_that_is_no_number_is_refused_by_its_case(records_set
     marked = read_marked(records_set.cases["D"], records_set.index.data)
     probabilities = np.full(marked.masks.shape, 0.5, np.float32)
     probabilities[3, 4, 1] = np.nan
-    with pytest.raises(InputError, match=r"^case D: the network's map has pixels that are no number \(NaN\)[^\n]+$"):
+    with pytest.raises(InputError, match=r"^case D: the probability map contains NaN[^\n]+$"):
         segmented_by(lambda photograph: probabilities)(marked)
 
 

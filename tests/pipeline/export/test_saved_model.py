@@ -1,9 +1,10 @@
-"""Export: a SavedModel that gives the segmenter's maps where nothing of this software is installed."""
+"""A SavedModel computes the segmenter's probability maps where this software is not installed."""
 
 import dataclasses
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,10 +21,10 @@ from configs import FastConfig, InputError, ModelConfig
 from models import build_network
 from pipeline.export import saved_model as export
 from pipeline.export.saved_model import ServedSegmenter, decode_photograph, export_model
-from pipeline.inference.segmenter import TiledSegmenter, load_segmenter
+from pipeline.inference import TiledSegmenter, load_segmenter
 from records import read_photograph
 
-# Runs with `python -I` and imports TensorFlow and NumPy alone: no code of ours can help it.
+# Runs with `python -I` and imports only TensorFlow and NumPy, none of our code.
 CLIENT = """
 import sys
 import numpy as np
@@ -37,11 +38,11 @@ for name in ("jpeg", "png"):
     maps[name] = loaded.signatures["serving_default"](tf.constant(given[name].tobytes()))["probabilities"]
 maps["segment"] = loaded.signatures["segment"](photograph=tf.constant(given["photograph"]))["probabilities"]
 maps["tiles"] = loaded.signatures["tiles"](tiles=tf.constant(given["tiles"]))["probabilities"]
-words = loaded.metadata()
-maps["thresholds"] = words["thresholds"]
-maps["classes"] = np.array([name.decode() for name in words["classes"].numpy()])
-maps["precision"] = words["precision"].numpy().decode()
-maps["serving_default_leaves"] = words["serving_default_leaves"].numpy().decode()
+metadata = loaded.metadata()
+maps["thresholds"] = metadata["thresholds"]
+maps["classes"] = np.array([name.decode() for name in metadata["classes"].numpy()])
+maps["precision"] = metadata["precision"].numpy().decode()
+maps["serving_default_leaves"] = metadata["serving_default_leaves"].numpy().decode()
 maps["signatures"] = np.array(sorted(loaded.signatures))
 foreign = {"keras", "configs", "records", "models", "pipeline"} & set(sys.modules)
 assert not foreign & {"configs", "records", "models", "pipeline"}, foreign
@@ -61,7 +62,7 @@ def files(fundus, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def served(exported, files, tmp_path_factory):
-    """What a process that knows only TensorFlow gets out of the export, by name."""
+    """What a process that has only TensorFlow gets from the export, by name."""
     folder = tmp_path_factory.mktemp("served")
     photograph = read_photograph(files / "eye.png", max_pixels=10**6)
     tiles = np.random.default_rng(0).uniform(0, 255, (3, 32, 32, 3)).astype(np.float32)
@@ -72,8 +73,8 @@ def served(exported, files, tmp_path_factory):
         photograph=photograph,
         tiles=tiles,
     )
-    words = [sys.executable, "-I", "-c", CLIENT, exported, folder / "given.npz", folder / "served.npz"]
-    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False, timeout=300)
+    command = [sys.executable, "-I", "-c", CLIENT, exported, folder / "given.npz", folder / "served.npz"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     return dict(np.load(folder / "served.npz")) | {"given tiles": tiles}
 
@@ -104,7 +105,7 @@ def test_the_export_knows_its_classes_thresholds_and_signatures(served):
     assert str(served["precision"]) == "float32"
 
 
-def test_the_export_says_in_itself_and_beside_it_what_serving_default_leaves_to_the_client(served, exported):
+def test_metadata_and_readme_state_what_serving_default_leaves_to_the_client(served, exported):
     leaves = str(served["serving_default_leaves"])
     assert "orientation tags" in leaves
     assert "TIFF, BMP, WebP" in leaves
@@ -113,7 +114,7 @@ def test_the_export_says_in_itself_and_beside_it_what_serving_default_leaves_to_
     assert "| MA | 0.25 |" in text
 
 
-def test_the_export_lies_in_a_folder_of_its_version_with_the_words_beside(exported, model_folder):
+def test_the_folder_of_a_version_contains_the_savedmodel_and_the_files_beside_it(exported, model_folder):
     assert exported.name == "3"
     beside = {"segmenter.json", "README.md", "verify.py", "golden.jpg", "golden.json", "golden.npy"}
     assert beside | {"saved_model.pb", "variables"} <= {path.name for path in exported.iterdir()}
@@ -177,7 +178,7 @@ def test_what_serving_default_decodes_are_the_pixels_that_predict_reads(kind, tm
 @pytest.mark.parametrize("kind", ["TIFF", "BMP", "WEBP", "GIF", "nothing"])
 def test_serving_default_refuses_what_is_left_to_the_client_and_says_what_to_do(kind):
     encoded = b"" if kind == "nothing" else file_of(Image.fromarray(rgb_noise()), format=kind)
-    with pytest.raises(tf.errors.InvalidArgumentError, match="sent to the signature segment"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="sends it to the signature segment"):
         decode_photograph(tf.constant(encoded))
 
 
@@ -191,7 +192,7 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 from configs import FastConfig, ModelConfig
 from models import build_network, precision_policy
-from pipeline.inference.segmenter import SegmenterSpec, save_model
+from pipeline.inference import SegmenterSpec, save_model
 
 with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope(), precision_policy("mixed_bfloat16"):
     network = build_network(ModelConfig(network="fast", fast=FastConfig(widths=(8, 8))), classes=1)
@@ -205,11 +206,11 @@ save_model(Path(sys.argv[1]), network, spec)
 
 @pytest.fixture(scope="module")
 def mixed_model(tmp_path_factory):
-    """A model folder whose network is of two replicas and in bfloat16."""
+    """A model folder whose network was trained on two replicas in bfloat16."""
     folder = tmp_path_factory.mktemp("mixed") / "model"
-    words = [sys.executable, "-c", STRATEGY, folder]
+    command = [sys.executable, "-c", STRATEGY, folder]
     root = Path(__file__).parents[3]
-    done = subprocess.run(words, cwd=root, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -284,15 +285,22 @@ def test_batches_are_counted_as_they_go_through_the_network(spec, fields):
     assert runs.numpy() == counted > 0
 
 
+@pytest.fixture(scope="module")
+def constant(spec):
+    """Makes a segmenter whose probabilities have one value."""
+    return lambda value: TiledSegmenter(lambda images: tf.fill(tf.shape(images[..., :1]), value), spec())
+
+
+@pytest.fixture(scope="module")
+def quarter(constant, model_folder, tmp_path_factory):
+    """An export whose probabilities are 0.25, to be copied."""
+    return export_model(constant(0.25), model_folder, tmp_path_factory.mktemp("quarter"), version=1, overwrite=False)
+
+
 @pytest.fixture
-def two_models(spec, model_folder, tmp_path):
-    """A version that is there, whose map is 0.25 everywhere, and a segmenter whose map is 0.75."""
-
-    def constant(value: float) -> TiledSegmenter:
-        return TiledSegmenter(lambda images: tf.fill(tf.shape(images[..., :1]), value), spec())
-
-    there = export_model(constant(0.25), model_folder, tmp_path / "export", version=1, overwrite=False)
-    return there, constant(0.75)
+def two_models(constant, quarter, tmp_path):
+    """An existing version, whose probabilities are 0.25, and a segmenter whose probabilities are 0.75."""
+    return Path(shutil.copytree(quarter, tmp_path / "export" / "1")), constant(0.75)
 
 
 def value_of(folder) -> float:
@@ -308,7 +316,7 @@ def contents(folder) -> dict[str, bytes]:
 def test_a_version_that_is_there_is_refused_and_left_as_it_was(two_models, model_folder):
     there, other = two_models
     before = contents(there.parent)
-    with pytest.raises(InputError, match="there already; give another --version, or --overwrite to replace it"):
+    with pytest.raises(InputError, match="already exists; choose another --version, or add --overwrite to replace it"):
         export_model(other, model_folder, there.parent, version=1, overwrite=False)
     assert contents(there.parent) == before
 
@@ -353,7 +361,7 @@ def test_while_a_version_is_replaced_it_is_whole_and_no_other_is_to_be_seen(two_
         assert contents(there) == before
         assert value_of(there) == pytest.approx(0.25)
 
-    monkeypatch.setattr(export, "_flush", look)  # the last thing before the new version is put in place
+    monkeypatch.setattr(export, "_flush", look)  # the last step before the new version is put in place
     export_model(other, model_folder, there.parent, version=1, overwrite=True)
     assert value_of(there) == pytest.approx(0.75)
     ((name, hidden),) = (sorted(names, reverse=True) for names in seen)
@@ -363,7 +371,7 @@ def test_while_a_version_is_replaced_it_is_whole_and_no_other_is_to_be_seen(two_
 def test_a_folder_that_is_no_export_is_refused_even_with_overwrite(segmenter, model_folder, tmp_path):
     (tmp_path / "1").mkdir()
     (tmp_path / "1" / "thesis.tex").touch()
-    with pytest.raises(InputError, match="no export of this software; move it away"):
+    with pytest.raises(InputError, match="not an export of this software; move it away"):
         export_model(segmenter, model_folder, tmp_path, version=1, overwrite=True)
     assert [path.name for path in tmp_path.rglob("*")] == ["1", "thesis.tex"]
 
@@ -381,7 +389,7 @@ def test_a_full_disk_leaves_the_old_version_and_nothing_else(two_models, model_f
     assert contents(there.parent) == before
 
 
-def test_what_killed_exports_left_is_swept_and_a_version_that_was_moved_aside_comes_back(two_models, model_folder):
+def test_remains_of_killed_exports_are_removed_and_a_version_moved_aside_comes_back(two_models, model_folder):
     there, other = two_models
     output = there.parent
     gone = 2**22 + 1  # beyond the highest number that Linux gives a process

@@ -8,8 +8,8 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.inference.background import possible_retina
-from pipeline.inference.segmenter import TiledSegmenter
+from pipeline.inference import TiledSegmenter
+from pipeline.inference.background import possible_field_of_view
 from records import field_of_view, tile_starts
 
 TILE = 32
@@ -65,16 +65,16 @@ def tiles_touching(retina: np.ndarray, overlap_px: int) -> np.ndarray:
 
 @given(st.integers(0, 10**6), st.integers(1, 300), st.integers(1, 300))
 @settings(max_examples=120, deadline=None, derandomize=True)
-def test_possible_retina_holds_the_field_of_view(seed, height, width):
+def test_possible_field_of_view_holds_the_field_of_view(seed, height, width):
     photograph = blots(np.random.default_rng(seed), height, width)
-    assert np.all(possible_retina(tf.constant(photograph)).numpy() >= field_of_view(photograph))
+    assert np.all(possible_field_of_view(tf.constant(photograph)).numpy() >= field_of_view(photograph))
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_possible_retina_holds_the_field_of_view_of_photographs_that_are_shrunk_for_it(seed):
+def test_possible_field_of_view_holds_the_field_of_view_of_photographs_that_are_shrunk_for_it(seed):
     rng = np.random.default_rng(seed)
     photograph = blots(rng, 700 + 31 * seed, 1100)
-    possible = possible_retina(tf.constant(photograph)).numpy()
+    possible = possible_field_of_view(tf.constant(photograph)).numpy()
     assert max(possible.shape) == 512
     full = cv2.resize(possible.astype(np.uint8), photograph.shape[1::-1], interpolation=cv2.INTER_NEAREST)
     assert np.all(full.astype(bool) >= field_of_view(photograph))

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipeline.inference import compiling
+from pipeline.inference import TiledSegmenter, compiling
 from pipeline.inference.compiling import compiles, is_faster_compiled
-from pipeline.inference.segmenter import TiledSegmenter
 
 SHAPE = (2, 16, 16, 3)
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from configs import FastConfig, ModelConfig
 from models import build_network, precision_policy
-from pipeline.inference.segmenter import TiledSegmenter
+from pipeline.inference import TiledSegmenter
 
 KERNELS = json.loads((Path(__file__).parents[1] / "data" / "gpu_kernels.json").read_text())
 

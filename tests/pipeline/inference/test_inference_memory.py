@@ -11,7 +11,7 @@ import sys
 import numpy as np
 import tensorflow as tf
 from configs import Config, DataConfig, SegmentConfig
-from pipeline.inference.segmenter import SegmenterSpec, TiledSegmenter
+from pipeline.inference import SegmenterSpec, TiledSegmenter
 
 scale, overlap, side = float(sys.argv[1]), float(sys.argv[2]), 8000
 segment = SegmentConfig(overlap=overlap, tile_batch=2, skip_background=True)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from pipeline.inference import TiledSegmenter
 from pipeline.inference.orientations import average_over
-from pipeline.inference.segmenter import TiledSegmenter
 
 SIDE = 6
 # What is done to a tile before the network, and undone with its map: NumPy arrays `[B, T, T, C]`.

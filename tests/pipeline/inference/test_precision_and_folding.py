@@ -11,7 +11,7 @@ import pytest
 
 from configs import FastConfig, InputError, ModelConfig, TrainConfig
 from models import build_network, precision_policy
-from pipeline.inference.segmenter import TiledSegmenter, load_segmenter
+from pipeline.inference import TiledSegmenter, load_segmenter
 from pipeline.training import prepare
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")

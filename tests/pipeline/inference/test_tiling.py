@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from configs import DataConfig
-from pipeline.inference.segmenter import SegmenterSpec, TiledSegmenter
+from pipeline.inference import SegmenterSpec, TiledSegmenter
 from pipeline.inference.tiling import Tiling, stitch, tile_starts
 from records import scaled_size, shrink_photograph, stride_of_overlap, tile_origins, window
 from records import tile_starts as starts_of_records

@@ -1,4 +1,4 @@
-"""The output folder: what is finished, what is done again, what is refused, and tables that come of records."""
+"""The output folder: what counts as finished, what is repeated or refused, and tables made from records."""
 
 import csv
 import json
@@ -31,15 +31,17 @@ def photographs(tmp_path) -> dict[str, Path]:
 
 @pytest.fixture
 def folder(spec, tmp_path):
-    """Makes the folder `out` with a model of files that hold some words."""
+    """Makes the folder `out` for a model whose files contain some text."""
 
-    def make(*, output="out", model="a model", truths=None, probabilities=False) -> PredictionFolder:
+    def make(*, output="out", model="a model", annotated=None, probabilities=False) -> PredictionFolder:
         files = tmp_path / "model"
         files.mkdir(exist_ok=True)
         (files / "network.keras").write_text("weights")
         (files / "segmenter.json").write_text(model)
         geometry = spec(classes=CLASSES, thresholds=(0.5, 0.85))
-        return PredictionFolder(tmp_path / output, files, geometry, truths=truths or {}, probabilities=probabilities)
+        return PredictionFolder(
+            tmp_path / output, files, geometry, annotated=annotated or {}, probabilities=probabilities
+        )
 
     return make
 
@@ -67,7 +69,7 @@ def test_a_second_run_finds_all_finished_and_writes_the_same_tables(folder, phot
 
 
 @pytest.mark.parametrize("until", ["nothing", "masks", "overlays", "the record"])
-def test_what_a_kill_left_is_put_right(folder, photographs, until):
+def test_what_a_kill_left_is_repaired(folder, photographs, until):
     predict(folder(output="undisturbed"), photographs)
     killed = folder()
     predict(killed, {"a": photographs["a"]})
@@ -108,24 +110,24 @@ def test_a_moved_photograph_is_finished_and_another_of_its_name_is_refused(folde
     moved = photographs["a"].rename(tmp_path / "elsewhere" / "a.png")
     assert predict(folder(), {"a": moved}) == []
     cv2.imwrite(str(moved), np.zeros((40, 50, 3), np.uint8))
-    with pytest.raises(InputError, match=r"holds .*photographs/a\.png, another photograph of the same name"):
+    with pytest.raises(InputError, match=r"another photograph of this name, .*photographs/a\.png; choose another"):
         folder().begin({"a": moved}, overwrite=False)
     assert predict(folder(), {"a": moved}, overwrite=True) == ["a"]
 
 
-def test_maps_are_added_on_a_later_wish_and_stay_without_one(folder, photographs):
+def test_probability_maps_are_added_by_a_later_run_and_kept_by_runs_without(folder, photographs):
     predict(folder(), photographs)
     assert predict(folder(probabilities=True), photographs) == ["a", "b", "c"]
     assert predict(folder(), photographs) == []
 
 
-def test_another_model_is_refused_unless_all_is_overwritten(folder, photographs):
+def test_another_model_is_refused_unless_everything_is_overwritten(folder, photographs):
     predict(folder(), photographs)
     before = tables(folder())
     other = folder(model="other thresholds")
-    with pytest.raises(InputError, match="holds what another model found in 3 photographs, such as a; add --overwrite"):
+    with pytest.raises(InputError, match="predictions of another model for 3 photographs, such as a; add --overwrite"):
         other.begin(photographs, overwrite=False)
-    with pytest.raises(InputError, match="in 2 photographs, such as b; name them as well"):
+    with pytest.raises(InputError, match="for 2 photographs, such as b; pass these photographs as well"):
         other.begin({"a": photographs["a"]}, overwrite=True)
     assert tables(other) == before
     assert predict(other, photographs, overwrite=True) == ["a", "b", "c"]
@@ -136,11 +138,11 @@ def test_a_damaged_record_is_refused_by_its_name(folder, photographs):
     predict(folder(), photographs)
     for content in ("{", "[]", '{"type": "FeatureCollection", "features": []}'):
         (folder().output / "geojson" / "b.geojson").write_text(content)
-        with pytest.raises(InputError, match=r"b\.geojson: damaged, or not written by this version"):
+        with pytest.raises(InputError, match=r"b\.geojson: damaged, or written by another version"):
             folder().begin(photographs, overwrite=False)
 
 
-def test_a_full_disk_is_told_with_the_file_and_leaves_no_part(folder, photographs, monkeypatch):
+def test_a_full_disk_is_reported_with_the_file_and_leaves_no_partial_file(folder, photographs, monkeypatch):
     one = folder()
     predict(one, {"a": photographs["a"]})
     full = iter([False, False, True])  # the disk, when b's masks are there and its overlay is to come
@@ -160,17 +162,17 @@ def test_a_full_disk_is_told_with_the_file_and_leaves_no_part(folder, photograph
     assert predict(folder(), photographs) == ["b", "c"]
 
 
-def test_a_map_with_numbers_that_are_none_is_refused(folder, photographs):
+def test_a_probability_map_with_nan_is_refused(folder, photographs):
     one = folder()
     photograph = one.read("a", photographs["a"])
     maps = np.full((40, 50, 2), np.nan, np.float32)
-    with pytest.raises(InputError, match="pixels that are no number"):
+    with pytest.raises(InputError, match="the probability map contains NaN"):
         one.write("a", photographs["a"], photograph, segmented=Segmented(maps, 1.0))
 
 
 @pytest.fixture
-def truth(tmp_path, photographs) -> dict[str, Case]:
-    """Of photograph a, which is grey and in which nothing is found: an HE lesion, and no mask of MA."""
+def annotated(tmp_path, photographs) -> dict[str, Case]:
+    """Photograph a, grey and without detections, with an HE lesion and no mask of MA."""
     cv2.imwrite(str(photographs["a"]), np.full((40, 50, 3), 100, np.uint8))
     mask = np.zeros((40, 50), np.uint8)
     mask[5:20, 5:20] = 255
@@ -178,11 +180,11 @@ def truth(tmp_path, photographs) -> dict[str, Case]:
     return {"a": Case("a", photographs["a"], {"HE": tmp_path / "a_HE.png", "MA": None}, "train")}
 
 
-def test_the_truth_is_shown_on_the_left_and_only_where_it_is_known(folder, photographs, truth):
+def test_the_ground_truth_is_shown_on_the_left_and_only_where_it_is_known(folder, photographs, annotated):
     predict(folder(), photographs)
     alone = cv2.imread(str(folder().output / "overlays" / "a.jpg"))
     assert alone.shape == (40, 50, 3)
-    assert predict(folder(truths=truth), photographs) == ["a"]
+    assert predict(folder(annotated=annotated), photographs) == ["a"]
     assert cv2.imread(str(folder().output / "overlays" / "b.jpg")).shape == (40, 50, 3)
     beside = cv2.imread(str(folder().output / "overlays" / "a.jpg")).astype(int)
     assert beside.shape[1] == 50 + 6 + 50
@@ -195,20 +197,22 @@ def test_the_truth_is_shown_on_the_left_and_only_where_it_is_known(folder, photo
     far = cv2.dilate(edge.astype(np.uint8), np.ones((7, 7))) == 0  # JPEG halves the colours' resolution
     assert green[edge].mean() > 50
     assert np.abs(green[far]).max() < 20
-    assert predict(folder(truths=truth), photographs) == []
-    assert predict(folder(), photographs) == []  # a later run without a source takes nothing away
+    assert predict(folder(annotated=annotated), photographs) == []
+    assert predict(folder(), photographs) == []  # a later run without a source removes nothing
 
 
-def test_a_truth_of_another_size_is_refused_and_a_changed_one_drawn_again(folder, photographs, truth, tmp_path):
-    predict(folder(truths=truth), photographs)
+def test_ground_truth_of_another_size_is_refused_and_if_changed_is_drawn_again(
+    folder, photographs, annotated, tmp_path
+):
+    predict(folder(annotated=annotated), photographs)
     cv2.imwrite(str(tmp_path / "a_HE.png"), np.zeros((40, 50), np.uint8))
-    assert predict(folder(truths=truth), photographs) == ["a"]
+    assert predict(folder(annotated=annotated), photographs) == ["a"]
     cv2.imwrite(str(tmp_path / "a_HE.png"), np.zeros((40, 51), np.uint8))
     with pytest.raises(InputError, match="a_HE"):
-        predict(folder(truths=truth), photographs)
+        predict(folder(annotated=annotated), photographs)
 
 
-def test_coco_holds_every_lesion_and_its_pixels(folder, photographs):
+def test_coco_contains_every_lesion_and_its_pixels(folder, photographs):
     one = folder()
     predict(one, photographs)
     coco = json.loads((one.output / "lesions.json").read_text())
@@ -254,7 +258,7 @@ def decoded(annotation: dict, height: int, width: int) -> np.ndarray:
     return pixels
 
 
-def test_tables_and_geojson_tell_the_same(folder, photographs):
+def test_tables_and_geojson_agree(folder, photographs):
     one = folder()
     predict(one, photographs)
     with open(one.output / "lesions.csv", newline="") as file:

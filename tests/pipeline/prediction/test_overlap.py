@@ -1,4 +1,4 @@
-"""Reading, segmenting and writing at once: order, failures, memory, ends, and the times that are told of it."""
+"""Reading, segmenting and writing at once: order, failures, memory, ends and reported times."""
 
 import re
 import threading
@@ -165,4 +165,4 @@ def test_the_times_add_up_to_the_total(work):
 
 def test_several_devices_are_held_against_their_share():
     words = str(Timings(devices=2, segmented=10, segmenting=20.0, total=11.0, until_first=0.4, after_last=0.5))
-    assert words.startswith("10 photographs in 11.0 s: 1.10 times each device's share of the segment times, 10.0 s.")
+    assert words.startswith("10 photographs in 11.0 s, 1.10 times the 10.0 s spent segmenting on each device.")

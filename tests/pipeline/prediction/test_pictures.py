@@ -1,4 +1,4 @@
-"""Prediction: which photographs, and that masks, overlays, maps and measurements say what the segmenter's map says."""
+"""Which photographs are predicted; masks, overlays and measurements agree with the probability map."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -9,11 +9,11 @@ import pytest
 import scipy.ndimage
 
 from configs import InputError
-from pipeline.inference.segmenter import TiledSegmenter
+from pipeline.inference import TiledSegmenter
 from pipeline.prediction.pictures import (
     lesion_features,
+    output_files,
     photographs_of,
-    picture_files,
     summarize,
     summary_columns,
     write_pictures,
@@ -26,7 +26,7 @@ THRESHOLDS = (0.5, 0.85)
 
 @pytest.fixture(scope="module")
 def segmenter(spec):
-    """Two classes that the pixels themselves give: how dark a pixel is in green, and in red."""
+    """Two classes that follow from the pixels: how dark a pixel is in green, and in red."""
     geometry = spec(classes=CLASSES, thresholds=THRESHOLDS, tile=32, overlap=0.25, window="hann")
     return TiledSegmenter(lambda images: 1 - images[..., 1::-1] / 255, geometry)
 
@@ -49,7 +49,7 @@ def photograph():
 
 @pytest.fixture(scope="module")
 def predicted(segmenter, photograph, tmp_path_factory):
-    """The prediction, the folder it was written to and the map that it must agree with."""
+    """A prediction, the folder it was written to, and the probability map it must agree with."""
     folder = tmp_path_factory.mktemp("prediction")
     for name in ("masks", "overlays", "probabilities"):
         (folder / name).mkdir()
@@ -68,10 +68,13 @@ def predict(
     segmenter: TiledSegmenter, case: str, photograph: np.ndarray, folder: Path, *, probabilities: bool
 ) -> Prediction:
     spec, maps = segmenter.spec, segmenter.segment(photograph).numpy()
-    write_pictures(spec, case, photograph, maps=maps, output=folder, truth=None, probabilities=probabilities)
+    write_pictures(
+        spec, case, photograph, probabilities=maps, output=folder, masks=None, save_probabilities=probabilities
+    )
     features = lesion_features(spec, maps)
     return Prediction(
-        summarize(spec, case, folder / f"{case}.png", photograph=photograph, maps=maps, features=features), features
+        summarize(spec, case, folder / f"{case}.png", photograph=photograph, probabilities=maps, features=features),
+        features,
     )
 
 
@@ -98,7 +101,7 @@ def test_the_map_is_kept_in_float16_with_its_classes(predicted):
         assert np.array_equal(kept["probabilities"], maps.astype(np.float16))
 
 
-def test_the_overlay_is_the_photograph_with_the_outlines_of_what_was_found(predicted, photograph):
+def test_the_overlay_is_the_photograph_with_the_outlines_of_the_detections(predicted, photograph):
     _, folder, maps = predicted
     overlay = cv2.imread(str(folder / "overlays" / "eye.jpg"))[..., ::-1].astype(int)
     assert overlay.shape == photograph.shape
@@ -111,13 +114,13 @@ def test_the_overlay_is_the_photograph_with_the_outlines_of_what_was_found(predi
     assert abs(overlay[far] - photograph[far].astype(int)).mean() < 25  # JPEG of noise
 
 
-def test_without_a_wish_for_probabilities_none_are_written(segmenter, photograph, tmp_path):
+def test_probabilities_are_only_written_on_request(segmenter, photograph, tmp_path):
     for name in ("masks", "overlays"):
         (tmp_path / name).mkdir()
     predict(segmenter, "eye", photograph, tmp_path, probabilities=False)
     written = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     assert written == {"masks/eye_HE.png", "masks/eye_MA.png", "overlays/eye.jpg"}
-    assert written == {str(file) for file in picture_files("eye", CLASSES, probabilities=False)}
+    assert written == {str(file) for file in output_files("eye", CLASSES, probabilities=False)}
 
 
 @pytest.mark.parametrize("index", [0, 1])
@@ -187,7 +190,7 @@ def test_a_name_that_is_not_there_is_refused(tmp_path):
 
 def test_a_folder_without_images_is_refused(tmp_path):
     (tmp_path / "notes.txt").touch()
-    with pytest.raises(InputError, match="no photographs in this folder"):
+    with pytest.raises(InputError, match="contains no photographs"):
         photographs_of([str(tmp_path)])
 
 
@@ -200,7 +203,7 @@ def test_two_photographs_of_one_name_are_refused_with_both(tmp_path):
         photographs_of([str(tmp_path / "one"), str(tmp_path / "two" / "eye.jpg")])
 
 
-def test_features_are_what_qupath_takes_for_annotations(predicted):
+def test_features_are_what_qupath_reads_as_annotations(predicted):
     prediction, _, _ = predicted
     assert {feature["geometry"]["type"] for feature in prediction.features} == {"Polygon", "MultiPolygon"}
     for feature in prediction.features:

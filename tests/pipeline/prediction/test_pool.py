@@ -1,4 +1,4 @@
-"""Photographs dealt out to several segmenters, and batches that do not fit into memory."""
+"""Photographs are distributed over several segmenters, and batches that exceed the memory are halved."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from configs import InputError
-from pipeline.inference.segmenter import TiledSegmenter
+from pipeline.inference import TiledSegmenter
 from pipeline.prediction.pool import SegmenterPool, all_devices
 
 CPU = ["/device:CPU:0"]
@@ -23,7 +23,7 @@ def photographs(number: int, *, side: int = 40) -> list[tuple[str, np.ndarray]]:
 
 
 def limited(most: int):
-    """A network that runs out of memory with more than so many tiles."""
+    """Returns a network that runs out of memory with more tiles than this."""
 
     def in_python(images: np.ndarray) -> np.ndarray:
         if len(images) > most:
@@ -100,8 +100,8 @@ def test_a_batch_that_does_not_fit_is_halved_and_that_is_said_once(spec, said):
         for (_, photograph), (_, _, segmented) in zip(photographs(4), pool.segment_all(photographs(4)), strict=True):
             np.testing.assert_allclose(segmented.result().probabilities, expected.segment(photograph), atol=1e-6)
         assert said == [
-            "out of memory with 8 tiles of 16 pixels at a time; going on with 4.",
-            "out of memory with 4 tiles of 16 pixels at a time; going on with 2.",
+            "out of memory with 8 tiles of 16 pixels at a time; continuing with 4.",
+            "out of memory with 4 tiles of 16 pixels at a time; continuing with 2.",
         ]
 
 
@@ -116,7 +116,7 @@ def test_a_photograph_for_which_a_single_tile_is_too_much_is_an_error_of_its_own
 
 def test_an_error_of_another_kind_is_no_reason_to_try_again(spec, said):
     def broken(images: tf.Tensor) -> tf.Tensor:
-        return tf.debugging.check_numerics(images[..., :1] / 0.0, "no number")
+        return tf.debugging.check_numerics(images[..., :1] / 0.0, "not a number")
 
     pool = SegmenterPool(lambda: TiledSegmenter(broken, spec()), CPU, say=said.append)
     (_, _, segmented), *_ = pool.segment_all(photographs(1))
@@ -142,7 +142,7 @@ tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
 from pipeline.prediction.pool import SegmenterPool
-from pipeline.inference.segmenter import TiledSegmenter, load_segmenter
+from pipeline.inference import TiledSegmenter, load_segmenter
 
 devices = ["/device:CPU:0", "/device:CPU:1"]
 segmenters = []

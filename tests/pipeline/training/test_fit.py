@@ -15,7 +15,7 @@ import pytest
 import tensorflow as tf
 
 from configs import DataConfig, InputError, ModelConfig, SegmentConfig, UNetConfig, loading
-from pipeline.inference.segmenter import load_segmenter
+from pipeline.inference import load_segmenter
 from pipeline.input.stream import tiles_of_split
 from pipeline.training import fit, prepare
 from pipeline.training.callbacks import BestWeights

@@ -7,7 +7,7 @@ import pytest
 
 from configs import InputError, ModelConfig, UNetConfig
 from models import build_network
-from pipeline.inference.segmenter import load_model
+from pipeline.inference import load_model
 from pipeline.training import prepare
 from pipeline.training.initial_weights import load_initial_weights
 

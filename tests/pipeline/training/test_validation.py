@@ -13,7 +13,7 @@ from configs import DataConfig, FastConfig, InputError, ModelConfig
 from models import build_loss, build_network, precision_policy
 from pipeline.evaluation import photographs
 from pipeline.evaluation.photographs import MarkedPhotograph
-from pipeline.inference.segmenter import TiledSegmenter, load_segmenter, save_model
+from pipeline.inference import TiledSegmenter, load_segmenter, save_model
 from pipeline.input.reading import RecordSet
 from pipeline.training.validation import (
     PhotographScores,

@@ -1,4 +1,4 @@
-"""What all commands share: help, fields set to none, and a full disk in words."""
+"""What all commands share: help, how they are started, fields set to none, and the message for a full disk."""
 
 import subprocess
 import sys
@@ -15,6 +15,16 @@ def test_help_is_printed_and_is_no_failure(run, name):
     assert done.returncode == 0
     assert f"python -m scripts.{name}" in done.stdout
     assert "Traceback" not in done.stderr
+
+
+def test_every_command_can_be_started_by_its_path(tmp_path):
+    files = [file for file in sorted((ROOT / "scripts").glob("*.py")) if file.stem != "__init__"]
+    assert len(files) > 8
+    for file in files:
+        words = [sys.executable, file, "--help"]
+        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+        assert (done.returncode, done.stderr) == (0, ""), file
+        assert f"python -m scripts.{file.stem}" in done.stdout
 
 
 def test_an_optional_field_can_be_set_to_none_and_another_cannot(run, way, tmp_path):

@@ -21,7 +21,7 @@ import tensorflow as tf
 from configs import Config, DataConfig, ModelConfig, TrainConfig, UNetConfig
 from configs.loading import load_config
 from models import build_network
-from pipeline.inference.segmenter import load_segmenter
+from pipeline.inference import load_segmenter
 from pipeline.training.backends.tensorflow_step import TrainStepModel
 from pipeline.training.callbacks import FrozenEncoder
 from pipeline.training.checkpoints import LIST_FILE, load_arrays
@@ -188,7 +188,7 @@ from configs.loading import load_config
 from models import build_network
 from pipeline.training.backends import jax_devices
 from pipeline.training.segmenter_process import SegmenterProcess
-from pipeline.inference.segmenter import SegmenterSpec, save_model
+from pipeline.inference import SegmenterSpec, save_model
 from records import Case
 
 folder = Path(sys.argv[1])

@@ -20,7 +20,7 @@ import json, sys
 import keras, numpy as np, tensorflow as tf
 from configs.loading import load_config
 from models import build_loss, build_network, precision_policy
-from pipeline.inference.segmenter import SegmenterSpec, TiledSegmenter
+from pipeline.inference import SegmenterSpec, TiledSegmenter
 from pipeline.training.backends.tensorflow_devices import choose_devices
 from pipeline.training.backends.tensorflow_step import TrainStepModel
 from pipeline.training.run import compile_model

@@ -1,0 +1,131 @@
+"""The model folder: a network and `segmenter.json`, everything that a `TiledSegmenter` needs."""
+
+import dataclasses
+import json
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+
+from configs import InputError, SegmentConfig
+from models import Network, fold_normalization, halve_kernels, of_classes
+from pipeline.inference.segmenter import TiledSegmenter
+from pipeline.inference.spec import SegmenterSpec
+from records import complete_file, make_folder, write_text
+
+SCHEMA_VERSION = 1
+NETWORK_FILE, SEGMENTER_FILE = "network.keras", "segmenter.json"
+# Observed from Keras, zipfile, zlib, h5py and json for .keras files with damaged bytes or unknown layers.
+DAMAGE = (ValueError, OSError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error)
+TUPLES = ("classes", "thresholds", "colors", "seen_before", "calibrated_on")  # fields that are lists in JSON
+# Values of fields that older files lack, where they differ from the defaults of `SegmenterSpec`.
+MISSING = {"threshold_source": "unknown", "seen_before": (), "calibrated_on": ()}
+
+
+def check_tile(network: Network, tile: int, field: str) -> None:
+    """Raises InputError if a tile's side, given by a config field, is not a multiple of the network's stride."""
+    if tile % network.stride:
+        raise InputError(f"{field} must be a multiple of the network's stride {network.stride}; received {tile}.")
+
+
+def save_model(folder: Path, network: Network, spec: SegmenterSpec, *, half: bool = False) -> None:
+    """Writes a model folder: the network without its optimizer, and `segmenter.json` last.
+
+    Args:
+      folder: the folder, created if it does not exist.
+      network: a network of any backend.
+      spec: the content of `segmenter.json`.
+      half: whether the file stores kernels as float16, see `models.halve_kernels`.
+    """
+    make_folder(folder, flag="model")
+    # Keras 3.15.1 saves the optimizer's state, two more numbers per weight, whatever `include_optimizer` says; a copy
+    # that was never compiled has none.
+    bare = network.from_config(network.get_config())
+    bare.set_weights(network.get_weights())
+    with complete_file(folder / NETWORK_FILE) as temporary:
+        bare.save(temporary)
+        if half:
+            halve_kernels(temporary)
+    content = {"schema_version": SCHEMA_VERSION, **dataclasses.asdict(spec)}
+    write_text(folder / SEGMENTER_FILE, json.dumps(content, indent=2) + "\n")
+
+
+def load_segmenter(folder: Path, *, fold: bool = True, classes: Sequence[str] | None = None) -> TiledSegmenter:
+    """Loads the segmenter of a model folder.
+
+    Args:
+      folder: a folder that `save_model` wrote.
+      fold: whether normalization layers are folded into the convolutions before them, which is faster; otherwise the
+        network is as saved, so that other weights of it can be set.
+      classes: classes of the probability map, in this order; None: all classes of the model.
+
+    Raises:
+      InputError: the folder is no model folder, its files are damaged or of another schema version, the model lacks
+        one of the classes, or Keras runs on another backend than TensorFlow.
+    """
+    if keras.backend.backend() != "tensorflow":
+        raise InputError(
+            f"KERAS_BACKEND is {keras.backend.backend()!r}, but photographs are segmented with 'tensorflow', whichever "
+            "backend the model was trained on; unset the variable for this command."
+        )
+    network, spec = load_model(folder)
+    network = fold_normalization(network) if fold else network  # the file keeps the network that can be trained further
+    if classes is None or tuple(classes) == spec.classes:
+        return TiledSegmenter(network, spec)
+    for name in classes:
+        if name not in spec.classes or list(classes).count(name) > 1:
+            raise InputError(
+                f"--classes={','.join(classes)}: the model in {folder} has the classes {', '.join(spec.classes)}; name "
+                "some of them, each once."
+            )
+    return TiledSegmenter(of_classes(network, [spec.classes.index(name) for name in classes]), spec.of_classes(classes))
+
+
+def load_model(folder: Path, *, flag: str = "--model") -> tuple[Network, SegmenterSpec]:
+    """Loads a model folder's network as it was saved, on any backend, and its spec.
+
+    Args:
+      folder: a folder that `save_model` wrote.
+      flag: the flag that names the folder, for messages.
+
+    Raises:
+      InputError: the folder is no model folder, or its files are damaged or of another schema version.
+    """
+    for file in (folder / NETWORK_FILE, folder / SEGMENTER_FILE):
+        if not file.is_file():
+            raise InputError(
+                f"{flag}={folder}: contains no {file.name}; expected a model folder, such as WORKDIR/model of "
+                "python -m scripts.train."
+            )
+    spec = read_spec(folder / SEGMENTER_FILE)
+    try:
+        return keras.models.load_model(folder / NETWORK_FILE, compile=False), spec
+    except DAMAGE as error:
+        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise InputError(
+            f"{folder / NETWORK_FILE}: damaged, or not a network of this software ({first_line})."
+        ) from error
+
+
+def read_spec(path: Path) -> SegmenterSpec:
+    """Reads a `segmenter.json`, also one of an earlier version.
+
+    Raises:
+      InputError: the file is damaged, of another schema version, or has values that are not allowed.
+    """
+    try:
+        content = json.loads(path.read_text())
+        version = content.pop("schema_version")
+        if version != SCHEMA_VERSION:
+            raise InputError(f"schema version {version}, but this software reads {SCHEMA_VERSION}.")
+        content = MISSING | content
+        tuples = {name: tuple(content[name]) for name in TUPLES}
+        spec = SegmenterSpec(**content | tuples)
+        SegmentConfig(**{field.name: getattr(spec, field.name) for field in dataclasses.fields(SegmentConfig)})
+        return spec
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: damaged ({type(error).__name__}: {error}).") from error

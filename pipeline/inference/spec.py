@@ -1,0 +1,94 @@
+"""What the graph depends on besides the network: geometry, classes, thresholds, and where they come from."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from configs import Config, EvaluateConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class SegmenterSpec:
+    """Everything that the graph depends on besides the network; the content of a model folder's `segmenter.json`.
+
+    Attributes:
+      classes: names of the channels of the probability map.
+      scale: factor by which photographs are shrunk first.
+      tile: side of the tiles, pixels of the scaled photograph.
+      overlap: fraction of a tile that it has in common with its neighbour.
+      window: how a tile's pixels are weighted where tiles overlap, a name of `records.grid.window`.
+      tile_batch: number of tiles that go through the network at once.
+      thresholds: operating threshold of each class.
+      splits: names of the cases that the network was trained and validated on and is to be tested on, by split.
+      records_fingerprint: fingerprint of the records that the network was trained on.
+      config_fingerprint: fingerprint of the whole config.
+      colors: colours of the classes if the source has one coloured mask per photograph, else empty; see `DataConfig`.
+      flips, skip_background, trim, xla: see `SegmentConfig`. The defaults are what a `segmenter.json` means that was
+        written before these fields existed.
+      threshold_source: "validation" if the thresholds are the best ones on the validation photographs; "held out" if
+        they were chosen on photographs scored by networks that had not seen them (`pipeline.evaluation.calibration`);
+        "config" if the config gives them; "unknown" if the file does not say.
+      bins: number of bins of the histograms that eval counts into.
+      seen_before: names of the photographs that the initial weights were trained on.
+      calibrated_on: names of the photographs that thresholds and calibration were chosen on, if "held out".
+    """
+
+    classes: tuple[str, ...]
+    scale: float
+    tile: int
+    overlap: float
+    window: str
+    tile_batch: int
+    thresholds: tuple[float, ...]
+    splits: Mapping[str, Sequence[str]]
+    records_fingerprint: str
+    config_fingerprint: str
+    colors: tuple[str, ...] = ()
+    flips: int = 1
+    skip_background: bool = False
+    trim: bool = False
+    xla: str = "auto"
+    threshold_source: str = "config"
+    bins: int = EvaluateConfig().bins
+    seen_before: tuple[str, ...] = ()
+    calibrated_on: tuple[str, ...] = ()
+
+    @classmethod
+    def from_config(
+        cls, config: Config, splits: Mapping[str, Sequence[str]], thresholds: tuple[float, ...] | None = None
+    ) -> "SegmenterSpec":
+        """Returns the spec that a config describes.
+
+        Args:
+          config: the config of a training.
+          splits: names of the cases by split.
+          thresholds: thresholds found on the validation photographs; None: the config's threshold for every class.
+        """
+        return cls(
+            classes=config.data.classes,
+            scale=config.data.scale,
+            tile=config.segment.tile or config.data.tile,
+            overlap=config.segment.overlap,
+            window=config.segment.window,
+            tile_batch=config.segment.tile_batch,
+            thresholds=thresholds or (config.evaluate.threshold,) * len(config.data.classes),
+            splits=splits,
+            records_fingerprint=config.fingerprint("data"),
+            config_fingerprint=config.fingerprint(),
+            colors=config.data.colors,
+            flips=config.segment.flips,
+            skip_background=config.segment.skip_background,
+            trim=config.segment.trim,
+            xla=config.segment.xla,
+            threshold_source="validation" if thresholds else "config",
+            bins=config.evaluate.bins,
+        )
+
+    def of_classes(self, names: Sequence[str]) -> "SegmenterSpec":
+        """Returns the spec of some of the classes, in the given order."""
+        indices = [self.classes.index(name) for name in names]
+        return dataclasses.replace(
+            self,
+            classes=tuple(names),
+            thresholds=tuple(self.thresholds[index] for index in indices),
+            colors=tuple(self.colors[index] for index in indices) if self.colors else (),
+        )

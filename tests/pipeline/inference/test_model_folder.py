@@ -1,0 +1,205 @@
+"""The model folder: what is saved is loaded unchanged, and damage is named in one line."""
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from configs import InputError
+from models import build_loss
+from pipeline.inference import check_tile, load_segmenter, save_model
+from pipeline.inference.model_folder import read_spec
+from records import read_index
+
+# Keras 3.15.1 warns of itself where it saves weights.
+SAVING = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
+
+
+@pytest.fixture
+def damaged(model_folder, tmp_path):
+    """A copy of the model folder that a test may damage."""
+    return shutil.copytree(model_folder, tmp_path / "model")
+
+
+def test_a_loaded_spec_equals_the_saved_one(model_folder, spec):
+    expected = spec(
+        classes=("HE", "MA"),
+        thresholds=(0.5, 0.25),
+        tile=32,
+        scale=0.8,
+        overlap=0.25,
+        window="hann",
+        tile_batch=3,
+        splits={"train": ["A", "B"], "validation": ["D"]},
+    )
+    assert load_segmenter(model_folder).spec == expected
+
+
+def test_segmenter_json_has_the_fields_that_others_read(model_folder):
+    content = json.loads((model_folder / "segmenter.json").read_text())
+    wanted = {"schema_version", "classes", "scale", "tile", "overlap", "window", "thresholds"}
+    assert wanted <= set(content)
+    assert (content["schema_version"], content["classes"], content["thresholds"]) == (1, ["HE", "MA"], [0.5, 0.25])
+
+
+def test_some_classes_of_a_model_have_its_maps_and_thresholds(model_folder, fundus):
+    photograph = fundus(90, 131, seed=5).photograph
+    both = load_segmenter(model_folder)
+    for names, channels in ((["MA"], [1]), (["MA", "HE"], [1, 0])):
+        some = load_segmenter(model_folder, classes=names)
+        assert some.spec.classes == tuple(names)
+        assert some.spec.thresholds == tuple(both.spec.thresholds[channel] for channel in channels)
+        np.testing.assert_allclose(some.segment(photograph), both.segment(photograph).numpy()[..., channels], atol=1e-6)
+
+
+@pytest.mark.parametrize("names", [["EX"], ["HE", "EX"], ["HE", "HE"]])
+def test_a_class_that_the_model_lacks_is_answered_with_those_that_it_has(model_folder, names):
+    with pytest.raises(InputError, match=f"--classes={','.join(names)}: the model in .* has the classes HE, MA;"):
+        load_segmenter(model_folder, classes=names)
+
+
+@SAVING
+def test_a_model_folder_in_half_precision_has_half_the_size_and_about_the_map(network, spec, tmp_path, fundus):
+    segmenters = []
+    for name, half in (("whole", False), ("half", True)):
+        save_model(tmp_path / name, network, spec(classes=("a", "b"), tile=32), half=half)
+        segmenters.append(load_segmenter(tmp_path / name))
+    photograph = fundus(90, 131, seed=5).photograph
+    one, other = (segmenter.segment(photograph).numpy() for segmenter in segmenters)
+    np.testing.assert_allclose(one, other, atol=2e-3)
+    kernels = [weights for weights in network.get_weights() if weights.ndim >= 2]
+    saved = load_segmenter(tmp_path / "half", fold=False).network.get_weights()
+    assert all(weights.dtype == np.float32 for weights in saved)
+    halved = [weights for weights in saved if weights.ndim >= 2]
+    assert all(np.array_equal(a.astype(np.float16), b) for a, b in zip(kernels, halved, strict=True))
+
+
+@SAVING
+def test_the_saved_network_leaves_its_optimizer_behind_and_keeps_its_moving_averages(network, spec, tmp_path):
+    trained = keras.models.clone_model(network)
+    trained.compile(keras.optimizers.Adam(1e-2), build_loss("bce_dice"), jit_compile=False)
+    rng = np.random.default_rng(0)
+    trained.train_on_batch(rng.uniform(0, 255, (2, 16, 16, 3)), rng.integers(0, 2, (2, 16, 16, 2)).astype(np.float32))
+    save_model(tmp_path / "model", trained, spec(classes=("a", "b")))
+    loaded = keras.models.load_model(tmp_path / "model" / "network.keras")
+    assert getattr(loaded, "optimizer", None) is None
+    for before, after in zip(trained.get_weights(), loaded.get_weights(), strict=True):
+        assert np.array_equal(before, after)
+
+
+def test_a_model_folder_that_does_not_say_where_its_thresholds_are_from_is_taken_as_unknown(damaged):
+    file = damaged / "segmenter.json"
+    content = json.loads(file.read_text())
+    assert content.pop("threshold_source") == "config"
+    file.write_text(json.dumps(content))
+    assert read_spec(damaged / "segmenter.json").threshold_source == "unknown"
+
+
+def test_a_trained_model_folder_names_its_records(trained, records_set):
+    made = load_segmenter(trained.model).spec
+    assert made.records_fingerprint == read_index(records_set.folder).fingerprint
+    assert made.splits == {"train": ["A", "B", "C"], "validation": ["D", "E"], "test": ["F", "G"]}
+
+
+def test_a_tile_that_the_stride_does_not_divide_is_refused_by_its_field(network):
+    check_tile(network, 64, "segment.tile")
+    with pytest.raises(InputError, match=r"segment\.tile must be a multiple of the network's stride 4; received 66"):
+        check_tile(network, 66, "segment.tile")
+
+
+@pytest.mark.parametrize("name", ["network.keras", "segmenter.json"])
+def test_a_folder_that_is_no_model_folder_is_refused_by_the_file_that_lacks(damaged, name):
+    (damaged / name).unlink()
+    with pytest.raises(InputError, match=f"--model={damaged}: contains no {name}; expected a model folder"):
+        load_segmenter(damaged)
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "3", '{"schema_version": 1}', '{"schema_version": 1, "classes": 3}']
+)
+def test_a_damaged_segmenter_json_is_named(damaged, content):
+    (damaged / "segmenter.json").write_text(content)
+    with pytest.raises(InputError, match=r"segmenter\.json: damaged \("):
+        read_spec(damaged / "segmenter.json")
+
+
+def test_a_segmenter_json_with_a_field_too_many_is_named(damaged):
+    content = json.loads((damaged / "segmenter.json").read_text())
+    (damaged / "segmenter.json").write_text(json.dumps({**content, "colour": "red"}))
+    with pytest.raises(InputError, match=r"segmenter\.json: damaged .*colour"):
+        read_spec(damaged / "segmenter.json")
+
+
+def test_a_folder_from_before_a_field_was_there_means_what_it_meant(damaged):
+    content = json.loads((damaged / "segmenter.json").read_text())
+    for name in ("flips", "skip_background", "trim", "xla", "bins", "seen_before", "calibrated_on"):
+        del content[name]
+    (damaged / "segmenter.json").write_text(json.dumps(content))
+    spec = read_spec(damaged / "segmenter.json")
+    assert (spec.flips, spec.skip_background, spec.trim, spec.xla) == (1, False, False, "auto")
+    assert (spec.bins, spec.seen_before, spec.calibrated_on) == (1280, (), ())
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("flips", 3, r"segmenter\.json: segment\.flips must be 1, 4 or 8; received 3\."),
+        ("window", "hamming", r"segmenter\.json: segment\.window must be one of uniform, hann, gaussian"),
+        ("overlap", "half", r"segmenter\.json: damaged \(TypeError"),
+    ],
+)
+def test_a_segmenter_json_with_a_value_that_cannot_be_is_named(damaged, field, value, message):
+    content = json.loads((damaged / "segmenter.json").read_text())
+    (damaged / "segmenter.json").write_text(json.dumps({**content, field: value}))
+    with pytest.raises(InputError, match=message):
+        read_spec(damaged / "segmenter.json")
+
+
+def test_another_schema_version_is_named_with_ours(damaged):
+    content = json.loads((damaged / "segmenter.json").read_text())
+    (damaged / "segmenter.json").write_text(json.dumps({**content, "schema_version": 99}))
+    with pytest.raises(InputError, match="schema version 99, but this software reads 1"):
+        read_spec(damaged / "segmenter.json")
+
+
+@pytest.mark.parametrize("keep", [0, 100, 5000])
+def test_a_network_that_is_cut_short_is_named(damaged, keep):
+    (damaged / "network.keras").write_bytes((damaged / "network.keras").read_bytes()[:keep])
+    with pytest.raises(InputError, match=r"network\.keras: damaged, or not a network of this software \(.+\)\.$"):
+        load_segmenter(damaged)
+
+
+def test_a_network_whose_bytes_are_flipped_is_named(damaged):
+    content = bytearray((damaged / "network.keras").read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 2000] = bytes(byte ^ 255 for byte in content[middle : middle + 2000])
+    (damaged / "network.keras").write_bytes(bytes(content))
+    with pytest.raises(InputError, match=r"network\.keras: damaged"):
+        load_segmenter(damaged)
+
+
+def test_a_network_of_other_layers_than_ours_is_named(damaged):
+    class Foreign(keras.layers.Layer):
+        def call(self, x):
+            return x
+
+    image = keras.Input((None, None, 3))
+    keras.Model(image, Foreign()(image)).save(damaged / "network.keras")
+    with pytest.raises(InputError, match=r"network\.keras: damaged, or not a network of this software"):
+        load_segmenter(damaged)
+
+
+def test_a_segmenter_json_of_version_0_1_is_read_with_all_its_values():
+    file = Path(__file__).parent / "data" / "segmenter_0.1.json"
+    content = json.loads(file.read_text())
+    del content["schema_version"]
+    spec = read_spec(file)
+    assert json.loads(json.dumps(dataclasses.asdict(spec))) == content
+    assert spec.classes == ("MA", "HE", "EX", "SE", "OD")
+    assert spec.thresholds[:2] == (0.0855249761296273, 0.20351567165626933)
+    assert (spec.tile, spec.overlap, spec.window, spec.trim, spec.xla) == (1440, 0.25, "hann", True, "auto")
+    assert (spec.threshold_source, spec.bins, len(spec.splits["train"])) == ("held out", 1280, 54)

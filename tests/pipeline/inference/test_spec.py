@@ -1,0 +1,58 @@
+"""A spec takes its fields from the config, and some classes of it have theirs."""
+
+import dataclasses
+
+from configs import Config, DataConfig, EvaluateConfig, SegmentConfig
+from pipeline.inference import SegmenterSpec
+
+
+def test_colours_of_some_classes_are_theirs(spec):
+    made = spec(classes=("HE", "MA"), thresholds=(0.5, 0.25), colors=("ff0000", "00ff00"))
+    assert made.of_classes(["MA"]).colors == ("00ff00",)
+
+
+def test_a_spec_takes_its_fields_from_the_config():
+    config = Config(
+        data=DataConfig(classes=("HE", "EX"), scale=0.5, tile=256, stride=128),
+        segment=SegmentConfig(
+            overlap=0.25, window="gaussian", tile_batch=7, flips=4, skip_background=True, trim=True, xla="off"
+        ),
+        evaluate=EvaluateConfig(threshold=0.4, bins=320),
+    )
+    made = SegmenterSpec.from_config(config, {"train": ["A"]})
+    assert dataclasses.asdict(made) == {
+        "classes": ("HE", "EX"),
+        "colors": (),
+        "scale": 0.5,
+        "tile": 256,
+        "overlap": 0.25,
+        "window": "gaussian",
+        "tile_batch": 7,
+        "thresholds": (0.4, 0.4),
+        "splits": {"train": ["A"]},
+        "records_fingerprint": config.fingerprint("data"),
+        "config_fingerprint": config.fingerprint(),
+        "flips": 4,
+        "skip_background": True,
+        "trim": True,
+        "xla": "off",
+        "threshold_source": "config",
+        "bins": 320,
+        "seen_before": (),
+        "calibrated_on": (),
+    }
+
+
+def test_a_spec_takes_thresholds_that_it_is_given():
+    config = Config(data=DataConfig(classes=("HE", "EX")), evaluate=EvaluateConfig(threshold=0.4))
+    given = SegmenterSpec.from_config(config, {}, (0.25, 0.75))
+    assert given.thresholds == (0.25, 0.75)
+    assert given.threshold_source == "validation"
+    assert dataclasses.replace(given, thresholds=(0.4, 0.4), threshold_source="config") == SegmenterSpec.from_config(
+        config, {}
+    )
+
+
+def test_segment_tile_may_differ_from_the_records_tile():
+    config = Config(data=DataConfig(tile=256, stride=256), segment=SegmentConfig(tile=384))
+    assert SegmenterSpec.from_config(config, {}).tile == 384
