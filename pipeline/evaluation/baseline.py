@@ -1,8 +1,38 @@
 """A baseline to compare networks with: a threshold on colour."""
 
+from collections.abc import Iterable
+
 import numpy as np
 
-from records import field_of_view
+from configs import DataConfig, InputError
+from pipeline.evaluation.counting import pool
+from pipeline.evaluation.photographs import evaluate_photographs
+from pipeline.evaluation.scores import score
+from records import Case, field_of_view
+
+THRESHOLD = 0.5  # areas under curves do not depend on it
+
+
+def baseline_aupr(cases: Iterable[Case], data: DataConfig, *, bins: int) -> dict[str, float | int | None]:
+    """Scores the baseline on photographs.
+
+    Args:
+      cases: cases to score; those that cannot be read are skipped.
+      data: classes, and the largest number of pixels allowed.
+      bins: number of histogram bins.
+
+    Returns:
+      AUPR of each class in the whole frame, pooled over the photographs; None without lesion pixels.
+    """
+    outcomes = evaluate_photographs(
+        lambda loaded: color_threshold_map(loaded.photograph, len(data.classes)),
+        cases,
+        data,
+        thresholds=(THRESHOLD,) * len(data.classes),
+        bins=bins,
+    )
+    pooled = pool(outcome for _, outcome in outcomes if not isinstance(outcome, InputError))
+    return {name: score(counts)["aupr"] for name, counts in pooled["frame"].items()}
 
 
 def color_threshold_map(photograph: np.ndarray, classes: int) -> np.ndarray:

@@ -12,6 +12,7 @@ of a single point, so `scores.json` lists such classes under `binary`.
 
 import zipfile
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +57,7 @@ def find_maps(folder: Path) -> dict[str, Path]:
     )
 
 
-def classes_of(files: dict[str, Path]) -> tuple[str, ...]:
+def classes_of(files: Mapping[str, Path]) -> tuple[str, ...]:
     """Returns the classes of external maps: those in the first `CASE.npz`, or what follows the last `_` of the names.
 
     Raises:
@@ -71,7 +72,7 @@ def classes_of(files: dict[str, Path]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def read_map(files: dict[str, Path], case: str, size: tuple[int, int], *, classes: tuple[str, ...]) -> np.ndarray:
+def read_map(files: Mapping[str, Path], case: str, size: tuple[int, int], *, classes: tuple[str, ...]) -> np.ndarray:
     """Reads the external map of a case.
 
     Args:

@@ -35,10 +35,11 @@ over pixels, are `aupr`, `aupr_33`, `aupr_33_trapezoid`, `aupr_11_trapezoid`, `r
   whole frame).
 - `calibration`: `least`, `below` (the range), `pixels`, `mean_probability`, `lesion_fraction`.
 - `lesions`: `lesions`, `found`, `sensitivity`, `sensitivity_interval`, `sensitivity_one_pixel`, `findings`
-  (detections), `false_positives`, `false_positives_per_photograph`, `false_positives_interval`, `ppv`; `froc`: `false_positives`
-  (1/8 … 8 per photograph), the `sensitivity` at each and its `intervals`, and `reaches`, the false positives per
-  photograph where the curve ends (beyond it, a sensitivity is that of the end); `by_size`: list of `least`, `below`
-  (pixels), `lesions`, `found`, `sensitivity`. The curve itself: `pipeline.evaluation.lesion_matching.froc`.
+  (detections), `false_positives`, `false_positives_per_photograph`, `false_positives_interval`, `ppv`; `froc`:
+  `false_positives` (1/8 … 8 per photograph), the `sensitivity` at each and its `intervals`, and `reaches`, the false
+  positives per photograph where the curve ends (beyond it, a sensitivity is that of the end); `by_size`: list of
+  `least`, `below` (pixels), `lesions`, `found`, `sensitivity`. The curve itself:
+  `pipeline.evaluation.lesion_matching.froc`.
 """
 
 import json

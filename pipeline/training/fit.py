@@ -20,7 +20,7 @@ from models import (
     encoder_layers,
     precision_policy,
 )
-from pipeline.evaluation.photographs import read_marked
+from pipeline.evaluation import load_case
 from pipeline.inference.segmenter import SegmenterSpec, check_tile, save_model
 from pipeline.input.reading import RecordSet, choose_cache, damage_named, open_records
 from pipeline.input.stream import training_batches, validation_batches
@@ -396,7 +396,7 @@ def _callbacks(run: TrainingRun, segmenter: PhotographSegmenter) -> list[keras.c
 
 def _previews(run: TrainingRun, segmenter: PhotographSegmenter) -> Previews:
     if run.cases:
-        shown = [read_marked(case, run.config.data) for case in run.cases if case.name in run.previewed]
+        shown = [load_case(case, run.config.data) for case in run.cases if case.name in run.previewed]
         pictures = [Picture(one.case, one.photograph, one.masks) for one in shown]
     else:
         pictures = tile_pictures(run.sets, run.previewed)

@@ -35,9 +35,9 @@ def test_on_dark_lesions_it_is_far_better_than_chance(picture):
         "P",
         color_threshold_map(picture.photograph, 1),
         masks,
-        retina=field_of_view(picture.photograph),
+        field_of_view=field_of_view(picture.photograph),
         classes=("HE",),
         thresholds=(0.5,),
         bins=256,
     ).counts["field_of_view"]["HE"]
-    assert average_precision(counts.lesion, counts.other) > 0.5 > 3 * masks.mean()
+    assert average_precision(counts.lesion, counts.negatives) > 0.5 > 3 * masks.mean()

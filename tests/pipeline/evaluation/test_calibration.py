@@ -90,7 +90,7 @@ def counted():
             case,
             maps.astype(np.float32),
             masks,
-            retina=retina,
+            field_of_view=retina,
             classes=classes,
             thresholds=(0.5,) * len(classes),
             bins=BINS,

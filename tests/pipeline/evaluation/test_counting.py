@@ -20,7 +20,7 @@ def test_the_edges_of_the_histogram_hold_probabilities_0_and_1(count):
     probability = np.array([0, 1 / 4, np.nextafter(np.float32(1 / 4), np.float32(0)), 1], np.float32)
     counts = count(probability[None, :, None], np.ones((1, 4, 1), bool), bins=4)["frame"]["HE"]
     assert counts.lesion.tolist() == [2, 1, 0, 1]
-    assert counts.other.tolist() == [0, 0, 0, 0]
+    assert counts.negatives.tolist() == [0, 0, 0, 0]
 
 
 @st.composite
@@ -41,7 +41,7 @@ def test_the_bins_are_exact_for_probabilities_on_their_edges_and_next_to_them(co
     counts = count(probability[None, :, None], mask[None, :, None], bins=bins)["frame"]["HE"]
     exact = [min(math.floor(Fraction(float(p)) * bins), bins - 1) for p in probability]
     assert counts.lesion.tolist() == np.bincount(np.array(exact)[mask], minlength=bins).tolist()
-    assert counts.other.tolist() == np.bincount(np.array(exact)[~mask], minlength=bins).tolist()
+    assert counts.negatives.tolist() == np.bincount(np.array(exact)[~mask], minlength=bins).tolist()
 
 
 def dice_at(threshold, probability: np.ndarray, mask: np.ndarray) -> Fraction:
@@ -55,7 +55,7 @@ def test_the_best_threshold_has_the_highest_dice_of_all_edges_on_the_map_itself(
     bins, probability, mask = drawn
     assume(mask.any())
     counts = count(probability[None, :, None], mask[None, :, None], bins=bins)["frame"]["HE"]
-    threshold = best_threshold(counts.lesion, counts.other)
+    threshold = best_threshold(counts.lesion, counts.negatives)
     assert 0 < threshold < 1
     of_edges = []
     for edge in range(1, bins):  # in integers, which know no rounding
@@ -87,7 +87,7 @@ def test_the_best_threshold_leaves_out_what_lies_below_the_edge_though_it_is_the
     above = np.nextafter(below, np.float32(1))
     probability, mask = np.array([below, above, 0.95], np.float32), np.array([False, True, True])
     counts = count(probability[None, :, None], mask[None, :, None], bins=10)["frame"]["HE"]
-    threshold = best_threshold(counts.lesion, counts.other)
+    threshold = best_threshold(counts.lesion, counts.negatives)
     assert (
         (probability >= threshold).tolist() == (probability.astype(np.float64) >= threshold).tolist() == mask.tolist()
     )
@@ -106,7 +106,7 @@ def test_counts_of_all_kinds_of_pixels_are_those_that_numpy_counts(count, seed, 
     counts = count(probability[..., None], mask[..., None], retina, thresholds=(threshold,), bins=bins)
     for region, where in zip(REGIONS, (np.ones_like(retina), retina), strict=True):
         found = counts[region]["HE"]
-        for histogram, kind in ((found.lesion, mask), (found.other, ~mask)):
+        for histogram, kind in ((found.lesion, mask), (found.negatives, ~mask)):
             expected = np.histogram(probability[where & kind].astype(np.float64), bins, (0, 1))[0]
             assert np.array_equal(histogram, expected)
         assert found.true_positive == np.count_nonzero(where & mask & (probability >= np.float32(threshold)))
@@ -117,7 +117,7 @@ def test_pooled_counts_are_those_of_all_photographs_laid_side_by_side(count, ran
     photographs = [random_photograph(seed, 20, 10 + seed) for seed in range(4)]
     options = {"classes": CLASSES, "thresholds": (0.4, 0.6), "bins": BINS}
     single: list[PhotographCounts] = [
-        count_photograph(str(i), probabilities, masks, retina=retina, **options)
+        count_photograph(str(i), probabilities, masks, field_of_view=retina, **options)
         for i, (probabilities, masks, retina) in enumerate(photographs)
     ]
     joined = (np.concatenate(parts, axis=1) for parts in zip(*photographs, strict=True))
@@ -127,5 +127,5 @@ def test_pooled_counts_are_those_of_all_photographs_laid_side_by_side(count, ran
         for name in CLASSES:
             one, other = pooled[region][name], together[region][name]
             assert np.array_equal(one.lesion, other.lesion)
-            assert np.array_equal(one.other, other.other)
+            assert np.array_equal(one.negatives, other.negatives)
             assert (one.true_positive, one.false_positive) == (other.true_positive, other.false_positive)

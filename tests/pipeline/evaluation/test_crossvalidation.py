@@ -42,7 +42,7 @@ def score_case(case: str, threshold: float):
     probabilities, masks = draw(case)
     retina = np.ones(masks.shape[:2], bool)
     return count_photograph(
-        case, probabilities, masks, retina=retina, classes=("HE",), thresholds=(threshold,), bins=BINS
+        case, probabilities, masks, field_of_view=retina, classes=("HE",), thresholds=(threshold,), bins=BINS
     )
 
 

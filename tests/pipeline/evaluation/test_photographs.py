@@ -16,7 +16,7 @@ from pipeline.evaluation.photographs import (
     evaluate_photographs,
     evaluate_tiles,
     parse_thresholds,
-    read_marked,
+    load_case,
     segmented_by,
     write_tile_scores,
 )
@@ -62,7 +62,7 @@ def test_a_case_that_cannot_be_read_is_named_and_the_others_are_evaluated(record
 
 
 def test_a_map_with_a_pixel_that_is_no_number_is_refused_by_its_case(records_set):
-    marked = read_marked(records_set.cases["D"], records_set.index.data)
+    marked = load_case(records_set.cases["D"], records_set.index.data)
     probabilities = np.full(marked.masks.shape, 0.5, np.float32)
     probabilities[3, 4, 1] = np.nan
     with pytest.raises(InputError, match=r"^case D: the network's map has pixels that are no number \(NaN\)[^\n]+$"):
@@ -96,7 +96,7 @@ def test_a_photograph_is_counted_while_the_next_one_is_segmented(records_set, mo
 
 def test_at_most_three_photographs_are_in_memory(records_set, monkeypatch):
     read, counted, most = [], [], []
-    reading, counting = photographs.read_marked, photographs.count_photograph
+    reading, counting = photographs.load_case, photographs.count_photograph
 
     def noted_read(case, data):
         read.append(case.name)
@@ -111,7 +111,7 @@ def test_at_most_three_photographs_are_in_memory(records_set, monkeypatch):
         most.append(len(read) - len(counted))
         return true_map(marked)
 
-    monkeypatch.setattr(photographs, "read_marked", noted_read)
+    monkeypatch.setattr(photographs, "load_case", noted_read)
     monkeypatch.setattr(photographs, "count_photograph", noted_count)
     cases = [records_set.cases[name] for name in "ABCDEFG"]
     assert len(list(evaluate_photographs(map_of, cases, records_set.index.data, **OPTIONS))) == 7

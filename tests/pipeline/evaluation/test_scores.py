@@ -49,7 +49,7 @@ def test_average_precision_equals_scikit_learns_on_probabilities_at_bin_centres(
     probability = ((levels + 0.5) / bins).astype(np.float32)
     counts = count(probability[None, :, None], mask[None, :, None], bins=bins)["frame"]["HE"]
     expected = metrics.average_precision_score(mask, levels)
-    assert average_precision(counts.lesion, counts.other) == pytest.approx(expected, abs=1e-12)
+    assert average_precision(counts.lesion, counts.negatives) == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize("share", [0.5, 0.05, 0.005])
@@ -59,7 +59,7 @@ def test_average_precision_with_1024_bins_is_near_the_exact_one_of_continuous_sc
     probability = (1 / (1 + np.exp(-rng.normal(np.where(mask, 0.5, -1.5), 1.2)))).astype(np.float32)
     counts = count(probability[None, :, None], mask[None, :, None], bins=1024)["frame"]["HE"]
     expected = metrics.average_precision_score(mask, probability)
-    assert average_precision(counts.lesion, counts.other) == pytest.approx(expected, abs=2e-3)
+    assert average_precision(counts.lesion, counts.negatives) == pytest.approx(expected, abs=2e-3)
 
 
 def test_average_precision_by_hand():

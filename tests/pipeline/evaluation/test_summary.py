@@ -31,7 +31,7 @@ def counted(number: int, case: str, *, sharpness: float = 1) -> PhotographCounts
     probabilities = np.clip(0.2 + 0.45 * masks + noise, 0, 1).astype(np.float32)
     retina = np.indices((40, 50)).sum(axis=0) > 10
     return count_photograph(
-        case, probabilities, masks, retina=retina, classes=CLASSES, thresholds=THRESHOLDS, bins=BINS
+        case, probabilities, masks, field_of_view=retina, classes=CLASSES, thresholds=THRESHOLDS, bins=BINS
     )
 
 
@@ -68,11 +68,11 @@ def check_equal(one: PhotographCounts, other: PhotographCounts) -> None:
     assert (one.case, one.height, one.width) == (other.case, other.height, other.width)
     for name in CLASSES:
         assert np.array_equal(one.lesions[name], other.lesions[name])
-        assert np.array_equal(one.findings[name], other.findings[name])
+        assert np.array_equal(one.detections[name], other.detections[name])
         for region in REGIONS:
             a, b = one.counts[region][name], other.counts[region][name]
             assert np.array_equal(a.lesion, b.lesion)
-            assert np.array_equal(a.other, b.other)
+            assert np.array_equal(a.negatives, b.negatives)
             assert (a.true_positive, a.false_positive) == (b.true_positive, b.false_positive)
 
 
@@ -147,8 +147,8 @@ def test_a_class_that_no_photograph_shows_is_left_out_of_the_mean(tmp_path):
     counts = PHOTOGRAPHS[EMPTY].counts["frame"]["HE"]
     assert without["photographs"] == without["with_false_positives"] == 2
     assert without["false_positive_pixels"] == 2 * counts.false_positive > 0
-    assert without["false_findings"] == 2 * len(PHOTOGRAPHS[EMPTY].findings["HE"])
-    assert without["false_positive_fraction"] == counts.false_positive / counts.other.sum()
+    assert without["false_findings"] == 2 * len(PHOTOGRAPHS[EMPTY].detections["HE"])
+    assert without["false_positive_fraction"] == counts.false_positive / counts.negatives.sum()
 
 
 def test_one_photograph_has_no_intervals(tmp_path):
@@ -198,7 +198,7 @@ def test_each_photograph_counts_as_often_as_it_is_drawn(draws):
     """Scores of a draw are those of the photographs laid side by side, each as often as drawn."""
     samples = bootstrap.pooled_samples(iter(PHOTOGRAPHS), draws, "HE")
     lesions = [photograph.lesions["HE"] for photograph in PHOTOGRAPHS]
-    findings = [photograph.findings["HE"] for photograph in PHOTOGRAPHS]
+    findings = [photograph.detections["HE"] for photograph in PHOTOGRAPHS]
     of_lesions = bootstrap.lesion_samples(lesions, findings, draws)
     assert (draws.sum(axis=1) == len(PHOTOGRAPHS)).all()
     for number in (0, 1, bootstrap.AT_ONCE, bootstrap.RESAMPLES - 1):
@@ -242,7 +242,7 @@ def test_means_and_medians_are_over_the_photographs_that_have_the_score(content)
 def test_free_response_numbers_are_those_of_all_lesions(content):
     lesions, findings = (
         np.concatenate([some["HE"] for some in parts])
-        for parts in zip(*((one.lesions, one.findings) for one in PHOTOGRAPHS), strict=True)
+        for parts in zip(*((one.lesions, one.detections) for one in PHOTOGRAPHS), strict=True)
     )
     found = content["lesions"]["HE"]
     curve = froc(lesions, findings, len(PHOTOGRAPHS))
@@ -258,7 +258,7 @@ def test_masks_are_marked(tmp_path, content):
     mask[3:8, 3:8] = True
     found = np.roll(mask, 2, axis=0).astype(np.float32)
     counts = count_photograph(
-        "M", found, mask, retina=np.ones((20, 20), bool), classes=CLASSES, thresholds=THRESHOLDS, bins=BINS
+        "M", found, mask, field_of_view=np.ones((20, 20), bool), classes=CLASSES, thresholds=THRESHOLDS, bins=BINS
     )
     assert write(tmp_path, [counts])["binary"] == list(CLASSES)
     assert content["binary"] == []

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from pipeline.evaluation.counting import count_photograph
-from pipeline.evaluation.photographs import MarkedPhotograph
+from pipeline.evaluation.photographs import LoadedCase
 from pipeline.reporting.gallery import MISSED, SHOWN, SIDE, Gallery, Picture, mean_dice
 from records import CLASS_COLORS, perceptual_hash
 
@@ -18,9 +18,9 @@ def show(
     """Counts a photograph, shows it to the gallery and returns its Dice."""
     retina = photograph.max(axis=-1) > 15
     counts = count_photograph(
-        case, probabilities, masks, retina=retina, classes=CLASSES, thresholds=THRESHOLDS, bins=16
+        case, probabilities, masks, field_of_view=retina, classes=CLASSES, thresholds=THRESHOLDS, bins=16
     )
-    gallery.look(MarkedPhotograph(case, photograph, masks, retina), probabilities, counts)
+    gallery.look(LoadedCase(case, photograph, masks, retina), probabilities, counts)
     return mean_dice(counts)
 
 

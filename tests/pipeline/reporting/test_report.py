@@ -16,7 +16,7 @@ import pytest
 
 from pipeline.evaluation.counting import count_photograph
 from pipeline.evaluation.leaks import audit
-from pipeline.evaluation.photographs import MarkedPhotograph
+from pipeline.evaluation.photographs import LoadedCase
 from pipeline.evaluation.results import counts_writer, read_result
 from pipeline.evaluation.summary import write_summary
 from pipeline.reporting.gallery import Gallery, mean_dice
@@ -73,12 +73,12 @@ def write(records_set, tmp_path_factory):
                 probabilities = np.where(found, rng.uniform(0.5, 1, shape), rng.uniform(0, 0.2, shape)).astype(
                     np.float32
                 )
-                marked = MarkedPhotograph(name, picture.photograph, picture.masks, field_of_view(picture.photograph))
+                marked = LoadedCase(name, picture.photograph, picture.masks, field_of_view(picture.photograph))
                 counts = count_photograph(
                     name,
                     probabilities,
                     picture.masks,
-                    retina=marked.retina,
+                    field_of_view=marked.field_of_view,
                     classes=CLASSES,
                     thresholds=THRESHOLDS,
                     bins=64,
