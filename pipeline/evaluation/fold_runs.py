@@ -85,7 +85,7 @@ def begin(run: CrossValidation) -> None:
         check_together(folder, result, run.config, folds=run.plan.folds, plan=run.plan.digest, what="this command")
     make_folder(run.workdir, flag="--workdir")
     write_text(run.workdir / CONFIG, run.config.to_json())
-    rows: list[Sequence[str]] = [("case", "fold", "source", "patient", "lesion_fraction")]
+    rows: list[Sequence[str]] = [("case", "fold", "source", "patient", "lesion_share")]
     for source, cases in zip(run.sources, run.plan.sources, strict=True):
         for case in cases:
             fraction = f"{run.plan.surveys[case.name].lesion_fraction:.6f}"

@@ -31,9 +31,9 @@ over pixels, are `aupr`, `aupr_33`, `aupr_33_trapezoid`, `aupr_11_trapezoid`, `r
 
 - `per_photograph`: `photographs` (their number), `mean`, `median`, `mean_interval`, `median_interval`.
 - `without_lesion`: `photographs`, `with_false_positives` (number of those photographs that have some),
-  `false_positive_pixels`, `pixels`, `false_positive_fraction` of the pixels, `false_findings` (false detections in the
+  `false_positive_pixels`, `pixels`, `false_positive_share` of the pixels, `false_findings` (false detections in the
   whole frame).
-- `calibration`: `least`, `below` (the range), `pixels`, `mean_probability`, `lesion_fraction`.
+- `calibration`: `least`, `below` (the range), `pixels`, `mean_probability`, `lesion_share` (fraction of lesion pixels).
 - `lesions`: `lesions`, `found`, `sensitivity`, `sensitivity_interval`, `sensitivity_one_pixel`, `findings`
   (detections), `false_positives`, `false_positives_per_photograph`, `false_positives_interval`, `ppv`; `froc`:
   `false_positives` (1/8 … 8 per photograph), the `sensitivity` at each and its `intervals`, and `reaches`, the false
@@ -202,7 +202,7 @@ def _without_lesion(result: Result) -> ByRegion:
     for by_class in answer.values():
         for row in by_class.values():
             pixels = row["pixels"]
-            row["false_positive_fraction"] = row["false_positive_pixels"] / pixels if pixels else None
+            row["false_positive_share"] = row["false_positive_pixels"] / pixels if pixels else None
     return answer
 
 
@@ -214,7 +214,7 @@ def _calibration(counts: Counts) -> list[dict[str, float | int | None]]:
             "below": (number + 1) / len(columns[0]),
             "pixels": int(pixels),
             "mean_probability": probability if pixels else None,
-            "lesion_fraction": fraction if pixels else None,
+            "lesion_share": fraction if pixels else None,
         }
         for number, (pixels, probability, fraction) in enumerate(zip(*columns, strict=True))
     ]

@@ -159,7 +159,7 @@ def _regions_of_all(result: Result) -> tuple[list[np.ndarray], list[np.ndarray]]
 
 
 def _photograph_rows(result: Result) -> list[dict[str, Any]]:
-    """Returns a row per photograph and class, the lowest Dice first; those without a lesion follow, by false positives."""
+    """Returns a row per photograph and class, the lowest Dice first; without a lesion, by false positives."""
     rows = []
     for photograph in result.photographs():
         order = mean_dice(photograph)
