@@ -1,4 +1,4 @@
-"""A model folder → one whose probabilities and thresholds fit photographs that it has not seen.
+"""Calibrates a model: fits its probabilities and thresholds to photographs that it has not seen.
 
 python -m scripts.calibrate --model=WORKDIR/model --results=CROSSVAL_WORKDIR --output=OUT
 """
@@ -19,27 +19,26 @@ _MODEL = flags.DEFINE_string("model", None, "Model folder, such as WORKDIR/model
 _RESULTS = flags.DEFINE_multi_string(
     "results",
     None,
-    "Folder that eval left, or workdir of crossval, with photographs that the networks had not seen; can be repeated.",
+    "Folder that eval wrote, or workdir of crossval, with photographs that the networks had not seen; can be repeated.",
     required=True,
 )
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for the calibrated model.", required=True)
-_HALF = flags.DEFINE_bool("half", False, "Keep kernels as float16: half the size, maps as good.")
+_HALF = flags.DEFINE_bool("half", False, "Store kernels as float16: half the size, maps as good.")
 _PRECISION = flags.DEFINE_enum(
     "precision",
     None,
     ["float32", "mixed_bfloat16", "mixed_float16"],
-    "In which the network then computes, see train.precision; default: as it was trained.",
+    "Precision that the network computes in from now on, see train.precision. Default: as it was trained.",
 )
-_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace a model that is there already.")
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace a model in the output folder.")
 
 
 def main(_: list[str]) -> int:
     output = Path(_OUTPUT.value)
     with command.quiet_start():
         from models import in_precision
+        from pipeline.evaluation import read_result, result_folders
         from pipeline.evaluation.calibration import calibrate
-        from pipeline.evaluation.crossvalidation import result_folders
-        from pipeline.evaluation.results import read_result
         from pipeline.inference import SEGMENTER_FILE, load_model, save_model
 
         if (output / SEGMENTER_FILE).exists() and not _OVERWRITE.value:
@@ -49,7 +48,7 @@ def main(_: list[str]) -> int:
     if _PRECISION.value is not None:
         network = in_precision(network, _PRECISION.value)
     calibrated, of_classes = calibrate(network, spec, result)
-    print(f"{len(result.cases)} photographs; logits z become factor z + shift")
+    print(f"{len(result.cases)} photographs; logits z become factor * z + shift")
     print(f"{'':16}{'factor':>8}{'shift':>8}{'threshold':>18}{'calibration error':>22}")
     for name, before, one in zip(spec.classes, spec.thresholds, of_classes, strict=True):
         print(

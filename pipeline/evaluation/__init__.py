@@ -1,1 +1,49 @@
-"""Probability maps and masks to counts, and counts to scores."""
+"""Evaluation: probability maps and masks to counts, and counts to scores.
+
+Re-exported here is what other folders use and what needs no TensorFlow, so that a command that only reads results
+starts at once. Modules that need it are imported by their own names: `calibration`, `network_maps`, `plan`, `run` and
+`tiles`.
+"""
+
+from pipeline.evaluation.baseline import baseline_aupr
+from pipeline.evaluation.comparison import write_comparison
+from pipeline.evaluation.counting import Counts, PhotographCounts, count_photograph, pool
+from pipeline.evaluation.crossvalidation import POOLED, pool_folds, result_folders
+from pipeline.evaluation.fold_results import FoldResult, read_fold, read_folds, result_folder, write_fold
+from pipeline.evaluation.leaks import Audit, audit
+from pipeline.evaluation.lesion_matching import FALSE_POSITIVES, LESION, froc, sensitivity_at
+from pipeline.evaluation.photographs import LoadedCase, evaluate_photographs, load_case
+from pipeline.evaluation.results import Result, read_result
+from pipeline.evaluation.scores import SCORES, best_threshold, precision_recall, score
+
+__all__ = [
+    "FALSE_POSITIVES",
+    "LESION",
+    "POOLED",
+    "SCORES",
+    "Audit",
+    "Counts",
+    "FoldResult",
+    "LoadedCase",
+    "PhotographCounts",
+    "Result",
+    "audit",
+    "baseline_aupr",
+    "best_threshold",
+    "count_photograph",
+    "evaluate_photographs",
+    "froc",
+    "load_case",
+    "pool",
+    "pool_folds",
+    "precision_recall",
+    "read_fold",
+    "read_folds",
+    "read_result",
+    "result_folder",
+    "result_folders",
+    "score",
+    "sensitivity_at",
+    "write_comparison",
+    "write_fold",
+]

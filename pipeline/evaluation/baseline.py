@@ -1,15 +1,51 @@
-"""The usual first try, to hold a network against: a threshold on colour."""
+"""A baseline to compare networks with: a threshold on colour."""
+
+from collections.abc import Iterable
 
 import numpy as np
 
-from records import field_of_view
+from configs import DataConfig, InputError
+from pipeline.evaluation.counting import pool
+from pipeline.evaluation.photographs import evaluate_photographs
+from pipeline.evaluation.scores import score
+from records import Case, field_of_view
+
+THRESHOLD = 0.5  # areas under curves do not depend on it
+
+
+def baseline_aupr(cases: Iterable[Case], data: DataConfig, *, bins: int) -> dict[str, float | int | None]:
+    """Scores the baseline on photographs.
+
+    Args:
+      cases: cases to score; those that cannot be read are skipped.
+      data: classes, and the largest number of pixels allowed.
+      bins: number of histogram bins.
+
+    Returns:
+      AUPR of each class in the whole frame, pooled over the photographs; None without lesion pixels.
+    """
+    outcomes = evaluate_photographs(
+        lambda loaded: color_threshold_map(loaded.photograph, len(data.classes)),
+        cases,
+        data,
+        thresholds=(THRESHOLD,) * len(data.classes),
+        bins=bins,
+    )
+    pooled = pool(outcome for _, outcome in outcomes if not isinstance(outcome, InputError))
+    return {name: score(counts)["aupr"] for name, counts in pooled["frame"].items()}
 
 
 def color_threshold_map(photograph: np.ndarray, classes: int) -> np.ndarray:
-    """Maps uint8 RGB `[H, W, 3]` to "probabilities" float32 `[H, W, C]`: how dark a pixel is in green.
+    """Returns how dark each pixel is in the green channel, as if that were a probability.
 
-    Haemorrhages, like vessels, are darkest in green, which their haemoglobin absorbs. Outside the field of view the
-    map is zero. Every class gets the same map.
+    Haemorrhages, like vessels, are darkest in green, which haemoglobin absorbs.
+
+    Args:
+      photograph: uint8 RGB `[H, W, 3]`.
+      classes: number of classes C; all get the same map.
+
+    Returns:
+      float32 0..1 `[H, W, C]`, zero outside the field of view.
     """
     darkness = (1 - photograph[..., 1].astype(np.float32) / 255) * field_of_view(photograph)
     return np.repeat(darkness[..., None], classes, axis=-1)

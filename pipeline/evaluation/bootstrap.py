@@ -1,7 +1,7 @@
-"""Intervals: photographs are drawn again, with replacement, and the scores of each draw computed anew.
+"""Bootstrap intervals: photographs are resampled with replacement, and every score is computed for each resample.
 
-Photographs are the units, not pixels: pixels and lesions of one photograph are alike. An interval says how the score
-would vary over photographs like these, for this one trained model.
+The unit is the photograph, because pixels and lesions of one photograph are not independent. An interval says how the
+score of this one trained model would vary over photographs like these.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,15 +14,20 @@ from pipeline.evaluation.lesion_matching import FALSE_POSITIVES
 from pipeline.evaluation.scores import SCORES, score_all
 
 RESAMPLES, SEED, LEVEL = 2000, 0, 0.95
-AT_ONCE = 200  # draws that are scored together, so that their curves take some ten megabytes
-
-Samples = dict[str, dict[str, dict[str, np.ndarray]]]
+AT_ONCE = 200  # resamples scored together, so that their curves take some ten megabytes
 
 
 def draw_photographs(photographs: int) -> np.ndarray:
-    """Draws, uint16 `[RESAMPLES, photographs]`: how often each photograph is in each draw of as many as there are.
+    """Draws the resamples: how often each photograph occurs in each of them.
 
-    The same for the same number, so that scores of two models on the same photographs are drawn in pairs.
+    The draws depend only on the number of photographs, so two models scored on the same photographs are resampled in
+    pairs.
+
+    Args:
+      photographs: their number, which is also the size of each resample.
+
+    Returns:
+      uint16 `[RESAMPLES, photographs]`.
     """
     rng = np.random.default_rng(SEED)
     return rng.multinomial(photographs, np.full(photographs, 1 / photographs), RESAMPLES).astype(np.uint16)
@@ -31,41 +36,44 @@ def draw_photographs(photographs: int) -> np.ndarray:
 def pooled_samples(
     photographs: Iterable[PhotographCounts], draws: np.ndarray, name: str
 ) -> dict[str, dict[str, np.ndarray]]:
-    """Returns of one class `samples[region][score]`, float64 `[RESAMPLES]`, the scores pooled over each draw.
+    """Returns the scores of one class, pooled over each resample.
 
     Args:
-      photographs: one after the other, of which none is kept.
-      draws: of `draw_photographs`.
-      name: of the class.
+      photographs: the counts, one photograph after the other; none is kept in memory.
+      draws: as `draw_photographs` returns them.
+      name: the class.
+
+    Returns:
+      `samples[region][score]`, float64 `[RESAMPLES]`.
     """
     totals: dict[str, np.ndarray] = {}
     for number, photograph in enumerate(photographs):
         times = draws[:, number, None]
         for region in REGIONS:
             counts = photograph.counts[region][name]
-            row = np.concatenate([counts.lesion, counts.other, [counts.true_positive, counts.false_positive]])
+            row = np.concatenate([counts.lesion, counts.negatives, [counts.true_positive, counts.false_positive]])
             if region not in totals:
                 totals[region] = np.zeros((len(draws), len(row)), np.int64)
-            drawn = np.flatnonzero(row)  # most bins of a photograph are empty
-            totals[region][:, drawn] += times * row[drawn]
-    return {region: _score_draws(total) for region, total in totals.items()}
+            filled = np.flatnonzero(row)  # most bins of a photograph are empty
+            totals[region][:, filled] += times * row[filled]
+    return {region: _score_resamples(total) for region, total in totals.items()}
 
 
 def lesion_samples(
-    lesions: Sequence[np.ndarray], findings: Sequence[np.ndarray], draws: np.ndarray
+    lesions: Sequence[np.ndarray], detections: Sequence[np.ndarray], draws: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Returns what `pipeline.evaluation.lesion_matching` says of one class, over draws.
+    """Returns the lesion-wise scores of one class (`pipeline.evaluation.lesion_matching`) for each resample.
 
     Args:
-      lesions: `LESION` `[…]` of each photograph.
-      findings: the same.
-      draws: of `draw_photographs`.
+      lesions: `LESION` `[lesions]` of each photograph.
+      detections: `LESION` `[detections]` of each photograph.
+      draws: as `draw_photographs` returns them.
 
     Returns:
-      `sensitivity` and `false_positives` (a photograph) at the operating point, `[RESAMPLES]`, and `froc`
-      `[RESAMPLES, len(FALSE_POSITIVES)]`; NaN where a draw has no lesion.
+      `sensitivity` and `false_positives` (per photograph) at the operating point, float64 `[RESAMPLES]`, and `froc`,
+      float64 `[RESAMPLES, len(FALSE_POSITIVES)]`; NaN where a resample has no lesion.
     """
-    owner, score, true = _events(lesions, findings)
+    owner, score, true = _events(lesions, detections)
     ends = np.append(score[1:] != score[:-1], True) if len(score) else np.zeros(0, bool)
     number = np.array([len(one) for one in lesions])
     parts = []
@@ -84,7 +92,7 @@ def lesion_samples(
 
 
 def interval(samples: np.ndarray) -> list[float] | None:
-    """Returns the percentile interval of level `LEVEL` over the draws where the score has a meaning, if any."""
+    """Returns the percentile interval of level `LEVEL` over the samples that are not NaN; None if all are."""
     known = samples[~np.isnan(samples)]
     if not len(known):
         return None
@@ -92,7 +100,14 @@ def interval(samples: np.ndarray) -> list[float] | None:
 
 
 def mean_and_median(values: np.ndarray) -> dict[str, float | list[float] | None]:
-    """Returns mean and median of one number a photograph, and their intervals, null with fewer than two."""
+    """Returns the mean and the median of one number per photograph, with their intervals.
+
+    Args:
+      values: float64 `[photographs]`.
+
+    Returns:
+      `mean` and `median`, None without any value; `mean_interval` and `median_interval`, None with fewer than two.
+    """
     answer: dict[str, float | list[float] | None] = {}
     for name, statistic in (("mean", np.mean), ("median", np.median)):
         answer[name] = float(statistic(values)) if len(values) else None
@@ -105,7 +120,7 @@ def mean_and_median(values: np.ndarray) -> dict[str, float | list[float] | None]
     return answer
 
 
-def _score_draws(total: np.ndarray) -> dict[str, np.ndarray]:
+def _score_resamples(total: np.ndarray) -> dict[str, np.ndarray]:
     bins = (total.shape[1] - 2) // 2
     parts = []
     for first in range(0, len(total), AT_ONCE):
@@ -114,11 +129,13 @@ def _score_draws(total: np.ndarray) -> dict[str, np.ndarray]:
     return {name: np.concatenate([part[name] for part in parts]) for name in SCORES}
 
 
-def _events(lesions: Sequence[np.ndarray], findings: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns found lesions and false positives from the highest score down: photograph, score, whether a lesion."""
+def _events(
+    lesions: Sequence[np.ndarray], detections: Sequence[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns found lesions and false positives, the highest score first: photograph, score, and whether a lesion."""
     parts = []
-    for number, (true, found) in enumerate(zip(lesions, findings, strict=True)):
-        scores = np.concatenate([true["score"][true["matched"]], found["score"][~found["matched"]]])
+    for number, (true, detected) in enumerate(zip(lesions, detections, strict=True)):
+        scores = np.concatenate([true["score"][true["matched"]], detected["score"][~detected["matched"]]])
         is_lesion = np.arange(len(scores)) < np.count_nonzero(true["matched"])
         parts.append((np.full(len(scores), number), scores, is_lesion))
     owner, score, is_lesion = (np.concatenate(columns) for columns in zip(*parts, strict=True))

@@ -1,8 +1,8 @@
-"""Calibration: a model's probabilities brought to the shares of lesion that photographs it has not seen show.
+"""Calibration: fits a model's probabilities to the fraction of lesion pixels in photographs that it has not seen.
 
-Of each class, the logits z become factor z + shift (Platt 1999, "Probabilistic outputs for support vector machines").
-Both are folded into the network's last layer, so that no graph knows of it. The order of pixels stays, and with it
-every area under a curve; where the threshold lies does not, and goes along.
+For each class the logits z become factor * z + shift (Platt 1999, "Probabilistic outputs for support vector machines").
+Both numbers are folded into the network's last layer, so nothing else has to know of them. The order of pixels does not
+change, and neither does any area under a curve; the operating threshold changes along with the probabilities.
 """
 
 import dataclasses
@@ -21,14 +21,14 @@ from pipeline.inference import SegmenterSpec
 
 
 class ClassCalibration(NamedTuple):
-    """Of one class.
+    """The calibration of one class.
 
     Attributes:
-      factor: of its logits, above 0.
-      shift: of its logits.
-      threshold: at which pooled Dice is highest, a calibrated probability.
-      error_before: expected calibration error (`pipeline.evaluation.scores.calibration_error`) in the frame.
-      error_after: the same of calibrated probabilities.
+      factor: number that its logits are multiplied by, above 0.
+      shift: number that is then added to them.
+      threshold: calibrated probability at which pooled Dice is highest.
+      error_before: expected calibration error (`pipeline.evaluation.scores.calibration_error`) in the whole frame.
+      error_after: the same error of the calibrated probabilities.
     """
 
     factor: float
@@ -39,19 +39,20 @@ class ClassCalibration(NamedTuple):
 
 
 def calibrate(network: Network, spec: SegmenterSpec, result: Result) -> tuple[SegmenterSpec, list[ClassCalibration]]:
-    """Calibrates a network's weights on photographs that were scored, and chooses the thresholds on them.
+    """Calibrates a network on photographs that were scored, and chooses its thresholds on them.
 
     Args:
-      network: of the model; its weights are changed.
-      spec: of the model.
-      result: of photographs that the networks which made these maps had not seen: this one, or those of a
+      network: network of the model; its weights are changed in place.
+      spec: spec of the model.
+      result: scores of photographs that were not seen in training: by this network, or by the networks of a
         cross-validation with the same config.
 
     Returns:
-      The spec with the thresholds, and what was done for each class.
+      The spec with the new thresholds, and the calibration of each class.
 
     Raises:
-      InputError: results of other classes, a class without a lesion, or maps that say nothing of it.
+      InputError: the result has other classes, a class has no lesion, or its lesions do not have higher probabilities
+        than other pixels.
     """
     if result.classes != spec.classes:
         raise InputError(
@@ -59,35 +60,41 @@ def calibrate(network: Network, spec: SegmenterSpec, result: Result) -> tuple[Se
             f"{', '.join(spec.classes)}."
         )
     pooled = pool(result.photographs())["frame"]
-    answer = [fit_class(name, pooled[name].lesion, pooled[name].other) for name in spec.classes]
-    calibrate_logits(network, [one.factor for one in answer], [one.shift for one in answer])
-    thresholds = tuple(one.threshold for one in answer)
+    fitted = [fit_class(name, pooled[name].lesion, pooled[name].negatives) for name in spec.classes]
+    calibrate_logits(network, [one.factor for one in fitted], [one.shift for one in fitted])
+    thresholds = tuple(one.threshold for one in fitted)
     changed = dataclasses.replace(
         spec, thresholds=thresholds, threshold_source="held out", calibrated_on=tuple(sorted(result.cases))
     )
-    return changed, answer
+    return changed, fitted
 
 
-def fit_class(name: str, lesion: np.ndarray, other: np.ndarray) -> ClassCalibration:
-    """Fits factor and shift to counts, by maximum likelihood over all pixels, each at the middle of its bin.
+def fit_class(name: str, lesion: np.ndarray, negatives: np.ndarray) -> ClassCalibration:
+    """Fits factor and shift to histograms by maximum likelihood, with every pixel at the centre of its bin.
 
-    The lowest bin holds nearly all pixels of a photograph, at probabilities that its middle is above; it counts all the
-    same, or the background would be raised to percents by a factor that suits the pixels in doubt.
+    The lowest bin holds nearly all pixels of a photograph, and its centre is above their probabilities. It counts all
+    the same: a fit to the uncertain pixels alone would raise the background to several percent.
 
     Args:
-      name: of the class.
-      lesion: int `[bins]`, lesion pixels by their probability, as `pipeline.evaluation.counting.Counts` has them.
-      other: int `[bins]`, all other pixels.
+      name: the class.
+      lesion: int `[bins]`, lesion pixels by probability, as in `pipeline.evaluation.counting.Counts`.
+      negatives: int `[bins]`, all other pixels by probability.
+
+    Returns:
+      The calibration of the class.
 
     Raises:
-      InputError: no lesion pixel or no other one, or lesions at lower probabilities than the rest.
+      InputError: there is no lesion pixel or no other pixel, or lesions have lower probabilities than the rest.
     """
     bins = len(lesion)
     z = logit((np.arange(bins) + 0.5) / bins)
-    positive, negative = lesion.astype(np.float64), other.astype(np.float64)
+    positive, negative = lesion.astype(np.float64), negatives.astype(np.float64)
     pixels = positive.sum() + negative.sum()
     if not positive.sum() or not negative.sum():
-        raise InputError(f"--results: no pixels to calibrate {name} on; it takes lesions, and maps that show some.")
+        raise InputError(
+            f"--results: no pixels to calibrate {name} on; expected photographs with lesions of this class and with "
+            "other pixels."
+        )
 
     def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
         scores = parameters[0] * z + parameters[1]
@@ -97,14 +104,14 @@ def fit_class(name: str, lesion: np.ndarray, other: np.ndarray) -> ClassCalibrat
 
     factor, shift = minimize(loss, x0=(1.0, 0.0), jac=True, method="BFGS").x
     if factor <= 0:
-        raise InputError(f"--results: lesions of {name} lie at lower probabilities than other pixels.")
-    threshold = best_threshold(lesion, other)
+        raise InputError(f"--results: lesions of {name} have lower probabilities than other pixels.")
+    threshold = best_threshold(lesion, negatives)
     places = np.minimum((expit(factor * z + shift) * bins).astype(int), bins - 1)
-    calibrated = [np.bincount(places, counts, bins) for counts in (lesion, other)]
+    calibrated = [np.bincount(places, counts, bins) for counts in (lesion, negatives)]
     return ClassCalibration(
         float(factor),
         float(shift),
         float(expit(factor * logit(threshold) + shift)),
-        float(calibration_error(lesion, other)),
+        float(calibration_error(lesion, negatives)),
         float(calibration_error(*calibrated)),
     )

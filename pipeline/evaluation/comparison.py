@@ -1,7 +1,7 @@
-"""Comparison: two results of the same photographs, held against each other in pairs.
+"""Comparison: paired differences between two results of the same photographs.
 
-Photographs differ more from each other than models do on one of them. So a difference is taken on each photograph, and
-what is drawn for the intervals are photographs, the same for both.
+Photographs differ more from each other than models do on the same one. Differences are therefore taken on each
+photograph, and the bootstrap resamples photographs, the same for both results.
 """
 
 import csv
@@ -21,22 +21,27 @@ from pipeline.evaluation.summary import ValuesByCase, values_by_case
 from records import write_text
 
 LESS_IS_BETTER = ("ece",)
-NAMED = 3  # photographs that an error names
+NAMED = 3  # photographs listed in an error message
 
 
 def write_comparison(folder: Path, one: Result, other: Result) -> dict[str, Any]:
-    """Compares two results; differences are those of the other less the first.
+    """Compares two results, and writes `compare.json` and `compare.csv`.
 
-    Writes `compare.csv`, a row a photograph, class, region and score, and `compare.json`.
+    `compare.csv` has one row per photograph, class, region and score. Differences are the other minus the first.
+
+    Args:
+      folder: folder for the files.
+      one: first result.
+      other: result to compare with it.
 
     Returns:
       The content of `compare.json`: `folders`, `photographs`, `classes`, `thresholds` (of both); `pooled[region]
       [class][score]`: `one`, `other`, `difference`, `interval`; `per_photograph[region][class][score]`: `photographs`
-      (where both have the score), `mean`, `median`, `mean_interval`, `median_interval` of the differences, and
-      `better`, the share of photographs where the other is better. Intervals are null with one photograph.
+      (where the score is defined in both), `mean`, `median`, `mean_interval`, `median_interval` of the differences, and
+      `better`, the fraction of photographs where the other is better. Intervals are null with one photograph.
 
     Raises:
-      InputError: results of other classes, bins, splits or photographs.
+      InputError: the results have different classes, bins, splits or photographs.
     """
     _check_alike(one, other)
     first, second = values_by_case(one), values_by_case(other)
@@ -70,16 +75,16 @@ def _check_alike(one: Result, other: Result) -> None:
     }.items():
         if pair[0] != pair[1]:
             raise InputError(
-                f"--compare: {folders[0]} has {what} {pair[0]} and {folders[1]} {pair[1]}; "
-                "only results of the same can be compared."
+                f"{folders[0]} has {what} {pair[0]} and {folders[1]} has {pair[1]}; results can only be compared if "
+                "both are equal."
             )
     for (here, there), (folder, elsewhere) in zip(((one, other), (other, one)), (folders, folders[::-1]), strict=True):
         alone = sorted(set(here.cases) - set(there.cases))
         if alone:
             more = ", …" if len(alone) > NAMED else ""
             raise InputError(
-                f"--compare: {len(alone)} photographs of {folder} are not in {elsewhere} "
-                f"({', '.join(alone[:NAMED])}{more}); only results of the same can be compared."
+                f"{len(alone)} photographs of {folder} are not in {elsewhere} ({', '.join(alone[:NAMED])}{more}); "
+                "results can only be compared on the same photographs."
             )
 
 

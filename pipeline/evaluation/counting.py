@@ -1,7 +1,7 @@
-"""Counting: one photograph's map and masks become integers and two small tables, and the map is let go.
+"""Counting: reduces one photograph's probability map and masks to integers and two small tables.
 
-All scores of whole photographs are computed from these counts, so that they can be pooled, resampled and compared
-without another look at any photograph.
+Every score of whole photographs is computed from these counts, so they can be pooled, resampled and compared without
+reading a photograph again.
 """
 
 import dataclasses
@@ -16,25 +16,25 @@ REGIONS = ("frame", "field_of_view")
 
 @dataclasses.dataclass(frozen=True)
 class Counts:
-    """Pixels of one class in one region: histograms of lesion and other pixels over the probability, and outcomes.
+    """Pixels of one class in one region: histograms over the probability, and outcomes at the threshold.
 
     Attributes:
       lesion: int64 `[bins]`, lesion pixels whose probability lies in each of the equal bins over 0..1; bin i is
-        [i / bins, (i + 1) / bins), the last one with its end.
-      other: int64 `[bins]`, the same of all other pixels.
-      true_positive: lesion pixels at or above the threshold.
-      false_positive: other pixels at or above the threshold.
+        [i / bins, (i + 1) / bins), and the last one includes 1.
+      negatives: int64 `[bins]`, the same histogram of all other pixels.
+      true_positive: number of lesion pixels at or above the threshold.
+      false_positive: number of other pixels at or above the threshold.
     """
 
     lesion: np.ndarray
-    other: np.ndarray
+    negatives: np.ndarray
     true_positive: int
     false_positive: int
 
     def __add__(self, more: "Counts") -> "Counts":
         return Counts(
             self.lesion + more.lesion,
-            self.other + more.other,
+            self.negatives + more.negatives,
             self.true_positive + more.true_positive,
             self.false_positive + more.false_positive,
         )
@@ -42,15 +42,15 @@ class Counts:
 
 @dataclasses.dataclass(frozen=True)
 class PhotographCounts:
-    """All that scores need of one photograph.
+    """Everything that scores need of one photograph.
 
     Attributes:
-      case: its name.
-      height: pixels.
-      width: pixels.
-      counts: `counts[region][class]`, regions `REGIONS`.
-      lesions: by class its lesions in the whole frame, `pipeline.evaluation.lesion_matching.LESION` `[lesions]`.
-      findings: by class what was found in the whole frame, `LESION` `[findings]`.
+      case: name of the case.
+      height: height of the photograph, pixels.
+      width: width of the photograph, pixels.
+      counts: pixel counts, `counts[region][class]` with the regions `REGIONS`.
+      lesions: lesions in the whole frame by class, `pipeline.evaluation.lesion_matching.LESION` `[lesions]`.
+      detections: detections in the whole frame by class, `LESION` `[detections]`.
     """
 
     case: str
@@ -58,7 +58,7 @@ class PhotographCounts:
     width: int
     counts: Mapping[str, Mapping[str, Counts]]
     lesions: Mapping[str, np.ndarray]
-    findings: Mapping[str, np.ndarray]
+    detections: Mapping[str, np.ndarray]
 
 
 def count_photograph(
@@ -66,33 +66,38 @@ def count_photograph(
     probabilities: np.ndarray,
     masks: np.ndarray,
     *,
-    retina: np.ndarray,
+    field_of_view: np.ndarray,
     classes: tuple[str, ...],
     thresholds: tuple[float, ...],
     bins: int,
 ) -> PhotographCounts:
-    """Counts one photograph.
+    """Counts the pixels, lesions and detections of one photograph.
 
     Args:
-      case: its name.
-      probabilities: float32 0..1 `[H, W, C]`, none of them NaN.
+      case: name of the case.
+      probabilities: float32 0..1 `[H, W, C]`, without NaN.
       masks: bool `[H, W, C]`.
-      retina: bool `[H, W]`, the field of view.
+      field_of_view: bool `[H, W]`.
       classes: names of the C classes.
-      thresholds: from which probability a pixel of each class counts as found.
-      bins: of the histograms.
+      thresholds: operating threshold of each class; a pixel at or above it is positive.
+      bins: number of histogram bins.
+
+    Returns:
+      The counts.
     """
-    frame, inside, lesions, findings = {}, {}, {}, {}
+    frame, inside, lesions, detections = {}, {}, {}, {}
     for index, name in enumerate(classes):
         probability, mask = np.ascontiguousarray(probabilities[..., index]), np.ascontiguousarray(masks[..., index])
-        frame[name], inside[name] = _count_pixels(probability, mask, retina, threshold=thresholds[index], bins=bins)
-        lesions[name], findings[name] = match_lesions(probability, mask, thresholds[index])
-    height, width = retina.shape
-    return PhotographCounts(case, height, width, {"frame": frame, "field_of_view": inside}, lesions, findings)
+        frame[name], inside[name] = _count_pixels(
+            probability, mask, field_of_view, threshold=thresholds[index], bins=bins
+        )
+        lesions[name], detections[name] = match_lesions(probability, mask, thresholds[index])
+    height, width = field_of_view.shape
+    return PhotographCounts(case, height, width, {"frame": frame, "field_of_view": inside}, lesions, detections)
 
 
 def pool(photographs: Iterable[PhotographCounts]) -> dict[str, dict[str, Counts]]:
-    """Adds the pixels of all photographs up; `counts[region][class]`."""
+    """Returns the pixel counts of all photographs added up, `counts[region][class]`."""
     total: dict[str, dict[str, Counts]] = {region: {} for region in REGIONS}
     for photograph in photographs:
         for region, by_class in photograph.counts.items():
@@ -102,17 +107,17 @@ def pool(photographs: Iterable[PhotographCounts]) -> dict[str, dict[str, Counts]
 
 
 def _count_pixels(
-    probability: np.ndarray, mask: np.ndarray, retina: np.ndarray, *, threshold: float, bins: int
+    probability: np.ndarray, mask: np.ndarray, field_of_view: np.ndarray, *, threshold: float, bins: int
 ) -> tuple[Counts, Counts]:
     """Returns the counts in the frame and in the field of view."""
-    # Most pixels lie in the lowest bin: only the others are looked at one by one.
+    # Most pixels lie in the lowest bin, so only the others are examined one by one.
     places = np.flatnonzero(probability >= min(1 / bins, threshold))
     values = probability.ravel()[places]
-    kinds = mask.ravel()[places] + 2 * retina.ravel()[places]  # bit 0 lesion, bit 1 retina
-    # In float64 the product is exact, so that a probability at or beside an edge falls on the right side of it.
+    kinds = mask.ravel()[places] + 2 * field_of_view.ravel()[places]  # bit 0: lesion, bit 1: field of view
+    # In float64 the product is exact, so that a probability at or next to an edge falls on the right side of it.
     level = np.minimum((values * np.float64(bins)).astype(np.int64), bins - 1)
     histogram = np.bincount(level + bins * kinds, minlength=4 * bins).reshape(4, bins)
-    lesion, seen, both = (int(np.count_nonzero(pixels)) for pixels in (mask, retina, mask & retina))
+    lesion, seen, both = (int(np.count_nonzero(pixels)) for pixels in (mask, field_of_view, mask & field_of_view))
     of_kind = np.array([mask.size - lesion - seen + both, lesion - both, seen - both, both])
     histogram[:, 0] += of_kind - histogram.sum(axis=1)
     found = np.bincount(kinds[values >= threshold], minlength=4).tolist()

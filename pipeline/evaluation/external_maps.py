@@ -1,17 +1,18 @@
-"""Given maps: probability maps or masks that any program made, to be scored by the same rules as a model's.
+"""External maps: probability maps or masks made by any program, to be scored by the same rules as a model's.
 
-Files lie in the folder, or in its `probabilities/` or `masks/` as `python -m scripts.predict` leaves them:
+Files are in the folder itself, or in its `probabilities/` or `masks/` as `python -m scripts.predict` writes them:
 
-- `CASE.npz` with `probabilities`, float 0..1 `[H, W, C]`, and `classes`, strings `[C]`;
-- `CASE_CLASS.png` (or TIFF, BMP): grey of 8 bits, where 255 is 1, or of 16, where 65,535 is; or masks, of 1 bit or of
-  the values 0 and 1 alone.
+- `CASE.npz` with the arrays `probabilities`, float 0..1 `[H, W, C]`, and `classes`, strings `[C]`;
+- `CASE_CLASS.png` (or TIFF, BMP): 8-bit grey, where 255 means 1, or 16-bit grey, where 65,535 does; or a mask, of 1 bit
+  or with only the values 0 and 1.
 
-Of masks, what the operating point says may be scored: Dice, IoU, sensitivity, PPV, specificity and lesions. Their
-curves have a single point, so that areas under them are marked (`binary` in `scores.json`).
+Masks have the scores of an operating point: Dice, IoU, sensitivity, PPV, specificity and lesions. Their curves consist
+of a single point, so `scores.json` lists such classes under `binary`.
 """
 
 import zipfile
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -32,10 +33,16 @@ PLACES = ("", "probabilities", "masks")
 
 
 def find_maps(folder: Path) -> dict[str, Path]:
-    """Finds the files of maps by their stems.
+    """Finds the files of external maps.
+
+    Args:
+      folder: folder of the maps, or one that `python -m scripts.predict` wrote.
+
+    Returns:
+      The files by their stems.
 
     Raises:
-      InputError: no such folder, or no maps in it.
+      InputError: there is no such folder, or no map in it.
     """
     if not folder.is_dir():
         raise InputError(f"--predictions={folder}: no such folder.")
@@ -50,11 +57,11 @@ def find_maps(folder: Path) -> dict[str, Path]:
     )
 
 
-def classes_of(files: dict[str, Path]) -> tuple[str, ...]:
-    """Returns the classes that maps are of: those in the first `CASE.npz`, or what follows the names' last `_`.
+def classes_of(files: Mapping[str, Path]) -> tuple[str, ...]:
+    """Returns the classes of external maps: those in the first `CASE.npz`, or what follows the last `_` of the names.
 
     Raises:
-      InputError: names without a class.
+      InputError: a name has no class.
     """
     stem, first = next(iter(files.items()))
     if first.suffix == ".npz":
@@ -65,12 +72,12 @@ def classes_of(files: dict[str, Path]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def read_map(files: dict[str, Path], case: str, size: tuple[int, int], *, classes: tuple[str, ...]) -> np.ndarray:
-    """Reads the map of a case.
+def read_map(files: Mapping[str, Path], case: str, size: tuple[int, int], *, classes: tuple[str, ...]) -> np.ndarray:
+    """Reads the external map of a case.
 
     Args:
-      files: of `find_maps`.
-      case: its name.
+      files: as `find_maps` returns them.
+      case: name of the case.
       size: (H, W) of the photograph.
       classes: names of the C classes.
 
@@ -78,7 +85,7 @@ def read_map(files: dict[str, Path], case: str, size: tuple[int, int], *, classe
       float32 0..1 `[H, W, C]`.
 
     Raises:
-      InputError: no map of a class, one of another size, or with numbers that are no probabilities.
+      InputError: a class has no map, or a map has another size or values that are not probabilities.
     """
     path = files.get(case)
     if path is not None and path.suffix == ".npz":
@@ -118,7 +125,7 @@ def _read_grey(path: Path, *, max_pixels: int) -> np.ndarray:
         values = np.asarray(image.convert("L") if image.mode == "1" else rgb_of(image))
     if values.ndim == 3:
         if (values != values[..., :1]).any():
-            raise InputError(f"{path}: coloured; expected grey, one file a class.")
+            raise InputError(f"{path}: has colours; expected grey, one file per class.")
         values = values[..., 0]
     return values / np.float32(1 if values.max(initial=0) == 1 else 255)
 
@@ -128,7 +135,7 @@ def _checked(probabilities: np.ndarray, size: tuple[int, int], path: Path) -> np
         height, width = probabilities.shape[:2]
         raise InputError(f"{path}: {width}x{height} pixels, but its photograph has {size[1]}x{size[0]}.")
     if np.isnan(probabilities).any():
-        raise InputError(f"{path}: has pixels that are no number (NaN).")
+        raise InputError(f"{path}: has pixels that are not a number (NaN).")
     if probabilities.min() < 0 or probabilities.max() > 1:
         least, most = probabilities.min(), probabilities.max()
         raise InputError(f"{path}: has values from {least:g} to {most:g}; expected probabilities, 0 to 1.")

@@ -1,6 +1,6 @@
-"""The leak audit: what of the photographs being scored a model may have seen in training, under any name.
+"""The leak audit: which of the scored photographs a model may have seen in training, under any name.
 
-What sharding refused is looked at anew from the index alone, so that records of any origin are audited.
+Sharding refuses some leaks; the audit checks again, from the index alone, so that records of any origin are covered.
 """
 
 import collections
@@ -12,14 +12,14 @@ from records import Index, near_pairs
 
 @dataclasses.dataclass(frozen=True)
 class Pair:
-    """Two photographs that are one, or look so, in different parts.
+    """Two photographs in different parts that are the same file, or look the same.
 
     Attributes:
-      one: name of a case.
-      of_one: its split, or "scored".
-      other: name of a case.
-      of_other: its split.
-      bits: of the 256 of their perceptual hashes that differ; None where their files are the same.
+      one: name of the first case.
+      of_one: split of the first case, or "scored".
+      other: name of the second case.
+      of_other: split of the second case.
+      bits: number of the 256 bits of their perceptual hashes that differ; None if their files are the same.
     """
 
     one: str
@@ -31,19 +31,19 @@ class Pair:
 
 @dataclasses.dataclass(frozen=True)
 class Audit:
-    """What was looked at, and what was found; nothing found is no leak.
+    """The result of a leak audit.
 
     Attributes:
-      photographs: how many each split of the records holds; empty without records.
-      patients: how many are known in the records.
-      cases_in_two_splits: their names and splits.
-      patients_in_two_splits: their names and splits.
+      photographs: number of photographs in each split of the records; empty without records.
+      patients: number of patients known in the records.
+      cases_in_two_splits: names of cases in more than one split, with their splits.
+      patients_in_two_splits: patients in more than one split, with their splits.
       equal: pairs in two splits whose files (photograph and masks) are the same.
       nearly_equal: pairs in two splits that look the same.
       trained: scored cases that the model lists as trained on.
-      chosen_on: scored cases that the model lists as validation: weights and thresholds were chosen on them.
-      scored_in_training: pairs of a scored photograph and one of the training split that looks the same.
-      same_split: how many pairs look the same within one split, which is no leak, but counts twice.
+      chosen_on: scored cases that the model lists as validation; weights and thresholds were chosen on them.
+      scored_in_training: pairs of a scored photograph and one of the training split that look the same.
+      same_split: number of pairs that look the same within one split; not a leak, but they count twice.
     """
 
     photographs: Mapping[str, int]
@@ -59,7 +59,7 @@ class Audit:
 
     @property
     def leaks(self) -> int:
-        """How many findings let a score be better than it is on photographs that were never seen."""
+        """Number of leaks, each of which may make scores better than they are on photographs never seen."""
         return sum(
             map(
                 len,
@@ -76,14 +76,18 @@ class Audit:
 
 
 def audit(index: Index | None, splits: Mapping[str, Sequence[str]], hashes: Mapping[str, str]) -> Audit:
-    """Audits records, the splits that a model lists, and the photographs being scored against both.
+    """Checks records, the splits that a model lists, and the scored photographs for leaks.
 
-    Photographs look the same where at most `records.cases.duplicates.NEAR_BITS` of 256 bits of their hashes differ.
+    Two photographs look the same if at most `records.cases.duplicates.NEAR_BITS` of the 256 bits of their hashes
+    differ.
 
     Args:
-      index: of the records, if there are any.
-      splits: names of the cases of each split, as the model lists them; empty where nothing is known.
-      hashes: perceptual hash of each photograph being scored, by its case's name.
+      index: index of the records, if there are any.
+      splits: names of the cases of each split, as the model lists them; empty if unknown.
+      hashes: perceptual hash of each scored photograph by the name of its case.
+
+    Returns:
+      What was checked, and the leaks.
     """
     cases = index.cases if index else {}
     listed = {split: part.cases for split, part in index.splits.items()} if index else {}
@@ -130,7 +134,7 @@ def _equal(index: Index) -> list[Pair]:
 
 
 def _scored_in_training(index: Index, splits: Mapping[str, Sequence[str]], hashes: Mapping[str, str]) -> list[Pair]:
-    """Finds scored photographs that look like one of the training split but go by another name."""
+    """Finds scored photographs that look like one of the training split but have another name."""
     trained = set(splits.get("train", ())) or set(index.splits["train"].cases if "train" in index.splits else ())
     training = {f"train {name}": entry.perceptual_hash for name, entry in index.cases.items() if name in trained}
     scored = {f"scored {name}": value for name, value in hashes.items() if name not in trained}

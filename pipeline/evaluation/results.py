@@ -1,25 +1,25 @@
-"""Results: the folder that an evaluation leaves, written photograph by photograph and read back the same way.
+"""Results: the folder that an evaluation writes, one photograph at a time, and reading it back the same way.
 
-- `counts.npz`: the counts themselves, from which every score can be computed again. `numpy.load` opens it; its arrays:
+- `counts.npz`: the counts, from which every score can be computed again. `numpy.load` opens it; its arrays:
 
-  | name | what it is |
+  | name | content |
   | --- | --- |
   | `schema_version` | `SCHEMA_VERSION` |
   | `classes`, `regions` | strings `[C]`, `[R]` |
-  | `bins` | of the histograms |
-  | `thresholds` | float64 `[C]` |
-  | `cases` | strings `[N]`, in the order in which they were scored |
+  | `bins` | number of histogram bins |
+  | `thresholds` | float64 `[C]`, operating thresholds |
+  | `cases` | strings `[N]`, in the order of scoring |
   | `sizes` | int64 `[N, 2]`, height and width of each photograph |
-  | `NUMBER/histograms` | int64 `[R, C, 2, bins]` of photograph NUMBER (from 0): other pixels, then lesion pixels |
+  | `NUMBER/histograms` | int64 `[R, C, 2, bins]` of photograph NUMBER (from 0): negatives, then lesion pixels |
   | `NUMBER/outcomes` | int64 `[R, C, 2]`: false positives, then true positives |
-  | `NUMBER/lesions/CLASS` | its lesions, `pipeline.evaluation.lesion_matching.LESION` |
-  | `NUMBER/findings/CLASS` | what was found in it, the same |
+  | `NUMBER/lesions/CLASS` | lesions, `pipeline.evaluation.lesion_matching.LESION` |
+  | `NUMBER/findings/CLASS` | detections, the same dtype |
 
-- `scores.json`: what was scored and all numbers (`pipeline.evaluation.summary`).
-- `photographs.csv`: a row a photograph, class and region.
-- `lesions.csv`: a row a lesion or finding.
+- `scores.json`: what was scored, and all scores (`pipeline.evaluation.summary`).
+- `photographs.csv`: one row per photograph, class and region (`pipeline.evaluation.tables`).
+- `lesions.csv`: one row per lesion or detection.
 
-`read_result` reads `counts.npz` and what `scores.json` says of the run. Photographs are read one at a time.
+`read_result` reads `counts.npz`, and `scores.json` for its description of the run. Photographs are read one at a time.
 """
 
 import contextlib
@@ -42,15 +42,15 @@ COUNTS, SCORES = "counts.npz", "scores.json"
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """One evaluation, or several of different photographs together.
+    """The result of one evaluation, or of several that scored different photographs.
 
     Attributes:
-      folders: of the evaluations.
-      classes: names.
-      bins: of the histograms.
-      thresholds: of each class by folder; the folds of a cross-validation may have different ones.
+      folders: folders of the evaluations.
+      classes: names of the classes.
+      bins: number of histogram bins.
+      thresholds: thresholds of the classes for each folder; those of a cross-validation's folds differ.
       cases: names of the photographs, in order.
-      about: what `scores.json` of the first folder holds.
+      about: content of the first folder's `scores.json`.
     """
 
     folders: tuple[Path, ...]
@@ -61,7 +61,7 @@ class Result:
     about: Mapping[str, Any]
 
     def photographs(self) -> Iterator[PhotographCounts]:
-        """Reads the photographs one by one, in the order of `cases`; can be called again."""
+        """Reads the counts one photograph at a time, in the order of `cases`; can be called repeatedly."""
         for folder in self.folders:
             with _opened(folder / COUNTS) as arrays:
                 sizes = arrays["sizes"].tolist()
@@ -70,7 +70,7 @@ class Result:
 
 
 class CountsWriter:
-    """Writes `counts.npz` photograph by photograph."""
+    """A writer of `counts.npz` that takes one photograph at a time; see `counts_writer`."""
 
     def __init__(self, archive: zipfile.ZipFile, *, classes: tuple[str, ...], bins: int, thresholds: tuple[float, ...]):
         self._archive, self._classes = archive, classes
@@ -83,20 +83,21 @@ class CountsWriter:
         self._write("thresholds", np.array(thresholds, np.float64))
 
     def add(self, photograph: PhotographCounts) -> None:
+        """Writes the counts of a photograph."""
         counts = [[photograph.counts[region][name] for name in self._classes] for region in REGIONS]
         number = len(self._cases)
-        histograms = np.array([[(one.other, one.lesion) for one in row] for row in counts], np.int64)
+        histograms = np.array([[(one.negatives, one.lesion) for one in row] for row in counts], np.int64)
         outcomes = np.array([[(one.false_positive, one.true_positive) for one in row] for row in counts], np.int64)
         self._write(f"{number}/histograms", histograms)
         self._write(f"{number}/outcomes", outcomes)
         for name in self._classes:
             self._write(f"{number}/lesions/{name}", photograph.lesions[name])
-            self._write(f"{number}/findings/{name}", photograph.findings[name])
+            self._write(f"{number}/findings/{name}", photograph.detections[name])
         self._cases.append(photograph.case)
         self._sizes.append((photograph.height, photograph.width))
 
     def close(self) -> None:
-        """Writes what is known only at the end; without it the file is not complete."""
+        """Writes the lists of photographs, without which the file is not complete."""
         self._write("cases", np.array(self._cases, np.str_))
         self._write("sizes", np.array(self._sizes, np.int64).reshape(-1, 2))
 
@@ -109,7 +110,17 @@ class CountsWriter:
 def counts_writer(
     folder: Path, *, classes: tuple[str, ...], bins: int, thresholds: tuple[float, ...]
 ) -> Iterator[CountsWriter]:
-    """Lends a writer of `counts.npz`, which is there when the block ends well, whole or not at all."""
+    """Opens a writer of `counts.npz`; the file appears, complete, if the block ends without an exception.
+
+    Args:
+      folder: folder for the file.
+      classes: names of the classes.
+      bins: number of histogram bins.
+      thresholds: operating threshold of each class.
+
+    Yields:
+      The writer.
+    """
     with (
         complete_file(folder / COUNTS) as temporary,
         zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
@@ -120,11 +131,17 @@ def counts_writer(
 
 
 def read_result(*folders: Path) -> Result:
-    """Opens the result of an evaluation, or those of several that scored different photographs.
+    """Opens the result of an evaluation, or of several that scored different photographs.
+
+    Args:
+      *folders: folders that `python -m scripts.eval` wrote.
+
+    Returns:
+      The result; its photographs are read when they are asked for.
 
     Raises:
-      InputError: no result there, a damaged one or one of another schema version; of several, other classes or
-        numbers of bins, or a photograph in two of them.
+      InputError: a folder has no result, a damaged one or one of another schema version; or several differ in their
+        classes or bins, or share a photograph.
     """
     parts = [_read_one(folder) for folder in folders]
     first = parts[0]
@@ -134,11 +151,11 @@ def read_result(*folders: Path) -> Result:
             if getattr(part, what) != getattr(first, what):
                 raise InputError(
                     f"{folder}: {what} {getattr(part, what)}, but {folders[0]} has {getattr(first, what)}; "
-                    "only results of the same can be put together."
+                    "results can only be pooled if both are equal."
                 )
         for case in part.cases:
             if case in owner:
-                raise InputError(f"{folder}: photograph {case} was scored in {owner[case]} too; it would count twice.")
+                raise InputError(f"{folder}: photograph {case} was also scored in {owner[case]}; it would count twice.")
             owner[case] = folder
     thresholds = tuple(threshold for part in parts for threshold in part.thresholds)
     return Result(tuple(folders), first.classes, first.bins, thresholds, tuple(owner), first.about)
@@ -147,11 +164,18 @@ def read_result(*folders: Path) -> Result:
 def read_counts(folder: Path, about: Mapping[str, Any]) -> Result:
     """Opens the counts of one evaluation.
 
+    Args:
+      folder: folder with `counts.npz`.
+      about: description of the run.
+
+    Returns:
+      The result.
+
     Raises:
-      InputError: none there, damaged ones or of another schema version.
+      InputError: there are no counts, or they are damaged or of another schema version.
     """
     if not (folder / COUNTS).is_file():
-        raise InputError(f"{folder}: no {COUNTS} there; expected a folder that python -m scripts.eval left.")
+        raise InputError(f"{folder}: no {COUNTS} there; expected a folder that python -m scripts.eval wrote.")
     with _opened(folder / COUNTS) as arrays:
         if (version := int(arrays["schema_version"])) != SCHEMA_VERSION:
             raise InputError(f"{folder / COUNTS}: schema version {version}, but this software reads {SCHEMA_VERSION}.")
@@ -163,7 +187,7 @@ def read_counts(folder: Path, about: Mapping[str, Any]) -> Result:
 def _read_one(folder: Path) -> Result:
     path = folder / SCORES
     if not path.is_file():
-        raise InputError(f"{folder}: no {SCORES} there; expected a folder that python -m scripts.eval left.")
+        raise InputError(f"{folder}: no {SCORES} there; expected a folder that python -m scripts.eval wrote.")
     try:
         about = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -183,8 +207,8 @@ def _photograph(
         for r, region in enumerate(REGIONS)
     }
     lesions = {name: arrays[f"{number}/lesions/{name}"] for name in classes}
-    findings = {name: arrays[f"{number}/findings/{name}"] for name in classes}
-    return PhotographCounts(case, size[0], size[1], counts, lesions, findings)
+    detections = {name: arrays[f"{number}/findings/{name}"] for name in classes}
+    return PhotographCounts(case, size[0], size[1], counts, lesions, detections)
 
 
 @contextlib.contextmanager

@@ -1,28 +1,28 @@
-"""Scores: from counts to numbers. NumPy alone, over any leading axes, so that resampled counts take the same way.
+"""Scores: from counts to numbers, in NumPy alone and over any leading axes, so that resamples are scored the same way.
 
-Where a denominator is zero a score is NaN here; `pipeline.evaluation.summary` writes null.
+Where the denominator is zero a score is NaN here; `pipeline.evaluation.summary` writes null.
 
-Four areas under the precision-recall curve, of the same counts, are told side by side, because papers use each under
-the same name:
+Papers call four different areas "AUPR". All four are computed from the same counts:
 
-- `aupr`: average precision, Σ (R_i − R_{i−1}) P_i over all bins: scikit-learn's `average_precision_score` of the
-  probabilities' bins. Of probabilities that spread over 0..1 it is that of the probabilities themselves to about 0.002
-  with 1,280 bins. Where they crowd into few bins it is lower: pooled over eleven photographs of IDRiD (every fourth
-  pixel) 0.492 for 0.497, on one of them 0.685 for 0.704, by a network of three epochs whose highest is 0.54.
+- `aupr`: average precision, Σ (R_i − R_{i−1}) P_i over all bins; scikit-learn's `average_precision_score` of the
+  probabilities' bins. For probabilities spread over 0..1 and 1,280 bins it differs from that of the probabilities
+  themselves by about 0.002. Where they crowd into few bins it is lower: pooled over eleven photographs of IDRiD (every
+  fourth pixel) 0.492 instead of 0.497, on one of them 0.685 instead of 0.704, with a network trained for three epochs
+  whose highest probability is 0.54.
 - `aupr_33`: the same steps at the 33 thresholds k/32 of the IDRiD challenge (Porwal et al. 2020,
-  doi:10.1016/j.media.2019.101561), precision and recall pooled over all photographs. Its text leaves open, and is taken
-  as: `>=`, a precision of 1 where nothing is found, steps. `aupr_33_trapezoid` is what trapezoids would give; the
-  difference is the size of what is left open (on those photographs 0.433 and 0.502). `>` differs only for
-  probabilities on a threshold.
-- `aupr_11_trapezoid`: trapezoids between the 11 thresholds k/10, from (recall 0, precision 1) on: the ruler of M2MRF
-  (Liu et al. 2023, arXiv:2111.00193) and of those that took its code, as HRDecoder (Ding et al. 2024,
+  doi:10.1016/j.media.2019.101561), with precision and recall pooled over all photographs. Where its text is not
+  explicit we use `>=`, a precision of 1 where nothing is positive, and steps. `aupr_33_trapezoid` uses trapezoids
+  instead; the difference (0.433 and 0.502 on those photographs) shows how much the choice matters. `>` would differ
+  only for probabilities exactly at a threshold.
+- `aupr_11_trapezoid`: trapezoids between the 11 thresholds k/10, starting at (recall 0, precision 1), as M2MRF (Liu et
+  al. 2023, arXiv:2111.00193) computes it, and those that use its code, such as HRDecoder (Ding et al. 2024,
   arXiv:2411.03976).
-  It is no average precision: a straight line between two points that lie far apart runs above the curve, and the first
-  one starts at a precision of 1 that no threshold has. Theirs is `>`, so that at threshold 0 pixels of exactly 0, which
-  a network hardly gives, are not found; here all are. On those photographs it is 0.545.
+  It is not average precision: a straight line between two distant points runs above the curve, and the first one starts
+  at a precision of 1 that no threshold has. They use `>`, so that pixels of exactly 0, which a network hardly ever
+  gives, are negative at threshold 0; here they are positive. On those photographs it is 0.545.
 
-The 33 and 11 thresholds are edges of the histogram where its bins are a multiple of 160, as 1,280 is; else the next
-higher edge is taken.
+The 33 and 11 thresholds are edges of the histogram if the number of bins is a multiple of 160, such as 1,280; otherwise
+the next higher edge is used.
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ import numpy as np
 
 from pipeline.evaluation.counting import Counts
 
-RELIABILITY_BINS = 10  # of the calibration
+RELIABILITY_BINS = 10  # ranges of probability in the calibration tables
 OUTCOMES = ("dice", "iou", "sensitivity", "ppv", "specificity")
 AREAS = ("aupr", "aupr_33", "aupr_33_trapezoid", "aupr_11_trapezoid", "roc_auc")
 PIXELS = ("lesion_pixels", "found_pixels", "false_positive_pixels", "pixels")
@@ -40,87 +40,91 @@ SCORES = (*AREAS, *OUTCOMES, "ece")
 
 def score(counts: Counts) -> dict[str, float | int | None]:
     """Returns all of `SCORES` and `PIXELS` of one class in one region; None where the denominator is zero."""
-    values = score_all(counts.lesion, counts.other, counts.true_positive, false_positive=counts.false_positive)
-    lesion, other = int(counts.lesion.sum()), int(counts.other.sum())
+    values = score_all(counts.lesion, counts.negatives, counts.true_positive, false_positive=counts.false_positive)
+    lesion, negatives = int(counts.lesion.sum()), int(counts.negatives.sum())
     return {
         **{name: None if np.isnan(value) else float(value) for name, value in values.items()},
         "lesion_pixels": lesion,
         "found_pixels": counts.true_positive + counts.false_positive,
         "false_positive_pixels": counts.false_positive,
-        "pixels": lesion + other,
+        "pixels": lesion + negatives,
     }
 
 
 def score_all(
-    lesion: np.ndarray, other: np.ndarray, true_positive: np.ndarray | int, *, false_positive: np.ndarray | int
+    lesion: np.ndarray, negatives: np.ndarray, true_positive: np.ndarray | int, *, false_positive: np.ndarray | int
 ) -> Mapping[str, np.ndarray]:
-    """Returns `SCORES`, each `[…]`, NaN where it has no meaning.
+    """Returns `SCORES`, each float64 `[…]`, NaN where it is undefined.
 
-    Without a lesion pixel there is neither an area nor Dice, IoU or sensitivity: what was found is false, and its area
-    and number say more.
+    Without lesion pixels the areas, Dice, IoU and sensitivity are undefined: all that is positive is false, which its
+    area and number describe better.
 
     Args:
-      lesion: counts `[…, bins]`, as `Counts` has them.
-      other: the same of all other pixels.
-      true_positive: `[…]`.
-      false_positive: `[…]`.
+      lesion: int `[…, bins]`, histogram of lesion pixels, see `Counts`.
+      negatives: int `[…, bins]`, histogram of all other pixels.
+      true_positive: int `[…]`.
+      false_positive: int `[…]`.
     """
-    positives, negatives = lesion.sum(axis=-1), other.sum(axis=-1)
-    found = np.add(true_positive, false_positive)
+    lesion_pixels, negative_pixels = lesion.sum(axis=-1), negatives.sum(axis=-1)
+    positive = np.add(true_positive, false_positive)
     return {
-        "aupr": average_precision(lesion, other),
-        "aupr_33": _area_at(lesion, other, 32, trapezoid=False),
-        "aupr_33_trapezoid": _area_at(lesion, other, 32, trapezoid=True),
-        "aupr_11_trapezoid": _area_at(lesion, other, 10, trapezoid=True),
-        "roc_auc": roc_auc(lesion, other),
-        "dice": _where(positives, _ratio(2 * np.asarray(true_positive), positives + found)),
-        "iou": _where(positives, _ratio(true_positive, positives + false_positive)),
-        "sensitivity": _ratio(true_positive, positives),
-        "ppv": _ratio(true_positive, found),
-        "specificity": _ratio(negatives - false_positive, negatives),
-        "ece": calibration_error(lesion, other),
+        "aupr": average_precision(lesion, negatives),
+        "aupr_33": _area_at(lesion, negatives, 32, trapezoid=False),
+        "aupr_33_trapezoid": _area_at(lesion, negatives, 32, trapezoid=True),
+        "aupr_11_trapezoid": _area_at(lesion, negatives, 10, trapezoid=True),
+        "roc_auc": roc_auc(lesion, negatives),
+        "dice": _where(lesion_pixels, _ratio(2 * np.asarray(true_positive), lesion_pixels + positive)),
+        "iou": _where(lesion_pixels, _ratio(true_positive, lesion_pixels + false_positive)),
+        "sensitivity": _ratio(true_positive, lesion_pixels),
+        "ppv": _ratio(true_positive, positive),
+        "specificity": _ratio(negative_pixels - false_positive, negative_pixels),
+        "ece": calibration_error(lesion, negatives),
     }
 
 
-def average_precision(lesion: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Returns the area under the precision-recall curve in steps, from the highest bin down, `[…]`."""
-    found, wrong = _from_the_top(lesion), _from_the_top(other)
-    precision = found / np.maximum(found + wrong, 1)
-    return _ratio(np.sum(lesion[..., ::-1] * precision, axis=-1), found[..., -1])
+def average_precision(lesion: np.ndarray, negatives: np.ndarray) -> np.ndarray:
+    """Returns the area under the steps of the precision-recall curve, `[…]`, from histograms `[…, bins]`."""
+    true, false = _from_the_top(lesion), _from_the_top(negatives)
+    precision = true / np.maximum(true + false, 1)
+    return _ratio(np.sum(lesion[..., ::-1] * precision, axis=-1), true[..., -1])
 
 
-def precision_recall(lesion: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns threshold, precision and recall at the lower edge of every bin, from the highest down, each `[bins]`.
-
-    Args:
-      lesion: counts `[bins]`, at least one.
-      other: the same of all other pixels.
-    """
-    bins = lesion.shape[-1]
-    found, wrong = _from_the_top(lesion), _from_the_top(other)
-    precision = np.where(found + wrong > 0, found / np.maximum(found + wrong, 1), 1)
-    return np.arange(bins - 1, -1, -1) / bins, precision, found / found[-1]
-
-
-def roc_auc(lesion: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Returns the area under the ROC curve: the share of pairs, lesion and other pixel, in the right order, `[…]`."""
-    lesion, other = np.asarray(lesion, np.float64), np.asarray(other, np.float64)  # products pass 2^63
-    below = np.cumsum(other, axis=-1) - other
-    pairs = lesion.sum(axis=-1) * other.sum(axis=-1)
-    return _ratio(np.sum(lesion * (below + other / 2), axis=-1), pairs)
-
-
-def reliability(lesion: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns of `RELIABILITY_BINS` equal ranges of probability the pixels, mean probability and share of lesion.
-
-    A bin's probability is taken to be its middle, which is off by half a bin's width at most.
+def precision_recall(lesion: np.ndarray, negatives: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns the precision-recall curve at the lower edges of all bins, the highest first.
 
     Args:
-      lesion: counts `[…, bins]`.
-      other: the same of all other pixels.
+      lesion: int `[bins]`, histogram of lesion pixels, at least one.
+      negatives: int `[bins]`, histogram of all other pixels.
 
     Returns:
-      Three arrays `[…, RELIABILITY_BINS]`; NaN for the latter two where there is no pixel.
+      Threshold, precision and recall, each float64 `[bins]`.
+    """
+    bins = lesion.shape[-1]
+    true, false = _from_the_top(lesion), _from_the_top(negatives)
+    precision = np.where(true + false > 0, true / np.maximum(true + false, 1), 1)
+    return np.arange(bins - 1, -1, -1) / bins, precision, true / true[-1]
+
+
+def roc_auc(lesion: np.ndarray, negatives: np.ndarray) -> np.ndarray:
+    """Returns the area under the ROC curve, `[…]`: the fraction of (lesion, other) pixel pairs in the right order."""
+    lesion, negatives = np.asarray(lesion, np.float64), np.asarray(negatives, np.float64)  # products pass 2^63
+    below = np.cumsum(negatives, axis=-1) - negatives
+    pairs = lesion.sum(axis=-1) * negatives.sum(axis=-1)
+    return _ratio(np.sum(lesion * (below + negatives / 2), axis=-1), pairs)
+
+
+def reliability(lesion: np.ndarray, negatives: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns the reliability curve over `RELIABILITY_BINS` equal ranges of probability.
+
+    The probability of a histogram bin is its centre, which is off by at most half a bin's width.
+
+    Args:
+      lesion: int `[…, bins]`, histogram of lesion pixels.
+      negatives: int `[…, bins]`, histogram of all other pixels.
+
+    Returns:
+      Pixels, mean probability and fraction of lesion pixels, each `[…, RELIABILITY_BINS]`; the latter two are NaN where
+      there is no pixel.
     """
     bins = lesion.shape[-1]
     edges = -(-np.arange(RELIABILITY_BINS + 1) * bins // RELIABILITY_BINS)  # the first bin of each range, and the end
@@ -129,36 +133,36 @@ def reliability(lesion: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.n
         total = np.concatenate([np.zeros_like(values[..., :1]), np.cumsum(values, axis=-1)], axis=-1)
         return np.diff(total[..., edges], axis=-1)
 
-    both = lesion + other
+    both = lesion + negatives
     pixels = of_ranges(both)
     probability = of_ranges(both * ((np.arange(bins) + 0.5) / bins))
     return pixels, _ratio(probability, pixels), _ratio(of_ranges(lesion), pixels)
 
 
-def calibration_error(lesion: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Returns the expected calibration error, `[…]`: |mean probability − share of lesion|, averaged over pixels."""
-    pixels, probability, share = reliability(lesion, other)
-    return _ratio(np.nansum(pixels * np.abs(probability - share), axis=-1), pixels.sum(axis=-1))
+def calibration_error(lesion: np.ndarray, negatives: np.ndarray) -> np.ndarray:
+    """Returns the expected calibration error, `[…]`: |mean probability − lesion fraction|, averaged over pixels."""
+    pixels, probability, fraction = reliability(lesion, negatives)
+    return _ratio(np.nansum(pixels * np.abs(probability - fraction), axis=-1), pixels.sum(axis=-1))
 
 
-def best_threshold(lesion: np.ndarray, other: np.ndarray) -> float | None:
-    """Returns the edge between two bins from which on, taken as the threshold, Dice is highest.
+def best_threshold(lesion: np.ndarray, negatives: np.ndarray) -> float | None:
+    """Returns the edge between two bins that has the highest Dice as the threshold.
 
-    Of edges that are equally good, it is the middle of their longest run. The number is one of float32, not below the
-    edge, so that `probability >= threshold` finds the same pixels in float32 and in float64: those of the bins above.
+    Of equally good edges it is the middle of their longest run. It is rounded up to a float32 number, so that
+    `probability >= threshold` selects the same pixels in float32 and in float64: those of the bins above the edge.
 
     Args:
-      lesion: int `[bins]`, lesion pixels by their probability, as `Counts` has them.
-      other: int `[bins]`, all other pixels.
+      lesion: int `[bins]`, histogram of lesion pixels, see `Counts`.
+      negatives: int `[bins]`, histogram of all other pixels.
 
     Returns:
-      A number strictly between 0 and 1; None where there is no lesion pixel.
+      A number strictly between 0 and 1; None without lesion pixels.
     """
     positives, bins = lesion.sum(), len(lesion)
     if positives == 0:
         return None
-    right, wrong = np.cumsum(lesion[::-1])[::-1], np.cumsum(other[::-1])[::-1]  # at the lower edge of each bin
-    dice = (2 * right / (positives + right + wrong))[1:]  # 0, the lowest edge, is no threshold
+    right, wrong = np.cumsum(lesion[::-1])[::-1], np.cumsum(negatives[::-1])[::-1]  # at the lower edge of each bin
+    dice = (2 * right / (positives + right + wrong))[1:]  # the lowest edge, 0, is not a threshold
     best = np.flatnonzero(dice == dice.max()) + 1
     run = max(np.split(best, np.flatnonzero(np.diff(best) > 1) + 1), key=len)
     edge = run[len(run) // 2] / bins
@@ -166,20 +170,20 @@ def best_threshold(lesion: np.ndarray, other: np.ndarray) -> float | None:
     return float(threshold if threshold >= edge else np.nextafter(threshold, np.float32(1)))
 
 
-def _area_at(lesion: np.ndarray, other: np.ndarray, steps: int, *, trapezoid: bool) -> np.ndarray:
-    """Returns the area under precision over recall at the thresholds 1, (steps − 1) / steps, … 0, `[…]`.
+def _area_at(lesion: np.ndarray, negatives: np.ndarray, steps: int, *, trapezoid: bool) -> np.ndarray:
+    """Returns the area under precision over recall at the thresholds 1, (steps − 1) / steps, … 0, float64 `[…]`.
 
-    At threshold 1 nothing is found, at 0 everything.
+    At threshold 1 nothing is positive, at 0 everything.
     """
     bins = lesion.shape[-1]
-    above = bins - -(-np.arange(steps, -1, -1) * bins // steps)  # how many bins lie above each threshold
-    found, wrong = (
+    above = bins - -(-np.arange(steps, -1, -1) * bins // steps)  # number of bins above each threshold
+    true, false = (
         np.concatenate([np.zeros_like(counts[..., :1]), _from_the_top(counts)], axis=-1)[..., above]
-        for counts in (lesion, other)
+        for counts in (lesion, negatives)
     )
-    precision = np.where(found + wrong > 0, found / np.maximum(found + wrong, 1), 1.0)
+    precision = np.where(true + false > 0, true / np.maximum(true + false, 1), 1.0)
     heights = (precision[..., 1:] + precision[..., :-1]) / 2 if trapezoid else precision[..., 1:]
-    return _ratio(np.sum(np.diff(found, axis=-1) * heights, axis=-1), found[..., -1])
+    return _ratio(np.sum(np.diff(true, axis=-1) * heights, axis=-1), true[..., -1])
 
 
 def _from_the_top(counts: np.ndarray) -> np.ndarray:

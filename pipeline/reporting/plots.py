@@ -1,4 +1,4 @@
-"""Plots as numbers: curves of any data brought into the unit square, for a template to draw as SVG."""
+"""Plots as data: curves scaled to the unit square, for a template to draw as SVG."""
 
 import dataclasses
 import math
@@ -6,34 +6,41 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from pipeline.evaluation.lesion_matching import FALSE_POSITIVES, froc, sensitivity_at
-from pipeline.evaluation.scores import precision_recall
+from pipeline.evaluation import FALSE_POSITIVES, froc, precision_recall, sensitivity_at
 
-MOST_POINTS = 600  # of a curve: more cannot be seen
+MOST_POINTS = 600  # per curve; more cannot be seen
 ISO_DICE = (0.2, 0.4, 0.6, 0.8)
 EIGHTHS = {1 / 8: "1/8", 1 / 4: "1/4", 1 / 2: "1/2"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Mark:
-    """A point that is named when the pointer rests on it, in the unit square; with an interval in y or without."""
+    """A point in the unit square with a tooltip.
+
+    Attributes:
+      x: place to the right.
+      y: place upwards.
+      label: text of the tooltip.
+      interval: low and high end in y, if there is one.
+      large: whether it is the operating point.
+    """
 
     x: float
     y: float
-    words: str
+    label: str
     interval: tuple[float, float] | None = None
     large: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
 class Curve:
-    """A line in the unit square (x to the right, y up), as SVG's `points` of 1,000 units a side, y down.
+    """A line in the unit square, as the `points` of an SVG polyline.
 
     Attributes:
-      name: for the legend; empty: a grid line.
-      points: "x,y x,y …".
+      name: name in the legend; empty for a guide line.
+      points: "x,y x,y …" in thousandths, y downwards.
       color: number of the class.
-      marks: on it.
+      marks: points on the line with tooltips.
     """
 
     name: str
@@ -44,7 +51,16 @@ class Curve:
 
 @dataclasses.dataclass(frozen=True)
 class Plot:
-    """Two axes with ticks (place in 0..1, word) and curves."""
+    """A diagram with two axes.
+
+    Attributes:
+      title: heading of the diagram.
+      x_label: label of the horizontal axis.
+      y_label: label of the vertical axis.
+      x_ticks: place in 0..1 and text of each tick.
+      y_ticks: place in 0..1 and text of each tick.
+      curves: lines of the diagram.
+    """
 
     title: str
     x_label: str
@@ -65,15 +81,15 @@ def precision_recall_plot(
     """Plots precision over recall.
 
     Args:
-      classes: names.
-      histograms: of each class its counts of lesion and of other pixels, int64 `[bins]`.
-      points: of each class (recall, precision, words) at the operating threshold, None where nothing was found.
+      classes: names of the classes.
+      histograms: for each class the histograms of lesion and of other pixels, int64 `[bins]`.
+      points: for each class (recall, precision, label) at the operating threshold, None if either is undefined.
     """
     curves = [_equal_dice(dice) for dice in ISO_DICE]
-    for number, (name, (lesion, other), point) in enumerate(zip(classes, histograms, points, strict=True)):
+    for number, (name, (lesion, negatives), point) in enumerate(zip(classes, histograms, points, strict=True)):
         if lesion.any():
-            _, precision, recall = precision_recall(lesion, other)
-            first = np.flatnonzero(lesion[::-1] + other[::-1])[0]  # above it nothing was found
+            _, precision, recall = precision_recall(lesion, negatives)
+            first = np.flatnonzero(lesion[::-1] + negatives[::-1])[0]  # above it nothing is positive
             marks = [Mark(point[0], point[1], point[2], large=True)] if point else []
             curves.append(_curve(name, _falling_steps(recall[first:], precision[first:]), number, marks=marks))
     return Plot("Precision and recall", "recall (sensitivity)", "precision (PPV)", FIFTHS, FIFTHS, curves)
@@ -82,23 +98,23 @@ def precision_recall_plot(
 def froc_plot(
     classes: Sequence[str],
     lesions: Sequence[np.ndarray],
-    findings: Sequence[np.ndarray],
+    detections: Sequence[np.ndarray],
     *,
     photographs: int,
     intervals: Sequence[Sequence[Sequence[float] | None]],
 ) -> Plot:
-    """Plots the share of lesions found over the false positives a photograph, on a logarithmic axis.
+    """Plots the fraction of lesions found over the false positives per photograph, on a logarithmic axis.
 
     Args:
-      classes: names.
-      lesions: of each class, `LESION` `[lesions]`.
-      findings: likewise.
-      photographs: their number.
-      intervals: of each class at `FALSE_POSITIVES`, None where there is none.
+      classes: names of the classes.
+      lesions: lesions of each class, `LESION` `[lesions]`.
+      detections: detections of each class, `LESION` `[detections]`.
+      photographs: number of photographs.
+      intervals: intervals of the sensitivity of each class at `FALSE_POSITIVES`, None where there is none.
     """
     lines = {
-        number: froc(true, found, photographs)[1:]
-        for number, (true, found) in enumerate(zip(lesions, findings, strict=True))
+        number: froc(true, detected, photographs)[1:]
+        for number, (true, detected) in enumerate(zip(lesions, detections, strict=True))
         if len(true)
     }
     most = max([FALSE_POSITIVES[-1], *(float(false[-1]) for false, _ in lines.values())])
@@ -108,22 +124,25 @@ def froc_plot(
         name, end = classes[number], float(false[-1])
         marks = [
             Mark(
-                place(limit), height, f"{name}: {height:.3f} at {limit:g} false positives a photograph", _pair(interval)
+                place(limit),
+                height,
+                f"{name}: {height:.3f} at {limit:g} false positives per photograph",
+                _pair(interval),
             )
             for limit, height, interval in zip(
                 FALSE_POSITIVES, sensitivity_at(false, sensitivity), intervals[number], strict=True
             )
             if limit <= end
         ]
-        words = f"{name}, operating point: {sensitivity[-1]:.3f} at {end:.2f} false positives a photograph"
-        marks.append(Mark(place(end), float(sensitivity[-1]), words, large=True))
+        label = f"{name}, operating point: {sensitivity[-1]:.3f} at {end:.2f} false positives per photograph"
+        marks.append(Mark(place(end), float(sensitivity[-1]), label, large=True))
         points = [(place(x), y) for x, y in _rising_steps(false, sensitivity)]
         curves.append(_curve(name, points, number, marks=marks))
     ticks = [2.0**power for power in range(-3, math.floor(math.log2(most)) + 1)]
     return Plot(
         "Lesions found (FROC)",
-        "false positives a photograph",
-        "share of lesions found",
+        "false positives per photograph",
+        "fraction of lesions found",
         [(place(tick), EIGHTHS.get(tick, f"{tick:g}")) for tick in ticks],
         FIFTHS,
         curves,
@@ -131,19 +150,25 @@ def froc_plot(
 
 
 def calibration_plot(classes: Sequence[str], ranges: Sequence[Sequence[dict]]) -> Plot:
-    """Plots the share of lesion pixels over the mean probability; `ranges` of each class as `scores.json` has them."""
+    """Plots the fraction of lesion pixels over the mean probability.
+
+    Args:
+      classes: names of the classes.
+      ranges: for each class the rows of `calibration` in `scores.json`.
+    """
     curves = [_curve("", [(0.0, 0.0), (1.0, 1.0)], 0)]
     for number, (name, rows) in enumerate(zip(classes, ranges, strict=True)):
-        filled = [(row["mean_probability"], row["lesion_fraction"], row["pixels"]) for row in rows if row["pixels"]]
+        filled = [(row["mean_probability"], row["lesion_share"], row["pixels"]) for row in rows if row["pixels"]]
         marks = [
-            Mark(x, y, f"{name}: probability {x:.3f}, lesion {y:.3f} of {pixels:,} pixels") for x, y, pixels in filled
+            Mark(x, y, f"{name}: mean probability {x:.3f}, lesion fraction {y:.3f} of {pixels:,} pixels")
+            for x, y, pixels in filled
         ]
         curves.append(_curve(name, [(x, y) for x, y, _ in filled], number, marks=marks))
-    return Plot("Calibration", "mean probability", "share that is lesion", FIFTHS, FIFTHS, curves)
+    return Plot("Calibration", "mean probability", "fraction of lesion pixels", FIFTHS, FIFTHS, curves)
 
 
 def _equal_dice(dice: float) -> Curve:
-    """Returns where precision and recall have this harmonic mean."""
+    """Returns the line on which the harmonic mean of precision and recall is `dice`."""
     recall = np.linspace(dice / (2 - dice), 1)
     return _curve("", zip(recall, dice * recall / (2 * recall - dice), strict=True), 0)
 
@@ -157,12 +182,12 @@ def _curve(name: str, points: Iterable[tuple[float, float]], color: int, *, mark
 
 
 def _rising_steps(x: np.ndarray, y: np.ndarray) -> list[tuple[float, float]]:
-    """Returns a line that stays at the height of the point before: what is found until then."""
+    """Returns steps at the height of the previous point: what is found up to there."""
     return [point for i in range(len(x)) for point in ((x[i], y[max(i - 1, 0)]), (x[i], y[i]))]
 
 
 def _falling_steps(x: np.ndarray, y: np.ndarray) -> list[tuple[float, float]]:
-    """Returns a line from x = 0 that has the height of the point after, as average precision counts."""
+    """Returns steps from x = 0 at the height of the next point, as average precision counts."""
     return [point for i in range(len(x)) for point in ((x[i - 1] if i else 0.0, y[i]), (x[i], y[i]))]
 
 

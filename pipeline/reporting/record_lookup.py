@@ -1,4 +1,4 @@
-"""Locating: in which tile, shard and record of a set a place of a photograph is."""
+"""Record lookup: finds the tile, shard and record that contain a place of a photograph."""
 
 import dataclasses
 
@@ -10,12 +10,12 @@ class RecordPlace:
     """A record and its tile.
 
     Attributes:
-      shard: name of the file.
-      record: its number in the file, from 0.
-      row: of the tile in the grid, from 0.
-      column: likewise.
+      shard: name of the shard file.
+      record: number of the record in the file, from 0.
+      row: row of the tile in the grid, from 0.
+      column: column of the tile in the grid, from 0.
       y: first row of the tile in the scaled photograph, pixels.
-      x: first column.
+      x: first column of the tile in the scaled photograph.
     """
 
     shard: str
@@ -27,16 +27,17 @@ class RecordPlace:
 
 
 def record_at(index: Index, case: str, *, y: float, x: float) -> RecordPlace | None:
-    """Finds the record that holds a place of a photograph: of tiles that overlap, the one with it nearest its middle.
+    """Finds the record that contains a place; of overlapping tiles, the one whose centre is nearest.
 
     Args:
-      index: of the records.
-      case: name of the photograph.
+      index: index of the records.
+      case: name of the case.
       y: row in the photograph, pixels.
-      x: column.
+      x: column in the photograph.
 
     Returns:
-      None where the records do not have the case, or no tile with that place (tiles without a lesion may be left out).
+      The record; None if the records do not have the case, or no tile with the place (tiles without a lesion may be
+      left out).
     """
     entry = index.cases.get(case)
     if entry is None:
@@ -44,11 +45,11 @@ def record_at(index: Index, case: str, *, y: float, x: float) -> RecordPlace | N
     data = index.data
     height, width = scaled_size(entry.height, entry.width, data.scale)
     scaled_y, scaled_x = (y + 0.5) * height / entry.height, (x + 0.5) * width / entry.width
-    holding = [
+    distances = [
         (max(abs(place.y + data.tile / 2 - scaled_y), abs(place.x + data.tile / 2 - scaled_x)), number)
         for number, place in enumerate(entry.places)
     ]
-    distance, number = min(holding, default=(data.tile, 0))
+    distance, number = min(distances, default=(data.tile, 0))
     if distance > data.tile / 2:
         return None
     place = entry.places[number]
@@ -64,7 +65,7 @@ def record_at(index: Index, case: str, *, y: float, x: float) -> RecordPlace | N
 
 
 def _numbered(index: Index, case: str, tile: int) -> tuple[str, int]:
-    """Returns the shard, and the record in it, of a case's tile: records lie in the order of the split's cases."""
+    """Returns the shard of a case's tile and its record there; records are in the order of the split's cases."""
     split = index.splits[index.cases[case].split]
     before = split.cases[: split.cases.index(case)]
     record = sum(index.cases[name].tiles for name in before) + tile

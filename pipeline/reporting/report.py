@@ -1,7 +1,7 @@
-"""The report: all that an evaluation found in one HTML file that needs nothing else, neither network nor server.
+"""The report of an evaluation: one self-contained HTML file that needs neither a server nor a network.
 
-Numbers come from `scores.json` and `counts.npz`, pictures from the gallery, leaks from the audit; the template
-`templates/report.html` says how it looks.
+Scores come from `scores.json` and `counts.npz`, photographs from the gallery, leaks from the audit. The layout and all
+text are in `templates/report.html`.
 """
 
 import base64
@@ -15,12 +15,9 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from pipeline.evaluation.counting import PhotographCounts, pool
-from pipeline.evaluation.leaks import Audit
-from pipeline.evaluation.lesion_matching import LESION
-from pipeline.evaluation.results import Result
-from pipeline.evaluation.scores import score
-from pipeline.reporting.gallery import Gallery, Picture, mean_dice
+from pipeline.evaluation import LESION, Audit, PhotographCounts, Result, pool, score
+from pipeline.reporting.gallery import Gallery, mean_dice
+from pipeline.reporting.outlined_photographs import OutlinedPhotograph
 from pipeline.reporting.plots import Plot, calibration_plot, froc_plot, precision_recall_plot
 from pipeline.reporting.record_lookup import record_at
 from records import CLASS_COLORS, Index, write_text
@@ -36,23 +33,23 @@ HEADLINES = {
     "roc_auc": "ROC-AUC",
     "ece": "ECE",
 }
-RULERS = {  # of the area under the precision-recall curve, and whose numbers each may be held against
+AUPR_DEFINITIONS = {  # how each is computed, and what it may be compared with
     "aupr": (
-        "exact average precision",
-        "scikit-learn's average_precision_score, and papers that say they computed it over all pixels and thresholds",
+        "average precision, exact",
+        "scikit-learn's average_precision_score, and papers that compute it over all pixels and thresholds",
     ),
     "aupr_33": (
         "steps at 33 thresholds",
-        "the IDRiD challenge (Porwal et al. 2020, doi:10.1016/j.media.2019.101561) and papers that followed its rule",
+        "the IDRiD challenge (Porwal et al. 2020, doi:10.1016/j.media.2019.101561) and papers that follow its rules",
     ),
     "aupr_33_trapezoid": (
-        "trapezoids at the same 33",
-        "the same: the challenge's text does not say steps or trapezoids, and the difference is what that leaves open",
+        "trapezoids at the same 33 thresholds",
+        "the same; the challenge does not specify steps or trapezoids, and the difference shows how much it matters",
     ),
     "aupr_11_trapezoid": (
         "trapezoids between 11 thresholds",
-        "M2MRF (Liu et al. 2023, doi:10.1016/j.compbiomed.2022.106482), HRDecoder (Ding et al. 2024) and others with "
-        "that code; it is not average precision, and can lie above it",
+        "M2MRF (Liu et al. 2023, doi:10.1016/j.compbiomed.2022.106482), HRDecoder (Ding et al. 2024) and others that "
+        "use its code; it is not average precision and can be higher",
     ),
 }
 
@@ -67,16 +64,19 @@ def write_report(
     index: Index | None = None,
     tiles: Mapping[str, float] | None = None,
 ) -> Path:
-    """Writes `report.html` and returns its path.
+    """Writes `report.html`.
 
     Args:
-      folder: for the file.
-      result: the counts.
-      scores: the content of `scores.json`, see `pipeline.evaluation.summary`.
-      gallery: that was shown every photograph; None: the report has no pictures, and says so.
-      audit: of leaks; None: the report says that none was made.
-      index: of the records that `scores` names, in which missed lesions are looked up.
+      folder: folder for the file.
+      result: counts of all photographs.
+      scores: content of `scores.json`, see `pipeline.evaluation.summary`.
+      gallery: gallery that was shown every photograph; without one the report has no photographs, and says so.
+      audit: leak audit; without one the report says that none was made.
+      index: index of the records that `scores` names; missed lesions are looked up in it.
       tiles: name → value of `evaluation.csv`, if tiles were scored.
+
+    Returns:
+      The path of the file.
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("pipeline.reporting"),
@@ -88,18 +88,18 @@ def write_report(
     environment.filters |= {
         "number": _number,
         "interval": _interval,
-        "share": _share,
+        "percent": _percent,
         "jpeg": _data_uri,
         "quote": shlex.quote,
     }
     groups = _groups(gallery)
-    numbers = {picture.case: number for number, picture in enumerate(itertools.chain(*groups.values()), start=1)}
+    numbers = {shown.case: number for number, shown in enumerate(itertools.chain(*groups.values()), start=1)}
     text = environment.get_template("report.html").render(
         scores=scores,
         classes=result.classes,
         class_colors=CLASS_COLORS,
         headlines=HEADLINES,
-        rulers=RULERS,
+        aupr_definitions=AUPR_DEFINITIONS,
         plots=_plots(result, scores),
         photographs=_photograph_rows(result),
         groups=groups,
@@ -113,33 +113,33 @@ def write_report(
     return path
 
 
-def _groups(gallery: Gallery | None) -> dict[str, list[Picture]]:
+def _groups(gallery: Gallery | None) -> dict[str, list[OutlinedPhotograph]]:
     if gallery is None:
         return {}
     groups = {
         "Worst": gallery.worst,
         "Best": gallery.best,
-        "False alarms where there is no lesion": gallery.false_alarms,
+        "False alarms in photographs without lesions": gallery.false_alarms,
     }
-    return {title: pictures for title, pictures in groups.items() if pictures}
+    return {title: photographs for title, photographs in groups.items() if photographs}
 
 
 def _plots(result: Result, scores: Mapping[str, Any]) -> list[Plot]:
     pooled = pool(result.photographs())["frame"]
-    histograms = [(pooled[name].lesion, pooled[name].other) for name in result.classes]
-    lesions, findings = _regions_of_all(result)
+    histograms = [(pooled[name].lesion, pooled[name].negatives) for name in result.classes]
+    lesions, detections = _regions_of_all(result)
     points = []
     for name in result.classes:
         values = scores["scores"]["frame"][name]
         recall, precision = values["sensitivity"], values["ppv"]
-        words = f"{name}, operating point: recall {_number(recall)}, precision {_number(precision)}"
-        points.append(None if recall is None or precision is None else (recall, precision, words))
+        label = f"{name}, operating point: recall {_number(recall)}, precision {_number(precision)}"
+        points.append(None if recall is None or precision is None else (recall, precision, label))
     return [
         precision_recall_plot(result.classes, histograms, points),
         froc_plot(
             result.classes,
             lesions,
-            findings,
+            detections,
             photographs=len(result.cases),
             intervals=[scores["lesions"][name]["froc"]["intervals"] for name in result.classes],
         ),
@@ -148,18 +148,18 @@ def _plots(result: Result, scores: Mapping[str, Any]) -> list[Plot]:
 
 
 def _regions_of_all(result: Result) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Returns of each class the lesions and the findings of all photographs."""
+    """Returns the lesions and the detections of each class in all photographs."""
     lesions: dict[str, list[np.ndarray]] = {name: [np.zeros(0, LESION)] for name in result.classes}
-    findings: dict[str, list[np.ndarray]] = {name: [np.zeros(0, LESION)] for name in result.classes}
+    detections: dict[str, list[np.ndarray]] = {name: [np.zeros(0, LESION)] for name in result.classes}
     for photograph in result.photographs():
         for name in result.classes:
             lesions[name].append(photograph.lesions[name])
-            findings[name].append(photograph.findings[name])
-    return [np.concatenate(rows) for rows in lesions.values()], [np.concatenate(rows) for rows in findings.values()]
+            detections[name].append(photograph.detections[name])
+    return [np.concatenate(rows) for rows in lesions.values()], [np.concatenate(rows) for rows in detections.values()]
 
 
 def _photograph_rows(result: Result) -> list[dict[str, Any]]:
-    """Returns a row a photograph and class: the lowest Dice first, last those without a lesion by false positives."""
+    """Returns a row per photograph and class, the lowest Dice first; without a lesion, by false positives."""
     rows = []
     for photograph in result.photographs():
         order = mean_dice(photograph)
@@ -172,7 +172,7 @@ def _photograph_rows(result: Result) -> list[dict[str, Any]]:
 
 def _photograph_row(photograph: PhotographCounts, name: str, order: float | None) -> dict[str, Any]:
     values = score(photograph.counts["frame"][name])
-    lesions, findings = photograph.lesions[name], photograph.findings[name]
+    lesions, detections = photograph.lesions[name], photograph.detections[name]
     pixels = photograph.height * photograph.width
     return {
         "case": photograph.case,
@@ -181,7 +181,7 @@ def _photograph_row(photograph: PhotographCounts, name: str, order: float | None
         **{key: values[key] for key in ("dice", "aupr", "sensitivity", "ppv")},
         "lesions": len(lesions),
         "found": int(lesions["matched"].sum()),
-        "false_findings": int((~findings["matched"]).sum()),
+        "false_detections": int((~detections["matched"]).sum()),
         "lesion_fraction": photograph.counts["frame"][name].lesion.sum() / pixels,
         "false_positive_fraction": photograph.counts["frame"][name].false_positive / pixels,
     }
@@ -195,8 +195,8 @@ def _interval(pair: Sequence[float] | None, digits: int = 3) -> str:
     return "" if pair is None else f"{pair[0]:.{digits}f} – {pair[1]:.{digits}f}"
 
 
-def _share(value: float | None) -> str:
-    """Writes a share of pixels in percent, of which small ones matter."""
+def _percent(value: float | None) -> str:
+    """Returns a fraction of the pixels in percent, with three digits because most are small."""
     return "–" if value is None else f"{100 * value:.3g} %" if value else "0"
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from models import TrainingModel
-from pipeline.evaluation.photographs import read_marked
+from pipeline.evaluation import load_case
 from pipeline.inference import SegmenterSpec, save_model
 from pipeline.input.reading import damage_named
 from pipeline.interruption import StopRequest
@@ -195,7 +195,7 @@ def _callbacks(
 def _previews(run: TrainingRun, segmenter: PhotographSegmenter) -> Previews:
     plan = run.plan
     if plan.cases:
-        shown = [read_marked(case, plan.config.data) for case in plan.cases if case.name in plan.previewed]
+        shown = [load_case(case, plan.config.data) for case in plan.cases if case.name in plan.previewed]
         cases = [PreviewCase(one.case, one.photograph, one.masks) for one in shown]
     else:
         cases = preview_tiles(run.sets, plan.previewed)

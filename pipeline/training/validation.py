@@ -10,9 +10,8 @@ import numpy as np
 
 from configs import Config, DataConfig, InputError
 from models import Network
-from pipeline.evaluation.counting import PhotographCounts, pool
-from pipeline.evaluation.photographs import evaluate_photographs, segmented_by
-from pipeline.evaluation.scores import best_threshold, score
+from pipeline.evaluation import PhotographCounts, best_threshold, evaluate_photographs, pool, score
+from pipeline.evaluation.network_maps import segmented_by
 from pipeline.inference import SegmenterSpec, TiledSegmenter
 from pipeline.input.reading import RecordSet
 from records import Case, case_digests, find_cases
@@ -147,7 +146,7 @@ def score_photographs(
         logs[f"val_photo_{key}"] = float(values.mean())
         if len(data.classes) > 1:
             logs |= {f"val_photo_{key}_{name}": float(value) for name, value in zip(by_class, values, strict=True)}
-    best = [best_threshold(pooled[name].lesion, pooled[name].other) for name in data.classes]
+    best = [best_threshold(pooled[name].lesion, pooled[name].negatives) for name in data.classes]
     chosen = tuple(given if one is None else one for one, given in zip(best, thresholds, strict=True))
     return PhotographScores(logs, chosen)
 

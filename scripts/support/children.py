@@ -1,4 +1,4 @@
-"""Commands that another command runs, one after the other; a signal that ends it ends them in their own good way."""
+"""Commands that another command runs, one after the other, passing on the signals that ask it to stop."""
 
 import contextlib
 import os
@@ -9,15 +9,15 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from pipeline.interruption import StoppedError
 
-SECONDS_BETWEEN_LOOKS = 0.2  # for signals to pass on
+SECONDS_BETWEEN_LOOKS = 0.2  # interval at which signals are passed on
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Children:
-    """Runs `python -m scripts.NAME` as child processes, and passes SIGTERM, Ctrl-C and the end of the terminal on.
+    """Runs `python -m scripts.NAME` as child processes, and passes SIGTERM, SIGINT and SIGHUP on to them.
 
-    Each child is a process group of its own, so that Ctrl-C, which a terminal sends to the whole group, comes once:
-    a training saves at the first one and gives up at the second.
+    Each child has a process group of its own. A terminal sends Ctrl-C to the whole group; the child would get it twice,
+    and a training saves its state at the first signal and gives up at the second.
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class Children:
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
-        """Listens for signals while the block runs; one that is ignored, as under nohup, stays so."""
+        """Handles the signals while the block runs; one that is ignored, as under nohup, stays ignored."""
         heard = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
         before = {number: signal.signal(number, self._note) for number in heard}
         try:
@@ -38,19 +38,19 @@ class Children:
     def run(
         self, name: str, arguments: Sequence[object], *, environment: Mapping[str, str], keeps_open: Sequence[int] = ()
     ) -> int:
-        """Runs a command to its end.
+        """Runs a command and waits for its end.
 
         Args:
-          name: of the command, such as "train".
-          arguments: its flags.
-          environment: what is added to this process' own.
-          keeps_open: file descriptors that the child inherits, such as that of a lock, which holds as long as it lives.
+          name: name of the command, such as "train".
+          arguments: flags of the command.
+          environment: variables to add to this process' environment.
+          keeps_open: file descriptors that the child inherits, such as that of a lock to hold as long as it lives.
 
         Returns:
-          Its exit code, 128 and the signal's number if one ended it.
+          Its exit code; 128 plus the number of the signal if one ended it.
 
         Raises:
-          StoppedError: a signal has asked for the end, of this process or of the child; nothing is started after it.
+          StoppedError: a signal asked this process or the child to stop; no command runs after it.
         """
         if self._first is not None:
             raise StoppedError(signal.Signals(self._first).name, 128 + self._first)

@@ -21,7 +21,7 @@ from configs import (
     UNetConfig,
 )
 from models import Network, build_network
-from pipeline.evaluation.counting import Counts, count_photograph
+from pipeline.evaluation import Counts, count_photograph
 from pipeline.export.saved_model import export_model
 from pipeline.inference import SegmenterSpec, TiledSegmenter, load_segmenter, save_model
 from pipeline.input.reading import RecordSet
@@ -243,7 +243,7 @@ def count() -> Callable[..., dict[str, dict[str, Counts]]]:
         retina = np.ones(masks.shape[:2], bool) if retina is None else retina
         classes = CLASSES[: masks.shape[2]]
         found = count_photograph(
-            "P", probabilities, masks, retina=retina, classes=classes, thresholds=thresholds, bins=bins
+            "P", probabilities, masks, field_of_view=retina, classes=classes, thresholds=thresholds, bins=bins
         )
         return {region: dict(by_class) for region, by_class in found.counts.items()}
 

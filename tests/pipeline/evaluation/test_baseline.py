@@ -1,9 +1,11 @@
-"""The colour threshold that networks are held against."""
+"""The colour threshold that networks are compared with."""
+
+import dataclasses
 
 import numpy as np
 import pytest
 
-from pipeline.evaluation.baseline import color_threshold_map
+from pipeline.evaluation.baseline import baseline_aupr, color_threshold_map
 from pipeline.evaluation.counting import count_photograph
 from pipeline.evaluation.scores import average_precision
 from records import field_of_view
@@ -35,9 +37,25 @@ def test_on_dark_lesions_it_is_far_better_than_chance(picture):
         "P",
         color_threshold_map(picture.photograph, 1),
         masks,
-        retina=field_of_view(picture.photograph),
+        field_of_view=field_of_view(picture.photograph),
         classes=("HE",),
         thresholds=(0.5,),
         bins=256,
     ).counts["field_of_view"]["HE"]
-    assert average_precision(counts.lesion, counts.other) > 0.5 > 3 * masks.mean()
+    assert average_precision(counts.lesion, counts.negatives) > 0.5 > 3 * masks.mean()
+
+
+def test_its_aupr_is_that_of_its_map_and_unreadable_cases_are_skipped(records_set, tmp_path):
+    data, gone = records_set.index.data, dataclasses.replace(records_set.cases["E"], photograph=tmp_path / "gone.png")
+    found = baseline_aupr([gone, records_set.cases["D"]], data, bins=256)
+    photograph, masks = records_set.pictures["D"]
+    counts = count_photograph(
+        "D",
+        color_threshold_map(photograph, 2),
+        masks,
+        field_of_view=field_of_view(photograph),
+        classes=data.classes,
+        thresholds=(0.5, 0.5),
+        bins=256,
+    ).counts["frame"]
+    assert found == {name: average_precision(one.lesion, one.negatives) for name, one in counts.items()}

@@ -1,4 +1,4 @@
-"""Calibration: the fit is scikit-learn's, the map is calibrated, thresholds find the same pixels."""
+"""Calibration: the fit equals scikit-learn's, maps are calibrated, and thresholds select the same pixels."""
 
 import json
 
@@ -18,45 +18,45 @@ BINS = 640
 
 
 def overconfident(seed: int = 0, pixels: int = 40_000) -> tuple[np.ndarray, np.ndarray]:
-    """Draws probabilities whose logits are twice what they should be, less 1, and labels."""
+    """Draws probabilities whose logits are twice the calibrated ones minus 1, and the mask."""
     rng = np.random.default_rng(seed)
     z = rng.normal(-1.5, 1.2, pixels)
     return expit(2 * z - 1), rng.random(pixels) < expit(z)
 
 
-def histograms(probabilities: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def histograms(probabilities: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     level = np.minimum((probabilities * BINS).astype(int), BINS - 1)
-    return tuple(np.bincount(level[labels == kind], minlength=BINS) for kind in (True, False))
+    return tuple(np.bincount(level[mask == kind], minlength=BINS) for kind in (True, False))
 
 
 def test_the_fit_is_that_of_scikit_learn_at_the_middles_of_the_bins():
-    probabilities, labels = overconfident()
-    lesion, other = histograms(probabilities, labels)
-    fitted = fit_class("HE", lesion, other)
+    probabilities, mask = overconfident()
+    lesion, negatives = histograms(probabilities, mask)
+    fitted = fit_class("HE", lesion, negatives)
     z = np.tile(logit((np.arange(BINS) + 0.5) / BINS), 2)[:, None]
-    weights = np.concatenate([lesion, other])
+    weights = np.concatenate([lesion, negatives])
     reference = LogisticRegression(C=np.inf, tol=1e-8).fit(z, np.repeat([1, 0], BINS), sample_weight=weights)
     assert fitted.factor == pytest.approx(reference.coef_[0, 0], rel=1e-3)
     assert fitted.shift == pytest.approx(reference.intercept_[0], rel=1e-3)
-    assert fitted.factor == pytest.approx(0.5, abs=0.05)  # by what they were drawn
+    assert fitted.factor == pytest.approx(0.5, abs=0.05)  # as they were drawn
     assert fitted.shift == pytest.approx(0.5, abs=0.1)
 
 
 def test_the_errors_are_those_of_the_histograms_before_and_after():
-    probabilities, labels = overconfident()
-    fitted = fit_class("HE", *histograms(probabilities, labels))
-    assert fitted.error_before == pytest.approx(float(calibration_error(*histograms(probabilities, labels))))
+    probabilities, mask = overconfident()
+    fitted = fit_class("HE", *histograms(probabilities, mask))
+    assert fitted.error_before == pytest.approx(float(calibration_error(*histograms(probabilities, mask))))
     moved = expit(fitted.factor * logit(probabilities) + fitted.shift)
-    assert fitted.error_after == pytest.approx(float(calibration_error(*histograms(moved, labels))), abs=2e-3)
+    assert fitted.error_after == pytest.approx(float(calibration_error(*histograms(moved, mask))), abs=2e-3)
     assert fitted.error_after < 0.2 * fitted.error_before
 
 
 def test_the_threshold_finds_the_pixels_of_highest_dice():
-    probabilities, labels = overconfident()
-    fitted = fit_class("HE", *histograms(probabilities, labels))
+    probabilities, mask = overconfident()
+    fitted = fit_class("HE", *histograms(probabilities, mask))
 
     def dice(found):
-        return 2 * np.sum(found & labels) / (found.sum() + labels.sum())
+        return 2 * np.sum(found & mask) / (found.sum() + mask.sum())
 
     best = max(dice(probabilities >= edge / BINS) for edge in range(1, BINS))
     moved = expit(fitted.factor * logit(probabilities) + fitted.shift)
@@ -64,11 +64,13 @@ def test_the_threshold_finds_the_pixels_of_highest_dice():
 
 
 def test_the_background_stays_where_it_is():
-    """Of a photograph, nearly all: a factor that suits the pixels in doubt alone would raise it to percents."""
-    probabilities, labels = overconfident()
-    background = np.full(4_000_000, 1e-5)
-    lesion, other = histograms(np.append(probabilities, background), np.append(labels, np.zeros(len(background), bool)))
-    fitted = fit_class("HE", lesion, other)
+    """A fit to the uncertain pixels alone would raise the background, nearly all of a photograph, to percents."""
+    probabilities, mask = overconfident()
+    background = np.full(1_000_000, 1e-5)
+    lesion, negatives = histograms(
+        np.append(probabilities, background), np.append(mask, np.zeros(len(background), bool))
+    )
+    fitted = fit_class("HE", lesion, negatives)
     assert fitted.error_after < fitted.error_before
     assert expit(fitted.factor * logit(1e-5) + fitted.shift) < 1e-3
 
@@ -90,7 +92,7 @@ def counted():
             case,
             maps.astype(np.float32),
             masks,
-            retina=retina,
+            field_of_view=retina,
             classes=classes,
             thresholds=(0.5,) * len(classes),
             bins=BINS,
@@ -99,7 +101,9 @@ def counted():
     return count
 
 
-def test_a_calibrated_model_has_the_logits_and_thresholds_of_the_fit_and_says_on_what(network, spec, counted, tmp_path):
+def test_a_calibrated_model_has_the_logits_and_thresholds_of_the_fit_and_lists_its_cases(
+    network, spec, counted, tmp_path
+):
     result = write(tmp_path, ("HE", "MA"), counted, case="IDRiD_01")
     before = spec(classes=("HE", "MA"), thresholds=(0.5, 0.25))
     changed = keras.models.clone_model(network)
@@ -113,7 +117,7 @@ def test_a_calibrated_model_has_the_logits_and_thresholds_of_the_fit_and_says_on
     np.testing.assert_allclose(changed(images, training=False), expected, atol=1e-5)
 
 
-def test_results_of_other_classes_are_refused_with_both(network, spec, counted, tmp_path):
+def test_results_of_other_classes_are_refused(network, spec, counted, tmp_path):
     result = write(tmp_path, ("EX",), counted)
     with pytest.raises(
         InputError, match=r"--results: scores of the classes EX, but the model has the classes HE, MA\."
@@ -121,10 +125,10 @@ def test_results_of_other_classes_are_refused_with_both(network, spec, counted, 
         calibrate(network, spec(classes=("HE", "MA"), thresholds=(0.5, 0.25)), result)
 
 
-def test_a_class_without_lesions_and_maps_that_mislead_are_refused_by_name():
-    probabilities, labels = overconfident()
-    lesion, other = histograms(probabilities, labels)
+def test_a_class_without_lesions_and_misleading_maps_are_refused_by_name():
+    probabilities, mask = overconfident()
+    lesion, negatives = histograms(probabilities, mask)
     with pytest.raises(InputError, match="no pixels to calibrate HE on"):
-        fit_class("HE", np.zeros_like(lesion), other)
-    with pytest.raises(InputError, match="lesions of HE lie at lower probabilities than other pixels"):
-        fit_class("HE", *histograms(1 - probabilities, labels))
+        fit_class("HE", np.zeros_like(lesion), negatives)
+    with pytest.raises(InputError, match="lesions of HE have lower probabilities than other pixels"):
+        fit_class("HE", *histograms(1 - probabilities, mask))

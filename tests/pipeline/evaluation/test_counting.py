@@ -1,4 +1,4 @@
-"""Counts of photographs, held against NumPy and exact fractions."""
+"""Counts of photographs, compared with NumPy and with exact fractions."""
 
 import math
 from fractions import Fraction
@@ -20,12 +20,12 @@ def test_the_edges_of_the_histogram_hold_probabilities_0_and_1(count):
     probability = np.array([0, 1 / 4, np.nextafter(np.float32(1 / 4), np.float32(0)), 1], np.float32)
     counts = count(probability[None, :, None], np.ones((1, 4, 1), bool), bins=4)["frame"]["HE"]
     assert counts.lesion.tolist() == [2, 1, 0, 1]
-    assert counts.other.tolist() == [0, 0, 0, 0]
+    assert counts.negatives.tolist() == [0, 0, 0, 0]
 
 
 @st.composite
-def marked_probabilities(draw):
-    """Bins, and probabilities of float32 with a mask: many lie on an edge between two bins or next to one."""
+def probabilities_with_mask(draw):
+    """Draws bins, float32 probabilities, many on an edge between two bins or next to one, and a mask."""
     bins = draw(st.sampled_from([2, 3, 7, 10, 64, 100, 1000, 1024]))
     edges = np.array(draw(st.lists(st.integers(0, bins), min_size=1, max_size=40))) / bins
     beside = [np.nextafter(np.float32(edge), np.float32(draw(st.sampled_from([0, edge, 1])))) for edge in edges]
@@ -34,14 +34,14 @@ def marked_probabilities(draw):
     return bins, probability, draw(hnp.arrays(np.bool_, len(probability)))
 
 
-@given(marked_probabilities())
+@given(probabilities_with_mask())
 @settings(max_examples=100, deadline=None, derandomize=True)
 def test_the_bins_are_exact_for_probabilities_on_their_edges_and_next_to_them(count, drawn):
     bins, probability, mask = drawn
     counts = count(probability[None, :, None], mask[None, :, None], bins=bins)["frame"]["HE"]
     exact = [min(math.floor(Fraction(float(p)) * bins), bins - 1) for p in probability]
     assert counts.lesion.tolist() == np.bincount(np.array(exact)[mask], minlength=bins).tolist()
-    assert counts.other.tolist() == np.bincount(np.array(exact)[~mask], minlength=bins).tolist()
+    assert counts.negatives.tolist() == np.bincount(np.array(exact)[~mask], minlength=bins).tolist()
 
 
 def dice_at(threshold, probability: np.ndarray, mask: np.ndarray) -> Fraction:
@@ -49,17 +49,18 @@ def dice_at(threshold, probability: np.ndarray, mask: np.ndarray) -> Fraction:
     return Fraction(2 * int((found & mask).sum()), int(found.sum() + mask.sum()))
 
 
-@given(marked_probabilities())
+@given(probabilities_with_mask())
 @settings(max_examples=100, deadline=None, derandomize=True)
 def test_the_best_threshold_has_the_highest_dice_of_all_edges_on_the_map_itself(count, drawn):
     bins, probability, mask = drawn
     assume(mask.any())
     counts = count(probability[None, :, None], mask[None, :, None], bins=bins)["frame"]["HE"]
-    threshold = best_threshold(counts.lesion, counts.other)
+    threshold = best_threshold(counts.lesion, counts.negatives)
     assert 0 < threshold < 1
+    level = np.array([math.floor(Fraction(float(p)) * bins) for p in probability])  # without rounding errors
     of_edges = []
-    for edge in range(1, bins):  # in integers, which know no rounding
-        found = np.array([Fraction(float(p)) * bins >= edge for p in probability])
+    for edge in range(1, bins):
+        found = level >= edge
         of_edges.append(Fraction(2 * int((found & mask).sum()), int(found.sum() + mask.sum())))
     assert dice_at(np.float32(threshold), probability, mask) == max(of_edges)
     assert dice_at(np.float64(threshold), probability.astype(np.float64), mask) == max(of_edges)
@@ -70,24 +71,24 @@ def test_the_best_threshold_has_the_highest_dice_of_all_edges_on_the_map_itself(
 @pytest.mark.parametrize(
     ("lesion", "other", "expected"),
     [
-        ([0, 0, 0, 0, 0, 0, 0, 3], [9, 0, 0, 0, 0, 0, 0, 0], 4 / 8),  # edges 1 to 7 part them
+        ([0, 0, 0, 0, 0, 0, 0, 3], [9, 0, 0, 0, 0, 0, 0, 0], 4 / 8),  # edges 1 to 7 separate them
         ([0, 0, 0, 0, 0, 3, 0, 0], [0, 0, 9, 0, 0, 0, 0, 0], 4 / 8),  # edges 3 to 5
         ([1, 0, 0, 0, 0, 0, 0, 8], [9, 0, 0, 0, 9, 0, 0, 0], 6 / 8),  # edges 5 to 7, though one lesion pixel is lost
         ([0, 4, 0, 0, 2, 0, 0, 0], [0, 0, 0, 3, 0, 0, 0, 0], 1 / 8),  # one edge alone: 2 * 6 / (6 + 9)
         ([0, 2, 0, 0, 0, 0, 2, 0], [9, 0, 4, 0, 0, 0, 0, 0], 5 / 8),  # edge 1: 8 / 12; edges 3 to 6: 4 / 6
-        ([5, 0, 0, 0, 0, 0, 0, 0], [5, 0, 0, 0, 0, 0, 0, 0], 4 / 8),  # nothing found by any edge
+        ([5, 0, 0, 0, 0, 0, 0, 0], [5, 0, 0, 0, 0, 0, 0, 0], 4 / 8),  # every edge finds nothing
     ],
 )
 def test_the_best_threshold_is_the_middle_of_the_longest_run_of_equals(lesion, other, expected):
     assert best_threshold(np.array(lesion), np.array(other)) == expected
 
 
-def test_the_best_threshold_leaves_out_what_lies_below_the_edge_though_it_is_the_edge_in_float32(count):
+def test_the_best_threshold_excludes_a_probability_below_the_edge_that_rounds_to_it_in_float32(count):
     below = np.float32(0.7)  # 0.69999999, of the bin below 7 / 10
     above = np.nextafter(below, np.float32(1))
     probability, mask = np.array([below, above, 0.95], np.float32), np.array([False, True, True])
     counts = count(probability[None, :, None], mask[None, :, None], bins=10)["frame"]["HE"]
-    threshold = best_threshold(counts.lesion, counts.other)
+    threshold = best_threshold(counts.lesion, counts.negatives)
     assert (
         (probability >= threshold).tolist() == (probability.astype(np.float64) >= threshold).tolist() == mask.tolist()
     )
@@ -106,18 +107,18 @@ def test_counts_of_all_kinds_of_pixels_are_those_that_numpy_counts(count, seed, 
     counts = count(probability[..., None], mask[..., None], retina, thresholds=(threshold,), bins=bins)
     for region, where in zip(REGIONS, (np.ones_like(retina), retina), strict=True):
         found = counts[region]["HE"]
-        for histogram, kind in ((found.lesion, mask), (found.other, ~mask)):
+        for histogram, kind in ((found.lesion, mask), (found.negatives, ~mask)):
             expected = np.histogram(probability[where & kind].astype(np.float64), bins, (0, 1))[0]
             assert np.array_equal(histogram, expected)
         assert found.true_positive == np.count_nonzero(where & mask & (probability >= np.float32(threshold)))
         assert found.false_positive == np.count_nonzero(where & ~mask & (probability >= np.float32(threshold)))
 
 
-def test_pooled_counts_are_those_of_all_photographs_laid_side_by_side(count, random_photograph):
+def test_pooled_counts_are_those_of_the_photographs_side_by_side(count, random_photograph):
     photographs = [random_photograph(seed, 20, 10 + seed) for seed in range(4)]
     options = {"classes": CLASSES, "thresholds": (0.4, 0.6), "bins": BINS}
     single: list[PhotographCounts] = [
-        count_photograph(str(i), probabilities, masks, retina=retina, **options)
+        count_photograph(str(i), probabilities, masks, field_of_view=retina, **options)
         for i, (probabilities, masks, retina) in enumerate(photographs)
     ]
     joined = (np.concatenate(parts, axis=1) for parts in zip(*photographs, strict=True))
@@ -127,5 +128,5 @@ def test_pooled_counts_are_those_of_all_photographs_laid_side_by_side(count, ran
         for name in CLASSES:
             one, other = pooled[region][name], together[region][name]
             assert np.array_equal(one.lesion, other.lesion)
-            assert np.array_equal(one.other, other.other)
+            assert np.array_equal(one.negatives, other.negatives)
             assert (one.true_positive, one.false_positive) == (other.true_positive, other.false_positive)

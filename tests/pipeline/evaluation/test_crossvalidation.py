@@ -1,4 +1,4 @@
-"""Finished folds and what is pooled from them: the same numbers whenever and wherever they were made, or a refusal."""
+"""Finished folds and their pooled scores: the same wherever the folds were run, or an error."""
 
 import dataclasses
 import json
@@ -10,26 +10,26 @@ import pytest
 from sklearn.metrics import average_precision_score
 
 from configs import Config, DataConfig, InputError, TrainConfig
-from pipeline.evaluation.counting import count_photograph
-from pipeline.evaluation.crossvalidation import (
-    FOLD,
-    POOLED,
-    FoldResult,
-    check_together,
-    pool_folds,
-    read_folds,
-    write_fold,
-)
+from pipeline.evaluation import bootstrap, count_photograph
+from pipeline.evaluation.crossvalidation import POOLED, pool_folds
+from pipeline.evaluation.fold_results import FOLD, FoldResult, check_together, read_folds, write_fold
 from pipeline.evaluation.results import COUNTS, SCORES, counts_writer
 from records.files import sha256_of
 
 BINS = 64
 CONFIG = Config(data=DataConfig(classes=("HE",)))
 FOLDS = 3
+EARLIER = Path(__file__).parents[1] / "data" / "earlier_crossval"  # written before fields were renamed
+
+
+@pytest.fixture
+def few_resamples(monkeypatch):
+    """Draws few resamples, for tests that do not depend on their number."""
+    monkeypatch.setattr(bootstrap, "RESAMPLES", 100)
 
 
 def draw(case: str) -> tuple[np.ndarray, np.ndarray]:
-    """Draws a map float32 `[20, 24, 1]`, every probability the lower edge of a bin, and masks bool `[20, 24, 1]`."""
+    """Draws a probability map float32 `[20, 24, 1]`, each value a bin's lower edge, and masks bool `[20, 24, 1]`."""
     rng = np.random.default_rng(int(case))
     masks = np.zeros((20, 24, 1), bool)
     if int(case) % 4:
@@ -42,12 +42,12 @@ def score_case(case: str, threshold: float):
     probabilities, masks = draw(case)
     retina = np.ones(masks.shape[:2], bool)
     return count_photograph(
-        case, probabilities, masks, retina=retina, classes=("HE",), thresholds=(threshold,), bins=BINS
+        case, probabilities, masks, field_of_view=retina, classes=("HE",), thresholds=(threshold,), bins=BINS
     )
 
 
 def finish_fold(workdir: Path, fold: int, cases: list[str], /, **changes) -> Path:
-    """Leaves what a finished fold leaves; each fold has a threshold of its own."""
+    """Writes the result of a finished fold; each fold has a threshold of its own."""
     folder, threshold = workdir / f"fold_{fold}" / "result", 0.4 + fold / 10
     (folder / "0").mkdir(parents=True)
     with counts_writer(folder / "0", classes=("HE",), bins=BINS, thresholds=(threshold,)) as writer:
@@ -71,7 +71,7 @@ def finish_fold(workdir: Path, fold: int, cases: list[str], /, **changes) -> Pat
     return folder
 
 
-def test_pooled_numbers_are_those_of_all_photographs_at_their_folds_thresholds(tmp_path):
+def test_pooled_scores_are_those_of_all_photographs_at_their_folds_thresholds(tmp_path):
     folds = {0: ["0", "1", "2"], 1: ["3", "4"], 2: ["5", "6"]}
     for fold, cases in folds.items():
         finish_fold(tmp_path, fold, cases)
@@ -97,7 +97,8 @@ def test_pooled_numbers_are_those_of_all_photographs_at_their_folds_thresholds(t
     assert len((tmp_path / "photographs.csv").read_text().splitlines()) == 1 + 2 * 7
 
 
-def test_some_folds_are_pooled_with_their_number_and_unfinished_ones_are_not_there(tmp_path):
+@pytest.mark.usefixtures("few_resamples")
+def test_unfinished_folds_are_left_out_of_the_pooled_scores(tmp_path):
     assert pool_folds(tmp_path) is None and not list(tmp_path.iterdir())
     finish_fold(tmp_path, 2, ["5", "6"])
     (tmp_path / "fold_0" / "result").mkdir(parents=True)
@@ -106,7 +107,8 @@ def test_some_folds_are_pooled_with_their_number_and_unfinished_ones_are_not_the
     assert content["over_folds"]["frame"]["HE"]["aupr"]["deviation"] is None
 
 
-def test_folds_made_apart_and_copied_together_give_the_same_file(tmp_path):
+@pytest.mark.usefixtures("few_resamples")
+def test_folds_run_on_several_machines_give_the_same_files(tmp_path):
     for fold, cases in enumerate((["0", "1"], ["2", "3"], ["4", "5", "6"])):
         finish_fold(tmp_path / "at_once", fold, cases)
         part = finish_fold(tmp_path / f"machine_{fold % 2}", fold, cases)
@@ -117,6 +119,18 @@ def test_folds_made_apart_and_copied_together_give_the_same_file(tmp_path):
         assert (tmp_path / "together" / name).read_bytes() == (tmp_path / "at_once" / name).read_bytes()
 
 
+def test_folds_of_the_earlier_version_are_pooled_to_the_same_scores(tmp_path):
+    shutil.copytree(EARLIER, tmp_path, dirs_exist_ok=True)
+    before = json.loads((tmp_path / POOLED).read_text())
+    tables = {name: (tmp_path / name).read_bytes() for name in ("photographs.csv", "lesions.csv")}
+    after = pool_folds(tmp_path)
+    assert list(after) == list(before)
+    for key in after.keys() - {"intervals", "over_classes", "per_photograph", "lesions"}:  # those with random draws
+        assert after[key] == before[key]
+    assert after["intervals"]["frame"]["HE"]["dice"] == pytest.approx(before["intervals"]["frame"]["HE"]["dice"])
+    assert {name: (tmp_path / name).read_bytes() for name in tables} == tables
+
+
 OTHER_SEED = dataclasses.replace(CONFIG, data=dataclasses.replace(CONFIG.data, seed=1))
 
 
@@ -125,13 +139,13 @@ OTHER_SEED = dataclasses.replace(CONFIG, data=dataclasses.replace(CONFIG.data, s
     [
         ({"config": OTHER_SEED}, "data.seed was 0 and is 1"),
         ({"folds": 5}, "--folds was 3 and is 5"),
-        ({"plan": "another"}, "photographs, masks, or the folds they are in"),
+        ({"plan": "another"}, "photographs, masks, or their folds"),
         ({"fold": 0}, "both are fold 0, which would count twice"),
-        ({"held_out": {"2": "digest"}}, "the counts beside it are of another fold"),
-        ({"counts": ("00",)}, "the counts beside it are of another fold"),
+        ({"held_out": {"2": "digest"}}, "the counts beside it belong to another fold"),
+        ({"counts": ("00",)}, "the counts beside it belong to another fold"),
     ],
 )
-def test_folds_that_do_not_belong_together_are_refused_by_what_differs(tmp_path, changes, message):
+def test_folds_that_do_not_belong_together_are_refused_with_what_differs(tmp_path, changes, message):
     finish_fold(tmp_path, 0, ["0", "1"])
     finish_fold(tmp_path, 1, ["2", "3"], **changes)
     with pytest.raises(InputError, match=message) as error:
@@ -143,12 +157,12 @@ def test_folds_that_do_not_belong_together_are_refused_by_what_differs(tmp_path,
 def test_a_photograph_in_two_folds_is_refused(tmp_path):
     finish_fold(tmp_path, 0, ["0", "1"])
     finish_fold(tmp_path, 1, ["1", "2"])
-    with pytest.raises(InputError, match="photograph 1 was scored in .*fold_0.* too"):
+    with pytest.raises(InputError, match="photograph 1 was also scored in .*fold_0"):
         pool_folds(tmp_path)
 
 
 @pytest.mark.parametrize("damage", ["{", '{"schema_version": 1}', '{"schema_version": 99}', "[]"])
-def test_a_damaged_result_is_named(tmp_path, damage):
+def test_a_damaged_result_is_named_in_the_error(tmp_path, damage):
     folder = finish_fold(tmp_path, 0, ["0", "1"])
     (folder / FOLD).write_text(damage)
     with pytest.raises(InputError, match=r"fold_0.result.fold\.json: (damaged|schema version 99)") as error:
@@ -156,7 +170,8 @@ def test_a_damaged_result_is_named(tmp_path, damage):
     assert "\n" not in str(error.value)
 
 
-def test_machines_may_differ_in_what_changes_no_number(tmp_path):
+@pytest.mark.usefixtures("few_resamples")
+def test_machines_may_differ_in_fields_that_change_no_score(tmp_path):
     elsewhere = dataclasses.replace(CONFIG, train=TrainConfig(strategy="cpus:2", cache="none"))
     finish_fold(tmp_path, 0, ["0", "1"])
     folder = finish_fold(tmp_path, 1, ["2", "3"], config=elsewhere)

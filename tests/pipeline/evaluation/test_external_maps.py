@@ -1,4 +1,4 @@
-"""Maps that any program made: what is read, as what, and what is refused."""
+"""External maps: what is read, how, and what is refused."""
 
 import cv2
 import numpy as np
@@ -24,7 +24,7 @@ def test_maps_of_predict_are_read_in_the_order_of_the_classes(tmp_path):
 
 @pytest.mark.parametrize(("dtype", "most"), [(np.uint8, 255), (np.uint16, 65535)])
 @pytest.mark.parametrize("suffix", ["png", "tif"])
-def test_grey_of_8_and_of_16_bits_is_a_share_of_the_highest_value(tmp_path, dtype, most, suffix):
+def test_grey_of_8_and_of_16_bits_is_a_fraction_of_the_highest_value(tmp_path, dtype, most, suffix):
     values = np.round(LEVELS * most).astype(dtype)
     for name, plane in (("HE", values), ("EX", values[::-1])):
         cv2.imwrite(str(tmp_path / f"A_1_{name}.{suffix}"), plane)
@@ -46,18 +46,18 @@ def test_masks_are_read_as_0_and_1_whatever_their_highest_value(tmp_path, most, 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (np.where(LEVELS > 0.9, np.nan, LEVELS), r"A\.npz: has pixels that are no number \(NaN\)"),
+        (np.where(LEVELS > 0.9, np.nan, LEVELS), r"A\.npz: has pixels that are not a number \(NaN\)"),
         (LEVELS * 2 - 0.5, r"A\.npz: has values from -0\.5 to 1\.5; expected probabilities, 0 to 1"),
         (LEVELS[:-1], r"A\.npz: 16x11 pixels, but its photograph has 16x12"),
     ],
 )
-def test_what_is_no_map_of_the_photograph_is_named(tmp_path, values, message):
+def test_a_map_that_does_not_fit_the_photograph_is_refused(tmp_path, values, message):
     np.savez(tmp_path / "A.npz", probabilities=values[..., None], classes=np.array(["HE"]))
     with pytest.raises(InputError, match=message):
         read_map(find_maps(tmp_path), "A", SIZE, classes=("HE",))
 
 
-def test_a_missing_class_or_map_a_coloured_one_and_foreign_arrays_are_named(tmp_path):
+def test_missing_damaged_and_unsuitable_maps_are_refused_with_the_reason(tmp_path):
     np.savez(tmp_path / "A.npz", probabilities=LEVELS[..., None], classes=np.array(["HE"]))
     np.savez(tmp_path / "B.npz", maps=LEVELS)
     np.savez(tmp_path / "C.npz", probabilities=LEVELS, classes=np.array(["HE"]))
@@ -75,7 +75,7 @@ def test_a_missing_class_or_map_a_coloured_one_and_foreign_arrays_are_named(tmp_
     other = tmp_path / "colours"
     other.mkdir()
     cv2.imwrite(str(other / "A_HE.png"), np.arange(12 * 16 * 3, dtype=np.uint8).reshape(*SIZE, 3))
-    with pytest.raises(InputError, match="coloured; expected grey"):
+    with pytest.raises(InputError, match="has colours; expected grey"):
         read_map(find_maps(other), "A", SIZE, classes=("HE",))
 
 

@@ -1,4 +1,4 @@
-"""Lesions matched one by one, held against scipy.ndimage and rules written out pixel by pixel."""
+"""Lesion matching, compared with scipy.ndimage and with the rules written out pixel by pixel."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ EIGHT = np.ones((3, 3))
 
 
 def blobs(seed: int, height: int = 24, width: int = 31) -> tuple[np.ndarray, np.ndarray]:
-    """A map and a mask that half agree, of some ten regions each; 50 levels, so that some scores are equal."""
+    """Draws a map and a mask that partly agree, of some ten regions each; 50 levels, so that some scores are equal."""
     rng = np.random.default_rng(seed)
     smooth = ndimage.gaussian_filter(rng.normal(size=(2, height, width)), (0, 1.2, 1.2))
     mask = smooth[0] > rng.uniform(0.1, 0.5)
@@ -34,16 +34,18 @@ def test_regions_are_scipys_with_its_boxes_centres_and_maxima(seed, height, widt
     rng = np.random.default_rng(seed)
     probability = rng.random((height, width)).astype(np.float32)
     threshold = float(rng.uniform(0.05, 0.95))
-    _, findings = match_lesions(probability, rng.random((height, width)) < rng.random(), threshold)
+    _, detections = match_lesions(probability, rng.random((height, width)) < rng.random(), threshold)
     labels, count = ndimage.label(probability >= np.float32(threshold), EIGHT)
-    assert len(findings) == count
-    for number, (finding, (rows, columns)) in enumerate(zip(findings, ndimage.find_objects(labels), strict=True), 1):
-        assert (finding["y"], finding["x"]) == (rows.start, columns.start)
-        assert (finding["height"], finding["width"]) == (rows.stop - rows.start, columns.stop - columns.start)
-        assert finding["area"] == np.count_nonzero(labels == number)
-        assert finding["maximum"] == finding["score"] == ndimage.maximum(probability, labels, number)
+    assert len(detections) == count
+    for number, (detection, (rows, columns)) in enumerate(
+        zip(detections, ndimage.find_objects(labels), strict=True), 1
+    ):
+        assert (detection["y"], detection["x"]) == (rows.start, columns.start)
+        assert (detection["height"], detection["width"]) == (rows.stop - rows.start, columns.stop - columns.start)
+        assert detection["area"] == np.count_nonzero(labels == number)
+        assert detection["maximum"] == detection["score"] == ndimage.maximum(probability, labels, number)
         center = ndimage.center_of_mass(labels == number)
-        assert (finding["center_y"], finding["center_x"]) == pytest.approx(center, rel=1e-5)
+        assert (detection["center_y"], detection["center_x"]) == pytest.approx(center, rel=1e-5)
 
 
 @given(st.integers(0, 10**6), st.sampled_from([0.4, 0.5, 0.7]))
@@ -51,34 +53,34 @@ def test_regions_are_scipys_with_its_boxes_centres_and_maxima(seed, height, widt
 def test_found_lesions_and_false_positives_follow_the_rule_of_a_fifth(seed, threshold):
     probability, mask = blobs(seed)
     found = probability >= np.float32(threshold)
-    lesions, findings = match_lesions(probability, mask, threshold)
+    lesions, detections = match_lesions(probability, mask, threshold)
     true_labels, true_count = ndimage.label(mask, EIGHT)
     found_labels, found_count = ndimage.label(found, EIGHT)
-    assert (len(lesions), len(findings)) == (true_count, found_count)
+    assert (len(lesions), len(detections)) == (true_count, found_count)
     for number, lesion in enumerate(lesions, 1):
         pixels = true_labels == number
         overlap = np.count_nonzero(pixels & found)
         assert lesion["overlap"] == overlap
         assert lesion["matched"] == (overlap / np.count_nonzero(pixels) >= 0.2)
         assert lesion["maximum"] == probability[pixels].max()
-    for number, finding in enumerate(findings, 1):
+    for number, detection in enumerate(detections, 1):
         pixels = found_labels == number
-        assert finding["overlap"] == np.count_nonzero(pixels & mask)
-        assert finding["matched"] == (np.count_nonzero(pixels & mask) / np.count_nonzero(pixels) >= 0.2)
+        assert detection["overlap"] == np.count_nonzero(pixels & mask)
+        assert detection["matched"] == (np.count_nonzero(pixels & mask) / np.count_nonzero(pixels) >= 0.2)
 
 
 @given(st.integers(0, 10**6))
 @settings(max_examples=60, deadline=None, derandomize=True)
-def test_the_score_of_a_lesion_is_the_highest_from_which_on_findings_cover_a_fifth(seed):
+def test_the_score_of_a_lesion_is_the_highest_from_which_on_detections_cover_a_fifth(seed):
     probability, mask = blobs(seed)
-    lesions, findings = match_lesions(probability, mask, 0.5)
+    lesions, detections = match_lesions(probability, mask, 0.5)
     true_labels, _ = ndimage.label(mask, EIGHT)
     found_labels, _ = ndimage.label(probability >= np.float32(0.5), EIGHT)
     for number, lesion in enumerate(lesions, 1):
         pixels = true_labels == number
         covering = []
-        for score in findings["score"]:
-            taken = np.isin(found_labels, 1 + np.flatnonzero(findings["score"] >= score))
+        for score in detections["score"]:
+            taken = np.isin(found_labels, 1 + np.flatnonzero(detections["score"] >= score))
             if np.count_nonzero(taken & pixels) / np.count_nonzero(pixels) >= 0.2:
                 covering.append(score)
         assert lesion["score"] == max(covering, default=0)
@@ -91,26 +93,26 @@ def test_a_lesion_of_ten_pixels_is_found_by_two(covered, found):
     mask[1, 1:11] = True
     probability = np.zeros((3, 12), np.float32)
     probability[1, 1 : 1 + covered] = 0.9
-    lesions, findings = match_lesions(probability, mask, 0.5)
+    lesions, detections = match_lesions(probability, mask, 0.5)
     assert lesions["matched"].tolist() == [found]
-    assert (lesions["overlap"].tolist(), findings["matched"].tolist()) == ([covered], [True])
+    assert (lesions["overlap"].tolist(), detections["matched"].tolist()) == ([covered], [True])
 
 
-def test_a_large_finding_that_grazes_a_lesion_is_a_false_positive_although_the_lesion_is_found():
+def test_a_large_detection_that_grazes_a_lesion_is_a_false_positive_although_the_lesion_is_found():
     mask = np.zeros((10, 10), bool)
     mask[0, 0] = True
-    lesions, findings = match_lesions(np.ones((10, 10), np.float32), mask, 0.5)
+    lesions, detections = match_lesions(np.ones((10, 10), np.float32), mask, 0.5)
     assert lesions["matched"].tolist() == [True]
-    assert findings["matched"].tolist() == [False]
+    assert detections["matched"].tolist() == [False]
 
 
 @pytest.mark.parametrize("mask", [np.zeros((5, 7), bool), np.ones((5, 7), bool)])
 @pytest.mark.parametrize("level", [0.0, 1.0])
-def test_nothing_and_everything_are_no_exception(mask, level):
-    lesions, findings = match_lesions(np.full((5, 7), level, np.float32), mask, 0.5)
-    assert (len(lesions), len(findings)) == (int(mask.any()), int(level))
+def test_empty_and_full_masks_and_maps_are_matched(mask, level):
+    lesions, detections = match_lesions(np.full((5, 7), level, np.float32), mask, 0.5)
+    assert (len(lesions), len(detections)) == (int(mask.any()), int(level))
     assert lesions["matched"].tolist() == [level == 1] * len(lesions)
-    assert findings["matched"].tolist() == [bool(mask.any())] * len(findings)
+    assert detections["matched"].tolist() == [bool(mask.any())] * len(detections)
 
 
 def several(seeds: range) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -118,16 +120,16 @@ def several(seeds: range) -> tuple[list[np.ndarray], list[np.ndarray]]:
 
 
 def test_the_curve_counts_at_every_score_what_is_taken_from_there_on():
-    lesions, findings = (np.concatenate(rows) for rows in several(range(6)))
-    scores, false_positives, sensitivity = froc(lesions, findings, 6)
+    lesions, detections = (np.concatenate(rows) for rows in several(range(6)))
+    scores, false_positives, sensitivity = froc(lesions, detections, 6)
     assert (scores[0], false_positives[0], sensitivity[0]) == (np.inf, 0, 0)
     assert (np.diff(scores) < 0).all()
     for score, false, found in zip(scores, false_positives, sensitivity, strict=True):
-        taken = findings["score"] >= score
-        assert false == np.count_nonzero(taken & ~findings["matched"]) / 6
+        taken = detections["score"] >= score
+        assert false == np.count_nonzero(taken & ~detections["matched"]) / 6
         assert found == np.count_nonzero(lesions["matched"] & (lesions["score"] >= score)) / len(lesions)
     assert sensitivity[-1] == lesions["matched"].mean()
-    assert false_positives[-1] == np.count_nonzero(~findings["matched"]) / 6
+    assert false_positives[-1] == np.count_nonzero(~detections["matched"]) / 6
 
 
 def test_the_curve_is_read_by_hand():
@@ -137,7 +139,7 @@ def test_the_curve_is_read_by_hand():
     assert sensitivity_at(false_positives, sensitivity) == [0.2, 0.2, 0.4, 0.4, 0.5, 0.5, 0.9]
 
 
-def test_lesions_are_told_by_size():
+def test_lesions_are_counted_by_size():
     lesions = np.zeros(5, LESION)
     lesions["area"] = [1, 99, 100, 9999, 10_000]
     lesions["matched"] = [False, True, True, False, True]

@@ -1,4 +1,4 @@
-"""Scores, held against scikit-learn, NumPy and hand-computed numbers."""
+"""Scores, compared with scikit-learn, NumPy and hand-computed numbers."""
 
 import numpy as np
 import pytest
@@ -49,23 +49,23 @@ def test_average_precision_equals_scikit_learns_on_probabilities_at_bin_centres(
     probability = ((levels + 0.5) / bins).astype(np.float32)
     counts = count(probability[None, :, None], mask[None, :, None], bins=bins)["frame"]["HE"]
     expected = metrics.average_precision_score(mask, levels)
-    assert average_precision(counts.lesion, counts.other) == pytest.approx(expected, abs=1e-12)
+    assert average_precision(counts.lesion, counts.negatives) == pytest.approx(expected, abs=1e-12)
 
 
-@pytest.mark.parametrize("share", [0.5, 0.05, 0.005])
-def test_average_precision_with_1024_bins_is_near_the_exact_one_of_continuous_score(count, share):
+@pytest.mark.parametrize("fraction", [0.5, 0.05, 0.005])
+def test_average_precision_with_1024_bins_is_near_the_exact_one_of_continuous_score(count, fraction):
     rng = np.random.default_rng(0)
-    mask = rng.random(100_000) < share
+    mask = rng.random(100_000) < fraction
     probability = (1 / (1 + np.exp(-rng.normal(np.where(mask, 0.5, -1.5), 1.2)))).astype(np.float32)
     counts = count(probability[None, :, None], mask[None, :, None], bins=1024)["frame"]["HE"]
     expected = metrics.average_precision_score(mask, probability)
-    assert average_precision(counts.lesion, counts.other) == pytest.approx(expected, abs=2e-3)
+    assert average_precision(counts.lesion, counts.negatives) == pytest.approx(expected, abs=2e-3)
 
 
 def test_average_precision_by_hand():
     # From the top: 2 lesion and 0 other pixels, then 1 and 1, then 1 and 4.
-    lesion, other = np.array([1, 1, 2]), np.array([4, 1, 0])
-    assert average_precision(lesion, other) == pytest.approx(2 / 4 * 1 + 1 / 4 * 3 / 4 + 1 / 4 * 4 / 9)
+    lesion, negatives = np.array([1, 1, 2]), np.array([4, 1, 0])
+    assert average_precision(lesion, negatives) == pytest.approx(2 / 4 * 1 + 1 / 4 * 3 / 4 + 1 / 4 * 4 / 9)
 
 
 @pytest.mark.parametrize("thresholds", [(0.5, 0.5), (0.3, 0.8)])
@@ -96,7 +96,7 @@ def test_what_lies_outside_the_field_of_view_counts_in_the_frame_alone(count, ra
         assert score(counts["frame"][name]) == score(whole["frame"][name])
 
 
-def test_where_nothing_is_there_scores_are_none_and_not_nan(count):
+def test_undefined_scores_are_none_and_not_nan(count):
     nothing = np.zeros((8, 8, 1))
     empty = score(count(nothing.astype(np.float32), nothing.astype(bool))["frame"]["HE"])
     assert {name for name, value in empty.items() if value is None} == {*AREAS, "dice", "iou", "sensitivity", "ppv"}
@@ -107,7 +107,7 @@ def test_where_nothing_is_there_scores_are_none_and_not_nan(count):
     assert tuple(full) == (*SCORES, *PIXELS)
 
 
-def test_false_alarms_on_a_photograph_without_lesions_are_an_area_and_no_dice(count):
+def test_without_lesions_false_positives_have_an_area_but_no_dice(count):
     found = score(count(np.full((8, 8, 1), 0.9, np.float32), np.zeros((8, 8, 1), bool))["frame"]["HE"])
     assert found["dice"] is found["iou"] is found["aupr"] is found["sensitivity"] is None
     assert (found["false_positive_pixels"], found["specificity"], found["ppv"]) == (64, 0, 0)
@@ -117,15 +117,15 @@ def test_false_alarms_on_a_photograph_without_lesions_are_an_area_and_no_dice(co
 def histograms(draw):
     """Counts of lesion and other pixels in some number of bins, both with at least one."""
     bins = draw(st.sampled_from([2, 7, 10, 32, 64, 160, 320]))
-    lesion, other = (draw(hnp.arrays(np.int64, bins, elements=st.integers(0, 3))) for _ in range(2))
-    assume(lesion.any() and other.any())
-    return lesion, other
+    lesion, negatives = (draw(hnp.arrays(np.int64, bins, elements=st.integers(0, 3))) for _ in range(2))
+    assume(lesion.any() and negatives.any())
+    return lesion, negatives
 
 
-def pixels_of(lesion: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def pixels_of(lesion: np.ndarray, negatives: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns the bin of every pixel, and whether it is lesion."""
     bins = np.arange(len(lesion))
-    levels = np.concatenate([np.repeat(bins, lesion), np.repeat(bins, other)])
+    levels = np.concatenate([np.repeat(bins, lesion), np.repeat(bins, negatives)])
     return levels, np.arange(len(levels)) < lesion.sum()
 
 
@@ -149,9 +149,9 @@ def test_the_curve_is_scikit_learns(drawn):
     np.testing.assert_allclose(found_recall[places], recall[:-1])
 
 
-def points(lesion: np.ndarray, other: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
+def points(lesion: np.ndarray, negatives: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
     """Returns recall and precision at the thresholds 1, …, 1 / steps, 0, pixel by pixel; at 1 nothing is found."""
-    levels, mask = pixels_of(lesion, other)
+    levels, mask = pixels_of(lesion, negatives)
     recall, precision = [0.0], [1.0]
     for k in range(steps - 1, -1, -1):
         found = levels * steps >= k * len(lesion)
@@ -171,17 +171,17 @@ def test_the_areas_at_33_and_at_11_thresholds_are_those_of_their_points(drawn):
 
 
 def test_trapezoids_between_eleven_thresholds_can_lie_far_above_average_precision():
-    lesion, other = np.zeros(160, int), np.zeros(160, int)
-    lesion[[150, 5]], other[[157, 40, 5]] = 50, (50, 5000, 100_000)
-    found = score(Counts(lesion, other, 0, 0))
+    lesion, negatives = np.zeros(160, int), np.zeros(160, int)
+    lesion[[150, 5]], negatives[[157, 40, 5]] = 50, (50, 5000, 100_000)
+    found = score(Counts(lesion, negatives, 0, 0))
     assert found["aupr_11_trapezoid"] > found["aupr"] + 0.1
     assert found["aupr_33"] == pytest.approx(found["aupr"])
 
 
 def test_many_thresholds_in_steps_come_to_the_exact_area():
     rng = np.random.default_rng(0)
-    lesion, other = rng.integers(0, 50, 32), rng.integers(0, 500, 32)
-    found = score(Counts(lesion, other, 0, 0))
+    lesion, negatives = rng.integers(0, 50, 32), rng.integers(0, 500, 32)
+    found = score(Counts(lesion, negatives, 0, 0))
     assert found["aupr_33"] == pytest.approx(found["aupr"])  # 33 thresholds part all 32 bins
 
 
@@ -191,23 +191,23 @@ def test_the_reliability_curve_is_scikit_learns_of_the_bins_middles(drawn):
     assume(len(drawn[0]) % 10 == 0)
     levels, mask = pixels_of(*drawn)
     probability = (levels + 0.5) / len(drawn[0])
-    share, mean = calibration_curve(mask, probability, n_bins=10)
-    pixels, found_mean, found_share = reliability(*drawn)
+    fraction, mean = calibration_curve(mask, probability, n_bins=10)
+    pixels, found_mean, found_fraction = reliability(*drawn)
     assert pixels.sum() == len(levels)
     np.testing.assert_allclose(found_mean[pixels > 0], mean)
-    np.testing.assert_allclose(found_share[pixels > 0], share)
-    expected = np.sum(np.abs(share - mean) * pixels[pixels > 0]) / len(levels)
+    np.testing.assert_allclose(found_fraction[pixels > 0], fraction)
+    expected = np.sum(np.abs(fraction - mean) * pixels[pixels > 0]) / len(levels)
     assert calibration_error(*drawn) == pytest.approx(expected)
 
 
 def test_scores_of_many_histograms_at_once_are_those_of_each():
     rng = np.random.default_rng(0)
-    lesion, other = rng.integers(0, 9, (2, 5, 160))
+    lesion, negatives = rng.integers(0, 9, (2, 5, 160))
     lesion[2] = 0
-    right, wrong = lesion[:, 80:].sum(axis=1), other[:, 80:].sum(axis=1)
-    together = score_all(lesion, other, right, false_positive=wrong)
+    right, wrong = lesion[:, 80:].sum(axis=1), negatives[:, 80:].sum(axis=1)
+    together = score_all(lesion, negatives, right, false_positive=wrong)
     for row in range(5):
-        alone = score(Counts(lesion[row], other[row], int(right[row]), int(wrong[row])))
+        alone = score(Counts(lesion[row], negatives[row], int(right[row]), int(wrong[row])))
         for name in SCORES:
             value = together[name][row]
             assert (None if np.isnan(value) else pytest.approx(value)) == alone[name]

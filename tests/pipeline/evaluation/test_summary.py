@@ -1,4 +1,4 @@
-"""Intervals, results as they lie in a folder, and comparisons, from counts of small photographs."""
+"""Intervals, result folders and comparisons, from counts of small photographs."""
 
 import csv
 import json
@@ -31,19 +31,27 @@ def counted(number: int, case: str, *, sharpness: float = 1) -> PhotographCounts
     probabilities = np.clip(0.2 + 0.45 * masks + noise, 0, 1).astype(np.float32)
     retina = np.indices((40, 50)).sum(axis=0) > 10
     return count_photograph(
-        case, probabilities, masks, retina=retina, classes=CLASSES, thresholds=THRESHOLDS, bins=BINS
+        case, probabilities, masks, field_of_view=retina, classes=CLASSES, thresholds=THRESHOLDS, bins=BINS
     )
 
 
 PHOTOGRAPHS = [counted(number, f"P{number}") for number in range(7)]
 
 
-def write(folder, photographs, **about):
+def write_counts(folder, photographs, **about) -> dict:
+    """Writes `counts.npz` and a `scores.json` that only describes the run, and returns that description."""
     folder.mkdir(exist_ok=True)
     with counts_writer(folder, classes=CLASSES, bins=BINS, thresholds=THRESHOLDS) as writer:
         for photograph in photographs:
             writer.add(photograph)
     about = {"split": "test", "thresholds": dict(zip(CLASSES, THRESHOLDS, strict=True)), **about}
+    (folder / "scores.json").write_text(json.dumps(about))
+    return about
+
+
+def write(folder, photographs, **about) -> dict:
+    """Writes all files of a result, and returns the content of `scores.json`."""
+    about = write_counts(folder, photographs, **about)
     return write_summary(folder, read_counts(folder, about), about)
 
 
@@ -64,15 +72,21 @@ def draws():
     return bootstrap.draw_photographs(len(PHOTOGRAPHS))
 
 
+@pytest.fixture
+def few_resamples(monkeypatch):
+    """Draws few resamples, for tests that do not depend on their number."""
+    monkeypatch.setattr(bootstrap, "RESAMPLES", 100)
+
+
 def check_equal(one: PhotographCounts, other: PhotographCounts) -> None:
     assert (one.case, one.height, one.width) == (other.case, other.height, other.width)
     for name in CLASSES:
         assert np.array_equal(one.lesions[name], other.lesions[name])
-        assert np.array_equal(one.findings[name], other.findings[name])
+        assert np.array_equal(one.detections[name], other.detections[name])
         for region in REGIONS:
             a, b = one.counts[region][name], other.counts[region][name]
             assert np.array_equal(a.lesion, b.lesion)
-            assert np.array_equal(a.other, b.other)
+            assert np.array_equal(a.negatives, b.negatives)
             assert (a.true_positive, a.false_positive) == (b.true_positive, b.false_positive)
 
 
@@ -85,9 +99,9 @@ def test_counts_are_read_as_they_were_written_again_and_again(folder):
             check_equal(read, photograph)
 
 
-def test_results_of_other_photographs_are_read_as_one(folder, tmp_path):
-    write(tmp_path / "a", PHOTOGRAPHS[:3])
-    write(tmp_path / "b", PHOTOGRAPHS[3:])
+def test_results_of_different_photographs_are_read_as_one(folder, tmp_path):
+    write_counts(tmp_path / "a", PHOTOGRAPHS[:3])
+    write_counts(tmp_path / "b", PHOTOGRAPHS[3:])
     both = read_result(tmp_path / "a", tmp_path / "b")
     assert both.cases == read_result(folder).cases
     for read, photograph in zip(both.photographs(), PHOTOGRAPHS, strict=True):
@@ -95,8 +109,8 @@ def test_results_of_other_photographs_are_read_as_one(folder, tmp_path):
 
 
 def test_a_photograph_in_two_results_and_other_classes_are_refused(folder, tmp_path):
-    write(tmp_path / "a", PHOTOGRAPHS[:1])
-    with pytest.raises(InputError, match=f"photograph P0 was scored in {folder} too"):
+    write_counts(tmp_path / "a", PHOTOGRAPHS[:1])
+    with pytest.raises(InputError, match=f"photograph P0 was also scored in {folder}"):
         read_result(folder, tmp_path / "a")
     with counts_writer(tmp_path, classes=("HE",), bins=BINS, thresholds=(0.5,)) as writer:
         writer.add(PHOTOGRAPHS[0])
@@ -105,7 +119,7 @@ def test_a_photograph_in_two_results_and_other_classes_are_refused(folder, tmp_p
         read_result(folder, tmp_path)
 
 
-def test_what_is_no_result_is_named(folder, tmp_path):
+def test_missing_and_damaged_results_are_named_in_the_error(folder, tmp_path):
     with pytest.raises(InputError, match=r"no scores\.json there"):
         read_result(tmp_path)
     (tmp_path / "scores.json").write_text("{}")
@@ -116,7 +130,7 @@ def test_what_is_no_result_is_named(folder, tmp_path):
         read_result(tmp_path)
 
 
-def test_a_writer_that_is_interrupted_leaves_nothing(tmp_path):
+def test_an_interrupted_writer_leaves_no_file(tmp_path):
     def interrupted() -> None:
         with counts_writer(tmp_path, classes=CLASSES, bins=BINS, thresholds=THRESHOLDS) as writer:
             writer.add(PHOTOGRAPHS[0])
@@ -138,6 +152,7 @@ def test_scores_json_holds_the_pooled_scores_and_means_over_classes(content):
             assert content["over_classes"][region][key]["classes"] == list(CLASSES)
 
 
+@pytest.mark.usefixtures("few_resamples")
 def test_a_class_that_no_photograph_shows_is_left_out_of_the_mean(tmp_path):
     content = write(tmp_path, [PHOTOGRAPHS[EMPTY], counted(EMPTY, "Q")])
     assert content["over_classes"]["frame"]["aupr"] == {"value": None, "interval": None, "classes": []}
@@ -147,8 +162,8 @@ def test_a_class_that_no_photograph_shows_is_left_out_of_the_mean(tmp_path):
     counts = PHOTOGRAPHS[EMPTY].counts["frame"]["HE"]
     assert without["photographs"] == without["with_false_positives"] == 2
     assert without["false_positive_pixels"] == 2 * counts.false_positive > 0
-    assert without["false_findings"] == 2 * len(PHOTOGRAPHS[EMPTY].findings["HE"])
-    assert without["false_positive_fraction"] == counts.false_positive / counts.other.sum()
+    assert without["false_findings"] == 2 * len(PHOTOGRAPHS[EMPTY].detections["HE"])
+    assert without["false_positive_share"] == counts.false_positive / counts.negatives.sum()
 
 
 def test_one_photograph_has_no_intervals(tmp_path):
@@ -166,7 +181,7 @@ def rows(path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_photographs_csv_has_a_row_of_every_photograph_class_and_region(folder, content):
+def test_photographs_csv_has_a_row_for_every_photograph_class_and_region(folder, content):
     table = rows(folder / "photographs.csv")
     assert [(row["case"], row["region"], row["class"]) for row in table] == [
         (photograph.case, region, name) for photograph in PHOTOGRAPHS for region in REGIONS for name in CLASSES
@@ -182,7 +197,7 @@ def test_photographs_csv_has_a_row_of_every_photograph_class_and_region(folder, 
     assert {row["aupr"] for row in table if row["case"] == f"P{EMPTY}"} == {""}
 
 
-def test_lesions_csv_has_a_row_of_every_lesion_and_finding(folder, content):
+def test_lesions_csv_has_a_row_for_every_lesion_and_detection(folder, content):
     table = rows(folder / "lesions.csv")
     assert list(table[0]) == ["case", "class", "kind", "number", *LESION.names]
     for name in CLASSES:
@@ -195,20 +210,20 @@ def test_lesions_csv_has_a_row_of_every_lesion_and_finding(folder, content):
 
 
 def test_each_photograph_counts_as_often_as_it_is_drawn(draws):
-    """Scores of a draw are those of the photographs laid side by side, each as often as drawn."""
+    """Scores of a draw are those of the photographs side by side, each as often as it is drawn."""
     samples = bootstrap.pooled_samples(iter(PHOTOGRAPHS), draws, "HE")
     lesions = [photograph.lesions["HE"] for photograph in PHOTOGRAPHS]
-    findings = [photograph.findings["HE"] for photograph in PHOTOGRAPHS]
-    of_lesions = bootstrap.lesion_samples(lesions, findings, draws)
+    detections = [photograph.detections["HE"] for photograph in PHOTOGRAPHS]
+    of_lesions = bootstrap.lesion_samples(lesions, detections, draws)
     assert (draws.sum(axis=1) == len(PHOTOGRAPHS)).all()
-    for number in (0, 1, bootstrap.AT_ONCE, bootstrap.RESAMPLES - 1):
+    for number in (0, 1, bootstrap.AT_ONCE, len(draws) - 1):
         drawn = np.repeat(np.arange(len(PHOTOGRAPHS)), draws[number])
         pooled = pool(PHOTOGRAPHS[place] for place in drawn)
         for region in REGIONS:
             expected = score(pooled[region]["HE"])
             for key in SCORES:
                 assert samples[region][key][number] == pytest.approx(expected[key])
-        true, found = (np.concatenate([some[place] for place in drawn]) for some in (lesions, findings))
+        true, found = (np.concatenate([some[place] for place in drawn]) for some in (lesions, detections))
         curve = froc(true, found, len(drawn))
         assert of_lesions["froc"][number] == pytest.approx(sensitivity_at(*curve[1:]))
         assert of_lesions["false_positives"][number] == pytest.approx(curve[1][-1])
@@ -239,13 +254,13 @@ def test_means_and_medians_are_over_the_photographs_that_have_the_score(content)
     assert found["mean_interval"][0] < found["mean"] < found["mean_interval"][1]
 
 
-def test_free_response_numbers_are_those_of_all_lesions(content):
-    lesions, findings = (
+def test_lesion_scores_are_those_of_all_lesions_together(content):
+    lesions, detections = (
         np.concatenate([some["HE"] for some in parts])
-        for parts in zip(*((one.lesions, one.findings) for one in PHOTOGRAPHS), strict=True)
+        for parts in zip(*((one.lesions, one.detections) for one in PHOTOGRAPHS), strict=True)
     )
     found = content["lesions"]["HE"]
-    curve = froc(lesions, findings, len(PHOTOGRAPHS))
+    curve = froc(lesions, detections, len(PHOTOGRAPHS))
     assert found["froc"]["false_positives"] == list(FALSE_POSITIVES)
     assert found["froc"]["sensitivity"] == sensitivity_at(*curve[1:])
     assert found["froc"]["reaches"] == found["false_positives_per_photograph"] == curve[1][-1]
@@ -253,33 +268,32 @@ def test_free_response_numbers_are_those_of_all_lesions(content):
     assert sum(row["lesions"] for row in found["by_size"]) == len(lesions)
 
 
-def test_masks_are_marked(tmp_path, content):
+def test_classes_whose_maps_are_masks_are_listed_as_binary(tmp_path, content):
     mask = np.zeros((20, 20, 2), bool)
     mask[3:8, 3:8] = True
     found = np.roll(mask, 2, axis=0).astype(np.float32)
     counts = count_photograph(
-        "M", found, mask, retina=np.ones((20, 20), bool), classes=CLASSES, thresholds=THRESHOLDS, bins=BINS
+        "M", found, mask, field_of_view=np.ones((20, 20), bool), classes=CLASSES, thresholds=THRESHOLDS, bins=BINS
     )
     assert write(tmp_path, [counts])["binary"] == list(CLASSES)
     assert content["binary"] == []
 
 
-def test_memory_of_a_result_does_not_grow_with_its_photographs(folder):
-    """`photographs` reads one at a time: the first is there before the others are looked at."""
+def test_photographs_of_a_result_are_read_one_at_a_time(folder):
     photographs = read_result(folder).photographs()
-    first = next(photographs)
-    assert first.case == "P0"
+    assert next(photographs).case == "P0"
     assert next(photographs).case == "P1"
 
 
 @pytest.fixture(scope="module")
 def sharper(tmp_path_factory):
-    """The same photographs by a model with less noise, scored in another order."""
+    """The same photographs from a model with less noise, scored in another order."""
     folder = tmp_path_factory.mktemp("results") / "two"
-    write(folder, [counted(number, f"P{number}", sharpness=2) for number in (3, 1, 0, 2, 6, 5, 4)])
+    write_counts(folder, [counted(number, f"P{number}", sharpness=2) for number in (3, 1, 0, 2, 6, 5, 4)])
     return folder
 
 
+@pytest.mark.usefixtures("few_resamples")
 def test_a_comparison_pairs_photographs_whatever_their_order(folder, sharper, tmp_path):
     one, other = read_result(folder), read_result(sharper)
     content = write_comparison(tmp_path, one, other)
@@ -303,12 +317,14 @@ def test_a_comparison_pairs_photographs_whatever_their_order(folder, sharper, tm
     )
 
 
-def test_the_pooled_difference_and_its_interval_are_paired(folder, sharper, draws, tmp_path):
+@pytest.mark.usefixtures("few_resamples")
+def test_the_pooled_difference_and_its_interval_are_paired(folder, sharper, tmp_path):
     content = write_comparison(tmp_path, read_result(folder), read_result(sharper))
     found = content["pooled"]["frame"]["HE"]["dice"]
     assert found["difference"] == pytest.approx(found["other"] - found["one"])
     assert 0 < found["interval"][0] < found["difference"] < found["interval"][1]
     by_case = {photograph.case: photograph for photograph in read_result(sharper).photographs()}
+    draws = bootstrap.draw_photographs(len(PHOTOGRAPHS))
     drawn = [
         bootstrap.pooled_samples(photographs, draws, "HE")["frame"]["dice"]
         for photographs in (iter(PHOTOGRAPHS), (by_case[photograph.case] for photograph in PHOTOGRAPHS))
@@ -316,6 +332,7 @@ def test_the_pooled_difference_and_its_interval_are_paired(folder, sharper, draw
     assert found["interval"] == pytest.approx(np.quantile(drawn[1] - drawn[0], [0.025, 0.975]))
 
 
+@pytest.mark.usefixtures("few_resamples")
 def test_a_result_does_not_differ_from_itself(folder, tmp_path):
     content = write_comparison(tmp_path, read_result(folder), read_result(folder))
     found = content["pooled"]["field_of_view"]["MA"]["aupr"]
@@ -323,10 +340,10 @@ def test_a_result_does_not_differ_from_itself(folder, tmp_path):
     assert content["per_photograph"]["frame"]["MA"]["ece"]["better"] == 0
 
 
-def test_results_of_other_photographs_or_splits_are_not_compared(folder, tmp_path):
-    write(tmp_path / "fewer", PHOTOGRAPHS[:5])
+def test_results_of_different_photographs_or_splits_are_not_compared(folder, tmp_path):
+    write_counts(tmp_path / "fewer", PHOTOGRAPHS[:5])
     with pytest.raises(InputError, match=r"2 photographs of .*one are not in .*fewer \(P5, P6\)"):
         write_comparison(tmp_path, read_result(folder), read_result(tmp_path / "fewer"))
-    write(tmp_path / "other", PHOTOGRAPHS, split="train")
-    with pytest.raises(InputError, match="has split test and .* train"):
+    write_counts(tmp_path / "other", PHOTOGRAPHS, split="train")
+    with pytest.raises(InputError, match="has split test and .* has train"):
         write_comparison(tmp_path, read_result(folder), read_result(tmp_path / "other"))

@@ -1,12 +1,12 @@
-"""The gallery: who is in it, and what its pictures show."""
+"""The gallery: which photographs it keeps, and what their outlines show."""
 
 import cv2
 import numpy as np
 import pytest
 
-from pipeline.evaluation.counting import count_photograph
-from pipeline.evaluation.photographs import MarkedPhotograph
-from pipeline.reporting.gallery import MISSED, SHOWN, SIDE, Gallery, Picture, mean_dice
+from pipeline.evaluation import LoadedCase, count_photograph
+from pipeline.reporting.gallery import SHOWN, Gallery, mean_dice
+from pipeline.reporting.outlined_photographs import MISSED, SIDE, OutlinedPhotograph
 from records import CLASS_COLORS, perceptual_hash
 
 CLASSES, THRESHOLDS = ("HE", "MA"), (0.5, 0.25)
@@ -15,17 +15,17 @@ CLASSES, THRESHOLDS = ("HE", "MA"), (0.5, 0.25)
 def show(
     gallery: Gallery, case: str, photograph: np.ndarray, masks: np.ndarray, probabilities: np.ndarray
 ) -> float | None:
-    """Counts a photograph, shows it to the gallery and returns its Dice."""
-    retina = photograph.max(axis=-1) > 15
+    """Counts a photograph, shows it to the gallery and returns its mean Dice."""
+    field_of_view = photograph.max(axis=-1) > 15
     counts = count_photograph(
-        case, probabilities, masks, retina=retina, classes=CLASSES, thresholds=THRESHOLDS, bins=16
+        case, probabilities, masks, field_of_view=field_of_view, classes=CLASSES, thresholds=THRESHOLDS, bins=16
     )
-    gallery.look(MarkedPhotograph(case, photograph, masks, retina), probabilities, counts)
+    gallery.look(LoadedCase(case, photograph, masks, field_of_view), probabilities, counts)
     return mean_dice(counts)
 
 
 def striped(found: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A photograph with a lesion of 30 rows, of which so many are found."""
+    """Returns a photograph with a lesion of 30 rows, its masks, and a map that finds so many rows."""
     photograph = np.full((40, 50, 3), 90, np.uint8)
     masks, probabilities = np.zeros((40, 50, 2), bool), np.zeros((40, 50, 2), np.float32)
     masks[5:35, 10:20, 0] = True
@@ -38,7 +38,7 @@ def decoded(content: bytes) -> np.ndarray:
 
 
 @pytest.mark.parametrize("photographs", [1, 2, 5, 11, 12, 13, 25])
-def test_the_worst_and_the_best_are_those_of_a_full_sort_and_nobody_is_in_both(photographs):
+def test_the_worst_and_the_best_are_those_of_a_full_sort_and_none_is_in_both(photographs):
     rng = np.random.default_rng(photographs)
     gallery = Gallery(CLASSES, THRESHOLDS)
     dice = {}
@@ -54,7 +54,7 @@ def test_the_worst_and_the_best_are_those_of_a_full_sort_and_nobody_is_in_both(p
     assert set(gallery.hashes) == set(dice)
 
 
-def test_photographs_without_a_lesion_rank_apart_by_their_false_positives():
+def test_photographs_without_a_lesion_are_ranked_by_their_false_positives():
     gallery = Gallery(CLASSES, THRESHOLDS)
     for number in range(9):
         photograph, masks, probabilities = striped(number)
@@ -65,7 +65,7 @@ def test_photographs_without_a_lesion_rank_apart_by_their_false_positives():
     assert gallery.false_alarms[0].missed == []
 
 
-def test_one_without_a_lesion_and_without_a_false_positive_is_in_no_rank():
+def test_a_photograph_without_lesions_and_false_positives_is_not_kept():
     gallery = Gallery(CLASSES, THRESHOLDS)
     photograph, masks, probabilities = striped(0)
     show(gallery, "P", photograph, np.zeros_like(masks), probabilities)
@@ -74,8 +74,8 @@ def test_one_without_a_lesion_and_without_a_false_positive_is_in_no_rank():
 
 
 @pytest.fixture(scope="module")
-def picture() -> Picture:
-    """A photograph larger than its picture, retina in its middle, one lesion found, 14 of two classes missed."""
+def outlined() -> OutlinedPhotograph:
+    """A photograph larger than its JPEGs, with a lesion that is found and 14 missed ones of two classes."""
     photograph = np.zeros((1500, 2000, 3), np.uint8)
     photograph[100:1400, 200:1800] = 90
     masks, probabilities = np.zeros((1500, 2000, 2), bool), np.zeros((1500, 2000, 2), np.float32)
@@ -90,33 +90,33 @@ def picture() -> Picture:
     return gallery.worst[0]
 
 
-def test_the_pictures_show_the_field_of_view_shrunk_to_the_size_that_is_told(picture):
-    assert (picture.width, picture.height) == (SIDE, round(SIDE * 1300 / 1600))
-    for content in (picture.truth, picture.found):
-        assert decoded(content).shape == (picture.height, picture.width, 3)
+def test_the_jpegs_show_the_field_of_view_at_the_size_given(outlined):
+    assert (outlined.width, outlined.height) == (SIDE, round(SIDE * 1300 / 1600))
+    for content in (outlined.masks, outlined.detections):
+        assert decoded(content).shape == (outlined.height, outlined.width, 3)
 
 
-def test_true_and_predicted_outlines_are_in_their_own_pictures(picture):
-    green = np.abs(decoded(picture.truth).astype(int) - CLASS_COLORS[0]).max(axis=-1) < 60
-    found = np.abs(decoded(picture.found).astype(int) - CLASS_COLORS[0]).max(axis=-1) < 60
+def test_masks_and_detections_are_outlined_in_their_own_jpegs(outlined):
+    mask = np.abs(decoded(outlined.masks).astype(int) - CLASS_COLORS[0]).max(axis=-1) < 60
+    detected = np.abs(decoded(outlined.detections).astype(int) - CLASS_COLORS[0]).max(axis=-1) < 60
     shrink = SIDE / 1600
     box = np.s_[
         int((600 - 100 - 5) * shrink) : int((700 - 100 + 5) * shrink),
         int((900 - 200 - 5) * shrink) : int((1000 - 200 + 5) * shrink),
     ]
-    assert green[box].any()
-    assert found[box].any()
-    found[box] = False
-    assert not found.any()
-    green[box] = False
-    assert green.any()
+    assert mask[box].any()
+    assert detected[box].any()
+    detected[box] = False
+    assert not detected.any()
+    mask[box] = False
+    assert mask.any()
 
 
-def test_the_largest_missed_lesions_are_told_with_place_number_and_probability(picture):
-    assert picture.missed_in_all == 14
-    assert len(picture.missed) == MISSED
-    assert [one.area for one in picture.missed] == [side**2 for side in range(18, 18 - MISSED, -1)]
-    largest, second = picture.missed[:2]
+def test_the_largest_missed_lesions_have_place_number_and_probability(outlined):
+    assert outlined.missed_count == 14
+    assert len(outlined.missed) == MISSED
+    assert [one.area for one in outlined.missed] == [side**2 for side in range(18, 18 - MISSED, -1)]
+    largest, second = outlined.missed[:2]
     assert (largest.class_name, largest.maximum) == ("MA", pytest.approx(0.2))
     assert (largest.y, largest.x) == (round(300 + 17 / 2), round(300 + 90 * 13 + 17 / 2))
     assert second.class_name == "HE"
@@ -125,8 +125,8 @@ def test_the_largest_missed_lesions_are_told_with_place_number_and_probability(p
     assert (width * 1600, height * 1300) == (pytest.approx(18), pytest.approx(18))
 
 
-def test_the_close_up_shows_the_true_outline_on_the_left_and_what_was_predicted_on_the_right(picture):
-    close = decoded(picture.missed[0].close).astype(int)
+def test_the_close_up_shows_the_mask_on_the_left_and_detections_on_the_right(outlined):
+    close = decoded(outlined.missed[0].close_up).astype(int)
     cyan = np.abs(close - CLASS_COLORS[1]).max(axis=-1) < 90
     middle = close.shape[1] // 2
     assert cyan[:, : middle - 5].any()

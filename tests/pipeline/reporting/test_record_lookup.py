@@ -1,4 +1,4 @@
-"""Places of photographs in records, held against the records themselves."""
+"""Places of photographs in records, compared with the records themselves."""
 
 import dataclasses
 
@@ -11,12 +11,12 @@ from records.shards.sharding import read_shard
 
 @pytest.fixture(scope="module")
 def tiles(records_set) -> dict:
-    """All tiles, by shard."""
+    """All tiles by the name of their shard."""
     shards = [shard.name for split in records_set.index.splits.values() for shard in split.shards]
     return {name: list(read_shard(records_set.folder / name)) for name in shards}
 
 
-def test_every_lesion_pixel_leads_to_a_record_of_its_photograph_that_holds_it(records_set, tiles):
+def test_every_lesion_pixel_is_in_the_record_that_is_found(records_set, tiles):
     side = records_set.index.data.tile
     for name, picture in records_set.pictures.items():
         for y, x in np.argwhere(picture.masks.any(axis=-1))[::7]:
@@ -38,7 +38,7 @@ def test_rows_and_columns_count_the_tiles_of_the_grid(records_set):
         assert (place.row, place.column) == (rows[y], columns[x])
 
 
-def test_of_tiles_that_overlap_the_one_with_the_place_nearest_its_middle_is_taken(records_set):
+def test_of_overlapping_tiles_the_one_with_the_nearest_centre_is_taken(records_set):
     entry = dataclasses.replace(
         records_set.index.cases["A"], places=[p for p in records_set.index.cases["A"].places if p.y == 0]
     )
@@ -49,7 +49,7 @@ def test_of_tiles_that_overlap_the_one_with_the_place_nearest_its_middle_is_take
         assert record_at(index, "A", y=32, x=x).x == nearest
 
 
-def test_a_case_that_is_not_in_the_records_and_a_place_without_a_tile_have_no_record(records_set):
+def test_unknown_cases_and_places_without_a_tile_have_no_record(records_set):
     assert record_at(records_set.index, "unknown", y=1, x=1) is None
     bare = dataclasses.replace(records_set.index.cases["A"], places=[])
     index = dataclasses.replace(records_set.index, cases=records_set.index.cases | {"A": bare})

@@ -1,4 +1,4 @@
-"""The report: complete, self-contained, and alive in a browser."""
+"""The report: complete, self-contained, and interactive in a browser."""
 
 import html
 import html.parser
@@ -8,16 +8,16 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 
-from pipeline.evaluation.counting import count_photograph
-from pipeline.evaluation.leaks import audit
-from pipeline.evaluation.photographs import MarkedPhotograph
-from pipeline.evaluation.results import counts_writer, read_result
+from pipeline.evaluation import LoadedCase, audit, bootstrap, count_photograph, read_result
+from pipeline.evaluation.results import counts_writer
 from pipeline.evaluation.summary import write_summary
 from pipeline.reporting.gallery import Gallery, mean_dice
 from pipeline.reporting.report import REPORT, write_report
@@ -29,19 +29,19 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 
 
 class Page(html.parser.HTMLParser):
-    """Its elements as (tag, attributes), and its text."""
+    """A parsed page: its elements as (tag, attributes), and its text."""
 
     def __init__(self, text: str):
         super().__init__()
         self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.words = ""
+        self.text = ""
         self.feed(text)
 
     def handle_starttag(self, tag, attrs):
         self.elements.append((tag, dict(attrs)))
 
     def handle_data(self, data):
-        self.words += data
+        self.text += data
 
     def values(self, attribute: str) -> list[str]:
         return [attributes[attribute] or "" for _, attributes in self.elements if attribute in attributes]
@@ -55,44 +55,45 @@ class Written(NamedTuple):
     page: Page
 
 
-@pytest.fixture(scope="module")
-def write(records_set, tmp_path_factory):
-    """Scores all photographs of `records_set` with maps that find some of the lesions, and writes a report."""
+class Scored(NamedTuple):
+    folder: Path
+    scores: dict
+    gallery: Gallery
+    dice: dict[str, float]
 
-    def evaluate(*, names: dict[str, str] | None = None, with_index: bool = True, tiles=None, **about) -> Written:
+
+@pytest.fixture(scope="module")
+def score(records_set, tmp_path_factory):
+    """Scores photographs of `records_set` with maps that find some of the lesions."""
+
+    def evaluate(*cases: str, names: Mapping[str, str] = MappingProxyType({})) -> Scored:
         folder = tmp_path_factory.mktemp("report")
         gallery, dice = Gallery(CLASSES, THRESHOLDS), {}
         with counts_writer(folder, classes=CLASSES, bins=64, thresholds=THRESHOLDS) as writer:
-            for seed, (own, picture) in enumerate(records_set.pictures.items()):
-                name = (names or {}).get(own, own)
-                rng = np.random.default_rng(seed)
-                found = picture.masks.copy()
-                found[: found.shape[0] // 2] = False
-                found[5:10, 5 : 5 + 5 * seed] = True
-                shape = found.shape
-                probabilities = np.where(found, rng.uniform(0.5, 1, shape), rng.uniform(0, 0.2, shape)).astype(
-                    np.float32
-                )
-                marked = MarkedPhotograph(name, picture.photograph, picture.masks, field_of_view(picture.photograph))
+            for seed, own in enumerate(cases):
+                name, (photograph, masks) = names.get(own, own), records_set.pictures[own]
+                loaded = LoadedCase(name, photograph, masks, field_of_view(photograph))
+                probabilities = partly_right(masks, seed)
                 counts = count_photograph(
                     name,
                     probabilities,
-                    picture.masks,
-                    retina=marked.retina,
+                    masks,
+                    field_of_view=loaded.field_of_view,
                     classes=CLASSES,
                     thresholds=THRESHOLDS,
                     bins=64,
                 )
                 writer.add(counts)
-                gallery.look(marked, probabilities, counts)
+                gallery.look(loaded, probabilities, counts)
                 dice[name] = mean_dice(counts)
-        said = {
+        (folder / "scores.json").write_text("{}")
+        about = {
             "model": "runs/a/model",
             "predictions": None,
             "source": "photographs & masks",
             "layout": "paired_folders",
             "split": "test",
-            "records": str(records_set.folder) if with_index else None,
+            "records": str(records_set.folder),
             "photographs": len(dice),
             "left_out": [],
             "classes": list(CLASSES),
@@ -103,18 +104,52 @@ def write(records_set, tmp_path_factory):
             "versions": {"tensorflow": "2.21.0"},
             "fingerprints": {"config": "c0ffee", "records": "bada55"},
             "seconds": {"segmenting": 1.5, "scoring": 0.25},
-            **about,
         }
-        (folder / "scores.json").write_text("{}")
-        result = read_result(folder)
-        scores = write_summary(folder, result, said)
-        index = records_set.index if with_index else None
-        found = audit(index, {"train": ["A"], "validation": ["D"]}, gallery.hashes)
-        write_report(folder, result, scores, gallery=gallery, audit=found, index=index, tiles=tiles)
-        path = folder / REPORT
-        return Written(path, scores, gallery, dice, Page(path.read_text(encoding="utf-8")))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(bootstrap, "RESAMPLES", 100)  # the report shows intervals, whatever they are
+            scores = write_summary(folder, read_result(folder), about)
+        return Scored(folder, scores, gallery, dice)
 
     return evaluate
+
+
+def partly_right(masks: np.ndarray, seed: int) -> np.ndarray:
+    """Returns a map float32 `[H, W, C]` that finds the lesions of the lower half, and something at the top."""
+    rng = np.random.default_rng(seed)
+    positive = masks.copy()
+    positive[: positive.shape[0] // 2] = False
+    positive[5:10, 5 : 5 + 5 * seed] = True
+    shape = positive.shape
+    return np.where(positive, rng.uniform(0.5, 1, shape), rng.uniform(0, 0.2, shape)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def scored(score, records_set) -> Scored:
+    return score(*records_set.pictures)
+
+
+@pytest.fixture(scope="module")
+def write(records_set, scored, tmp_path_factory):
+    """Writes a report of what was scored, with another description of the run."""
+
+    def render(scored: Scored = scored, *, with_index: bool = True, tiles=None, **about) -> Written:
+        folder = tmp_path_factory.mktemp("report")
+        index = records_set.index if with_index else None
+        scores = {**scored.scores, **({} if with_index else {"records": None}), **about}
+        leaks = audit(index, {"train": ["A"], "validation": ["D"]}, scored.gallery.hashes)
+        write_report(
+            folder,
+            read_result(scored.folder),
+            scores,
+            gallery=scored.gallery,
+            audit=leaks,
+            index=index,
+            tiles=tiles,
+        )
+        path = folder / REPORT
+        return Written(path, scores, scored.gallery, scored.dice, Page(path.read_text(encoding="utf-8")))
+
+    return render
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +157,7 @@ def written(write) -> Written:
     return write(tiles={"bce_dice": 0.125, "dice_coef": 0.8125})
 
 
-def test_the_file_asks_for_nothing_outside_itself(written):
+def test_the_file_needs_nothing_outside_itself(written):
     page = written.page
     for source in page.values("src"):
         assert source.startswith("data:image/jpeg;base64,")
@@ -134,13 +169,13 @@ def test_the_file_asks_for_nothing_outside_itself(written):
     assert policy.startswith("default-src 'none'")
 
 
-def test_every_link_leads_to_a_place_in_the_file_and_no_place_is_twice(written):
+def test_every_link_leads_to_a_place_in_the_file_and_places_are_unique(written):
     places = written.page.values("id")
     assert len(places) == len(set(places))
     assert {link.removeprefix("#") for link in written.page.values("href")} <= set(places)
 
 
-def test_it_is_made_for_phones_paper_and_both_lights(written):
+def test_it_has_styles_for_phones_paper_and_dark_mode(written):
     text = written.path.read_text()
     assert {"name": "viewport", "content": "width=device-width, initial-scale=1"} in [
         e[1] for e in written.page.elements
@@ -156,12 +191,12 @@ def test_headline_numbers_and_intervals_are_those_of_scores_json(written):
                 written.scores["scores"]["frame"][name][key],
                 written.scores["intervals"]["frame"][name][key],
             )
-            assert f"{value:.3f}{interval[0]:.3f} – {interval[1]:.3f}" in written.page.words
+            assert f"{value:.3f}{interval[0]:.3f} – {interval[1]:.3f}" in written.page.text
     mean = written.scores["over_classes"]["frame"]["aupr"]
-    assert f"AUPR, exact{mean['value']:.3f}{mean['interval'][0]:.3f} – {mean['interval'][1]:.3f}" in written.page.words
+    assert f"AUPR, exact{mean['value']:.3f}{mean['interval'][0]:.3f} – {mean['interval'][1]:.3f}" in written.page.text
 
 
-def test_the_table_has_a_row_a_photograph_and_class_the_worst_first_and_blanks_where_there_is_no_dice(written):
+def test_the_table_has_a_row_per_photograph_and_class_the_worst_first_and_blanks_for_undefined_dice(written):
     table = re.search(r'<table class="sortable".*?</table>', written.path.read_text(), re.DOTALL)[0]
     rows = re.findall(r"<tr><td>(?:<a [^>]*>)?(\w+)(?:</a>)?</td><td>(\w+)</td><td [^>]*data-value=\"([^\"]*)\"", table)
     assert len(rows) == 2 * len(written.dice)
@@ -172,27 +207,27 @@ def test_the_table_has_a_row_a_photograph_and_class_the_worst_first_and_blanks_w
     assert [value for case, _, value in rows if case == "C"] == ["", ""]
 
 
-def test_the_rulers_stand_side_by_side_and_tiles_are_told_with_why_they_flatter(written):
-    words = " ".join(written.page.words.split())
-    for ruler in ("aupr", "aupr_33", "aupr_33_trapezoid", "aupr_11_trapezoid"):
+def test_all_definitions_of_aupr_and_the_scores_of_tiles_are_explained(written):
+    text = " ".join(written.page.text.split())
+    for definition in ("aupr", "aupr_33", "aupr_33_trapezoid", "aupr_11_trapezoid"):
         for name in CLASSES:
-            assert f"{written.scores['scores']['frame'][name][ruler]:.3f}" in words
-    assert "IDRiD challenge (Porwal et al. 2020" in words
-    assert "it is not average precision" in words
-    assert "dice_coef of tilesevaluation.csv0.812" in words.replace(" evaluation", "evaluation").replace(
+            assert f"{written.scores['scores']['frame'][name][definition]:.3f}" in text
+    assert "IDRiD challenge (Porwal et al. 2020" in text
+    assert "it is not average precision" in text
+    assert "dice_coef of tilesevaluation.csv0.812" in text.replace(" evaluation", "evaluation").replace(
         " 0.812", "0.812"
     )
-    assert "flatter: only tiles that hold a lesion are scored" in words
+    assert "can be too high: only tiles that show a lesion are scored" in text
 
 
 def test_every_photograph_of_the_gallery_is_shown_on_both_sides_with_its_missed_lesions(written):
     shown = [*written.gallery.worst, *written.gallery.best, *written.gallery.false_alarms]
     text = written.path.read_text()
-    assert len(shown) == len(written.dice)  # of seven, nobody is left out
-    for picture in shown:
-        assert f'alt="{picture.case} with true outlines"' in text
-        assert f'alt="{picture.case} with predicted outlines"' in text
-    assert text.count("<rect") == 2 * sum(len(picture.missed) for picture in shown) > 0
+    assert len(shown) == len(written.dice)  # none of the seven is left out
+    for photograph in shown:
+        assert f'alt="{photograph.case} with outlines of the ground truth"' in text
+        assert f'alt="{photograph.case} with outlines of the detections"' in text
+    assert text.count("<rect") == 2 * sum(len(photograph.missed) for photograph in shown) > 0
 
 
 def test_a_missed_lesion_leads_to_the_record_that_holds_it(written, records_set):
@@ -203,7 +238,7 @@ def test_a_missed_lesion_leads_to_the_record_that_holds_it(written, records_set)
         re.DOTALL,
     )
     shown = [*written.gallery.worst, *written.gallery.best, *written.gallery.false_alarms]
-    assert len(rows) == sum(len(picture.missed) for picture in shown)
+    assert len(rows) == sum(len(photograph.missed) for photograph in shown)
     for case, name, _, y, x, shard, record in rows[::5]:
         tile = list(read_shard(records_set.folder / shard))[int(record)]
         assert tile.case == case
@@ -212,7 +247,7 @@ def test_a_missed_lesion_leads_to_the_record_that_holds_it(written, records_set)
         assert name in CLASSES
 
 
-def test_the_command_that_it_prints_writes_a_record_as_a_picture(written, records_set, tmp_path, monkeypatch):
+def test_the_command_in_the_report_writes_the_tile_of_a_record(written, records_set, tmp_path, monkeypatch):
     name = records_set.index.splits["train"].shards[0].name
     command = re.search(r"<pre>(.*?)</pre>", written.path.read_text(), re.DOTALL)[1]
     program, option, code, shard, record = shlex.split(html.unescape(command))
@@ -223,58 +258,57 @@ def test_the_command_that_it_prints_writes_a_record_as_a_picture(written, record
     assert (tmp_path / "tile.png").read_bytes() == list(read_shard(records_set.folder / name))[1].image
 
 
-def test_without_records_it_says_that_no_tile_can_be_named(write):
-    words = " ".join(write(with_index=False).page.words.split())
-    assert "Without --records no tile, shard or record can be named." in words
-    assert "Without --records, only the model's own lists of cases could be held against what was scored." in words
+def test_without_records_it_says_what_is_missing(write):
+    text = " ".join(write(with_index=False).page.text.split())
+    assert "Tiles, shards and records are only known with --records." in text
+    assert "the scored photographs could only be checked against the model's own lists of cases." in text
 
 
-def test_the_audit_warns_at_the_top_and_names_what_it_found(written):
-    words = " ".join(written.page.words.split())
-    assert re.search(r"The leak audit found \d+ leaks?: ", words)
-    assert "✗ scored photographs that the model was trained on: 1A" in words
-    assert "1 of the scored photographs are of the model's validation split" in words
+def test_leaks_are_announced_at_the_top_and_listed(written):
+    text = " ".join(written.page.text.split())
+    assert re.search(r"The leak audit found \d+ leaks?: ", text)
+    assert "✗ scored photographs that the model was trained on: 1A" in text
+    assert "1 of the scored photographs belong to the model's validation split" in text
 
 
-def test_a_threshold_given_by_hand_or_chosen_on_these_photographs_is_said(write, written):
-    assert "--threshold" not in written.page.words
-    assert "was given by hand (--threshold)" in write(threshold_source="given").page.words
-    assert "chosen on these very photographs" in write(threshold_seen=True).page.words
+def test_a_threshold_that_was_given_or_chosen_on_these_photographs_is_mentioned(write, written):
+    assert "--threshold" not in written.page.text
+    assert "was given on the command line (--threshold)" in write(threshold_source="given").page.text
+    assert "was chosen on these photographs" in write(threshold_seen=True).page.text
 
 
 @pytest.mark.parametrize(
-    ("source", "words"),
+    ("source", "text"),
     [
         ("validation", "(best Dice on the validation photographs of the training)"),
         ("held out", "(best Dice on photographs scored by networks that had not seen them)"),
-        ("config", "(of the config)"),
+        ("config", "(from the config)"),
         ("given", "(given with --threshold)"),
-        ("unknown", "(the model does not say from where)"),
+        ("unknown", "(the model does not say where they come from)"),
     ],
 )
-def test_the_report_says_where_thresholds_are_from_wherever_that_is(write, source, words):
-    assert words in write(threshold_source=source).page.words
+def test_the_report_says_where_thresholds_come_from(write, source, text):
+    assert text in write(threshold_source=source).page.text
 
 
-def test_names_with_markup_are_written_as_they_are(write):
+def test_names_with_markup_are_escaped(score, write):
     evil = "<img src=x onerror=alert(1)>"
-    report = write(names={"B": evil}, left_out=[{"case": "<b>", "why": "mask & photograph <differ>"}])
+    report = write(score("A", "B", names={"B": evil}), left_out=[{"case": "<b>", "why": "mask & photograph <differ>"}])
     assert evil not in report.path.read_text()
-    assert evil in report.page.words
-    assert "mask & photograph <differ>" in report.page.words
-    assert "photographs & masks" in report.page.words
+    assert evil in report.page.text
+    assert "mask & photograph <differ>" in report.page.text
+    assert "photographs & masks" in report.page.text
 
 
-def test_without_a_gallery_or_an_audit_it_says_so(written, tmp_path):
-    result = read_result(written.path.parent)
-    page = Page(write_report(tmp_path, result, written.scores).read_text())
-    assert "here were only their counts" in page.words
-    assert "None was made." in page.words
+def test_without_a_gallery_or_an_audit_it_says_so(scored, tmp_path):
+    page = Page(write_report(tmp_path, read_result(scored.folder), scored.scores).read_text())
+    assert "this report was written from the counts alone" in page.text
+    assert "There was no leak audit." in page.text
     assert not page.values("src")
 
 
 def browse(path: Path, tmp_path: Path) -> tuple[str, list[str]]:
-    """Opens a page in headless Chromium; returns its DOM, and what it said on the console."""
+    """Opens a page in headless Chromium, and returns its DOM and the messages on the console."""
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
         pytest.skip(f"none of {', '.join(BROWSERS)} is on the PATH")
@@ -293,7 +327,7 @@ def browse(path: Path, tmp_path: Path) -> tuple[str, list[str]]:
     return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
 
 
-def test_chromium_opens_it_without_a_word_on_the_console(written, tmp_path):
+def test_chromium_opens_it_without_a_message_on_the_console(written, tmp_path):
     dom, console = browse(written.path, tmp_path)
     assert console == []
     assert "<title>Evaluation: test photographs, HE, MA</title>" in dom

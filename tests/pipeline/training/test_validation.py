@@ -12,7 +12,7 @@ from sklearn import metrics
 from configs import DataConfig, FastConfig, InputError, ModelConfig
 from models import build_loss, build_network, precision_policy
 from pipeline.evaluation import photographs
-from pipeline.evaluation.photographs import MarkedPhotograph
+from pipeline.evaluation.photographs import LoadedCase
 from pipeline.inference import TiledSegmenter, load_segmenter, save_model
 from pipeline.input.reading import RecordSet
 from pipeline.training.validation import (
@@ -89,9 +89,9 @@ def test_a_class_without_lesion_pixels_counts_for_nothing_and_keeps_its_threshol
 
 def test_at_most_one_photograph_is_read_ahead(records_set, monkeypatch):
     begun, segmented = [], []
-    read = photographs.read_marked
+    read = photographs.load_case
 
-    def noted(case: Case, data: DataConfig) -> MarkedPhotograph:
+    def noted(case: Case, data: DataConfig) -> LoadedCase:
         begun.append(case.name)
         return read(case, data)
 
@@ -100,7 +100,7 @@ def test_at_most_one_photograph_is_read_ahead(records_set, monkeypatch):
         assert len(begun) <= len(segmented) + 1
         return darkness(photograph)
 
-    monkeypatch.setattr(photographs, "read_marked", noted)
+    monkeypatch.setattr(photographs, "load_case", noted)
     cases = [records_set.cases[name] for name in "DEFG"]
     score_photographs(segment, cases, records_set.index.data, thresholds=(0.5, 0.5), bins=BINS)
     assert begun == ["D", "E", "F", "G"]

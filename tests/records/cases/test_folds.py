@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from configs import DataConfig, InputError
 from records import Case, Survey
-from records.cases.folds import find_training_cases, plan_folds
+from records.cases import find_training_cases, plan_folds
 
 DATA = DataConfig(classes=("HE",), validation_fraction=0.25)
 

@@ -1,0 +1,161 @@
+"""The folds of a cross-validation before and while they run: their steps, and what they write.
+
+A step is a command of `scripts` and its flags. Nothing here runs one; `scripts.support.folds` does.
+"""
+
+import csv
+import dataclasses
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from configs import Config, InputError
+from configs.loading import load_config
+from configs.schema import differing_fields
+from pipeline.evaluation.fold_results import FoldResult, check_together, read_fold, read_folds, result_folder
+from pipeline.evaluation.results import COUNTS
+from records import Case, make_folder, sha256_of, write_text
+from records.cases import FoldPlan
+
+CONFIG = "config.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class CrossValidation:
+    """A cross-validation that can be run fold by fold.
+
+    Attributes:
+      workdir: folder for all its files.
+      sources: folders of photographs and masks, in the order of `plan.sources`.
+      config: config of all trainings.
+      plan: photographs and their folds.
+      allow_missing_masks: in paired folders, a photograph without a mask shows no lesion.
+    """
+
+    workdir: Path
+    sources: tuple[str, ...]
+    config: Config
+    plan: FoldPlan
+    allow_missing_masks: bool = False
+
+    def folder(self, fold: int) -> Path:
+        """Returns the folder of a fold."""
+        return self.workdir / f"fold_{fold}"
+
+    def model(self, fold: int) -> Path:
+        """Returns the model folder of a fold."""
+        return self.folder(fold) / "run" / "model"
+
+    def is_trained(self, fold: int) -> bool:
+        """Returns whether the training of a fold wrote its model."""
+        return (self.model(fold) / "segmenter.json").is_file()
+
+    def chooses_thresholds(self, fold: int) -> bool:
+        """Returns whether validation photographs choose epoch and thresholds; without a lesion they cannot."""
+        return self.plan.shows_lesions(fold, "validation")
+
+    def unfinished(self, folds: Sequence[int]) -> list[int]:
+        """Returns those of the folds that have no result yet."""
+        return [fold for fold in folds if read_fold(result_folder(self.workdir, fold)) is None]
+
+
+def check_config(workdir: Path, config: Config) -> None:
+    """Checks that a workdir was begun with the same config, before any photograph is read.
+
+    Raises:
+      InputError: it was begun with another config.
+    """
+    path = workdir / CONFIG
+    differing = differing_fields(load_config(str(path)), config) if path.exists() else []
+    if differing:
+        raise InputError(
+            f"--workdir={workdir} was begun with another config: {'; '.join(differing)}. Name another folder, or "
+            "remove this one."
+        )
+
+
+def begin(run: CrossValidation) -> None:
+    """Writes `config.json` and `folds.csv` to the workdir, after a check of the folds that are finished there.
+
+    Raises:
+      InputError: a finished fold belongs to another cross-validation.
+    """
+    for folder, result in read_folds(run.workdir).items():
+        check_together(folder, result, run.config, folds=run.plan.folds, plan=run.plan.digest, what="this command")
+    make_folder(run.workdir, flag="--workdir")
+    write_text(run.workdir / CONFIG, run.config.to_json())
+    rows: list[Sequence[str]] = [("case", "fold", "source", "patient", "lesion_share")]
+    for source, cases in zip(run.sources, run.plan.sources, strict=True):
+        for case in cases:
+            fraction = f"{run.plan.surveys[case.name].lesion_fraction:.6f}"
+            rows.append((case.name, str(run.plan.fold_of[case.name]), source, case.patient or "", fraction))
+    write_text(run.workdir / "folds.csv", _csv(rows))
+
+
+def fold_steps(run: CrossValidation, fold: int) -> list[tuple[str, list[str]]]:
+    """Returns the steps of a fold, after writing the lists of cases that they read.
+
+    Returns:
+      Names of commands and their flags: "shard" for each source, "train", and "eval" for each source.
+    """
+    folder, config = run.folder(fold), run.workdir / CONFIG
+    missing = ["--allow_missing_masks"] if run.allow_missing_masks else []
+    shards, scores = [], []
+    for number, (source, cases) in enumerate(zip(run.sources, run.plan.parts(fold), strict=True)):
+        splits, patients = _write_lists(folder, number, cases)
+        shard = [f"--config={config}", f"--source={source}", f"--records={folder / 'records' / str(number)}"]
+        shards.append(("shard", [*shard, f"--splits={splits}", f"--patients={patients}", "--strict", *missing]))
+        score = [f"--model={run.model(fold)}", f"--source={source}", "--split=test"]
+        scores.append(("eval", [*score, f"--output={folder / 'result' / str(number)}", *missing]))
+    train = [f"--config={config}", f"--workdir={folder / 'run'}"]
+    train += [f"--records={folder / 'records' / str(number)}" for number in range(len(run.sources))]
+    if run.chooses_thresholds(fold):
+        train += [f"--source={source}" for source in run.sources]
+    return [*shards, ("train", train), *scores]
+
+
+def fold_result(run: CrossValidation, fold: int) -> FoldResult:
+    """Returns the result of a fold whose steps have all been run."""
+    plan, folder = run.plan, run.folder(fold)
+    sources = tuple(str(number) for number in range(len(plan.sources)))
+    return FoldResult(
+        fold=fold,
+        folds=plan.folds,
+        plan=plan.digest,
+        photographs=len(plan.fold_of),
+        config=run.config,
+        held_out={case.name: plan.surveys[case.name].digest for case in plan.members(fold, "test")},
+        training=len(plan.members(fold, "train")),
+        validation=len(plan.members(fold, "validation")),
+        seconds=_read_seconds(folder),
+        sources=sources,
+        counts=tuple(sha256_of(folder / "result" / name / COUNTS) for name in sources),
+    )
+
+
+def add_seconds(folder: Path, step: str, seconds: float) -> None:
+    """Adds the time of a step to that of earlier starts, in `seconds.json` of a fold's folder."""
+    total = _read_seconds(folder)
+    total[step] = round(total.get(step, 0) + seconds, 1)
+    write_text(folder / "seconds.json", json.dumps(total) + "\n")
+
+
+def _read_seconds(folder: Path) -> dict[str, float]:
+    path = folder / "seconds.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def _write_lists(folder: Path, number: int, cases: Sequence[Case]) -> tuple[Path, Path]:
+    """Writes the splits and the known patients of a source's cases, and returns the paths of the two files."""
+    splits, patients = folder / f"splits_{number}.csv", folder / f"patients_{number}.csv"
+    write_text(splits, _csv([("case", "split"), *((case.name, case.split) for case in cases)]))
+    known = [(case.name, case.patient) for case in cases if case.patient is not None]
+    write_text(patients, _csv([("case", "patient"), *known]))
+    return splits, patients
+
+
+def _csv(rows: Sequence[Sequence[str | None]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()

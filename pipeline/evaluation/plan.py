@@ -1,0 +1,217 @@
+"""The plan of an evaluation: which cases are scored, on which probability maps, and at which thresholds."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from configs import Config, DataConfig, InputError
+from pipeline.evaluation import external_maps
+from pipeline.evaluation.network_maps import segmented_by
+from pipeline.evaluation.photographs import LoadedCase, MapOf
+from pipeline.inference import SegmenterSpec, TiledSegmenter
+from records import SPLITS, Case, Index, find_cases
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationRequest:
+    """What to evaluate, as a user gives it.
+
+    Attributes:
+      source: folder of photographs and masks.
+      split: name of the split to score, or "all".
+      model: model folder; None if only external maps are scored.
+      predictions: folder of external maps to score instead of the model's.
+      records: folder of the records that the model was trained on, if their tiles are scored too.
+      classes: names of the classes of external maps, if they do not follow from the model or the files.
+      threshold: operating thresholds instead of the model's, see `parse_thresholds`.
+      allow_missing_masks: in paired folders, a photograph without a mask shows no lesion.
+    """
+
+    source: str
+    split: str
+    model: str | None = None
+    predictions: str | None = None
+    records: str | None = None
+    classes: Sequence[str] | None = None
+    threshold: str | None = None
+    allow_missing_masks: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationPlan:
+    """What an evaluation scores, and how.
+
+    Attributes:
+      request: what was asked for.
+      segmenter: segmenter of the model; None without a model.
+      maps: files of external maps by stem; empty if the segmenter makes the maps.
+      layout: layout of the source, see `records.find_cases`.
+      cases: cases of the split.
+      data: classes and colours.
+      bins: number of histogram bins.
+      thresholds: operating threshold of each class.
+      threshold_source: where the thresholds come from, see `SegmenterSpec`, or "given".
+    """
+
+    request: EvaluationRequest
+    segmenter: TiledSegmenter | None
+    maps: Mapping[str, Path]
+    layout: str
+    cases: tuple[Case, ...]
+    data: DataConfig
+    bins: int
+    thresholds: tuple[float, ...]
+    threshold_source: str
+
+    @property
+    def spec(self) -> SegmenterSpec | None:
+        """Spec of the model, if there is one."""
+        return self.segmenter.spec if self.segmenter is not None else None
+
+    @property
+    def seen_splits(self) -> dict[str, Sequence[str]]:
+        """Names of the cases in each split of the model; those that its initial weights saw count as training."""
+        if self.spec is None:
+            return {}
+        return {**self.spec.splits, "train": [*self.spec.splits.get("train", ()), *self.spec.seen_before]}
+
+    @property
+    def threshold_seen(self) -> bool:
+        """Whether the thresholds were chosen on photographs that are scored."""
+        if self.threshold_source == "held out" and self.spec is not None:
+            return any(case.name in self.spec.calibrated_on for case in self.cases)
+        return self.threshold_source == "validation" and self.request.split in ("validation", "all")
+
+    def without_needed_mask(self) -> dict[str, str]:
+        """Returns the cases that cannot be scored because a mask is missing, with a message for each."""
+        # In IDRiD's layout a class without a file is one that the photograph does not show.
+        if self.layout == "idrid" or self.request.allow_missing_masks:
+            return {}
+        return {case.name: _no_mask(case) for case in self.cases if None in case.masks.values()}
+
+    def map_of(self) -> MapOf:
+        """Returns the function that makes or reads the probability map of a case."""
+        if self.segmenter is not None and not self.maps:
+            segmenter = self.segmenter  # a variable keeps it alive, see TiledSegmenter
+            return segmented_by(lambda photograph: segmenter.segment(photograph).numpy())
+
+        def read(loaded: LoadedCase) -> np.ndarray:
+            return external_maps.read_map(self.maps, loaded.case, loaded.masks.shape[:2], classes=self.data.classes)
+
+        return read
+
+
+def plan_evaluation(
+    request: EvaluationRequest, segmenter: TiledSegmenter | None, index: Index | None = None
+) -> EvaluationPlan:
+    """Finds the cases, classes and thresholds of an evaluation.
+
+    Args:
+      request: what is asked for.
+      segmenter: segmenter of `request.model`, with the classes asked for.
+      index: index of `request.records`.
+
+    Returns:
+      The plan.
+
+    Raises:
+      InputError: the source, the external maps or the thresholds cannot be read, the records have other classes, or
+        the source has no case of the split.
+    """
+    spec = segmenter.spec if segmenter is not None else None
+    maps = external_maps.find_maps(Path(request.predictions)) if request.predictions else {}
+    classes = spec.classes if spec is not None else tuple(request.classes or external_maps.classes_of(maps))
+    if index is not None and index.data.classes != classes:
+        raise InputError(
+            f"--records={request.records}: tiles of the classes {', '.join(index.data.classes)}, but those scored are "
+            f"{', '.join(classes)}; name the records of the model, or leave them out."
+        )
+    data = DataConfig(classes=classes, colors=spec.colors if spec is not None else ())
+    thresholds, threshold_source = _thresholds(request.threshold, spec, classes)
+    layout, found = find_cases(Path(request.source), classes, colored=bool(data.colors), allow_missing_masks=True)
+    return EvaluationPlan(
+        request=request,
+        segmenter=segmenter,
+        maps=maps,
+        layout=layout,
+        cases=tuple(choose_cases(found, request, spec.splits if spec is not None else None)),
+        data=data,
+        bins=spec.bins if spec is not None else Config().evaluate.bins,
+        thresholds=thresholds,
+        threshold_source=threshold_source,
+    )
+
+
+def choose_cases(
+    cases: list[Case], request: EvaluationRequest, splits: Mapping[str, Sequence[str]] | None
+) -> list[Case]:
+    """Returns the cases of the split that is asked for.
+
+    A split has the cases that the model lists. Without a model, and for a test part that the model does not list, it
+    has those of the source's own split.
+
+    Args:
+      cases: cases of the source.
+      request: what is asked for.
+      splits: names of the cases of each split, as the model lists them; None without a model.
+
+    Raises:
+      InputError: there is no such case.
+    """
+    split = request.split
+    if split == "all":
+        return cases
+    listed = splits.get(split) if splits is not None else None
+    if splits is None or (listed is None and split == "test"):
+        chosen = [case for case in cases if case.split == split]
+    else:
+        chosen = [case for case in cases if case.name in set(listed or ())]
+    if not chosen:
+        names = splits or {name: [case.name for case in cases if case.split == name] for name in SPLITS}
+        counts = ", ".join(f"{len(listed)} {name}" for name, listed in names.items())
+        raise InputError(
+            f"--split={split}: {request.source} has none of its cases; the "
+            f"{'source has' if splits is None else 'model lists'} {counts}. "
+            f"Name {'another split' if splits is None else 'the source it was trained from'}, or --split=all."
+        )
+    return chosen
+
+
+def parse_thresholds(text: str, classes: tuple[str, ...]) -> tuple[float, ...]:
+    """Reads --threshold: one number for all classes, or NAME=NUMBER,… for each.
+
+    Raises:
+      InputError: the classes are not those of `classes`, or a threshold is not a number above 0 and below 1.
+    """
+    pairs = [part.strip().rpartition("=") for part in text.split(",")]
+    given = {name: number for name, _, number in pairs}
+    if set(given) == {""} and len(pairs) == 1:
+        given = dict.fromkeys(classes, given[""])
+    elif set(given) != set(classes) or len(given) != len(pairs):
+        expected = ",".join(f"{name}=0.5" for name in classes)
+        raise InputError(f"--threshold={text}: expected one number, or one for each class, such as {expected}.")
+    try:
+        thresholds = tuple(float(given[name]) for name in classes)
+    except ValueError as error:
+        raise InputError(f"--threshold={text}: expected numbers ({error}).") from error
+    if not all(0 < threshold < 1 for threshold in thresholds):
+        raise InputError(f"--threshold={text}: expected numbers above 0 and below 1.")
+    return thresholds
+
+
+def _thresholds(
+    text: str | None, spec: SegmenterSpec | None, classes: tuple[str, ...]
+) -> tuple[tuple[float, ...], str]:
+    """Returns the threshold of each class, and where the thresholds come from."""
+    if text is not None:
+        return parse_thresholds(text, classes), "given"
+    if spec is not None:
+        return spec.thresholds, spec.threshold_source
+    return (Config().evaluate.threshold,) * len(classes), "config"
+
+
+def _no_mask(case: Case) -> str:
+    missing = ", ".join(name for name, mask in case.masks.items() if mask is None)
+    return f"{case.photograph}: no mask of class {missing} (--allow_missing_masks takes it as free of lesions)."

@@ -1,0 +1,119 @@
+"""An evaluation from its plan to the files of its result."""
+
+import dataclasses
+import importlib.metadata
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from configs import InputError
+from pipeline.evaluation.counting import PhotographCounts
+from pipeline.evaluation.photographs import Look, Seconds, evaluate_photographs
+from pipeline.evaluation.plan import EvaluationPlan
+from pipeline.evaluation.results import Result, counts_writer, read_counts
+from pipeline.evaluation.summary import write_summary
+from records import Case
+
+PACKAGES = ("fundus-tiles", "numpy", "opencv-python-headless", "pillow", "scipy", "tensorflow", "keras")
+
+Outcomes = Iterable[tuple[Case, PhotographCounts | InputError]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """A finished evaluation.
+
+    Attributes:
+      result: counts of the photographs that were scored.
+      content: content of `scores.json`, see `pipeline.evaluation.summary`.
+      scored: cases that were scored.
+      failures: message for each case that could not be scored, by its name.
+      seconds: time that it took.
+    """
+
+    result: Result
+    content: dict[str, Any]
+    scored: tuple[Case, ...]
+    failures: Mapping[str, str]
+    seconds: Seconds
+
+
+def evaluate(
+    plan: EvaluationPlan,
+    output: Path,
+    *,
+    look: Look | None = None,
+    progress: Callable[[Outcomes, int], Outcomes] = lambda outcomes, _: outcomes,
+    warn: Callable[[str], None] = lambda message: None,
+) -> Evaluation:
+    """Scores the cases of a plan, and writes `counts.npz`, `photographs.csv`, `lesions.csv` and `scores.json`.
+
+    Args:
+      plan: what to score.
+      output: folder for the files.
+      look: called with each case after it was counted, such as `pipeline.reporting.Gallery.look`.
+      progress: wraps the outcomes, whose number it is given, such as tqdm.
+      warn: called with a message for each case that could not be scored.
+
+    Returns:
+      The evaluation.
+
+    Raises:
+      InputError: no case could be scored; then no file is written.
+    """
+    failures = plan.without_needed_mask()
+    cases = [case for case in plan.cases if case.name not in failures]
+    seconds = Seconds()
+    outcomes = evaluate_photographs(
+        plan.map_of(), cases, plan.data, thresholds=plan.thresholds, bins=plan.bins, seconds=seconds, look=look
+    )
+    with counts_writer(output, classes=plan.data.classes, bins=plan.bins, thresholds=plan.thresholds) as writer:
+        for case, outcome in progress(outcomes, len(cases)):
+            if isinstance(outcome, InputError):
+                failures[case.name] = str(outcome)
+            else:
+                writer.add(outcome)
+        for message in failures.values():
+            warn(message)
+        if len(failures) == len(plan.cases):
+            raise InputError(f"none of the {len(plan.cases)} photographs could be scored.")
+    about = _description(plan, failures, seconds)
+    result = read_counts(output, about)
+    scored = tuple(case for case in cases if case.name not in failures)
+    return Evaluation(result, write_summary(output, result, about), scored=scored, failures=failures, seconds=seconds)
+
+
+def _description(plan: EvaluationPlan, failures: Mapping[str, str], seconds: Seconds) -> dict[str, Any]:
+    """Returns the first entries of `scores.json`, which describe the run."""
+    request, spec = plan.request, plan.spec
+    return {
+        "model": request.model,
+        "predictions": request.predictions,
+        "source": request.source,
+        "layout": plan.layout,
+        "split": request.split,
+        "records": request.records,
+        "photographs": len(plan.cases) - len(failures),
+        "left_out": [{"case": case, "why": why} for case, why in failures.items()],
+        "classes": list(plan.data.classes),
+        "bins": plan.bins,
+        "thresholds": dict(zip(plan.data.classes, plan.thresholds, strict=True)),
+        "threshold_source": plan.threshold_source,
+        "threshold_seen": plan.threshold_seen,
+        "versions": _versions(),
+        "fingerprints": {"config": spec.config_fingerprint, "records": spec.records_fingerprint} if spec else None,
+        "seconds": {"segmenting": round(seconds.segmenting, 3), "scoring": round(seconds.scoring, 3)},
+    }
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": sys.version.split()[0]}
+    for package in PACKAGES:
+        for name in (package, f"{package}-cpu"):
+            try:
+                versions[package] = importlib.metadata.version(name)
+                break
+            except importlib.metadata.PackageNotFoundError:
+                continue
+    return versions

@@ -1,0 +1,114 @@
+"""Tables of scores that commands print, as lines of text."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pipeline.evaluation import SCORES
+from scripts.support.wording import interval, plain, with_deviation, with_interval
+
+COMPARED = ("aupr", "dice", "iou", "sensitivity", "ppv")
+
+
+def evaluation_lines(content: Mapping[str, Any]) -> Iterator[str]:
+    """Yields the scores of an evaluation.
+
+    Args:
+      content: content of `scores.json`, see `pipeline.evaluation.summary`.
+    """
+    yield f"{'pooled over photographs':32}" + "".join(f"{name.replace('trapezoid', 'trap'):>15}" for name in SCORES)
+    for region, by_class in content["scores"].items():
+        for name, values in by_class.items():
+            yield f"{name + ', ' + region.replace('_', ' '):32}" + "".join(
+                f"{plain(values[key]):>15}" for key in SCORES
+            )
+            intervals = content["intervals"][region][name]
+            if content["bootstrap"]:
+                yield f"{'  95 % interval':32}" + "".join(f"{interval(intervals[key]):>15}" for key in SCORES)
+        over = content["over_classes"][region]
+        if len(by_class) > 1:
+            label = f"mean of {len(over['aupr']['classes'])} classes, {region.replace('_', ' ')}"
+            yield f"{label:32}" + "".join(f"{plain(over[key]['value']):>15}" for key in SCORES)
+    if not content["bootstrap"]:
+        yield "one photograph: no intervals."
+    for name, values in content["lesions"].items():
+        froc = zip(values["froc"]["false_positives"], values["froc"]["sensitivity"], strict=True)
+        yield (
+            f"{name}: {values['found']} of {values['lesions']} lesions found, "
+            f"{values['false_positives_per_photograph']:.2f} false positives per photograph; sensitivity "
+            f"{', '.join(f'{plain(value)} at {limit:g}' for limit, value in froc)} of them"
+        )
+    if content["binary"]:
+        yield f"{', '.join(content['binary'])}: masks, not probability maps; their curves consist of a single point."
+    if content["threshold_seen"]:
+        yield "The thresholds were chosen on these photographs, so scores that depend on them are too optimistic."
+    if content["threshold_source"] == "given":
+        yield "The thresholds are those given, not the model's."
+
+
+def comparison_lines(content: Mapping[str, Any]) -> Iterator[str]:
+    """Yields the differences between two results.
+
+    Args:
+      content: content of `compare.json`, see `pipeline.evaluation.comparison`.
+    """
+    yield f"{content['photographs']} photographs; differences are {content['folders'][1]} minus {content['folders'][0]}"
+    heads = f"{'first':>9}{'second':>9}{'difference':>12}{'95 %':>18}{'per photograph':>19}{'95 %':>18}{'better':>8}"
+    yield f"{'':44}{heads}"
+    for region, by_class in content["pooled"].items():
+        for name, values in by_class.items():
+            for key in COMPARED:
+                pooled, each = values[key], content["per_photograph"][region][name][key]
+                yield (
+                    f"{f'{name}, {region}, {key}':44}{plain(pooled['one']):>9}{plain(pooled['other']):>9}"
+                    f"{plain(pooled['difference']):>12}{interval(pooled['interval']):>18}{plain(each['mean']):>19}"
+                    f"{interval(each['mean_interval']):>18}{plain(each['better']):>8}"
+                )
+
+
+def crossvalidation_lines(content: Mapping[str, Any]) -> Iterator[str]:
+    """Yields the scores of the finished folds.
+
+    Args:
+      content: content of `crossval.json`, see `pipeline.evaluation.crossvalidation`.
+    """
+    yield ""
+    yield (
+        f"out of fold, from {len(content['finished'])} of {content['folds']} folds, {content['photographs']} of "
+        f"{content['photographs_in_all']} photographs; whole frame, each fold at its own thresholds; 95 % intervals "
+        "over photographs"
+    )
+    for name in content["classes"]:
+        yield from _class_lines(content, name)
+    yield ""
+
+
+def _class_lines(content: Mapping[str, Any], name: str) -> Iterator[str]:
+    scores, intervals = content["scores"]["frame"][name], content["intervals"]["frame"][name]
+    each, lesions = content["per_photograph"]["frame"][name], content["lesions"][name]
+    yield f"{name:24}{'pooled':>24}{'mean per photograph':>26}{'median':>26}{'mean of folds':>20}"
+    for key in COMPARED:
+        one, folds = each[key], content["over_folds"]["frame"][name][key]
+        yield (
+            f"  {key:22}{with_interval(scores[key], intervals[key]):>24}"
+            f"{with_interval(one['mean'], one['mean_interval']):>26}"
+            f"{with_interval(one['median'], one['median_interval']):>26}"
+            f"{with_deviation(folds['mean'], folds['deviation']):>20}"
+        )
+    found = with_interval(lesions["sensitivity"], lesions["sensitivity_interval"])
+    yield (
+        f"  lesions: {lesions['found']} of {lesions['lesions']} found ({found.strip()}), "
+        f"{lesions['false_positives_per_photograph']:.1f} false positives per photograph"
+    )
+    yield "  by size, pixels: " + "; ".join(_size(row) for row in lesions["by_size"] if row["lesions"])
+    for fold in content["by_fold"]:
+        values = fold["scores"]["frame"][name]
+        yield (
+            f"  fold {fold['fold']}: {fold['photographs']} photographs, AUPR {plain(values['aupr'])}, Dice "
+            f"{plain(values['dice'])} at {fold['thresholds'][name]:.3g} ({fold['threshold_source']}), "
+            f"{sum(fold['seconds'].values()) / 60:.1f} minutes"
+        )
+
+
+def _size(row: Mapping[str, Any]) -> str:
+    sizes = f"{row['least']} and more" if row["below"] is None else f"{row['least']} to {row['below'] - 1}"
+    return f"{sizes}: {row['found']} of {row['lesions']}"

@@ -1,0 +1,108 @@
+"""Plans of evaluations: thresholds, cases, and what they refuse."""
+
+import dataclasses
+import re
+import types
+from pathlib import Path
+
+import pytest
+
+from configs import DataConfig, InputError
+from pipeline.evaluation.plan import EvaluationPlan, EvaluationRequest, choose_cases, parse_thresholds, plan_evaluation
+from records import Case
+
+CLASSES = ("HE", "MA")
+CASES = [Case(name, Path(f"{name}.png"), {}, split) for name, split in (("A", "train"), ("B", "train"), ("T", "test"))]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("0.3", (0.3, 0.3)), ("MA=0.2,HE=0.6", (0.6, 0.2)), ("HE=.5, MA=1e-3", (0.5, 0.001))]
+)
+def test_thresholds_are_given_for_all_classes_or_for_each(text, expected):
+    assert parse_thresholds(text, CLASSES) == expected
+
+
+@pytest.mark.parametrize("text", ["0", "1", "nan", "high", "", "HE=0.5", "HE=0.5,EX=0.5", "HE=0.5,MA=0.5,MA=0.6"])
+def test_other_thresholds_are_refused(text):
+    with pytest.raises(InputError, match=rf"^--threshold={text}: expected [^\n]+$"):
+        parse_thresholds(text, CLASSES)
+
+
+@pytest.mark.parametrize(
+    ("split", "listed", "expected"),
+    [
+        ("all", None, "ABT"),
+        ("train", None, "AB"),
+        ("train", {"train": ["A"], "validation": ["B"]}, "A"),
+        ("validation", {"train": ["A"], "validation": ["B"]}, "B"),
+        ("test", {"train": ["A"], "validation": ["B"]}, "T"),  # not listed by the model: the source's own
+        ("test", {"train": ["B"], "test": ["A"]}, "A"),
+    ],
+)
+def test_a_split_has_the_cases_that_the_model_lists_or_else_those_of_the_source(split, listed, expected):
+    chosen = choose_cases(CASES, EvaluationRequest("source", split), listed)
+    assert "".join(case.name for case in chosen) == expected
+
+
+@pytest.mark.parametrize(
+    ("split", "listed", "message"),
+    [
+        ("validation", None, "the source has 2 train, 0 validation, 1 test. Name another split, or --split=all."),
+        ("test", {"train": ["A"], "test": ["X"]}, "the model lists 1 train, 1 test. Name the source it was trained"),
+    ],
+)
+def test_a_split_without_cases_is_refused_with_those_that_there_are(split, listed, message):
+    with pytest.raises(InputError, match=re.escape(f"--split={split}: source has none of its cases; {message}")):
+        choose_cases(CASES, EvaluationRequest("source", split), listed)
+
+
+def test_records_of_other_classes_are_refused(records_set):
+    request = EvaluationRequest("nowhere", "all", records="records", classes=["HE"])
+    with pytest.raises(InputError, match="--records=records: tiles of the classes HE, MA, but those scored are HE;"):
+        plan_evaluation(request, None, records_set.index)
+
+
+def plan(spec, split: str, source: str = "validation", layout: str = "idrid", **request) -> EvaluationPlan:
+    return EvaluationPlan(
+        request=EvaluationRequest("source", split, **request),
+        segmenter=types.SimpleNamespace(spec=spec),
+        maps={},
+        layout=layout,
+        cases=tuple(CASES),
+        data=DataConfig(classes=("HE",)),
+        bins=64,
+        thresholds=(0.5,),
+        threshold_source=source,
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "calibrated_on", "split", "seen"),
+    [
+        ("validation", (), "validation", True),
+        ("validation", (), "all", True),
+        ("validation", (), "test", False),
+        ("held out", ("T",), "test", True),
+        ("held out", ("X",), "test", False),
+        ("config", (), "all", False),
+    ],
+)
+def test_thresholds_are_seen_if_they_were_chosen_on_scored_photographs(spec, source, calibrated_on, split, seen):
+    assert plan(spec(calibrated_on=calibrated_on), split, source).threshold_seen == seen
+
+
+def test_photographs_that_the_initial_weights_saw_count_as_training(spec):
+    made = plan(spec(splits={"train": ["A"], "validation": ["B"]}, seen_before=("T",)), "test")
+    assert made.seen_splits == {"train": ["A", "T"], "validation": ["B"]}
+
+
+@pytest.mark.parametrize(
+    ("layout", "allowed", "missing"), [("paired", False, True), ("paired", True, False), ("idrid", False, False)]
+)
+def test_a_missing_mask_shows_no_lesion_in_idrid_or_where_that_is_allowed(spec, layout, allowed, missing):
+    made = plan(spec(), "all", layout=layout, allow_missing_masks=allowed)
+    case = dataclasses.replace(CASES[0], masks={"HE": None})
+    failures = dataclasses.replace(made, cases=(case, CASES[1])).without_needed_mask()
+    assert failures == (
+        {"A": "A.png: no mask of class HE (--allow_missing_masks takes it as free of lesions)."} if missing else {}
+    )
