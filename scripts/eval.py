@@ -286,12 +286,11 @@ def _score_tiles(segmenter, index: Index, output: Path) -> dict[str, float] | No
         print(f"no tiles scored: {_RECORDS.value} has the splits {', '.join(index.splits)}, and not {_SPLIT.value}.")
         return None
     from pipeline.evaluation import photographs as evaluation
-    from pipeline.input import stream
-    from pipeline.input.reading import RecordSet, damage_named
+    from pipeline.input import RecordSet, naming_damaged_shards, tiles_of_split
 
     sets = [RecordSet(Path(_RECORDS.value), index)]
-    with damage_named(sets):
-        values = evaluation.evaluate_tiles(segmenter, stream.tiles_of_split(sets, _SPLIT.value))
+    with naming_damaged_shards(sets):
+        values = evaluation.evaluate_tiles(segmenter, tiles_of_split(sets, _SPLIT.value))
     evaluation.write_tile_scores(output, values)
     words = ", ".join(f"{name} {value:.4f}" for name, value in values.items())
     print(f"tiles that hold a lesion, soft and per batch, not to be held against the above: {words}")

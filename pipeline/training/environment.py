@@ -18,7 +18,7 @@ from tensorflow.python.client import device_lib
 
 from configs import Config
 from models import Network
-from pipeline.input.reading import RecordSet
+from pipeline.input import RecordSet
 
 CPU_FILE = Path("/proc/cpuinfo")
 

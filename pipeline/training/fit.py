@@ -22,8 +22,14 @@ from models import (
 )
 from pipeline.evaluation.photographs import read_marked
 from pipeline.inference.segmenter import SegmenterSpec, check_tile, save_model
-from pipeline.input.reading import RecordSet, choose_cache, damage_named, open_records
-from pipeline.input.stream import training_batches, validation_batches
+from pipeline.input import (
+    RecordSet,
+    choose_cache,
+    naming_damaged_shards,
+    open_records,
+    training_batches,
+    validation_batches,
+)
 from pipeline.interruption import StopRequest
 from pipeline.training.backends.choice import Backend, choose_backend, run_deterministically
 from pipeline.training.backends.tensorflow_devices import Devices
@@ -280,7 +286,7 @@ def _train(run: TrainingRun, segmenter: PhotographSegmenter, verbose: int) -> No
         )
 
     ended = run.start is not None and run.start.ended
-    with damage_named(run.sets), request.listening(), contextlib.closing(board):
+    with naming_damaged_shards(run.sets), request.listening(), contextlib.closing(board):
         if step and not ended:  # what is left of an epoch
             _make_metrics(run)
             fit_epochs(run.training, epoch, epoch + 1, steps=run.steps - step)

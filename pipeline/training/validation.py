@@ -14,7 +14,7 @@ from pipeline.evaluation.counting import PhotographCounts, pool
 from pipeline.evaluation.photographs import evaluate_photographs, segmented_by
 from pipeline.evaluation.scores import best_threshold, score
 from pipeline.inference.segmenter import SegmenterSpec, TiledSegmenter
-from pipeline.input.reading import RecordSet
+from pipeline.input import RecordSet
 from records import Case, case_digests, find_cases
 
 NAMED = 3  # cases that an error names

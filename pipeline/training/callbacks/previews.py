@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from configs import InputError
-from pipeline.input.reading import RecordSet, TileReader
+from pipeline.input import RecordSet, TileReader
 from pipeline.panels import WHITE, caption_height, captioned, densest_window, outlined, with_legend
 from records import CLASS_COLORS, contact_sheet, make_folder, write_png
 

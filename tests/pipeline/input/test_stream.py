@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 from configs import AugmentConfig, DataConfig, InputError, TrainConfig
-from pipeline.input.reading import Cache, RecordSet, damage_named
+from pipeline.input.reading import Cache, RecordSet, naming_damaged_shards
 from pipeline.input.stream import tiles_of_split, training_batches, training_elements, validation_batches
 from records import read_index
 from records.shards.sharding import read_shard
@@ -311,17 +311,17 @@ def test_a_shard_that_goes_bad_while_it_is_read_is_named_with_the_remedy(records
     for place in (0, 14, len(content) // 2, len(content) - 2):
         stream = tiles_of_split(sets, "validation")
         shard.write_bytes(content[:place] + bytes([content[place] ^ 255]) + content[place + 1 :])
-        with pytest.raises(InputError, match=rf"{shard.name}: other bytes .*--verify"), damage_named(sets):
+        with pytest.raises(InputError, match=rf"{shard.name}: other bytes .*--verify"), naming_damaged_shards(sets):
             list(stream)
         shard.write_bytes(content)
     stream = tiles_of_split(sets, "validation")
     shard.unlink()
-    with pytest.raises(InputError, match=f"{shard.name}: missing"), damage_named(sets):
+    with pytest.raises(InputError, match=f"{shard.name}: missing"), naming_damaged_shards(sets):
         list(stream)
 
 
 def test_what_is_not_a_shards_fault_stays_what_it_is(records_set):
-    with pytest.raises(tf.errors.InvalidArgumentError, match="of another cause"), damage_named(records_set.sets):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="of another cause"), naming_damaged_shards(records_set.sets):
         raise tf.errors.InvalidArgumentError(None, None, "of another cause")
 
 

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from configs import AugmentConfig, Config, InputError, TrainConfig
-from pipeline.input.augmentation import Crop
+from pipeline.input.cropping import Crop
 from pipeline.input.draws import uniform, watched
 from pipeline.input.reading import RecordSet
 from pipeline.input.stream import training_batches
