@@ -16,7 +16,7 @@ def test_the_configured_network_is_measured_drawn_and_written(run, tmp_path):
     cost = json.loads(numbers.read_text())["networks"]["unet"]
     assert f"unet{cost['parameters']:>30,}" in done.stdout
     assert "one tile of 50 pixels, 2 classes" in done.stdout
-    assert f"(on {cost['tile']}: its stride does not divide 50)" in done.stdout
+    assert f"(for {cost['tile']}: its stride does not divide 50)" in done.stdout
     assert len(done.stdout.splitlines()) == 5  # head, columns, one network, two files
     assert drawing.read_bytes().startswith(b"\x89PNG")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["network.png", "numbers.json"]
@@ -36,16 +36,18 @@ def test_a_named_network_has_its_defaults_or_the_options_of_the_config(run):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--network=unett",), "model.network must be one of"),
         (("--network=unet", "--tile=0"), "flag --tile=0"),
-        (("--plot=network.png",), "draws one network; name it with --network, or give a --config"),
+        (("--plot=network.png",), "draws a single network; name it with --network, or give a --config"),
         (("--network=unet", "--plot=network.bmp"), "expected a name that ends in .png, .svg, .pdf"),
-        (("--network=unet", "--json=/no/such/numbers.json"), "--json=/no/such/numbers.json: no folder /no/such"),
+        (
+            ("--network=unet", "--json=/no/such/numbers.json"),
+            "--json=/no/such/numbers.json: there is no folder /no/such",
+        ),
         (("--config=configs/none.py",), "no such file; the presets are"),
         (("stray",), "unexpected argument 'stray'"),
     ],
 )
-def test_a_wrong_command_is_answered_in_one_line(run, arguments, message):
+def test_a_wrong_command_gets_one_line_of_error(run, arguments, message):
     done = run("models", "--fast", *arguments)
     assert done.returncode == 2
     assert message in done.stderr

@@ -5,20 +5,19 @@ import pytest
 import tensorflow as tf
 from keras import layers, ops
 
-from configs import ModelConfig, UNetConfig
+from configs import InputError, ModelConfig, UNetConfig
 from models import Network, build_network
 from models.network import AS_IT_IS, image_input
 from pipeline.inspection.network_cost import kept_bytes, multiply_adds, network_cost
 
 
 def multiply_adds_of(model, *shape: int) -> int:
-    """Counts what one call of a model or function on float32 numbers of this shape takes."""
+    """Counts the multiply-adds of one call of a model or function on float32 numbers of this shape."""
     return multiply_adds(tf.function(model, autograph=False).get_concrete_function(tf.TensorSpec(shape)).graph)
 
 
 def multiply_adds_of_unet(width: int, levels: int, tile: int) -> int:
-    """Output pixels x channels x kernel x input channels of every convolution of `models.networks.unet` with 3x3
-    kernels."""
+    """Output pixels x channels x kernel x input channels of every convolution of `models.networks.unet`, 3x3."""
     widths, pixels = [width * 2**i for i in range(levels)], [(tile // 2**i) ** 2 for i in range(levels)]
     total = tile**2 * width  # the head
     for i, (filters, area) in enumerate(zip(widths, pixels, strict=True)):
@@ -30,7 +29,7 @@ def multiply_adds_of_unet(width: int, levels: int, tile: int) -> int:
 
 
 @pytest.mark.parametrize(("width", "levels", "tile"), [(4, 3, 32), (16, 5, 512)])
-def test_the_unets_multiplications_are_those_counted_by_hand(width, levels, tile):
+def test_the_multiply_adds_of_a_unet_are_those_counted_by_hand(width, levels, tile):
     network = build_network(ModelConfig(unet=UNetConfig(width=width, levels=levels)), classes=1)
     assert multiply_adds_of(network, 1, tile, tile, 3) == multiply_adds_of_unet(width, levels, tile)
 
@@ -53,7 +52,7 @@ def test_the_unets_multiplications_are_those_counted_by_hand(width, levels, tile
         (layers.BatchNormalization(), 0),
     ],
 )
-def test_each_layers_multiplications_are_those_counted_by_hand(layer, expected):
+def test_the_multiply_adds_of_each_layer_are_those_counted_by_hand(layer, expected):
     assert multiply_adds_of(layer, 1, 12, 16, 4) == expected
 
 
@@ -87,7 +86,7 @@ def network_of(*parts: keras.layers.Layer) -> Network:
 @pytest.mark.parametrize(
     ("parts", "bytes_a_pixel"),
     [
-        # The gradients of weights take what each convolution takes, those of activations what they give.
+        # Gradients of weights use the input of each convolution, those of activations their output.
         ([layers.Conv2D(5, 3, padding="same")], 4 * 3),
         ([layers.Conv2D(5, 3, padding="same", activation="relu"), layers.Conv2D(1, 1)], 4 * (3 + 5)),
         ([layers.Conv2D(5, 3, padding="same"), layers.Conv2D(1, 1, activation="sigmoid")], 4 * (3 + 5 + 1)),
@@ -96,7 +95,7 @@ def network_of(*parts: keras.layers.Layer) -> Network:
         ([layers.Conv2D(5, 3, padding="same"), layers.Dropout(0.5), layers.Conv2D(1, 1)], 4 * (3 + 5) + 5),  # a mask
     ],
 )
-def test_kept_memory_is_that_of_the_maps_which_gradients_take(parts, bytes_a_pixel):
+def test_kept_memory_is_that_of_the_activations_that_gradients_use(parts, bytes_a_pixel):
     assert kept_bytes(network_of(*parts), tile=16) == pytest.approx(16 * 16 * bytes_a_pixel, abs=64)
 
 
@@ -109,11 +108,16 @@ def test_kept_memory_grows_with_the_tile_and_not_with_the_weights():
     assert kept_bytes(narrow, 64) < kept_bytes(deep, 64) < 1.2 * kept_bytes(narrow, 64)
 
 
-def test_a_tile_that_the_stride_does_not_divide_is_measured_on_the_next_that_it_does():
+def test_a_tile_that_the_stride_does_not_divide_is_rounded_up():
     cost = network_cost(ModelConfig(unet=UNetConfig(width=4, levels=4)), classes=2, tile=50, timed=False)
     assert (cost.stride, cost.tile) == (8, 56)
     assert cost.forward_seconds is None
     assert cost.gmac * 1e9 == pytest.approx(multiply_adds_of_unet(4, 4, 56) + 56 * 56 * 4)  # a second class
+
+
+def test_an_unknown_network_is_refused():
+    with pytest.raises(InputError, match=r"model\.network must be one of"):
+        network_cost(ModelConfig(network="unett"), classes=1, tile=32)
 
 
 def test_times_are_measured():
