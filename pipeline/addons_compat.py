@@ -1,7 +1,9 @@
-"""Resampling of pictures at other places: by a field of displacements, at points, by a projective transform.
+"""Compatibility module: four image operations of tensorflow-addons 0.23.0, for code that used them.
 
-Our own versions of four operations of tensorflow-addons 0.23.0, which no longer imports on today's TensorFlow: the
-same arguments, conventions and results (`tests/pipeline/test_addons_parity.py` holds them against it).
+That release is the last one, and does not import on the TensorFlow of this project. The functions have the arguments,
+conventions and results of `tfa.image`; `tests/pipeline/test_addons_parity.py` compares them with golden vectors of the
+real package. This project itself does not use them: augmentation warps with a faster kernel
+(`pipeline.input.augmentation`).
 """
 
 from typing import Literal
@@ -13,19 +15,19 @@ Interpolation = Literal["nearest", "bilinear"]
 
 
 def dense_image_warp(image: tf.Tensor, flow: tf.Tensor) -> tf.Tensor:
-    """Moves each pixel by its own displacement: `output[b, y, x] = image[b, y - flow[..., 0], x - flow[..., 1]]`.
+    """Warps each pixel by its own displacement: `output[b, y, x] = image[b, y - flow[..., 0], x - flow[..., 1]]`.
 
     Args:
       image: float16, float32 or float64 `[B, H, W, C]`, H and W at least 2.
-      flow: float16, float32 or float64 `[B, H, W, 2]`: y and x, pixels.
+      flow: float16, float32 or float64 `[B, H, W, 2]`: displacement in y and x, pixels.
 
     Returns:
-      `[B, H, W, C]` of the image's dtype, interpolated bilinearly; beyond the border the nearest pixel of the border.
+      `[B, H, W, C]` of the image's dtype, interpolated bilinearly; points beyond the border take the nearest pixel.
 
     Raises:
-      tf.errors.InvalidArgumentError: H or W below 2.
+      tf.errors.InvalidArgumentError: H or W is less than 2.
 
-    Source: `tfa.image.dense_image_warp`.
+    Equivalent: `tfa.image.dense_image_warp`.
     """
     image, flow = tf.convert_to_tensor(image), tf.convert_to_tensor(flow)
     shape = tf.shape(image)
@@ -36,20 +38,20 @@ def dense_image_warp(image: tf.Tensor, flow: tf.Tensor) -> tf.Tensor:
 
 
 def interpolate_bilinear(grid: tf.Tensor, points: tf.Tensor, *, indexing: Literal["ij", "xy"] = "ij") -> tf.Tensor:
-    """Reads pictures between their pixels.
+    """Interpolates a grid bilinearly at arbitrary points.
 
     Args:
-      grid: float16, float32 or float64 `[B, H, W, C]`, H and W at least 2; pixel centres at whole numbers.
+      grid: float16, float32 or float64 `[B, H, W, C]`, H and W at least 2; pixel centres are at whole numbers.
       points: float16, float32 or float64 `[B, N, 2]`, pixels.
-      indexing: what a point is: "ij" (y, x) or "xy" (x, y).
+      indexing: order of a point's coordinates: "ij" for (y, x), "xy" for (x, y).
 
     Returns:
-      `[B, N, C]` of the grid's dtype; points beyond the border have the value of the border's nearest point.
+      `[B, N, C]` of the grid's dtype; points beyond the border take the value of the nearest point on it.
 
     Raises:
-      tf.errors.InvalidArgumentError: H or W below 2.
+      tf.errors.InvalidArgumentError: H or W is less than 2.
 
-    Source: `tfa.image.interpolate_bilinear`.
+    Equivalent: `tfa.image.interpolate_bilinear`.
     """
     grid, points = tf.convert_to_tensor(grid), tf.convert_to_tensor(points)
     shape = tf.shape(grid)
@@ -59,7 +61,7 @@ def interpolate_bilinear(grid: tf.Tensor, points: tf.Tensor, *, indexing: Litera
     left, right = _split(x, shape[2], grid.dtype)
     width = shape[2]
     pixels = tf.reshape(grid, [-1, shape[3]])
-    corner = (tf.range(shape[0])[:, None] * shape[1] + top) * width + left  # [B, N], of the upper left neighbour
+    corner = (tf.range(shape[0])[:, None] * shape[1] + top) * width + left  # [B, N], the upper left neighbour
 
     upper_left, upper_right = tf.gather(pixels, corner), tf.gather(pixels, corner + 1)  # [B, N, C]
     lower_left, lower_right = tf.gather(pixels, corner + width), tf.gather(pixels, corner + width + 1)
@@ -81,22 +83,22 @@ def transform(
 
     Args:
       images: uint8, int32, int64, float16, float32 or float64 `[B, H, W, C]`, `[H, W, C]` or `[H, W]`.
-      transforms: float32 `[8]` or `[B, 8]`. With a row (a0, a1, a2, b0, b1, b2, c0, c1) the output's pixel (x, y)
-        is read at `((a0 x + a1 y + a2) / k, (b0 x + b1 y + b2) / k)` of the input, `k = c0 x + c1 y + 1`.
+      transforms: float32 `[8]` or `[B, 8]`. With a row (a0, a1, a2, b0, b1, b2, c0, c1) the output pixel (x, y) is
+        the input at `((a0 x + a1 y + a2) / k, (b0 x + b1 y + b2) / k)`, where `k = c0 x + c1 y + 1`.
       interpolation: "nearest" or "bilinear".
-      fill_mode: what lies beyond the border of a row `a b c d`: "reflect" `d c b a | a b c d | d c b a`, "constant"
+      fill_mode: how a row `a b c d` continues beyond the border: "reflect" `d c b a | a b c d | d c b a`, "constant"
         `fill_value`, "wrap" `a b c d | a b c d`, "nearest" `a a | a b c d | d d`.
-      fill_value: beyond the border, for the fill mode "constant".
-      output_shape: height and width of the result; None: as the input's.
+      fill_value: value beyond the border, for the fill mode "constant".
+      output_shape: height and width of the result; None: those of the input.
 
     Returns:
-      The same rank and dtype as `images`.
+      Images of the same rank and dtype as `images`.
 
-    Source: `tfa.image.transform`, which calls the same kernel of TensorFlow.
+    Equivalent: `tfa.image.transform`, which calls the same kernel of TensorFlow.
     """
     images = tf.convert_to_tensor(images)
     batch = _as_batch(images)
-    moved = tf.raw_ops.ImageProjectiveTransformV3(
+    transformed = tf.raw_ops.ImageProjectiveTransformV3(
         images=batch,
         transforms=tf.reshape(tf.cast(transforms, tf.float32), [-1, 8]),
         output_shape=tf.shape(batch)[1:3] if output_shape is None else output_shape,
@@ -104,7 +106,9 @@ def transform(
         fill_mode=fill_mode.upper(),
         fill_value=fill_value,
     )
-    return moved if images.shape.rank == 4 else moved[0] if images.shape.rank == 3 else moved[0, ..., 0]
+    if images.shape.rank == 4:
+        return transformed
+    return transformed[0] if images.shape.rank == 3 else transformed[0, ..., 0]
 
 
 def rotate(
@@ -115,7 +119,7 @@ def rotate(
     fill_mode: FillMode = "constant",
     fill_value: float = 0.0,
 ) -> tf.Tensor:
-    """Turns images about their middle, counter-clockwise as one sees them.
+    """Rotates images counter-clockwise about their centre.
 
     Args:
       images: as in `transform`.
@@ -125,24 +129,24 @@ def rotate(
       fill_value: as in `transform`.
 
     Returns:
-      The same shape and dtype as `images`.
+      Images of the same shape and dtype as `images`.
 
-    Source: `tfa.image.rotate`.
+    Equivalent: `tfa.image.rotate`.
     """
     images = tf.convert_to_tensor(images)
-    last = tf.cast(tf.shape(_as_batch(images))[1:3] - 1, tf.float32)  # of the rows and the columns
+    last = tf.cast(tf.shape(_as_batch(images))[1:3] - 1, tf.float32)  # last row and column
     angles = tf.reshape(tf.cast(angles, tf.float32), [-1])
     cos, sin = tf.cos(angles), tf.sin(angles)
     x_offset = (last[1] - (cos * last[1] - sin * last[0])) / 2
     y_offset = (last[0] - (sin * last[1] + cos * last[0])) / 2
-    nothing = tf.zeros_like(angles)
-    transforms = tf.stack([cos, -sin, x_offset, sin, cos, y_offset, nothing, nothing], axis=1)
+    zeros = tf.zeros_like(angles)
+    transforms = tf.stack([cos, -sin, x_offset, sin, cos, y_offset, zeros, zeros], axis=1)
     return transform(images, transforms, interpolation=interpolation, fill_mode=fill_mode, fill_value=fill_value)
 
 
 def _split(coordinates: tf.Tensor, size: tf.Tensor, dtype: tf.DType) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns the neighbour before each coordinate, int32 `[B, N]`, and the way on to the next, 0..1 `[B, N, 1]`."""
-    # The last pixel is reached as the one before it and a whole step, so that there is always a next one.
+    """Splits coordinates into the pixel before, int32 `[B, N]`, and the fraction of the way to the next `[B, N, 1]`."""
+    # The last pixel is expressed as the one before it plus a whole step, so that there is always a next one.
     before = tf.clip_by_value(tf.floor(coordinates), 0, tf.cast(size - 2, coordinates.dtype))
     step = tf.clip_by_value(tf.cast(coordinates - before, dtype), 0, 1)
     return tf.cast(before, tf.int32), step[..., None]

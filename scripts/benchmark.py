@@ -1,4 +1,4 @@
-"""How fast the parts are, each against the bound that nothing could beat.
+"""Measures how fast the parts are, each relative to a bound that nothing can beat.
 
 python -m scripts.benchmark shard --config=configs/seed_haemorrhages.py --source=IDRID --json=FILE
 python -m scripts.benchmark input --config=configs/seed_haemorrhages.py --records=RECORDS --json=FILE
@@ -22,7 +22,7 @@ from configs import InputError
 from records import write_text
 from scripts.support import command
 
-# The folders that each takes, one set of them or another; without any, it says less.
+# The sets of folders that each benchmark accepts; with fewer folders, fewer numbers are measured.
 BENCHMARKS: dict[str, list[set[str]]] = {
     "shard": [{"source"}],
     "input": [{"records"}, {"source"}],
@@ -40,17 +40,18 @@ command.define_config()
 
 
 def main(arguments: list[str]) -> int:
+    """Runs one benchmark, prints its table, and writes its numbers."""
     if len(arguments) != 1 or arguments[0] not in BENCHMARKS:
-        raise InputError(f"name one benchmark of {', '.join(BENCHMARKS)}; received {' '.join(arguments)!r}.")
+        raise InputError(f"expected one benchmark of {', '.join(BENCHMARKS)}; received {' '.join(arguments)!r}.")
     name, config = arguments[0], command.config()
     folders = _folders(name)
     with command.quiet_start():
         from scripts.benchmarks.measuring import machine
 
         benchmark = importlib.import_module(f"scripts.benchmarks.{name}")
-    about = machine()
+    computer = machine()
     of = "".join(f" of {folder}" for folder in folders.values())
-    print(f"benchmark {name}{of} on {about['cores']} cores, {about['memory_gb']} GB", flush=True)
+    print(f"benchmark {name}{of} on {computer['cores']} cores, {computer['memory_gb']} GB", flush=True)
     result = benchmark.measure(config, **folders)
     print(result.title)
     for row in [result.columns, *result.rows]:
@@ -58,18 +59,18 @@ def main(arguments: list[str]) -> int:
     for key, value in result.keys.items():
         print(f"{key}: {value:.3f}" if isinstance(value, float) else f"{key}: {value}")
     if _JSON.value:
-        content = {"benchmark": name, **result.keys, "table": [result.columns, *result.rows], "machine": about}
+        content = {"benchmark": name, **result.keys, "table": [result.columns, *result.rows], "machine": computer}
         write_text(Path(_JSON.value), json.dumps(content, indent=2) + "\n")
         print(f"numbers: {_JSON.value}")
     return command.DONE
 
 
 def _folders(name: str) -> dict[str, Path]:
-    """Returns the folders that the benchmark takes, by the names of their flags."""
+    """Returns the given folders by the names of their flags, if the benchmark accepts this set of them."""
     given = {flag: Path(folder.value) for flag, folder in _FOLDERS.items() if folder.value}
     if given.keys() not in BENCHMARKS[name]:
-        wanted = " or ".join(_flags(takes) or "no folder" for takes in BENCHMARKS[name])
-        raise InputError(f"benchmark {name} takes {wanted}; received {_flags(given.keys()) or 'none'}.")
+        accepted = " or ".join(_flags(folders) or "no folder" for folders in BENCHMARKS[name])
+        raise InputError(f"benchmark {name} takes {accepted}; received {_flags(given.keys()) or 'none'}.")
     return given
 
 

@@ -1,4 +1,4 @@
-"""What training sees: a sheet of the augmentations and of the first elements, or any place of its stream.
+"""Shows what training gets: all augmentations and the first elements, or any element or step of the training stream.
 
 python -m scripts.inspect --config=configs/idrid_haemorrhages.py --records=RECORDS --output=OUT
 python -m scripts.inspect --config=RUN/config.json --records=RECORDS --output=OUT --step=K
@@ -9,74 +9,99 @@ import sys
 if not __package__:  # started by its path: the root is searched, not scripts/, whose inspect.py hides Python's own
     sys.path[0] = __file__.rpartition("/scripts/")[0]
 
+
+# `python scripts/NAME.py` puts this folder first on the path, where this file hides the standard library's `inspect`.
+if __package__ != "scripts":
+    print("error: run commands as python -m scripts.NAME from the workspace root, not by their path.", file=sys.stderr)
+    sys.exit(2)
+
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from absl import flags
 
-from configs import InputError
+from configs import Config, InputError
 from records import make_folder, write_png, write_text
 from scripts.support import command
 
-FULL_DRAWS = 12
-MOST = 10**12  # more than any training sees; the stream counts in 64 bits
+FIRST_ELEMENTS = 12
+MAX_INDEX = 10**12  # more than any training sees; the stream counts in 64 bits
 
 _RECORDS = flags.DEFINE_multi_string(
-    "records", None, "Folder that python -m scripts.shard wrote; given again, the sets are mixed.", required=True
+    "records", None, "Folder that python -m scripts.shard wrote; repeat the flag to mix several sets.", required=True
 )
-_OUTPUT = flags.DEFINE_string("output", None, "Folder for the pictures.", required=True)
+_OUTPUT = flags.DEFINE_string("output", None, "Folder for the images and JSON files.", required=True)
 _ELEMENT = flags.DEFINE_integer(
-    "element", None, "Show this element of the training stream, counted from 0.", lower_bound=0, upper_bound=MOST
+    "element", None, "Show this element of the training stream, counted from 0.", lower_bound=0, upper_bound=MAX_INDEX
 )
 _STEP = flags.DEFINE_integer(
     "step",
     None,
-    "Show the batch of this step, counted from 0 through all epochs: (epoch - 1) * steps an epoch + step - 1.",
+    "Show the batch of this step, counted from 0 through all epochs: (epoch - 1) * steps per epoch + step - 1.",
     lower_bound=0,
-    upper_bound=MOST,
+    upper_bound=MAX_INDEX,
 )
 command.define_config()
 
 
+class _Selection(NamedTuple):
+    """What to show: the name of the output files, and the first and the number of the elements."""
+
+    name: str
+    first: int
+    number: int
+
+
 def main(_: list[str]) -> int:
-    if _ELEMENT.value is not None and _STEP.value is not None:
-        raise InputError(f"--element={_ELEMENT.value} and --step={_STEP.value}: one place at a time; leave one out.")
+    """Writes the contact sheets and the metadata, and prints the metadata as a table."""
     config = command.config()
+    selected = _selection(config)
     with command.quiet_start():
-        from pipeline.input.reading import damage_named, open_records
-        from pipeline.inspection import elements, sheets
+        from pipeline import inspection
+        from pipeline.input import naming_damaged_shards, open_records
 
         sets = open_records([Path(folder) for folder in _RECORDS.value], config)
-    output = Path(_OUTPUT.value)
-    if _ELEMENT.value is not None:
-        name, first, number = f"element_{_ELEMENT.value}", _ELEMENT.value, 1
-    elif _STEP.value is not None:
-        name, first, number = f"step_{_STEP.value}", _STEP.value * config.train.batch_size, config.train.batch_size
-    else:
-        name, first, number = "draws", 0, FULL_DRAWS
-    with damage_named(sets):
-        shown = list(elements.read_elements(sets, config, first, number=number))
+    output, files = Path(_OUTPUT.value), []
+    with naming_damaged_shards(sets):
+        elements = list(inspection.read_elements(sets, config, selected.first, number=selected.number))
         make_folder(output, flag="--output")
-        places = f"element {first}" if number == 1 else f"elements {first} to {first + number - 1}"
-        print(f"{places} of the training stream → {output}", flush=True)
-        if name == "draws":
-            groups = elements.extremes(sets, config)
-            write_png(output / "augmentations.png", sheets.draw_extremes(groups, config))
-    if _ELEMENT.value is None:
-        write_png(output / f"{name}.png", sheets.draw_elements(shown, config))
-    else:
-        write_png(output / f"{name}.png", sheets.draw_element(shown[0], config))
-    facts = [element.facts() for element in shown]
-    write_text(output / f"{name}.json", json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
-    _print_table(facts)
-    looks = [output / "augmentations.png"] * (name == "draws") + [output / f"{name}.png", output / f"{name}.json"]
-    print(f"look: {', '.join(map(str, looks))}")
+        print(f"{_describe(selected)} of the training stream → {output}", flush=True)
+        if _ELEMENT.value is None and _STEP.value is None:
+            files.append(output / "augmentations.png")
+            write_png(files[-1], inspection.draw_extremes(inspection.extremes(sets, config), config))
+    files += [output / f"{selected.name}.png", output / f"{selected.name}.json"]
+    one = _ELEMENT.value is not None
+    sheet = inspection.draw_element(elements[0], config) if one else inspection.draw_elements(elements, config)
+    write_png(files[-2], sheet)
+    metadata = [element.metadata() for element in elements]
+    write_text(files[-1], json.dumps(metadata, indent=2, ensure_ascii=False) + "\n")
+    _print_table(metadata)
+    print(f"look: {', '.join(map(str, files))}")
     return command.DONE
 
 
-def _print_table(facts) -> None:
-    names = [name for name in facts[0] if name != "draws"]
-    rows = [names, *([str(row[name]) for name in names] for row in facts)]
+def _selection(config: Config) -> _Selection:
+    if _ELEMENT.value is not None and _STEP.value is not None:
+        raise InputError(f"--element={_ELEMENT.value} and --step={_STEP.value}: give only one of them.")
+    if _ELEMENT.value is not None:
+        return _Selection(f"element_{_ELEMENT.value}", _ELEMENT.value, 1)
+    if _STEP.value is not None:
+        size = config.train.batch_size
+        return _Selection(f"step_{_STEP.value}", _STEP.value * size, size)
+    return _Selection("draws", 0, FIRST_ELEMENTS)
+
+
+def _describe(selected: _Selection) -> str:
+    if selected.number == 1:
+        return f"element {selected.first}"
+    return f"elements {selected.first} to {selected.first + selected.number - 1}"
+
+
+def _print_table(metadata: Sequence[dict[str, Any]]) -> None:
+    names = [name for name in metadata[0] if name != "draws"]
+    rows = [names, *([str(row[name]) for name in names] for row in metadata)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(names))]
     for row in rows:
         print("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())

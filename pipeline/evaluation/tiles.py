@@ -11,8 +11,7 @@ import tensorflow as tf
 
 from configs import InputError
 from pipeline.inference import TiledSegmenter
-from pipeline.input import stream
-from pipeline.input.reading import RecordSet, damage_named
+from pipeline.input import RecordSet, naming_damaged_shards, stream
 from records import Index, write_text
 
 TILE_BATCH = 4  # batch size of the earlier system, whose scores are means over batches
@@ -37,7 +36,7 @@ def score_split(
       InputError: no tile shows a lesion, or a record is damaged.
     """
     sets = [RecordSet(records, index)]
-    with damage_named(sets):
+    with naming_damaged_shards(sets):
         values = evaluate_tiles(segmenter, stream.tiles_of_split(sets, split))
     write_tile_scores(output, values)
     return values

@@ -1,7 +1,7 @@
 """Augmentations of the image alone: illumination, blur, colours, gamma, sharpening, JPEG, in that order.
 
-The order is a camera's: light, optics, sensor, processing, storage. Those that map colours linearly are composed into
-one matrix, and nothing is clipped on the way but where gamma and JPEG need it.
+The order is that of a camera: light, optics, sensor, processing, storage. Linear changes of colour are composed into
+one matrix, and values are clipped only at the end, and where gamma and JPEG need it.
 """
 
 import functools
@@ -14,22 +14,22 @@ from configs import AugmentConfig
 from pipeline.input.draws import fires, smooth_noise, strength, uniform
 
 COLORS = ("brightness", "contrast", "saturation", "hue", "temperature", "color", "brightening")
-FIELD_PX = 16  # distance of the nodes of the field of illumination, whose bumps are a quarter of a tile wide
+FIELD_PX = 16  # spacing of the nodes of the illumination field, whose bumps are a quarter of a tile wide
 
-# RGB to luma and two axes of chroma (NTSC, FCC 1953), in which saturation and hue are a scale and a turn.
+# RGB to luma and two axes of chroma (NTSC, FCC 1953), in which saturation is a scaling and hue a rotation.
 _YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
 
 
 def recolor(image: tf.Tensor, seed: tf.Tensor, config: AugmentConfig) -> tf.Tensor:
-    """Changes light, colours and sharpness.
+    """Changes illumination, colours and sharpness at random.
 
     Args:
       image: RGB 0..255 `[T, T, 3]`, T known, uint8 or float32.
       seed: int64 `[2]`.
-      config: probabilities and ranges. An augmentation of probability 0 is not built.
+      config: probabilities and ranges. An augmentation of probability 0 is not built into the graph.
 
     Returns:
-      The same shape and range, float32; without any augmentation the image as it is.
+      An image of the same shape and range, float32; the image itself if the config has none of these augmentations.
     """
     if not any(getattr(config, name) for names, _ in _CHANGES for name in names):
         return image
@@ -49,21 +49,21 @@ def _illuminate(image: tf.Tensor, seed: tf.Tensor, config: AugmentConfig) -> tf.
     field *= uniform(seed, "illumination strength", 0.0, high=config.illumination_fraction) / tf.reduce_max(
         tf.abs(field)
     )
-    # One plane a channel: multiplying by a plane of its own is three times faster than by one that is broadcast.
+    # Repeated for each channel: three times as fast as broadcasting one plane.
     planes = tf.repeat(1 + field[None, ..., None], 3, axis=-1)
     return image * tf.raw_ops.ResizeBilinear(images=planes, size=[size, size], align_corners=True)[0]
 
 
 def _blur(image: tf.Tensor, seed: tf.Tensor, config: AugmentConfig) -> tf.Tensor:
     reach = math.ceil(3 * config.blur_sigma)
-    sigma = tf.maximum(uniform(seed, "blur strength", 0.0, high=config.blur_sigma), 0.1)  # 0.1 pixels blur nothing
+    sigma = tf.maximum(uniform(seed, "blur strength", 0.0, high=config.blur_sigma), 0.1)  # 0.1 px: no blur
     weights = tf.exp(-0.5 * (tf.range(-reach, reach + 1, dtype=tf.float32) / sigma) ** 2)
     weights /= tf.reduce_sum(weights)
     return _filter(image, weights[:, None], weights[None, :])
 
 
 def _change_colors(image: tf.Tensor, seed: tf.Tensor, config: AugmentConfig) -> tf.Tensor:
-    """Composes `color @ matrix + offset`, and applies it once."""
+    """Composes all changes into one `color @ matrix + offset`."""
     matrix, offset = tf.eye(3), tf.zeros([3])
     if config.brightness:
         matrix *= 1 + strength(seed, config, "brightness", most=config.brightness_fraction)
@@ -76,19 +76,20 @@ def _change_colors(image: tf.Tensor, seed: tf.Tensor, config: AugmentConfig) -> 
         matrix @= _draw_chroma(seed, config)
     if config.contrast:
         change = strength(seed, config, "contrast", most=config.contrast_fraction)
-        mean = tf.reduce_mean(tf.reduce_mean(image, 0), 0)  # of both at once it takes twice as long
+        mean = tf.reduce_mean(tf.reduce_mean(image, 0), 0)  # over both axes at once it takes twice as long
         offset = -change * tf.linalg.matvec(matrix, mean, transpose_a=True)
         matrix *= 1 + change
     if config.brightening:
-        share = tf.where(fires(seed, config, "brightening"), uniform(seed, "brightening strength", 0.0, high=1.0), 0.0)
-        alpha = 1 + share * (config.brightening_alpha - 1)
-        matrix, offset = alpha * matrix, alpha * offset + share * config.brightening_beta
-    # A convolution of one pixel does this in half the time of a matrix product.
+        drawn = uniform(seed, "brightening strength", 0.0, high=1.0)
+        fraction = tf.where(fires(seed, config, "brightening"), drawn, 0.0)
+        alpha = 1 + fraction * (config.brightening_alpha - 1)
+        matrix, offset = alpha * matrix, alpha * offset + fraction * config.brightening_beta
+    # A 1x1 convolution takes half the time of a matrix product.
     return tf.nn.bias_add(tf.nn.conv2d(image[None], matrix[None, None], 1, "VALID"), offset)[0]
 
 
 def _draw_chroma(seed: tf.Tensor, config: AugmentConfig) -> tf.Tensor:
-    """Returns the matrix, for colours as rows, of a change of saturation and a turn of hue."""
+    """Returns the matrix, for colours as row vectors, that changes saturation and rotates hue."""
     gain, angle = tf.constant(1.0), tf.constant(0.0)
     if config.saturation:
         gain += strength(seed, config, "saturation", most=config.saturation_fraction)
@@ -102,30 +103,30 @@ def _draw_chroma(seed: tf.Tensor, config: AugmentConfig) -> tf.Tensor:
 def _apply_gamma(image: tf.Tensor, seed: tf.Tensor, config: AugmentConfig) -> tf.Tensor:
     reach = math.log(config.gamma_exponent)
     exponent = tf.exp(uniform(seed, "gamma strength", -reach, high=reach))
-    # 255 (image / 255) ** exponent. By exp and log it takes a sixth of tf.pow's time; log 0 is -inf, exp(-inf) is 0.
+    # 255 (image / 255) ** exponent; exp and log take a sixth of the time of tf.pow. Black: log 0 is -inf, exp(-inf) 0.
     return tf.exp(exponent * tf.math.log(tf.clip_by_value(image, 0.0, 255.0)) + (1 - exponent) * math.log(255))
 
 
 def _sharpen(image: tf.Tensor, seed: tf.Tensor, config: AugmentConfig) -> tf.Tensor:
     k = uniform(seed, "sharpening strength", 0.0, high=config.sharpening_k)
     center = tf.pad([[1.0]], [[1, 1], [1, 1]])  # [3, 3]
-    return _filter(image, (1 + 9 * k) * center - k)  # -k around 1 + 8k
+    return _filter(image, (1 + 9 * k) * center - k)  # 1 + 8k in the centre, -k around it
 
 
 def _compress(image: tf.Tensor, seed: tf.Tensor, config: AugmentConfig) -> tf.Tensor:
     quality = tf.cast(uniform(seed, "jpeg strength", config.jpeg_quality, high=101.0), tf.int32)
     levels = tf.cast(tf.round(tf.clip_by_value(image, 0.0, 255.0)), tf.uint8)
-    written = tf.raw_ops.EncodeJpegVariableQuality(images=levels, quality=quality)
-    return tf.ensure_shape(tf.cast(tf.io.decode_jpeg(written, channels=3), tf.float32), image.shape)
+    encoded = tf.raw_ops.EncodeJpegVariableQuality(images=levels, quality=quality)
+    return tf.ensure_shape(tf.cast(tf.io.decode_jpeg(encoded, channels=3), tf.float32), image.shape)
 
 
 def _filter(image: tf.Tensor, *kernels: tf.Tensor) -> tf.Tensor:
-    """Correlates with kernels `[h, w]` of odd sides, one after the other; the border is mirrored."""
+    """Correlates the image with kernels `[h, w]` of odd sides, one after the other, with mirrored borders."""
     filtered = _mirror(image, *(sum(kernel.shape[axis] // 2 for kernel in kernels) for axis in (0, 1)))
     for kernel in kernels:
         height, width, channels = filtered.shape
         if kernel.shape[1] == 1:
-            # A row as one pixel of many channels: twice as fast, as depthwise convolutions vectorise over channels.
+            # A row as one pixel of many channels: twice as fast, since depthwise convolutions vectorise over channels.
             width, channels = 1, width * channels
         channelwise = tf.repeat(kernel[..., None, None], channels, axis=2)
         pixels = tf.reshape(filtered, [1, height, width, channels])
@@ -135,7 +136,7 @@ def _filter(image: tf.Tensor, *kernels: tf.Tensor) -> tf.Tensor:
 
 
 def _mirror(image: tf.Tensor, y: int, x: int) -> tf.Tensor:
-    """Continues the image by y rows and x columns on each side; takes half the time of tf.pad's "REFLECT"."""
+    """Pads y rows and x columns of reflection on each side, in half the time of tf.pad's "REFLECT"."""
     image = tf.concat([tf.reverse(image[1 : y + 1], [0]), image, tf.reverse(image[-y - 1 : -1], [0])], axis=0)
     return tf.concat([tf.reverse(image[:, 1 : x + 1], [1]), image, tf.reverse(image[:, -x - 1 : -1], [1])], axis=1)
 

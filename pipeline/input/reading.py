@@ -1,4 +1,4 @@
-"""Reading tiles by their number, from the shards or from memory; any tile costs the same, whichever was read before."""
+"""Random access to the tiles of a split by number, from the shards or from memory."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -15,29 +15,34 @@ from records.shards.record import decode_tile, parse_record, unpack_mask
 
 Cache = Literal["none", "records", "decoded"]
 
-MEMORY_SHARE = 0.5  # of the free memory, the most that a cache may take by itself
-READ_BYTES = 2**18  # about a tile's record
+MEMORY_FRACTION = 0.5  # of the free memory that cache "auto" may take
+READ_BYTES = 2**18  # read buffer; about the size of a tile's record
 CGROUP = Path("/sys/fs/cgroup")
 AUTOTUNE = tf.data.AUTOTUNE
 
 
 @dataclasses.dataclass(frozen=True)
 class RecordSet:
-    """A folder of records and its index."""
+    """A folder of records and its index.
+
+    Attributes:
+      folder: folder that `scripts.shard` wrote.
+      index: content of its `index.json`.
+    """
 
     folder: Path
     index: Index
 
 
 class StoredTile(NamedTuple):
-    """Where a tile is stored, and what of.
+    """Where a tile is stored, and from which photograph it was cut.
 
     Attributes:
-      shard: the file.
+      shard: the TFRecord file.
       record: number of its record in that file, from 0.
-      case: the photograph.
-      y: its first row in the scaled photograph.
-      x: its first column.
+      case: name of the photograph.
+      y: first row of the tile in the scaled photograph.
+      x: first column of the tile in the scaled photograph.
     """
 
     shard: Path
@@ -48,10 +53,15 @@ class StoredTile(NamedTuple):
 
 
 def open_records(folders: Sequence[Path], config: Config) -> list[RecordSet]:
-    """Reads the indexes of the sets that are trained on together, and holds them against the config and each other.
+    """Reads the indexes of the sets to train on, and checks that they fit the config and each other.
+
+    Args:
+      folders: at least one folder that `scripts.shard` wrote.
+      config: its sections data and train.
 
     Raises:
-      InputError: no set, a set that was made with another config, or a case that is in different splits of two sets.
+      InputError: a folder without an index, a set that was made with another config, a case that two sets have in
+        different splits, or a number of `records_weights` that differs from the number of sets.
     """
     sets = [RecordSet(folder, read_index(folder)) for folder in folders]
     weights = config.train.records_weights
@@ -67,34 +77,36 @@ def open_records(folders: Sequence[Path], config: Config) -> list[RecordSet]:
             if other.index.cases[name].split != entry.split:
                 raise InputError(
                     f"case {name} is in {other.index.cases[name].split} of {other.folder} and in {entry.split} of "
-                    f"{one.folder}: what is trained on must not be what is scored. Shard both sets with equal splits."
+                    f"{one.folder}; a case must not be both trained on and scored. Shard both sets with equal splits."
                 )
     return sets
 
 
 class TileReader:
-    """The tiles of one split of several sets, numbered through in the order of the sets and their records.
+    """Reads the tiles of one split of several sets; they are numbered in the order of the sets and their records.
+
+    Any tile takes equally long, whichever was read before.
 
     Attributes:
       count: number of tiles.
     """
 
     def __init__(self, sets: Sequence[RecordSet], split: str, cache: Cache = "none"):
-        """Looks at every shard; with a cache, reads all of them.
+        """Checks the size of every shard; with a cache, reads all of them.
 
         Args:
-          sets: made with one config.
+          sets: records, all made with the same config.
           split: which tiles.
           cache: "none" reads a tile from its shard each time, "records" keeps all records in memory as they are stored,
-            "decoded" their pixels.
+            "decoded" keeps their pixels.
 
         Raises:
-          InputError: a set without that split, or a shard that is not the one in the index.
+          InputError: a set lacks the split, or a shard differs from the index.
         """
         self._data = sets[0].index.data
         self._cache = cache
         self._files: list[str] = []
-        self._places: list[tuple[int, int]] = []  # file, first byte
+        self._places: list[tuple[int, int]] = []  # number of the file, offset in bytes
         for one in sets:
             if split not in one.index.splits:
                 splits = ", ".join(one.index.splits)
@@ -104,9 +116,9 @@ class TileReader:
                 self._files.append(str(path))
         self.count = len(self._places)
         if cache != "none" and self.count:
-            with damage_named(sets):
+            with naming_damaged_shards(sets):
                 kept = self._record if cache == "records" else self._pixels
-                # One string a tile: a batch of strings moves them, where one of pixels would copy all at once.
+                # One string per tile: batching moves strings, but would copy tensors of pixels.
                 self._kept = self.numbers().map(kept, AUTOTUNE).batch(self.count).get_single_element()
 
     def numbers(self) -> tf.data.Dataset:
@@ -114,12 +126,12 @@ class TileReader:
         return tf.data.Dataset.range(self.count)
 
     def tile(self, number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns image uint8 `[T, T, 3]` and mask uint8 0/1 `[T, T, C]`. For the functions of a dataset."""
+        """Reads a tile: image uint8 `[T, T, 3]` and mask uint8 0/1 `[T, T, C]`."""
         image, bits = self.packed_tile(number)
         return image, unpack_mask(bits, len(self._data.classes))
 
     def packed_tile(self, number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns image uint8 `[T, T, 3]` and its mask as stored, bits uint8 `[T, T, 1]`, see `unpack_mask`."""
+        """Reads a tile with its mask as stored: image uint8 `[T, T, 3]`, bits uint8 `[T, T, 1]`, see `unpack_mask`."""
         if self._cache == "decoded":
             pixels = tf.io.parse_tensor(tf.gather(self._kept, number), tf.uint8)
             pixels = tf.ensure_shape(pixels, [self._data.tile, self._data.tile, 4])
@@ -128,7 +140,7 @@ class TileReader:
         return decode_tile(parse_record(record), tile=self._data.tile, codec=self._data.codec)
 
     def locate(self, number: int) -> StoredTile:
-        """Returns where a tile is stored, as its own record says."""
+        """Returns where a tile is stored; its case and position are read from its record."""
         file, start = self._places[number]
         record = sum(other == file and before < start for other, before in self._places)
         example = parse_record(self._record(tf.constant(number)))
@@ -136,16 +148,16 @@ class TileReader:
         return StoredTile(Path(self._files[file]), record, case, int(example["y"]), int(example["x"]))
 
     def _record(self, number: tf.Tensor) -> tf.Tensor:
-        """Reads one record, whose checksums are held."""
+        """Reads one record and verifies its CRCs."""
         file, start = tf.unstack(tf.gather(tf.constant(self._places, tf.int64), number))
-        from_there_on = tf.raw_ops.TFRecordDatasetV2(
+        from_offset = tf.raw_ops.TFRecordDatasetV2(
             filenames=tf.gather(self._files, file)[None],
             compression_type="",
             buffer_size=READ_BYTES,
             byte_offsets=start[None],
         )
         record = tf.TensorSpec([], tf.string)
-        return tf.data.experimental.from_variant(from_there_on, record).take(1).get_single_element()
+        return tf.data.experimental.from_variant(from_offset, record).take(1).get_single_element()
 
     def _pixels(self, number: tf.Tensor) -> tf.Tensor:
         image, bits = decode_tile(parse_record(self._record(number)), tile=self._data.tile, codec=self._data.codec)
@@ -155,8 +167,12 @@ class TileReader:
 def choose_cache(sets: Sequence[RecordSet], wanted: Literal["none", "records", "decoded", "auto"]) -> tuple[Cache, str]:
     """Chooses where the tiles of training and validation are kept.
 
+    Args:
+      sets: records to train on.
+      wanted: the cache; "auto" takes the fastest one that fits into half of the free memory.
+
     Returns:
-      The cache, and the words that say which it is, what it takes and why.
+      The cache, and a message that says which one it is, what it takes and why.
     """
     splits = [one.index.splits[name] for one in sets for name in ("train", "validation") if name in one.index.splits]
     data = sets[0].index.data
@@ -167,7 +183,7 @@ def choose_cache(sets: Sequence[RecordSet], wanted: Literal["none", "records", "
     free = free_memory()
     chosen: Cache = "none"
     if wanted == "auto":
-        chosen = next((cache for cache, size in sizes.items() if size <= MEMORY_SHARE * free), "none")
+        chosen = next((cache for cache, size in sizes.items() if size <= MEMORY_FRACTION * free), "none")
     else:
         chosen = wanted
     takes = "reads the shards each time" if chosen == "none" else f"keeps {sizes[chosen] / 1e6:.0f} MB"
@@ -177,21 +193,21 @@ def choose_cache(sets: Sequence[RecordSet], wanted: Literal["none", "records", "
 
 
 def free_memory() -> int:
-    """Returns how many bytes this process may still take: of the machine, or of its container where that is less."""
+    """Returns how many bytes are free, on the machine or in its container, whichever is less."""
     free = psutil.virtual_memory().available
     try:
-        most, taken = ((CGROUP / name).read_text().strip() for name in ("memory.max", "memory.current"))
+        limit, used = ((CGROUP / name).read_text().strip() for name in ("memory.max", "memory.current"))
     except OSError:
         return free
-    return free if most == "max" else min(free, int(most) - int(taken))
+    return free if limit == "max" else min(free, int(limit) - int(used))
 
 
 @contextmanager
-def damage_named(sets: Sequence[RecordSet]) -> Iterator[None]:
-    """Turns what TensorFlow says of a shard that went bad while it was read into the name of the shard.
+def naming_damaged_shards(sets: Sequence[RecordSet]) -> Iterator[None]:
+    """Replaces TensorFlow's error about a record that cannot be read with one that names the damaged shard.
 
     Raises:
-      InputError: a shard that is no longer the one in the index.
+      InputError: a shard no longer matches the index.
     """
     try:
         yield

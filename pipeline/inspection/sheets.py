@@ -1,4 +1,4 @@
-"""Sheets of captioned pictures: what `pipeline.inspection.elements` finds, for the eye."""
+"""Contact sheets of training elements and augmentations, each tile with a caption."""
 
 from collections.abc import Iterable, Sequence
 
@@ -10,99 +10,114 @@ from pipeline.inspection.elements import Element, Extreme
 from pipeline.panels import BLACK, MARGIN, WHITE, captioned, densest_window, outlined, with_legend, wrapped
 from records import contact_sheet
 
-SIDE = 224  # of a picture on a sheet, pixels
-LEAST = 480  # pixels that the words about one element need
+SIDE = 224  # of a tile on a sheet, pixels
+MIN_WIDTH = 480  # of the sheet of one element, so that its caption fits, pixels
 GREY = (130, 130, 130)
-FINE = ("elastic", "blur", "sharpening", "jpeg")  # these cannot be seen in a shrunk tile
+FINE = ("elastic", "blur", "sharpening", "jpeg")  # invisible in a shrunk tile; a detail is shown in full size
 
 
 def draw_extremes(groups: Iterable[list[Extreme]], config: Config) -> np.ndarray:
-    """Draws augmentations in pairs of low and high end, uint8 RGB `[H, W, 3]`.
+    """Draws augmentations in pairs of the low and the high end of their range.
 
     Args:
-      groups: as `pipeline.inspection.elements.extremes` yields them: the tile as it is first.
-      config: whose probabilities and classes stand beside the pictures.
+      groups: what `pipeline.inspection.extremes` yields, the tile without augmentation first.
+      config: for the probabilities and classes in the captions.
+
+    Returns:
+      uint8 RGB `[H, W, 3]`.
     """
     first, *others = groups
-    as_it_is = first[0]
-    detail = _detail(as_it_is.mask)
+    original = first[0]
+    detail = _detail(original.mask)
     pairs = []
     for group in others:
-        shown = [as_it_is] * (len(group) % 2) + group
-        name = group[0].name
-        part = detail if name in FINE else np.s_[:, :]
-        pictures = [
-            captioned(_contoured(one.image[part], one.mask[part], SIDE), *_about(one, config.augment)) for one in shown
+        shown = [original] * (len(group) % 2) + group
+        part = detail if group[0].name in FINE else np.s_[:, :]
+        panels = [
+            captioned(_contoured(one.image[part], one.mask[part], SIDE), *_caption(one, config.augment))
+            for one in shown
         ]
-        pairs += [_pad(contact_sheet(pictures[place : place + 2])) for place in range(0, len(pictures), 2)]
+        pairs += [_pad(contact_sheet(panels[start : start + 2])) for start in range(0, len(panels), 2)]
     return with_legend(contact_sheet(pairs), config.data.classes)
 
 
 def draw_elements(elements: Sequence[Element], config: Config) -> np.ndarray:
     """Draws elements of the stream, small, with the contours of their masks, uint8 RGB `[H, W, 3]`."""
-    texts = []
+    captions = []
     for element in elements:
         stored = element.stored
-        where = f"{element.k}: {stored.case}, y {stored.y}, x {stored.x}"
-        texts.append([*wrapped(where, SIDE), *wrapped(element.words, SIDE)])
-    rows = max(map(len, texts))
-    pictures = [
-        captioned(_contoured(element.image, element.mask, SIDE), [""] * (rows - len(text)) + text)
-        for element, text in zip(elements, texts, strict=True)
+        origin = f"{element.k}: {stored.case}, y {stored.y}, x {stored.x}"
+        captions.append([*wrapped(origin, SIDE), *wrapped(element.description, SIDE)])
+    panels = [
+        captioned(_contoured(element.image, element.mask, SIDE), caption)
+        for element, caption in zip(elements, _aligned(captions), strict=True)
     ]
-    return with_legend(contact_sheet(pictures), config.data.classes)
+    return with_legend(contact_sheet(panels), config.data.classes)
 
 
 def draw_element(element: Element, config: Config) -> np.ndarray:
-    """Draws, in full size, the stored tile with the crop's frame, what training saw, and its mask's contours."""
+    """Draws one element in full size: its stored tile with the frame of the crop, its image, and its mask's contours.
+
+    Returns:
+      uint8 RGB `[H, W, 3]`.
+    """
     tile, mask = element.tile
     side = element.image.shape[0]
     stored = _contoured(tile, mask, tile.shape[0])
     if side < tile.shape[0]:
         y, x = element.origin
         cv2.rectangle(stored, (x, y), (x + side - 1, y + side - 1), WHITE)
-    pictures = {
-        "as it is stored" + (", with the crop's frame" if side < tile.shape[0] else ""): stored,
-        "what training saw": _levels(element.image),
+    panels = {
+        "the stored tile" + (", with the frame of the crop" if side < tile.shape[0] else ""): stored,
+        "what training gets": _levels(element.image),
         "with its mask": _contoured(element.image, element.mask, side),
     }
-    captions = [wrapped(text, picture.shape[1]) for text, picture in pictures.items()]
-    rows, height = max(map(len, captions)), tile.shape[0]
+    captions = _aligned([wrapped(text, panel.shape[1]) for text, panel in panels.items()])
     columns = []
-    for lines, picture in zip(captions, pictures.values(), strict=True):
-        below = ((0, height - picture.shape[0]), (0, 2 * MARGIN), (0, 0))
-        columns.append(captioned(np.pad(picture, below, constant_values=255), [""] * (rows - len(lines)) + lines))
+    for caption, panel in zip(captions, panels.values(), strict=True):
+        margins = ((0, tile.shape[0] - panel.shape[0]), (0, 2 * MARGIN), (0, 0))
+        columns.append(captioned(np.pad(panel, margins, constant_values=255), caption))
     row = np.concatenate(columns, axis=1)
-    row = np.pad(row, ((0, 0), (0, max(0, LEAST - row.shape[1])), (0, 0)), constant_values=255)
-    stored_at, (y, x) = element.stored, element.origin
-    about = [
-        f"element {element.k}, epoch {element.epoch}: {stored_at.case}, tile at y {stored_at.y}, x {stored_at.x}",
-        f"record {stored_at.record} of {stored_at.shard.parent.name}/{stored_at.shard.name}",
-        f"shows {element.shows}, crop of {side} at y {y}, x {x}",
-        f"augmentations: {element.words}",
+    row = np.pad(row, ((0, 0), (0, max(0, MIN_WIDTH - row.shape[1])), (0, 0)), constant_values=255)
+    lines = [line for text in _origin(element) for line in wrapped(text, row.shape[1])]
+    return with_legend(captioned(row, lines), config.data.classes)
+
+
+def _origin(element: Element) -> list[str]:
+    """Describes where an element comes from and how it was augmented."""
+    stored, (y, x) = element.stored, element.origin
+    return [
+        f"element {element.k}, epoch {element.epoch}: {stored.case}, tile at y {stored.y}, x {stored.x}",
+        f"record {stored.record} of {stored.shard.parent.name}/{stored.shard.name}",
+        f"shows {element.shows}, crop of {element.image.shape[0]} at y {y}, x {x}",
+        f"augmentations: {element.description}",
     ]
-    words = [line for text in about for line in wrapped(text, row.shape[1])]
-    return with_legend(captioned(row, words), config.data.classes)
 
 
-def _about(extreme: Extreme, config: AugmentConfig) -> tuple[list[str], tuple[int, int, int]]:
-    """Returns the two lines above a picture, and their colour."""
+def _caption(extreme: Extreme, config: AugmentConfig) -> tuple[list[str], tuple[int, int, int]]:
+    """Returns the two lines above a tile, and their colour."""
     if not extreme.name:
-        return ["", "as it is"], BLACK
+        return ["", "original"], BLACK
     probability = getattr(config, extreme.name)
     often = f"p {probability:.3g}" if probability else "off"
     fine = ", full size" if extreme.name in FINE and extreme.image.shape[0] > SIDE else ""
-    return [f"{extreme.name} ({often}{fine})", extreme.words], BLACK if probability else GREY
+    return [f"{extreme.name} ({often}{fine})", extreme.description], BLACK if probability else GREY
+
+
+def _aligned(captions: Sequence[list[str]]) -> list[list[str]]:
+    """Puts empty lines before the captions, so that all have equally many."""
+    most = max(map(len, captions))
+    return [[""] * (most - len(lines)) + lines for lines in captions]
 
 
 def _detail(mask: np.ndarray) -> tuple[slice, slice]:
-    """Returns where, in mask `[S, S, C]`, the most lesion pixels lie that a picture of full size can hold."""
+    """Returns the window of a mask `[S, S, C]`, at most SIDE wide and high, with the most lesion pixels."""
     side = min(SIDE, mask.shape[0])
     return densest_window(mask.max(axis=-1), (side, side))
 
 
 def _contoured(image: np.ndarray, mask: np.ndarray, side: int) -> np.ndarray:
-    """Returns uint8 `[side, side, 3]` with the outlines of mask `[S, S, C]`."""
+    """Returns the image with the outlines of a mask `[S, S, C]`, uint8 `[side, side, 3]`."""
     return outlined(_levels(image), mask, (side, side))
 
 
@@ -110,5 +125,5 @@ def _levels(image: np.ndarray) -> np.ndarray:
     return np.rint(image).astype(np.uint8)
 
 
-def _pad(picture: np.ndarray) -> np.ndarray:
-    return np.pad(picture, ((MARGIN, MARGIN), (MARGIN, MARGIN), (0, 0)), constant_values=255)
+def _pad(panel: np.ndarray) -> np.ndarray:
+    return np.pad(panel, ((MARGIN, MARGIN), (MARGIN, MARGIN), (0, 0)), constant_values=255)

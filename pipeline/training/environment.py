@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from configs import Config
 from models import Network
-from pipeline.input.reading import RecordSet
+from pipeline.input import RecordSet
 from pipeline.machine import processor
 
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 from models import TrainingModel
 from pipeline.evaluation import load_case
 from pipeline.inference import SegmenterSpec, save_model
-from pipeline.input.reading import damage_named
+from pipeline.input import naming_damaged_shards
 from pipeline.interruption import StopRequest
 from pipeline.training.backends.tensorflow_step import seed_generators
 from pipeline.training.callbacks import (
@@ -141,7 +141,7 @@ def _fit_remaining(run: TrainingRun, segmenter: PhotographSegmenter, best: BestW
 
     epoch, step = (plan.start.epoch, plan.start.step) if plan.start else (0, 0)
     stream = run.training
-    with damage_named(run.sets), request.listening(), contextlib.closing(tensorboard):
+    with naming_damaged_shards(run.sets), request.listening(), contextlib.closing(tensorboard):
         if step:
             _create_metrics(run)
             fit_epochs(stream, epoch, epoch + 1, steps=plan.steps - step)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from configs import Config, InputError
 from models import build_metrics
-from pipeline.input.reading import Cache, RecordSet
+from pipeline.input import Cache, RecordSet
 from pipeline.training.callbacks import choose_previews
 from pipeline.training.checkpoints import Checkpoint
 from records import SPLITS, Case

@@ -18,8 +18,7 @@ from models import (
     precision_policy,
 )
 from pipeline.inference import check_tile
-from pipeline.input.reading import RecordSet, choose_cache, open_records
-from pipeline.input.stream import training_batches, validation_batches
+from pipeline.input import RecordSet, choose_cache, open_records, training_batches, validation_batches
 from pipeline.training.backends import Backend, Devices, build_optimizer, choose_backend, run_deterministically
 from pipeline.training.initial_weights import InitialWeights, load_initial_weights
 from pipeline.training.plan import Plan, choose_monitor, choose_previewed, count_tiles

@@ -13,7 +13,7 @@ from models import Network
 from pipeline.evaluation import PhotographCounts, best_threshold, evaluate_photographs, pool, score
 from pipeline.evaluation.network_maps import segmented_by
 from pipeline.inference import SegmenterSpec, TiledSegmenter
-from pipeline.input.reading import RecordSet
+from pipeline.input import RecordSet
 from records import Case, case_digests, find_cases
 
 MOST_NAMED = 3  # cases that an error lists

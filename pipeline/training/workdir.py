@@ -8,7 +8,7 @@ from pathlib import Path
 
 from configs import Config, InputError, loading
 from configs.schema import differing_fields
-from pipeline.input.reading import RecordSet
+from pipeline.input import RecordSet
 from pipeline.training.checkpoints import Checkpoint, load_checkpoint
 
 

@@ -1,1 +1,1 @@
-"""What `python -m scripts.benchmark` measures, one module a benchmark; each returns rows to print and keys to keep."""
+"""The benchmarks of `python -m scripts.benchmark`: one module each, whose `measure` returns a `measuring.Result`."""

@@ -1,4 +1,4 @@
-"""What all benchmarks share: sides that take turns, medians, the machine's description, and a result."""
+"""What all benchmarks share: variants that take turns, ratios, peak memory, the machine's description, the result."""
 
 import dataclasses
 import os
@@ -20,13 +20,13 @@ PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "opencv-python-hea
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """A benchmark's outcome.
+    """The result of a benchmark.
 
     Attributes:
       title: what was compared.
-      columns: heads of the table.
-      rows: its cells.
-      keys: the numbers that others read, by name.
+      columns: head of the table.
+      rows: cells of the table.
+      keys: numbers that other programs read, by name.
     """
 
     title: str
@@ -35,17 +35,21 @@ class Result:
     keys: dict[str, object]
 
 
-def take_turns(sides: Mapping[str, Callable[[], float | None]], *, repeats: int) -> dict[str, list[float]]:
-    """Runs every side once as a warm-up, then all sides in turn, `repeats` times.
+def take_turns(variants: Mapping[str, Callable[[], float | None]], *, repeats: int) -> dict[str, list[float]]:
+    """Runs every variant once as a warm-up, and then all variants in turn, `repeats` times.
+
+    Args:
+      variants: functions by name; one that returns a number has measured the seconds that count itself.
+      repeats: number of turns.
 
     Returns:
-      Of each side's counted runs what they return: the seconds of the part that counts; else those of all.
+      The seconds of each variant in each turn.
     """
-    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    seconds: dict[str, list[float]] = {name: [] for name in variants}
     for turn in range(repeats + 1):
-        for name, side in sides.items():
+        for name, variant in variants.items():
             began = time.perf_counter()
-            counted = side()
+            counted = variant()
             whole = time.perf_counter() - began
             if turn:
                 seconds[name].append(whole if counted is None else counted)
@@ -53,12 +57,16 @@ def take_turns(sides: Mapping[str, Callable[[], float | None]], *, repeats: int)
 
 
 def median_ratio(one: list[float], other: list[float]) -> float:
-    """Returns the median of one/other over the turns, in which the machine was the same for both."""
+    """Returns the median over the turns of one/other; within a turn, the machine was the same for both."""
     return statistics.median(a / b for a, b in zip(one, other, strict=True))
 
 
 class PeakMemory:
-    """Watches a process and its children while the block runs; `megabytes` is their largest resident set."""
+    """Samples the memory of a process and its children while the block runs.
+
+    Attributes:
+      megabytes: largest resident set so far, 10^6 bytes.
+    """
 
     def __init__(self, pid: int | None = None):
         self.process = psutil.Process(pid)
@@ -85,22 +93,22 @@ class PeakMemory:
 
 
 def peak_of_this_process() -> int:
-    """Returns the largest resident set that this process has had, bytes."""
+    """Returns the largest resident set that this process has had, in bytes."""
     status = Path("/proc/self/status")
-    if status.exists():  # where `getrusage` would also tell of the process that started this one
+    if status.exists():  # on Linux `getrusage` also counts the process that started this one
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
         return int(line.split()[1]) * 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # macOS, in bytes
 
 
 def machine() -> dict[str, object]:
-    """Describes where and with what the numbers were made."""
+    """Describes the machine and the software that the numbers were measured with."""
     versions = {}
     for package in PACKAGES:
         try:
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
-            continue  # one of the builds of tensorflow
+            continue  # only one of the builds of tensorflow is installed
     return {
         "processor": processor_model(),
         "cores": os.cpu_count(),

@@ -1,4 +1,4 @@
-"""Sharding against its bound: decoding the photographs and encoding the tiles on all cores, and nothing else."""
+"""Sharding relative to its bound: decoding the photographs and encoding the tiles on all cores, and nothing else."""
 
 import os
 import shutil
@@ -31,11 +31,18 @@ COPIES = 10
 
 
 def measure(config: Config, *, source: Path) -> Result:
-    """Times the survey and the shards of a source together against the bound, and takes the peak memory of the command.
+    """Times the survey and sharding of a source together, relative to the bound, and measures the command's memory.
 
-    The bound decodes every photograph and encodes as many tiles as it has in the records, image and mask, with the same
-    codec, in as many threads; it reads no masks and writes nothing. The peak memory is that of the whole
-    command, `python -m scripts.shard`, for the photographs as they are and listed ten times under other names.
+    The bound decodes every photograph and encodes as many tiles as the records have, image and mask, with the same
+    codec and number of threads; it neither reads masks nor writes files. The peak memory is that of the whole command,
+    `python -m scripts.shard`, for the photographs as they are, and for ten copies of each under different names.
+
+    Args:
+      config: its section data.
+      source: folder of photographs and masks.
+
+    Raises:
+      InputError: the source does not fit the config.
     """
     data = config.data
     workers = os.cpu_count() or 1
@@ -54,38 +61,46 @@ def measure(config: Config, *, source: Path) -> Result:
         )
         once = _command_peak(config, source, Path(scratch))
         tenfold = _command_peak(config, source, Path(scratch), copies=COPIES)
-    shard = statistics.median(seconds["shard"])
     total = sum(map(len, work.values()))
-    share = median_ratio(seconds["bound"], seconds["shard"])
-    rows = [
-        [name, f"{statistics.median(times):.2f}", f"{min(times):.2f}", f"{max(times):.2f}"]
-        + [f"{len(cases) / statistics.median(times):.2f}", f"{total / statistics.median(times):.1f}"]
-        for name, times in seconds.items()
-    ]
-    rows.append([f"peak memory, {len(cases)} photographs", f"{once:.0f} MB", "", "", "", ""])
-    rows.append([f"peak memory, {COPIES * len(cases)} photographs", f"{tenfold:.0f} MB", "", "", "", ""])
     return Result(
         title=f"{len(cases)} photographs, {total} tiles of {data.tile}, {workers} threads, {REPEATS} turns",
         columns=["", "median s", "min s", "max s", "photographs/s", "tiles/s"],
-        rows=rows,
+        rows=[
+            *(_row(name, times, len(cases), tiles=total) for name, times in seconds.items()),
+            [f"peak memory, {len(cases)} photographs", f"{once:.0f} MB", "", "", "", ""],
+            [f"peak memory, {COPIES * len(cases)} photographs", f"{tenfold:.0f} MB", "", "", "", ""],
+        ],
         keys={
-            "share_of_bound": share,
+            "share_of_bound": median_ratio(seconds["bound"], seconds["shard"]),
             "peak_memory_mb": once,
             "peak_memory_mb_tenfold": tenfold,
-            "photographs_per_second": len(cases) / shard,
+            "photographs_per_second": len(cases) / statistics.median(seconds["shard"]),
         },
     )
 
 
 def shard_cases(cases: list[Case], data: DataConfig, workers: int, *, folder: Path) -> None:
-    """Surveys and shards cases as `python -m scripts.shard` does; what lies in the folder goes."""
+    """Surveys and shards cases as `python -m scripts.shard` does.
+
+    Args:
+      cases: photographs and masks.
+      data: how to cut them.
+      workers: number of threads.
+      folder: of the records; it is emptied first.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     with ThreadPoolExecutor(workers) as pool:
         surveys = dict(zip((case.name for case in cases), pool.map(lambda c: survey_case(c, data), cases), strict=True))
-    shares = {name: survey.lesion_fraction for name, survey in surveys.items()}
-    cases = assign_validation(cases, shares, fraction=data.validation_fraction, seed=data.seed)
+    fractions = {name: survey.lesion_fraction for name, survey in surveys.items()}
+    cases = assign_validation(cases, fractions, fraction=data.validation_fraction, seed=data.seed)
     building.build_records("benchmark", sharding.plan_shards(cases, data), surveys, folder=folder, workers=workers)
+
+
+def _row(name: str, seconds: list[float], photographs: int, *, tiles: int) -> list[str]:
+    middle = statistics.median(seconds)
+    times = [f"{value:.2f}" for value in (middle, min(seconds), max(seconds))]
+    return [name, *times, f"{photographs / middle:.2f}", f"{tiles / middle:.1f}"]
 
 
 def _bound(
@@ -110,7 +125,7 @@ def _decoded(mask: bytes) -> np.ndarray:
 
 
 def _command_peak(config: Config, source: Path, scratch: Path, *, copies: int = 1) -> float:
-    """Returns the megabytes of `python -m scripts.shard` on the source, each photograph listed under so many names."""
+    """Returns the peak megabytes of `python -m scripts.shard` on several copies (links) of each photograph."""
     (scratch / "config.json").write_text(config.to_json())
     listed, records, patients = scratch / f"listed{copies}", scratch / f"records{copies}", scratch / "patients.csv"
     rows = ["case,patient"]
@@ -120,11 +135,11 @@ def _command_peak(config: Config, source: Path, scratch: Path, *, copies: int = 
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(file.resolve())
     for case in find_cases(listed, config.data.classes)[1]:
-        rows.append(f"{case.name},{case.name.partition('x')[2]}")  # equal photographs must stay in one split
+        rows.append(f"{case.name},{case.name.partition('x')[2]}")  # copies must stay in one split
     patients.write_text("\n".join(rows) + "\n")
-    words = [sys.executable, "-m", "scripts.shard", f"--config={scratch / 'config.json'}", f"--source={listed}"]
-    words += [f"--records={records}", f"--patients={patients}"]
-    command = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)  # noqa: S603
+    arguments = [sys.executable, "-m", "scripts.shard", f"--config={scratch / 'config.json'}", f"--source={listed}"]
+    arguments += [f"--records={records}", f"--patients={patients}"]
+    command = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)  # noqa: S603
     with PeakMemory(command.pid) as peak:
         _, errors = command.communicate()
     if command.returncode:

@@ -24,7 +24,7 @@ from models import Network, build_network
 from pipeline.evaluation import Counts, count_photograph
 from pipeline.export.saved_model import export_model
 from pipeline.inference import SegmenterSpec, TiledSegmenter, load_segmenter, save_model
-from pipeline.input.reading import RecordSet
+from pipeline.input import RecordSet
 from pipeline.training import TrainingRun, fit, prepare
 from records import Case, Index, survey_case
 from records.shards.building import build_records

@@ -1,6 +1,7 @@
-"""The benchmark of inference: its sides compute the same map, and the command leaves the keys that others read."""
+"""The inference benchmark: its variants compute the same probability map, and it leaves the keys that are read."""
 
 import dataclasses
+import functools
 
 import keras
 import numpy as np
@@ -12,6 +13,8 @@ from models import build_network
 from pipeline.inference import SegmenterSpec, TiledSegmenter
 from records.synthetic import synthetic_photograph
 from scripts.benchmarks import inference as benchmark
+from scripts.benchmarks import segmenting
+from scripts.benchmarks.segmenting_memory import peak_maps
 
 CONFIG = Config(
     data=DataConfig(scale=0.5, tile=64, stride=64),
@@ -22,7 +25,7 @@ CONFIG = Config(
 
 @pytest.fixture
 def small(monkeypatch):
-    """A photograph an eighth as high and wide as IDRiD's, in as many tiles."""
+    """A photograph of an eighth of the height and width of those of IDRiD, in as many tiles."""
     monkeypatch.setattr(benchmark, "HEIGHT", 356)
     monkeypatch.setattr(benchmark, "WIDTH", 536)
     monkeypatch.setattr(benchmark, "FULL_TILE", 64)
@@ -30,7 +33,7 @@ def small(monkeypatch):
     monkeypatch.setattr(benchmark, "CHOICES", [(64, 0.0), (320, 0.0)])
 
 
-def test_it_leaves_the_keys_that_others_read(small, monkeypatch):
+def test_a_small_run_leaves_the_keys_that_other_programs_read(small, monkeypatch):
     monkeypatch.setattr(benchmark, "peak_maps", lambda *_: 2.5)
     result = benchmark.measure(CONFIG)
     assert set(result.keys["graph_over_floor"]) == {"54", "176", "preset"}
@@ -45,16 +48,14 @@ def test_it_leaves_the_keys_that_others_read(small, monkeypatch):
     assert all(len(row) <= len(result.columns) for row in result.rows)
 
 
-def test_peak_memory_is_that_of_a_process_of_its_own(monkeypatch):
+def test_peak_memory_is_that_of_a_process_of_its_own():
     photograph = synthetic_photograph(np.random.default_rng(0), 2000, 3000)[0]
     spec = dataclasses.replace(SegmenterSpec.from_config(CONFIG, {}), scale=1.0, tile=256, trim=False, overlap=0.0)
-    monkeypatch.setattr(benchmark, "HEIGHT", 2000)
-    monkeypatch.setattr(benchmark, "WIDTH", 3000)
-    assert 0.9 < benchmark.peak_maps(CONFIG, None, spec, photograph=photograph) < 6
+    assert 0.9 < peak_maps(functools.partial(build_network, CONFIG.model, 1), spec, photograph) < 6
 
 
-def test_what_the_graph_is_held_against_gives_the_same_map(small):
-    """With NumPy around `predict`, tile by tile and all at once, and in one piece."""
+def test_the_variants_give_the_same_probability_map(small):
+    """NumPy around `predict`, tile by tile and all at once, and the photograph in one piece."""
     keras.utils.set_random_seed(0)
     network = build_network(CONFIG.model, classes=1)
     photograph = synthetic_photograph(np.random.default_rng(0), benchmark.HEIGHT, benchmark.WIDTH)[0]
@@ -63,16 +64,16 @@ def test_what_the_graph_is_held_against_gives_the_same_map(small):
     segmenter = TiledSegmenter(network, spec)
     expected = segmenter.segment(photograph)
     for at_once in (False, True):
-        found = benchmark.usual_map(network, photograph, spec, at_once=at_once)
+        found = segmenting.predicted_map(network, photograph, spec, at_once=at_once)
         np.testing.assert_allclose(found, expected, atol=1e-5)
-    wholes = benchmark.whole_maps(network, [photograph], preset.scale)
-    assert max(benchmark.seam(TiledSegmenter(network, preset), [photograph], wholes)) < 1e-5
+    wholes = segmenting.whole_maps(network, [photograph], preset.scale)
+    assert max(segmenting.seam(TiledSegmenter(network, preset), [photograph], wholes)) < 1e-5
     cut = TiledSegmenter(network, dataclasses.replace(preset, tile=64))
-    most, mean = benchmark.seam(cut, [photograph], wholes)
+    most, mean = segmenting.seam(cut, [photograph], wholes)
     assert most > mean > 1e-5
 
 
-def test_the_bare_network_runs_over_whole_batches(small):
+def test_the_bare_network_runs_on_full_batches(small):
     shapes = []
 
     def network(images: tf.Tensor, training: bool) -> tf.Tensor:
@@ -83,7 +84,7 @@ def test_the_bare_network_runs_over_whole_batches(small):
     spec = benchmark.full_spec(SegmenterSpec.from_config(CONFIG, {}), 0.0)
     tf.config.run_functions_eagerly(True)
     try:
-        benchmark.bare(network, photograph, spec)()
+        segmenting.bare_network(network, photograph, spec)()
     finally:
         tf.config.run_functions_eagerly(False)
     assert shapes == [(4, 64, 64, 3)] * 14  # 54 tiles

@@ -1,4 +1,4 @@
-"""The benchmarks as commands: the keys that others read, and what each takes."""
+"""The benchmark command: what it prints and writes, and which folders each benchmark accepts."""
 
 import json
 
@@ -15,7 +15,7 @@ FAST = (
 )
 
 
-def test_train_measures_the_step_the_loop_around_it_and_the_normalisation(run, tmp_path):
+def test_train_measures_steps_the_loop_and_the_normalization(run, tmp_path):
     done = run("benchmark", "train", *FAST, f"--json={tmp_path / 'numbers.json'}")
     assert done.returncode == 0, done.stderr
     numbers = json.loads((tmp_path / "numbers.json").read_text())
@@ -34,6 +34,8 @@ def test_train_measures_the_step_the_loop_around_it_and_the_normalisation(run, t
         "fit, float32, 2 devices",
     ]
     assert numbers["two_devices_over_one"] > 0
+    for key in ("overhead_over_step", "steps_per_second", "two_devices_over_one"):
+        assert f"\n{key}: {numbers[key]:.3f}\n" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -50,10 +52,13 @@ def test_train_measures_the_step_the_loop_around_it_and_the_normalisation(run, t
             ("inference", "--records=/there"),
             "benchmark inference takes --source and --model or --model or --source or no folder; received --records.",
         ),
-        (("trian",), "name one benchmark of shard, input, train, inference; received 'trian'."),
+        (("input",), "benchmark input takes --records or --source; received none."),
+        (("trian",), "expected one benchmark of shard, input, train, inference; received 'trian'."),
+        (("input", "--records=/no/such"), "--records=/no/such: no index.json there"),
     ],
 )
-def test_a_wrong_command_is_answered_in_a_line(run, arguments, expected):
+def test_a_wrong_command_gets_one_line_of_error(run, arguments, expected):
     done = run("benchmark", *arguments, "--config=configs/demo.py")
     assert done.returncode == 2
-    assert done.stderr == f"error: {expected}\n"
+    assert done.stderr.startswith(f"error: {expected}")
+    assert len(done.stderr.splitlines()) == 1

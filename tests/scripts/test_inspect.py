@@ -1,13 +1,14 @@
-"""The inspect command: pictures and facts of what training sees, and its refusals in one line."""
+"""The inspect command: sheets and metadata of what training gets, and errors of one line."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import cv2
 import pytest
 
 from records import read_index
-
-pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -20,6 +21,7 @@ def look(run, way):
     return command
 
 
+@pytest.mark.slow
 def test_without_a_place_it_shows_every_augmentation_and_the_first_twelve_elements(look, tmp_path):
     done = look(f"--output={tmp_path}")
     assert done.returncode == 0, done.stderr
@@ -28,8 +30,8 @@ def test_without_a_place_it_shows_every_augmentation_and_the_first_twelve_elemen
         assert (tmp_path / name).stat().st_size < 6e6
         height, width = cv2.imread(str(tmp_path / name)).shape[:2]
         assert min(height, width) > 600
-    facts = json.loads((tmp_path / "draws.json").read_text())
-    assert [fact["k"] for fact in facts] == list(range(12))
+    metadata = json.loads((tmp_path / "draws.json").read_text())
+    assert [element["k"] for element in metadata] == list(range(12))
     lines = done.stdout.splitlines()
     assert lines[0] == f"elements 0 to 11 of the training stream → {tmp_path}"
     assert lines[1].split()[:4] == ["k", "epoch", "shard", "record"]
@@ -37,7 +39,8 @@ def test_without_a_place_it_shows_every_augmentation_and_the_first_twelve_elemen
     assert lines[-1].startswith(f"look: {tmp_path / 'augmentations.png'}")
 
 
-def test_a_step_is_its_batch_and_an_element_one_of_it(look, way, tmp_path):
+@pytest.mark.slow
+def test_a_step_shows_its_batch_and_an_element_is_one_of_it(look, way, tmp_path):
     """The training took batches of 4 tiles."""
     step, element = look(f"--output={tmp_path}", "--step=2"), look(f"--output={tmp_path / 'one'}", "--element=9")
     assert step.returncode == element.returncode == 0, step.stderr + element.stderr
@@ -45,7 +48,7 @@ def test_a_step_is_its_batch_and_an_element_one_of_it(look, way, tmp_path):
     assert {file.name for file in (tmp_path / "one").iterdir()} == {"element_9.png", "element_9.json"}
     of_step = json.loads((tmp_path / "step_2.json").read_text())
     (of_element,) = json.loads((tmp_path / "one" / "element_9.json").read_text())
-    assert [fact["k"] for fact in of_step] == [8, 9, 10, 11]
+    assert [element["k"] for element in of_step] == [8, 9, 10, 11]
     assert of_step[1] == of_element
     assert of_element["case"] in read_index(way.records).splits["train"].cases
     assert of_element["shard"].startswith(str(way.records))
@@ -55,17 +58,18 @@ def test_a_step_is_its_batch_and_an_element_one_of_it(look, way, tmp_path):
     assert of_element["shard"] in line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("--element=-1",), "flag --element=-1: "),
         (("--step=1e3",), "flag --step=1e3: "),
         (("--element=99999999999999999999",), "flag --element=99999999999999999999: "),
-        (("--element=1", "--step=1"), "--element=1 and --step=1: one place at a time; leave one out"),
+        (("--element=1", "--step=1"), "--element=1 and --step=1: give only one of them"),
         (("--config.data.tile=512",), "data.tile is 256 in the records and 512 in the config"),
     ],
 )
-def test_what_cannot_be_shown_is_refused_in_one_line_and_leaves_nothing(look, tmp_path, arguments, message):
+def test_what_cannot_be_shown_gets_one_line_of_error_and_leaves_nothing(look, tmp_path, arguments, message):
     done = look(f"--output={tmp_path / 'out'}", *arguments)
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
@@ -74,7 +78,16 @@ def test_what_cannot_be_shown_is_refused_in_one_line_and_leaves_nothing(look, tm
     assert not (tmp_path / "out").exists()
 
 
-def test_records_and_output_must_be_given_and_help_is_no_failure(run):
+@pytest.mark.parametrize("name", ["inspect", "predict"])
+def test_a_command_that_is_run_by_its_path_says_how_to_run_it(name):
+    """The folder of the commands would hide the standard library's `inspect`."""
+    path = Path(__file__).parents[2] / "scripts" / f"{name}.py"
+    done = subprocess.run([sys.executable, path], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "error: run commands as python -m scripts.NAME from the workspace root, not by their path.\n"
+
+
+def test_records_and_output_are_required_and_help_is_not_an_error(run):
     assert "--output is required" in run("inspect", "--records=x", "--config=configs/demo.py").stderr
     assert "--records is required" in run("inspect", "--output=x", "--config=configs/demo.py").stderr
     done = run("inspect", "--help")

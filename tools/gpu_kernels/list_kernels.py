@@ -1,4 +1,4 @@
-"""Writes which types each op's GPU kernels take, as TensorFlow's CUDA build registers them; needs no GPU.
+"""Writes the types for which each op has a GPU kernel, as registered in TensorFlow's CUDA build; needs no GPU.
 
 python list_kernels.py FILE OP…
 """
@@ -12,20 +12,21 @@ from tensorflow.python.framework import kernels
 
 
 def main(file: str, *ops: str) -> None:
+    """Writes the kernels of the ops to a JSON file, one op per line."""
     if not tf.test.is_built_with_cuda():
         sys.exit(
-            "this TensorFlow is built without CUDA and knows no GPU kernels; install tensorflow, not tensorflow-cpu."
+            "this TensorFlow is built without CUDA and has no GPU kernels: install tensorflow, not tensorflow-cpu."
         )
     lines = [f"{json.dumps(op)}: {json.dumps(_gpu_kernels(op))}" for op in sorted(ops)]
     Path(file).write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
 
 def _gpu_kernels(op: str) -> list[str]:
-    """Describes the types that each kernel is for, such as "SrcT=uint8 DstT=float32"."""
+    """Returns the types that each kernel supports, such as "SrcT=uint8 DstT=float32"."""
     found = {
         " ".join(f"{one.name}={_names(one.allowed_values.list.type)}" for one in kernel.constraint)
         for kernel in kernels.get_registered_kernels_for_op(op).kernel
-        if kernel.device_type in ("GPU", "DEFAULT")  # "DEFAULT" serves every device
+        if kernel.device_type in ("GPU", "DEFAULT")  # "DEFAULT" kernels run on every device
     }
     return sorted(found)
 

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from configs import InputError
-from pipeline.input.reading import RecordSet, TileReader
+from pipeline.input import RecordSet, TileReader
 from pipeline.training.callbacks.preview_sheets import (
     PreviewCase,
     evenly_spaced,

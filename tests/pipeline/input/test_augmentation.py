@@ -10,7 +10,8 @@ import pytest
 import tensorflow as tf
 
 from configs import AugmentConfig
-from pipeline.input.augmentation import PERMUTATIONS, WARPS, Crop, augment
+from pipeline.input.augmentation import PERMUTATIONS, WARPS, augment
+from pipeline.input.cropping import Crop
 from pipeline.input.draws import strength, uniform
 
 SIDE = 24

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs import AugmentConfig, DataConfig, InputError, TrainConfig
+from pipeline.input.cropping import draw_crop
 from pipeline.input.reading import RecordSet
-from pipeline.input.sampling import ANYWHERE, Sampler, Target, crop_origin, make_sampler
+from pipeline.input.sampling import ANYWHERE, Sampler, Target, make_sampler
 from pipeline.input.stream import training_elements
 
 AS_THEY_ARE = AugmentConfig(horizontal_flip=0, vertical_flip=0, quarter_turn=0)
@@ -197,7 +198,7 @@ def test_every_lesion_pixel_is_chosen_about_equally_often():
     target = Target(*(tf.constant(value, tf.int64) for value in (0, 1, 4, 28, 10, 12)))
 
     def place(k: tf.Tensor) -> tf.Tensor:
-        return crop_origin(target, tf.constant(bits), 1, seed=tf.stack([tf.constant(0, tf.int64), k]))
+        return draw_crop(target, tf.constant(bits), 1, seed=tf.stack([tf.constant(0, tf.int64), k])).origin
 
     found = collections.Counter(map(tuple, tf.data.Dataset.range(3800).map(place).as_numpy_iterator()))
     assert set(found) == set(map(tuple, np.argwhere(mask[..., 1])))

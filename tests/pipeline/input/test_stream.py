@@ -1,4 +1,4 @@
-"""Streams of batches: which tiles come, in which order, and that element k is a pure function of (seed, k)."""
+"""Streams of batches: which tiles they show, in which order, and that element k depends on (seed, k) alone."""
 
 import collections
 import dataclasses
@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 from configs import AugmentConfig, DataConfig, InputError, TrainConfig
-from pipeline.input.reading import Cache, RecordSet, damage_named
+from pipeline.input.reading import Cache, RecordSet, naming_damaged_shards
 from pipeline.input.stream import tiles_of_split, training_batches, training_elements, validation_batches
 from records import read_index
 from records.shards.sharding import read_shard
@@ -59,42 +59,40 @@ def elements(stream: tf.data.Dataset, number: int) -> list[tuple[np.ndarray, np.
 
 
 def order_of(stream: tf.data.Dataset, stored: list[tuple[np.ndarray, np.ndarray]], number: int) -> list[int]:
-    """Says which stored tile each element of an unaugmented stream of single tiles is."""
+    """Returns which stored tile each element of an unaugmented stream of single tiles is."""
     places = {image.astype(np.float32).tobytes(): place for place, (image, _) in enumerate(stored)}
     assert len(places) == len(stored), "two tiles look the same; the test cannot tell them apart"
     return [places[image[0].tobytes()] for image, _ in elements(stream, number)]
 
 
+CROPS = {
+    "crop": 32,
+    "lesion_pixel_fraction": 0.3,
+    "lesion_fraction": 0.3,
+    "empty_fraction": 0.1,
+    "balance": "photograph",
+}
+
+
 @pytest.mark.parametrize(
-    "fields",
-    [
-        {},
-        {
-            "crop": 32,
-            "lesion_pixel_fraction": 0.3,
-            "lesion_fraction": 0.3,
-            "empty_fraction": 0.1,
-            "balance": "photograph",
-        },
-        {"cache": "records"},
-        {"cache": "decoded", "crop": 48},
-    ],
+    ("fields", "every"),
+    [({}, 7), (CROPS, 2), ({"cache": "records"}, 7), ({"cache": "decoded", "crop": 48}, 7)],
     ids=["whole tiles", "crops", "records kept", "pixels kept"],
 )
-def test_a_stream_started_at_any_element_goes_on_as_the_stream_from_the_first(training, stored, fields):
-    """With a fresh dataset at every element of two epochs."""
-    last = 2 * len(stored["train"]) + 3
-    whole = elements(training(**fields), last)
-    for start in range(2 * len(stored["train"]) + 1):
-        rest = elements(training(start=start, **fields), last - start)
-        assert len(rest) == last - start
-        for (image, mask), (expected_image, expected_mask) in zip(rest, whole[start:], strict=True):
+def test_a_stream_started_at_any_element_continues_like_the_one_from_the_first(training, stored, fields, every):
+    """With a fresh dataset at every second element of two epochs, or at every seventh."""
+    n = len(stored["train"])
+    whole = elements(training(**fields), 2 * n + 3)
+    assert n % 2 and n % 7  # so that the starts of the second epoch are others than those of the first
+    for start in range(0, 2 * n + 1, every):
+        rest = elements(training(start=start, **fields), 3)
+        for (image, mask), (expected_image, expected_mask) in zip(rest, whole[start : start + 3], strict=True):
             assert np.array_equal(image, expected_image)
             assert np.array_equal(mask, expected_mask)
 
 
 @pytest.mark.parametrize("cache", ["records", "decoded"])
-def test_a_cache_changes_nothing_that_is_shown(training, records_set, stored, cache):
+def test_a_cache_does_not_change_what_is_shown(training, records_set, stored, cache):
     number = 2 * len(stored["train"])
     for one, other in zip(elements(training(), number), elements(training(cache=cache), number), strict=True):
         assert all(np.array_equal(*pair) for pair in zip(one, other, strict=True))
@@ -112,32 +110,33 @@ def test_batches_are_the_elements_in_order(training, stored):
         assert np.array_equal(masks, np.concatenate([mask for _, mask in single[first : first + number]]))
 
 
-def test_every_tile_comes_exactly_once_an_epoch(training, stored):
-    n = len(stored["train"])
-    order = order_of(training(augmentation=AS_THEY_ARE), stored["train"], 20 * n)
-    for epoch in range(20):
-        assert sorted(order[epoch * n : (epoch + 1) * n]) == list(range(n))
+@pytest.fixture(scope="module")
+def epochs(records_set, stored):
+    """The order of the tiles in 60 epochs of a stream without augmentation, int `[60, n]`."""
+    train, n = TrainConfig(batch_size=1, seed=1), len(stored["train"])
+    stream = training_batches(records_set.sets, train, AS_THEY_ARE, cache="decoded")
+    return np.reshape(order_of(stream, stored["train"], 60 * n), (60, n))
 
 
-def test_a_tile_may_follow_any_other(training, stored):
+def test_every_tile_comes_exactly_once_an_epoch(epochs):
+    assert np.array_equal(np.sort(epochs, axis=1), np.broadcast_to(np.arange(epochs.shape[1]), epochs.shape))
+
+
+def test_a_tile_may_follow_any_other(epochs):
     """Over the whole split, not within blocks of it: every tile is once among the first few of an epoch."""
-    n = len(stored["train"])
-    order = order_of(training(augmentation=AS_THEY_ARE), stored["train"], 60 * n)
-    assert {order[epoch * n + place] for epoch in range(60) for place in range(3)} == set(range(n))
+    assert set(epochs[:, :3].ravel()) == set(range(epochs.shape[1]))
 
 
-def test_epochs_differ_in_their_order_and_so_do_seeds(training, stored):
+def test_epochs_differ_in_their_order_and_so_do_seeds(training, stored, epochs):
     n = len(stored["train"])
-    order = order_of(training(augmentation=AS_THEY_ARE), stored["train"], 3 * n)
-    epochs = [tuple(order[epoch * n : (epoch + 1) * n]) for epoch in range(3)]
     other = tuple(order_of(training(augmentation=AS_THEY_ARE, seed=2), stored["train"], n))
-    assert len({*epochs, other, tuple(range(n))}) == 5
+    assert len({*map(tuple, epochs[:3].tolist()), other, tuple(range(n))}) == 5
 
 
 def test_a_tile_is_augmented_anew_in_every_epoch(training, stored):
     n = len(stored["train"])
-    pictures = collections.Counter(image.tobytes() for image, _ in elements(training(), 3 * n))
-    assert max(pictures.values()) == 1
+    images = collections.Counter(image.tobytes() for image, _ in elements(training(), 3 * n))
+    assert max(images.values()) == 1
 
 
 def test_the_stream_does_not_depend_on_tensorflows_global_seed(training):
@@ -149,7 +148,7 @@ def test_the_stream_does_not_depend_on_tensorflows_global_seed(training):
         assert all(np.array_equal(one[0], two[0]) for one, two in zip(streams[0], other, strict=True))
 
 
-def test_training_images_and_masks_are_the_stored_ones_in_the_contracts_form(training, stored):
+def test_training_images_and_masks_are_the_stored_ones_in_float32(training, stored):
     known = {image.astype(np.float32).tobytes(): mask for image, mask in stored["train"]}
     for image, mask in elements(training(augmentation=AS_THEY_ARE), len(known)):
         assert (image.shape, image.dtype) == ((1, 64, 64, 3), np.float32)
@@ -165,7 +164,7 @@ def test_augmented_masks_are_0_or_1_and_images_0_to_255(training):
         assert image.max() > 10  # not scaled to 0..1
 
 
-def test_the_training_stream_has_no_end_and_only_whole_batches(training, stored):
+def test_the_training_stream_is_endless_and_has_only_full_batches(training, stored):
     stream = training(batch_size=5)
     assert stream.element_spec[0].shape == (5, 64, 64, 3)
     assert stream.cardinality() in (tf.data.INFINITE_CARDINALITY, tf.data.UNKNOWN_CARDINALITY)
@@ -173,7 +172,7 @@ def test_the_training_stream_has_no_end_and_only_whole_batches(training, stored)
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 4, 100])
-def test_validation_shows_every_tile_once_in_order_and_fills_up_with_weight_0(records_set, stored, batch_size):
+def test_validation_shows_every_tile_once_in_order_and_pads_with_weight_0(records_set, stored, batch_size):
     tiles = stored["validation"]
     stream = validation_batches(records_set.sets, TrainConfig(batch_size=batch_size))
     batches = list(stream.as_numpy_iterator())
@@ -204,7 +203,7 @@ def test_tiles_of_a_split_come_once_in_order(records_set, stored):
             assert np.array_equal(mask, stored_mask)
 
 
-def test_a_split_that_the_records_have_not_is_answered_with_those_they_have(records_set):
+def test_a_missing_split_is_refused_with_those_that_exist(records_set):
     with pytest.raises(InputError, match="no split 'valid'; they have train, validation, test"):
         tiles_of_split(records_set.sets, "valid")
 
@@ -240,8 +239,8 @@ def test_two_sets_are_shown_together_and_by_weight(records_set, shard, tmp_path)
     assert np.array_equal(found[counts[0]][0], next(iter(tiles_of_split([other], "train").as_numpy_iterator()))[0])
 
 
-def test_batches_that_wait_on_a_device_are_the_same(training):
-    """On a GPU they lie in its memory; what can be seen without one is that nothing else changes."""
+def test_batches_prefetched_to_a_device_are_the_same(training):
+    """Without a GPU, only that nothing else changes can be seen."""
     for one, other in zip(elements(training(), 5), elements(training(device="/CPU:0"), 5), strict=True):
         assert all(np.array_equal(*pair) for pair in zip(one, other, strict=True))
 
@@ -273,16 +272,16 @@ for make in (lambda: training_batches(sets, train, AugmentConfig(rotation=1)), l
 """
 
 
-def test_two_devices_get_the_halves_of_each_batch(records_set):
+def test_two_devices_get_one_half_of_each_batch_each(records_set):
     root = Path(__file__).parents[3]
-    words = [sys.executable, "-c", TWO_DEVICES, str(records_set.folder)]
-    done = subprocess.run(words, cwd=root, capture_output=True, text=True, check=False)
+    arguments = [sys.executable, "-c", TWO_DEVICES, str(records_set.folder)]
+    done = subprocess.run(arguments, cwd=root, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["equal", "equal"]
 
 
 @pytest.mark.parametrize("split", ["train", "validation"])
-def test_a_shard_that_is_missing_or_shorter_is_refused_by_its_name(records_set, tmp_path, split):
+def test_a_shard_that_is_missing_or_shorter_is_named(records_set, tmp_path, split):
     folder = shutil.copytree(records_set.folder, tmp_path / "records")
     index = read_index(folder)
 
@@ -302,8 +301,8 @@ def test_a_shard_that_is_missing_or_shorter_is_refused_by_its_name(records_set, 
         start()
 
 
-def test_a_shard_that_goes_bad_while_it_is_read_is_named_with_the_remedy(records_set, tmp_path):
-    """Each byte of a record is covered by a checksum; which record it was in does not matter."""
+def test_a_shard_damaged_while_it_is_read_is_named_with_the_remedy(records_set, tmp_path):
+    """Each byte of a record is covered by a CRC; which record it belongs to does not matter."""
     folder = shutil.copytree(records_set.folder, tmp_path / "records")
     sets = [RecordSet(folder, read_index(folder))]
     shard = folder / records_set.index.splits["validation"].shards[0].name
@@ -311,21 +310,27 @@ def test_a_shard_that_goes_bad_while_it_is_read_is_named_with_the_remedy(records
     for place in (0, 14, len(content) // 2, len(content) - 2):
         stream = tiles_of_split(sets, "validation")
         shard.write_bytes(content[:place] + bytes([content[place] ^ 255]) + content[place + 1 :])
-        with pytest.raises(InputError, match=rf"{shard.name}: its sha256 differs .*--verify"), damage_named(sets):
+        with (
+            pytest.raises(InputError, match=rf"{shard.name}: its sha256 differs .*--verify"),
+            naming_damaged_shards(sets),
+        ):
             list(stream)
         shard.write_bytes(content)
     stream = tiles_of_split(sets, "validation")
     shard.unlink()
-    with pytest.raises(InputError, match=f"{shard.name}: missing"), damage_named(sets):
+    with pytest.raises(InputError, match=f"{shard.name}: missing"), naming_damaged_shards(sets):
         list(stream)
 
 
-def test_what_is_not_a_shards_fault_stays_what_it_is(records_set):
-    with pytest.raises(tf.errors.InvalidArgumentError, match="of another cause"), damage_named(records_set.sets):
+def test_an_error_of_another_cause_is_not_replaced(records_set):
+    with (
+        pytest.raises(tf.errors.InvalidArgumentError, match="of another cause"),
+        naming_damaged_shards(records_set.sets),
+    ):
         raise tf.errors.InvalidArgumentError(None, None, "of another cause")
 
 
-def test_jpeg_records_give_nearly_the_same_tiles_and_the_same_masks(records_set, stored, shard, tmp_path):
+def test_jpeg_records_have_nearly_the_same_images_and_the_same_masks(records_set, stored, shard, tmp_path):
     data = dataclasses.replace(records_set.index.data, codec="jpeg", jpeg_quality=95)
     cases = [case for case in records_set.cases.values() if case.split == "validation"]
     index = shard(tmp_path / "records", cases, data)
@@ -335,7 +340,7 @@ def test_jpeg_records_give_nearly_the_same_tiles_and_the_same_masks(records_set,
         assert np.array_equal(mask, stored_mask)
 
 
-def test_a_photograph_without_tiles_leaves_an_empty_shard_that_disturbs_nothing(records_set, shard, tmp_path):
+def test_an_empty_shard_of_a_photograph_without_tiles_changes_nothing(records_set, shard, tmp_path):
     data = dataclasses.replace(records_set.index.data, empty_per_nonempty=0.0)
     index = shard(tmp_path / "records", [records_set.cases[name] for name in "ABC"], data)
     assert [shard.records for shard in index.splits["train"].shards][2] == 0
@@ -347,7 +352,7 @@ def test_a_photograph_without_tiles_leaves_an_empty_shard_that_disturbs_nothing(
     assert sorted(found[:n]) == sorted(found[n:]) == list(range(n))
 
 
-def test_one_class_alone_has_masks_of_one_channel(records_set, shard, tmp_path):
+def test_masks_of_a_single_class_have_one_channel(records_set, shard, tmp_path):
     data = DataConfig(classes=("MA",), tile=64, stride=64, photographs_per_shard=1)
     index = shard(tmp_path / "records", [records_set.cases["D"]], data)
     sets = [RecordSet(tmp_path / "records", index)]

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from configs import DataConfig, InputError, ModelConfig, SegmentConfig, UNetConfig, loading
 from pipeline.inference import load_segmenter
-from pipeline.input.stream import tiles_of_split
+from pipeline.input import tiles_of_split
 from pipeline.training import fit, prepare
 from pipeline.training.callbacks import BestWeights
 from records import read_index

@@ -14,7 +14,7 @@ from models import build_loss, build_network, precision_policy
 from pipeline.evaluation import photographs
 from pipeline.evaluation.photographs import LoadedCase
 from pipeline.inference import TiledSegmenter, load_segmenter, save_model
-from pipeline.input.reading import RecordSet
+from pipeline.input import RecordSet
 from pipeline.training.validation import (
     PhotographScores,
     PhotographValidation,

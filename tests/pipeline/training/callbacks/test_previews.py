@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from configs import InputError
-from pipeline.input.reading import RecordSet
+from pipeline.input import RecordSet
 from pipeline.panels import outlined
 from pipeline.training.callbacks import PreviewCase, Previews, choose_previews, preview_tiles
 from pipeline.training.callbacks.preview_sheets import read_preview

@@ -1,8 +1,10 @@
-"""What a network costs: multiplications, the memory that backpropagation keeps, and time, each for one tile."""
+"""The cost of a network for one tile: multiply-adds, the memory that backpropagation keeps, and time."""
 
 import dataclasses
 import math
 import statistics
+import time
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -10,24 +12,23 @@ import tensorflow as tf
 
 from configs import ModelConfig
 from models import Network, TrainingModel, build_loss, build_network
-from scripts.benchmarks.measuring import take_turns
 
 REPEATS = 3
-VIEWS = {"Identity", "Reshape", "Squeeze", "ExpandDims", "StopGradient"}  # the same memory under another shape
+VIEWS = {"Identity", "Reshape", "Squeeze", "ExpandDims", "StopGradient"}  # operations that share their input's memory
 
 
 @dataclasses.dataclass(frozen=True)
-class Cost:
-    """One network's costs.
+class NetworkCost:
+    """What a network costs for one tile.
 
     Attributes:
-      parameters: all weights, moving averages included.
-      stride: height and width of a tile are multiples of this.
+      parameters: number of all weights, including moving averages.
+      stride: height and width of a tile are multiples of it.
       tile: side of the tile, pixels.
-      gmac: 10^9 multiplications with an addition each, in convolutions and matrix products of one forward pass.
-      activation_mb: 10^6 bytes of float32 maps (and masks of dropout) that a training step keeps for its gradients.
+      gmac: 10^9 multiply-adds in the convolutions and matrix products of one forward pass.
+      activation_mb: 10^6 bytes of float32 activations (and dropout masks) that a training step keeps for its gradients.
       forward_seconds: median time of a forward pass; None: not measured.
-      training_seconds: median time of a training step (forward, backward, AdamW) of one tile; None: not measured.
+      training_seconds: median time of a training step (forward, backward, AdamW); None: not measured.
     """
 
     parameters: int
@@ -39,87 +40,87 @@ class Cost:
     training_seconds: float | None
 
 
-def measure(model: ModelConfig, classes: int, tile: int, *, fast: bool) -> Cost:
-    """Builds a network and measures it on random numbers.
+def network_cost(model: ModelConfig, classes: int, tile: int, *, timed: bool = True) -> NetworkCost:
+    """Builds a network and measures it on a random tile.
 
     Args:
       model: network and options.
       classes: number of classes.
-      tile: side of the tile; where the network's stride does not divide it, the next multiple is taken.
-      fast: leaves the times out.
+      tile: side of the tile; rounded up to a multiple of the network's stride.
+      timed: whether to measure times, which takes a few training steps.
 
     Raises:
-      InputError: a network that cannot be built.
+      InputError: the network cannot be built with these options.
     """
     keras.utils.set_random_seed(0)
     network = build_network(model, classes)
     tile = math.ceil(tile / network.stride) * network.stride
     forward = tf.function(lambda image: network(image, training=False), autograph=False)
     graph = forward.get_concrete_function(tf.TensorSpec((1, tile, tile, 3), tf.float32)).graph
-    times = {} if fast else _times(network, forward, classes, tile=tile)
-    return Cost(
+    forward_seconds, training_seconds = _times(network, forward, classes, tile=tile) if timed else (None, None)
+    return NetworkCost(
         parameters=network.count_params(),
         stride=network.stride,
         tile=tile,
         gmac=multiply_adds(graph) / 1e9,
         activation_mb=kept_bytes(network, tile) / 1e6,
-        forward_seconds=times.get("forward"),
-        training_seconds=times.get("training"),
+        forward_seconds=forward_seconds,
+        training_seconds=training_seconds,
     )
 
 
 def multiply_adds(graph: tf.Graph) -> int:
-    """Counts the multiplications with an addition each of a graph whose shapes are known.
+    """Counts the multiply-adds of the convolutions and matrix products of a graph whose shapes are known.
 
-    Convolutions count their zeros beyond the border too, as is usual. Normalisations, activations, pooling and resizing
-    are left out: they are few beside.
+    As is usual, products with the zeros beyond the border count too. Normalization, activations, pooling and resizing
+    are left out; they are comparatively few.
     """
     return sum(_multiply_adds_of(operation) for operation in graph.get_operations())
 
 
 def kept_bytes(network: Network, tile: int) -> int:
-    """Returns the bytes of what the forward pass of a training step computes from a tile and its gradients use.
+    """Counts the bytes that a training step keeps from the forward pass of one tile because its gradients use them.
 
-    Read from the graph, before TensorFlow rearranges it; weights are left out. It grows in proportion to the batch.
+    They are read from the graph, before TensorFlow optimizes it; weights are left out. The number grows in proportion
+    to the batch.
     """
     model = TrainingModel(network)
-    forward = 0  # how many of the operations, which are in the order of their making
+    forward_operations = 0  # operations are listed in the order in which they were made
 
     @tf.function(autograph=False)
     def gradients(image):
-        nonlocal forward
+        nonlocal forward_operations
         with tf.GradientTape() as tape:
             total = tf.add_n([tf.reduce_mean(output) for output in tf.nest.flatten(model(image, training=True))])
-        forward = len(image.graph.get_operations())
+        forward_operations = len(image.graph.get_operations())
         return tape.gradient(total, model.trainable_variables)
 
     graph = gradients.get_concrete_function(tf.TensorSpec((1, tile, tile, 3), tf.float32, name="tile")).graph
     operations = graph.get_operations()
-    computed: set[str] = set()  # from the tile, or drawn for it
-    for operation in operations[:forward]:
+    forward, backward = operations[:forward_operations], operations[forward_operations:]
+    computed: set[str] = set()  # operations whose results depend on the tile, or are drawn for it
+    for operation in forward:
         of_tile = operation.name == "tile" or any(tensor.op.name in computed for tensor in operation.inputs)
         if of_tile or "Random" in operation.type:
             computed.add(operation.name)
-    taken = {_memory(tensor).name: _memory(tensor) for operation in operations[forward:] for tensor in operation.inputs}
-    # A fused normalisation's workspace has no known shape, and is empty on a CPU.
+    used = {_memory(tensor).name: _memory(tensor) for operation in backward for tensor in operation.inputs}
+    # The workspace of a fused normalization has no known shape, and is empty on a CPU.
     return sum(
-        (tensor.shape.num_elements() or 0) * tensor.dtype.size
-        for tensor in taken.values()
-        if tensor.op.name in computed
+        (tensor.shape.num_elements() or 0) * tensor.dtype.size for tensor in used.values() if tensor.op.name in computed
     )
 
 
 def _multiply_adds_of(operation: tf.Operation) -> int:
-    """An output's share, the numbers that are multiplied for it, times the outputs."""
+    """Counts the multiply-adds of one operation: those of one output value, times the number of output values."""
     shapes = [tensor.shape for tensor in operation.inputs]
     match operation.type:
         case "Conv2D":
             height, width, channels, _ = shapes[1]  # of one group
-            count = _result(operation).num_elements() * height * width * channels
+            count = _output_shape(operation).num_elements() * height * width * channels
         case "DepthwiseConv2dNative":
             height, width, _, _ = shapes[1]
-            count = _result(operation).num_elements() * height * width
-        case "Conv2DBackpropInput":  # a transposed convolution: here each input is multiplied for so many outputs
+            count = _output_shape(operation).num_elements() * height * width
+        case "Conv2DBackpropInput":  # a transposed convolution: counted per input value
             height, width, channels, _ = shapes[1]
             count = shapes[2].num_elements() * height * width * channels
         case "MatMul":
@@ -128,7 +129,7 @@ def _multiply_adds_of(operation: tf.Operation) -> int:
         case "BatchMatMul" | "BatchMatMulV2" | "BatchMatMulV3":
             inner = shapes[0][-2 if operation.get_attr("adj_x") else -1]
             count = operation.outputs[0].shape.num_elements() * inner
-        case "PartitionedCall" | "StatefulPartitionedCall":  # as Keras wraps convolutions of several groups
+        case "PartitionedCall" | "StatefulPartitionedCall":  # Keras wraps grouped convolutions in a function
             count = multiply_adds(operation.graph._get_function(operation.get_attr("f").name).graph)
         case "Einsum":
             count = _multiply_adds_of_einsum(operation.get_attr("equation").decode(), shapes)
@@ -137,15 +138,15 @@ def _multiply_adds_of(operation: tf.Operation) -> int:
     return count
 
 
-def _result(convolution: tf.Operation) -> tf.TensorShape:
-    """The shape of a convolution's output: a dilated one computes parts of the map, which are put together after."""
+def _output_shape(convolution: tf.Operation) -> tf.TensorShape:
+    """Returns the shape of a convolution's output; for a dilated one, that of its parts put together."""
     (output,) = convolution.outputs
     after = output.consumers()
     return after[0].outputs[0].shape if [op.type for op in after] == ["BatchToSpaceND"] else output.shape
 
 
 def _multiply_adds_of_einsum(equation: str, shapes: list[tf.TensorShape]) -> int:
-    """The product of the sizes of all indices, those of an ellipsis included."""
+    """Returns the product of the sizes of all indices, including those of an ellipsis."""
     sizes: dict[str, int] = {}
     for labels, shape in zip(equation.split("->", maxsplit=1)[0].split(","), shapes, strict=True):
         before, ellipsis, after = labels.partition("...")
@@ -156,7 +157,7 @@ def _multiply_adds_of_einsum(equation: str, shapes: list[tf.TensorShape]) -> int
 
 
 def _memory(tensor: tf.Tensor) -> tf.Tensor:
-    """Returns the tensor whose memory this one shows."""
+    """Returns the tensor whose memory this one shares."""
     while tensor.op.type in VIEWS or tensor.op.type == "IdentityN":
         tensor = tensor.op.inputs[tensor.value_index if tensor.op.type == "IdentityN" else 0]
     return tensor
@@ -164,17 +165,25 @@ def _memory(tensor: tf.Tensor) -> tf.Tensor:
 
 def _times(
     network: Network, forward: tf.types.experimental.GenericFunction, classes: int, *, tile: int
-) -> dict[str, float]:
+) -> tuple[float, float]:
+    """Returns the median seconds of a forward pass and of a training step, which take turns after one warm-up each."""
     image = tf.constant(np.random.default_rng(0).uniform(0, 255, (1, tile, tile, 3)), tf.float32)
     mask = tf.cast(tf.random.stateless_uniform((1, tile, tile, classes), seed=(0, 0)) < 0.01, tf.float32)
     model = TrainingModel(network)
     model.compile(keras.optimizers.AdamW(1e-4), build_loss("bce_dice"), jit_compile=False)
 
     def run_forward() -> None:
-        forward(image).numpy()  # which waits for a GPU
+        forward(image).numpy()  # waits for a GPU
 
-    def train() -> None:
+    def run_training() -> None:
         model.train_on_batch(image, mask)
 
-    seconds = take_turns({"forward": run_forward, "training": train}, repeats=REPEATS)
-    return {name: statistics.median(times) for name, times in seconds.items()}
+    turns = [(_seconds(run_forward), _seconds(run_training)) for _ in range(1 + REPEATS)]
+    forward_seconds, training_seconds = zip(*turns[1:], strict=True)
+    return statistics.median(forward_seconds), statistics.median(training_seconds)
+
+
+def _seconds(run: Callable[[], None]) -> float:
+    began = time.perf_counter()
+    run()
+    return time.perf_counter() - began

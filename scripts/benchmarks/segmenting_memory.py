@@ -1,0 +1,51 @@
+"""The memory that a segmenter needs, measured in processes of their own."""
+
+import multiprocessing
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+
+import numpy as np
+import tensorflow as tf
+
+from models import Network
+from pipeline.inference import SegmenterSpec, TiledSegmenter
+from records import scaled_size
+from scripts.benchmarks.measuring import peak_of_this_process
+from scripts.benchmarks.segmenting import compiled
+from scripts.support import command
+
+
+def peak_maps(make_network: Callable[[], Network], spec: SegmenterSpec, photograph: np.ndarray) -> float:
+    """Measures what a segmenter needs beyond one batch of the network and the photographs.
+
+    Args:
+      make_network: loads or builds the network; is called in the other processes and must be picklable.
+      spec: of the segmenter.
+      photograph: uint8 RGB `[H, W, 3]`.
+
+    Returns:
+      The memory in units of one float32 map of the photograph's size.
+    """
+    peaks = []
+    for segments in (False, True):
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool, command.quiet_start():
+            task = pool.submit(_peak_bytes, make_network, spec, photograph, segments=segments)
+            peaks.append(task.result())
+    height, width = photograph.shape[:2]
+    scaled = 0 if spec.scale == 1 else 3 * np.prod(scaled_size(height, width, spec.scale))
+    one_map = 4 * height * width * len(spec.classes)
+    return float((peaks[1] - peaks[0] - scaled) / one_map)
+
+
+def _peak_bytes(
+    make_network: Callable[[], Network], spec: SegmenterSpec, photograph: np.ndarray, *, segments: bool
+) -> int:
+    """Runs the network on one batch, or the segmenter, and returns the peak memory of this process."""
+    segmenter = TiledSegmenter(make_network(), spec)
+    in_memory = tf.constant(photograph)
+    segment = segmenter.segment.get_concrete_function()
+    if segments:
+        segment(in_memory)
+    else:
+        compiled(segmenter.network)(tf.zeros([spec.tile_batch, spec.tile, spec.tile, 3]))
+    return peak_of_this_process()
