@@ -1,4 +1,4 @@
-"""The field of view: discs of known outline are found, whatever lies in them and around them."""
+"""The field of view of drawn discs is found, whatever lies inside and around them."""
 
 import cv2
 import numpy as np
@@ -50,12 +50,12 @@ def test_a_disc_is_found_to_within_a_few_pixels(height, width, radius):
     assert_found(lit(retina), retina, within=max(3, 0.01 * width))
 
 
-def test_stray_light_in_the_surround_is_no_retina():
+def test_stray_light_in_the_background_is_outside():
     retina = disc(600, 900, radius=270)
     assert_found(lit(retina, surround=25), retina, within=6)
 
 
-def test_a_date_and_bright_specks_in_the_surround_are_no_retina():
+def test_a_date_and_bright_specks_in_the_background_are_outside():
     retina = disc(600, 900, radius=270)
     photograph = lit(retina)
     cv2.putText(photograph, "2019-03-07 OD", (10, 30), cv2.FONT_HERSHEY_SIMPLEX, 0.8, (255, 255, 255), 2)
@@ -63,7 +63,7 @@ def test_a_date_and_bright_specks_in_the_surround_are_no_retina():
     assert_found(photograph, retina, within=6)
 
 
-def test_dark_places_within_the_retina_belong_to_it():
+def test_dark_places_within_the_field_of_view_are_inside():
     retina = disc(600, 900, radius=270)
     photograph = lit(retina)
     photograph[250:340, 350:480] = 2  # a large haemorrhage
@@ -71,18 +71,18 @@ def test_dark_places_within_the_retina_belong_to_it():
     assert_found(photograph, retina, within=8)
 
 
-def test_in_a_black_photograph_there_is_none():
+def test_a_black_photograph_has_no_field_of_view():
     assert not field_of_view(np.zeros((300, 400, 3), np.uint8)).any()
     assert not field_of_view(np.full((300, 400, 3), 12, np.uint8)).any()
 
 
-def test_a_photograph_that_is_bright_everywhere_is_all_retina():
+def test_a_photograph_that_is_bright_everywhere_is_all_inside():
     assert field_of_view(np.full((300, 400, 3), 120, np.uint8)).all()
     assert field_of_view(np.random.default_rng(0).integers(150, 256, (700, 500, 3), dtype=np.uint8)).all()
 
 
 @given(height=st.integers(1, 40), width=st.integers(1, 40), seed=st.integers(0, 99))
-def test_any_picture_however_small_has_an_answer_of_its_own_size(height, width, seed):
+def test_a_photograph_of_any_size_has_a_field_of_view_of_its_size(height, width, seed):
     photograph = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     found = field_of_view(photograph)
     assert found.shape == (height, width) and found.dtype == bool

@@ -1,4 +1,4 @@
-"""Imaging: every form of file that holds the same picture or mask reads the same; what is damaged is named."""
+"""Files of every form that hold the same photograph or mask read the same, and damaged files are refused."""
 
 import io
 import struct
@@ -157,7 +157,7 @@ def test_a_mask_without_lesion_reads_as_empty_from_every_form_of_file(tmp_path, 
 
 @pytest.mark.parametrize("quality", [50, 95])
 @pytest.mark.parametrize("color", [(255, 255, 255), (255, 0, 0)])
-def test_a_mask_kept_as_jpeg_differs_at_the_rim_of_a_lesion_only(tmp_path, blobs, quality, color):
+def test_a_mask_saved_as_jpeg_differs_only_at_the_border_of_a_lesion(tmp_path, blobs, quality, color):
     mask = blobs(300, 400, seed=1, largest=40)
     (tmp_path / "mask.jpg").write_bytes(encoded(in_channels(mask, *color), "JPEG", quality=quality))
     read = read_mask(tmp_path / "mask.jpg", max_pixels=MANY)
@@ -239,7 +239,7 @@ def test_a_photograph_with_a_palette_reads_as_its_colors(tmp_path, photograph):
     ],
     ids=lambda options: "-".join(map(str, options.values())),
 )
-def test_a_jpeg_reads_as_opencv_decodes_it_and_near_to_what_was_taken(tmp_path, picture, options):
+def test_a_jpeg_is_read_as_opencv_decodes_it_and_close_to_the_original(tmp_path, picture, options):
     taken = picture(240, 331)
     file = encoded(taken, "JPEG", **options)
     (tmp_path / "photograph.jpg").write_bytes(file)
@@ -318,7 +318,7 @@ def colored(one: np.ndarray, two: np.ndarray, none: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", ["mask.png", "mask.tif", "mask.bmp"])
-def test_a_colored_mask_is_told_apart_by_its_exact_colors(tmp_path, blobs, name):
+def test_classes_of_a_colored_mask_are_distinguished_by_exact_colors(tmp_path, blobs, name):
     one, two, none = (blobs(HEIGHT, WIDTH, seed=seed) for seed in (1, 2, 3))
     Image.fromarray(colored(one, two, none)).save(tmp_path / name)
     read = read_color_masks(tmp_path / name, ("ff0000", "00ff00"), max_pixels=MANY)
@@ -326,7 +326,7 @@ def test_a_colored_mask_is_told_apart_by_its_exact_colors(tmp_path, blobs, name)
     np.testing.assert_array_equal(read, np.dstack([one & ~two & ~none, two & ~none]))
 
 
-def test_a_colored_mask_kept_as_jpeg_differs_at_rims_only(tmp_path, blobs):
+def test_a_colored_mask_saved_as_jpeg_differs_only_at_borders(tmp_path, blobs):
     one, two = blobs(300, 400, seed=1, largest=40), blobs(300, 400, seed=2, largest=40)
     image = colored(one, two, np.zeros_like(one))
     (tmp_path / "mask.jpg").write_bytes(encoded(image, "JPEG", quality=90))
@@ -365,7 +365,7 @@ def whole_file(name: str, rgb: np.ndarray, tiff: Callable[..., bytes]) -> bytes:
 
 
 @pytest.mark.parametrize("name", TRUNCATED)
-def test_a_photograph_cut_short_is_named(tmp_path, tiff, picture, name):
+def test_a_photograph_cut_short_is_reported(tmp_path, tiff, picture, name):
     whole = whole_file(name, picture(120, 167), tiff)
     path = tmp_path / name
     path.write_bytes(whole[: int(TRUNCATED[name] * len(whole))])
@@ -375,7 +375,7 @@ def test_a_photograph_cut_short_is_named(tmp_path, tiff, picture, name):
 
 
 @pytest.mark.parametrize("name", TRUNCATED)
-def test_the_size_of_a_photograph_cut_short_is_right_or_the_file_is_named(tmp_path, tiff, picture, name):
+def test_the_size_of_a_photograph_cut_short_is_right_or_the_file_is_refused(tmp_path, tiff, picture, name):
     whole = whole_file(name, picture(120, 167), tiff)
     path = tmp_path / name
     path.write_bytes(whole[: int(TRUNCATED[name] * len(whole))])
@@ -388,7 +388,7 @@ def test_the_size_of_a_photograph_cut_short_is_right_or_the_file_is_named(tmp_pa
 
 @pytest.mark.parametrize("name", ["palette.png", "palette_1_bit.tif", "rgba.png", "grey_16_bits_1.tif", "1_bit.tif"])
 @pytest.mark.parametrize("share", [0.1, 0.7, 0.9])
-def test_a_mask_cut_short_is_named(tmp_path, tiff, blobs, name, share):
+def test_a_mask_cut_short_is_reported(tmp_path, tiff, blobs, name, share):
     whole = MASK_FORMS[name](blobs(300, 400, lesions=60), tiff)
     path = tmp_path / name
     path.write_bytes(whole[: int(share * len(whole))])
@@ -401,7 +401,7 @@ READERS = [read_photograph, read_mask, photograph_size]
 
 
 @pytest.mark.parametrize("read", READERS)
-def test_what_is_no_image_is_named(tmp_path, read):
+def test_a_file_that_is_not_an_image_is_refused(tmp_path, read):
     contents = {
         "empty.jpg": b"",
         "text.jpg": b"dear diary\n" * 40,
@@ -428,7 +428,7 @@ def test_more_pixels_than_allowed_are_refused_with_both_numbers(tmp_path, photog
 
 
 @pytest.mark.parametrize("read", READERS)
-def test_a_header_that_promises_gigapixels_is_refused_before_anything_is_decoded(tmp_path, read):
+def test_a_header_with_gigapixels_is_refused_before_anything_is_decoded(tmp_path, read):
     bomb = bytearray(sixteen_bit_png(np.zeros((1, 1, 3), np.uint16), 2))
     bomb[16:24] = struct.pack(">II", 60_000, 60_000)
     bomb[29:33] = struct.pack(">I", zlib.crc32(bomb[12:29]))
@@ -522,7 +522,7 @@ def test_exactly_half_of_the_area_is_enough():
     side=st.tuples(st.integers(1, 5), st.integers(1, 5)),
     scale=scales,
 )
-def test_a_lesion_that_would_vanish_keeps_the_pixel_that_holds_most_of_it(height, width, corner, side, scale):
+def test_a_lesion_that_would_vanish_keeps_the_pixel_that_covers_most_of_it(height, width, corner, side, scale):
     mask = np.zeros((height, width), bool)
     y, x = (int(place * (length - 1)) for place, length in zip(corner, mask.shape, strict=True))
     mask[y : y + side[0], x : x + side[1]] = True
@@ -533,7 +533,7 @@ def test_a_lesion_that_would_vanish_keeps_the_pixel_that_holds_most_of_it(height
         assert share[shrunk] > share.max() - 1e-5
 
 
-def test_of_small_lesions_side_by_side_each_keeps_a_pixel_of_its_own():
+def test_small_neighbouring_lesions_keep_a_pixel_each():
     mask = np.zeros((16, 16), bool)
     mask[5, 2:4] = True  # two pixels in one sixteen, four in the next
     mask[5:7, 4:6] = True
@@ -553,7 +553,7 @@ def test_png_is_lossless_and_the_same_bytes_for_the_same_pixels(height, width, c
     assert encode_png(pixels.copy()) == file
 
 
-def test_contours_are_drawn_at_the_rim_of_each_lesion_in_place():
+def test_contours_are_drawn_in_place_at_the_border_of_each_lesion():
     image = np.zeros((40, 50, 3), np.uint8)
     mask = np.zeros((40, 50), bool)
     mask[10:20, 10:30] = True
