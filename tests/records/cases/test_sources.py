@@ -235,7 +235,7 @@ def test_patients_are_read_by_case_and_unlisted_cases_have_none(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "message"),
     [
         (b"case;patient\na;1\n", "expected the columns case and patient"),
         (b"", "expected the columns case and patient"),
@@ -247,12 +247,12 @@ def test_patients_are_read_by_case_and_unlisted_cases_have_none(tmp_path):
         (None, "cannot be read"),
     ],
 )
-def test_an_invalid_list_of_patients_is_refused(tmp_path, content, words):
+def test_an_invalid_list_of_patients_is_refused(tmp_path, content, message):
     if content is not None:
         (tmp_path / "patients.csv").write_bytes(content)
     with pytest.raises(InputError) as error:
         read_patients(tmp_path / "patients.csv", CASES)
-    assert words in str(error.value) and "patients.csv" in str(error.value) and "\n" not in str(error.value)
+    assert message in str(error.value) and "patients.csv" in str(error.value) and "\n" not in str(error.value)
 
 
 def test_splits_are_read_by_case_and_unlisted_cases_are_left_out(tmp_path):
@@ -264,7 +264,7 @@ def test_splits_are_read_by_case_and_unlisted_cases_are_left_out(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "message"),
     [
         ("case,patient\na,1\n", "expected the columns case and split"),
         ("case,split\nz,train\n", "'z' is not among the photographs"),
@@ -274,12 +274,12 @@ def test_splits_are_read_by_case_and_unlisted_cases_are_left_out(tmp_path):
         (None, "cannot be read"),
     ],
 )
-def test_an_invalid_list_of_splits_is_refused(tmp_path, content, words):
+def test_an_invalid_list_of_splits_is_refused(tmp_path, content, message):
     if content is not None:
         (tmp_path / "splits.csv").write_text(content)
     with pytest.raises(InputError) as error:
         read_splits(tmp_path / "splits.csv", CASES)
-    assert words in str(error.value) and "--splits=" in str(error.value) and "\n" not in str(error.value)
+    assert message in str(error.value) and "--splits=" in str(error.value) and "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(("name", "count"), [("MA", 54), ("HE", 53), ("EX", 54), ("SE", 26), ("OD", 54)])

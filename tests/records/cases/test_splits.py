@@ -1,4 +1,4 @@
-"""Splits and folds: no patient is in two of them, and all have similar lesion areas, whatever the order of the cases."""
+"""Splits and folds: no patient is in two of them, and all have similar lesion areas, whatever the cases' order."""
 
 import collections
 import dataclasses

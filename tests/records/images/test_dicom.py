@@ -20,9 +20,9 @@ READERS = (read_photograph, read_mask, photograph_size)
 
 
 @pytest.fixture
-def photograph(picture) -> np.ndarray:
+def photograph(random_photograph) -> np.ndarray:
     """In pairs of equal columns, so that halving the colours of a row loses nothing."""
-    return np.repeat(picture(HEIGHT, WIDTH // 2), 2, axis=1)
+    return np.repeat(random_photograph(HEIGHT, WIDTH // 2), 2, axis=1)
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def luminance(rgb: np.ndarray) -> np.ndarray:
 
 
 def halved(rgb: np.ndarray) -> bytes:
-    """Returns the bytes of YBR_FULL_422: two luminances, then the colours that they share."""
+    """Returns the bytes of YBR_FULL_422: two luminances, then the colours that they have in common."""
     ybr = luminance(rgb)
     return np.dstack([ybr[:, ::2, 0], ybr[:, 1::2, 0], ybr[:, ::2, 1], ybr[:, ::2, 2]]).tobytes()
 
@@ -205,7 +205,7 @@ def test_unsupported_kinds_are_refused_from_the_header(path, dicom, photograph, 
         assert reason in refusal(read, path)
 
 
-# How a picture whose rows run to the left and columns to the feet is stored otherwise.
+# How a photograph whose rows run to the left and columns to the feet is stored otherwise.
 STORED: dict[tuple[str, str], Callable[[np.ndarray], np.ndarray]] = {
     ("L", "F"): lambda seen: seen,
     ("R", "F"): lambda seen: seen[:, ::-1],

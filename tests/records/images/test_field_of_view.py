@@ -18,21 +18,21 @@ def disc(height: int, width: int, *, radius: float) -> np.ndarray:
     return np.hypot(ys - height / 2, xs - width * 0.47) <= radius
 
 
-def lit(retina: np.ndarray, *, surround: int = 3, seed: int = 0) -> np.ndarray:
-    """Paints a retina of brightness 200 that darkens to 0.4 of its light at the rim, in a noisy surround."""
-    depth = ndimage.distance_transform_edt(retina)
+def lit(inside: np.ndarray, *, background: int = 3, seed: int = 0) -> np.ndarray:
+    """Draws a field of view of brightness 200, darkened to 0.4 of that at the rim, on a noisy background."""
+    depth = ndimage.distance_transform_edt(inside)
     light = 0.4 + 0.6 * np.minimum(depth / (0.4 * depth.max()), 1)
-    noise = np.random.default_rng(seed).normal(0, 2, (*retina.shape, 3))
-    color = np.where(retina[..., None], light[..., None] * RETINA, surround)
+    noise = np.random.default_rng(seed).normal(0, 2, (*inside.shape, 3))
+    color = np.where(inside[..., None], light[..., None] * RETINA, background)
     return np.clip(color + noise, 0, 255).astype(np.uint8)
 
 
-def assert_found(photograph: np.ndarray, retina: np.ndarray, *, within: float) -> None:
-    """Holds that what was found differs from the retina nowhere farther than `within` pixels from its outline."""
+def assert_found(photograph: np.ndarray, inside: np.ndarray, *, within: float) -> None:
+    """Asserts that the field of view found differs only within so many pixels of the true outline."""
     found = field_of_view(photograph)
-    assert found.shape == retina.shape and found.dtype == bool
-    from_outline = np.where(retina, ndimage.distance_transform_edt(retina), ndimage.distance_transform_edt(~retina))
-    wrong = found ^ retina
+    assert found.shape == inside.shape and found.dtype == bool
+    from_outline = np.where(inside, ndimage.distance_transform_edt(inside), ndimage.distance_transform_edt(~inside))
+    wrong = found ^ inside
     assert not wrong.any() or from_outline[wrong].max() <= within
 
 
@@ -46,29 +46,29 @@ def assert_found(photograph: np.ndarray, retina: np.ndarray, *, within: float) -
     ],
 )
 def test_a_disc_is_found_to_within_a_few_pixels(height, width, radius):
-    retina = disc(height, width, radius=radius)
-    assert_found(lit(retina), retina, within=max(3, 0.01 * width))
+    inside = disc(height, width, radius=radius)
+    assert_found(lit(inside), inside, within=max(3, 0.01 * width))
 
 
 def test_stray_light_in_the_background_is_outside():
-    retina = disc(600, 900, radius=270)
-    assert_found(lit(retina, surround=25), retina, within=6)
+    inside = disc(600, 900, radius=270)
+    assert_found(lit(inside, background=25), inside, within=6)
 
 
 def test_a_date_and_bright_specks_in_the_background_are_outside():
-    retina = disc(600, 900, radius=270)
-    photograph = lit(retina)
+    inside = disc(600, 900, radius=270)
+    photograph = lit(inside)
     cv2.putText(photograph, "2019-03-07 OD", (10, 30), cv2.FONT_HERSHEY_SIMPLEX, 0.8, (255, 255, 255), 2)
     photograph[550:553, 850:853] = 255
-    assert_found(photograph, retina, within=6)
+    assert_found(photograph, inside, within=6)
 
 
 def test_dark_places_within_the_field_of_view_are_inside():
-    retina = disc(600, 900, radius=270)
-    photograph = lit(retina)
+    inside = disc(600, 900, radius=270)
+    photograph = lit(inside)
     photograph[250:340, 350:480] = 2  # a large haemorrhage
     cv2.line(photograph, (423, 300), (680, 300), (12, 8, 5), 5)  # a vessel that runs to the rim
-    assert_found(photograph, retina, within=8)
+    assert_found(photograph, inside, within=8)
 
 
 def test_a_black_photograph_has_no_field_of_view():
@@ -97,4 +97,4 @@ def test_lesions_of_real_photographs_lie_within_the_field_of_view(idrid):
         found = field_of_view(photograph)
         lesions = read_masks(case, photograph.shape[:2], data).any(axis=-1)
         assert found[lesions].mean() > 0.999, case.name
-        assert 0.5 < found.mean() < 0.9, case.name  # a retina a fifth wider than the frame is high
+        assert 0.5 < found.mean() < 0.9, case.name  # the field of view is a fifth wider than the frame is high

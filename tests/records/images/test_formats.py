@@ -96,7 +96,7 @@ def tiff_of(
 
 
 def sixteen(pixels: np.ndarray) -> np.ndarray:
-    """Returns uint16 whose high byte is the picture and whose low byte is not; 0 stays 0."""
+    """Returns uint16 whose high byte is the photograph and whose low byte is not; 0 stays 0."""
     return pixels.astype(np.uint16) * 256 + pixels * np.uint8(77)
 
 
@@ -235,8 +235,8 @@ MISREAD_MASK = "TIFF 16 bits deflate separate planes"
 
 
 @pytest.fixture
-def photograph(picture) -> np.ndarray:
-    return picture(HEIGHT, WIDTH)
+def photograph(random_photograph) -> np.ndarray:
+    return random_photograph(HEIGHT, WIDTH)
 
 
 def refusal(read: Callable, path: Path, *, max_pixels: int = MANY) -> str:
@@ -321,7 +321,7 @@ TURNED: dict[str, Callable[[np.ndarray, int], bytes]] = {
     "WebP, tag in XMP": lambda rgb, turn: saved(rgb, "WEBP", lossless=True, xmp=xmp_of(turn)),
     "TIFF CMYK": lambda rgb, turn: tiff_of(no_black(rgb), 5, _274=turn),
 }
-# What is to be done with the stored picture for each value of the tag (Exif 2.3).
+# What is to be done with the stored photograph for each value of the tag (Exif 2.3).
 TURNS: dict[int, Draw] = {
     1: same,
     2: np.fliplr,

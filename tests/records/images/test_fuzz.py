@@ -34,9 +34,9 @@ def saved(pixels: np.ndarray, kind: str, mode: str | None = None, **options: obj
 
 
 @pytest.fixture
-def whole_files(picture, tiff, dicom) -> dict[str, bytes]:
+def whole_files(random_photograph, tiff, dicom) -> dict[str, bytes]:
     """One file, photograph or mask, of each form."""
-    rgb = picture(HEIGHT, WIDTH)
+    rgb = random_photograph(HEIGHT, WIDTH)
     grey, bits, sixteen = rgb[..., 1], rgb[..., 1] > 128, rgb.astype(np.uint16) * 257
     turned = Image.Exif()
     turned[0x0112] = 6

@@ -69,7 +69,7 @@ def test_the_file_holds_what_other_software_needs(records_set):
     assert content["classes"] == ["HE", "MA"] == list(records_set.index.classes)
     assert (content["data"]["tile"], content["data"]["stride"], content["data"]["scale"]) == (32, 24, 0.5)
     assert set(content["splits"]["train"]["shards"][0]) == {"name", "records", "bytes", "sha256"}
-    for name, (photograph, masks) in records_set.pictures.items():
+    for name, (photograph, masks) in records_set.photographed.items():
         case = content["cases"][name]
         assert (case["height"], case["width"]) == photograph.shape[:2]
         assert case["lesion_pixels"] == {key: int(masks[key].sum()) if key in masks else 0 for key in data.classes}

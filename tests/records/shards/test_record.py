@@ -59,8 +59,8 @@ def test_a_tile_is_read_back_in_a_tf_data_stream_with_known_shapes():
         np.testing.assert_array_equal(mask_back, mask)
 
 
-def test_a_jpeg_tile_decodes_to_the_pixels_that_pillow_sees(picture):
-    image, mask = picture(64, 64), drawn(0, 64, 1)[1]
+def test_a_jpeg_tile_decodes_to_the_pixels_that_pillow_sees(random_photograph):
+    image, mask = random_photograph(64, 64), drawn(0, 64, 1)[1]
     tile = dataclasses.replace(tile_of(image, mask), image=encode_jpeg(image, quality=95))
     image_back, mask_back = decode_tile(parse_record(tf.constant(encode_record(tile))), tile=64, codec="jpeg")
     by_pillow = np.asarray(Image.open(io.BytesIO(tile.image)))

@@ -54,7 +54,7 @@ def test_the_index_says_what_is_in_the_shards(records_set):
             assert records_set.index.cases[case].split == name
             assert records_set.index.cases[case].tiles == cases.count(case)
     assert listed == {path.name for path in records_set.folder.iterdir() if "tfrecord" in path.name}
-    assert set(records_set.index.cases) == set(records_set.pictures)
+    assert set(records_set.index.cases) == set(records_set.photographed)
 
 
 def test_shards_are_named_by_split_and_number_and_hold_a_limited_number_of_photographs(records_set):
@@ -73,7 +73,7 @@ def test_every_tile_is_a_crop_of_its_photograph_and_masks_at_a_place_of_the_grid
     data = records_set.data
     for split in records_set.index.splits.values():
         for tile in (tile for shard in split.shards for tile in tiles_of(records_set.folder / shard.name)):
-            photograph, masks = records_set.pictures[tile.case]
+            photograph, masks = records_set.photographed[tile.case]
             small = shrink_photograph(photograph, data.scale)
             assert (tile.y, tile.x) in tile_origins(*small.shape[:2], data.tile, stride=data.stride)
             rows, columns = slice(tile.y, tile.y + data.tile), slice(tile.x, tile.x + data.tile)
@@ -88,13 +88,13 @@ def test_every_tile_is_a_crop_of_its_photograph_and_masks_at_a_place_of_the_grid
 
 def test_every_tile_with_a_lesion_and_the_requested_number_of_empty_ones_are_stored(records_set):
     data = records_set.data
-    kinds: dict[str, dict[tuple[int, int], bool]] = {name: {} for name in records_set.pictures}
+    kinds: dict[str, dict[tuple[int, int], bool]] = {name: {} for name in records_set.photographed}
     for split in records_set.index.splits.values():
         for shard in split.shards:
             for tile in tiles_of(records_set.folder / shard.name):
                 assert (tile.y, tile.x) not in kinds[tile.case]
                 kinds[tile.case][tile.y, tile.x] = bool(decoded(tile.mask).any())
-    for name, (photograph, masks) in records_set.pictures.items():
+    for name, (photograph, masks) in records_set.photographed.items():
         small = shrink_photograph(photograph, data.scale)
         any_class = np.zeros(small.shape[:2], bool)
         for mask in masks.values():
@@ -102,12 +102,12 @@ def test_every_tile_with_a_lesion_and_the_requested_number_of_empty_ones_are_sto
         origins = tile_origins(*any_class.shape, data.tile, stride=data.stride)
         nonempty = {(y, x) for y, x in origins if any_class[y : y + data.tile, x : x + data.tile].any()}
         assert {place for place, lesion in kinds[name].items() if lesion} == nonempty
-        retina = field_of_view(small)
-        shares = [
-            np.count_nonzero(retina[y : y + data.tile, x : x + data.tile]) / data.tile**2
+        inside = field_of_view(small)
+        fractions = [
+            np.count_nonzero(inside[y : y + data.tile, x : x + data.tile]) / data.tile**2
             for y, x in set(origins) - nonempty
         ]
-        possible = sum(share >= MIN_FIELD_OF_VIEW for share in shares)
+        possible = sum(fraction >= MIN_FIELD_OF_VIEW for fraction in fractions)
         wanted = round(data.empty_per_nonempty * max(len(nonempty), 1))
         assert len(kinds[name]) - len(nonempty) == min(wanted, possible)
         assert records_set.index.cases[name].nonempty_tiles == len(nonempty)
@@ -124,7 +124,7 @@ def test_the_order_of_the_cases_changes_no_byte(records_set, shard, tmp_path, se
 
 def test_an_additional_case_changes_no_tile_of_the_others(records_set, shard, write_idrid, fundus, blobs, tmp_path):
     shutil.copytree(records_set.source, tmp_path / "source")
-    extra = type(records_set.pictures["P1"])(fundus(100, 140, seed=77), {"HE": blobs(100, 140, seed=77)})
+    extra = type(records_set.photographed["P1"])(fundus(100, 140, seed=77), {"HE": blobs(100, 140, seed=77)})
     write_idrid(tmp_path / "source", {"A0": extra})
     more = shard(tmp_path / "source", tmp_path / "records", records_set.data)
 
@@ -174,7 +174,7 @@ def damaged_set(records_set, shard, tmp_path_factory):
     base = tmp_path_factory.mktemp("damaged")
     shutil.copytree(records_set.source, base / "source")
     path = next((base / "source").rglob("P4.png"))
-    Image.fromarray(records_set.pictures["P4"].photograph).save(path.with_suffix(".jpg"))
+    Image.fromarray(records_set.photographed["P4"].photograph).save(path.with_suffix(".jpg"))
     path.unlink()
     content = path.with_suffix(".jpg").read_bytes()
     path.with_suffix(".jpg").write_bytes(content[: len(content) // 2])
