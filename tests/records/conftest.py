@@ -1,4 +1,4 @@
-"""What the tests of records share: pictures and masks to be drawn, files written byte by byte, and one sharded set."""
+"""Fixtures of the records' tests: photographs and masks, writers of image files, and one set of shards."""
 
 import io
 import os
@@ -42,7 +42,7 @@ class RecordsSet(NamedTuple):
     surveys: dict[str, Survey]
     index: Index
     failures: dict[str, str]
-    pictures: dict[str, Photographed]
+    photographed: dict[str, Photographed]
 
 
 @pytest.fixture(scope="session")
@@ -54,7 +54,7 @@ def idrid() -> Path:
 
 
 @pytest.fixture(scope="session")
-def picture() -> Callable[..., np.ndarray]:
+def random_photograph() -> Callable[..., np.ndarray]:
     """Draws uint8 RGB `[height, width, 3]` that no turn or flip leaves as it is: smooth, over the whole range."""
 
     def draw(height: int, width: int, *, seed: int = 0) -> np.ndarray:
@@ -81,13 +81,13 @@ def blobs() -> Callable[..., np.ndarray]:
 
 
 @pytest.fixture(scope="session")
-def fundus(picture) -> Callable[..., np.ndarray]:
+def fundus(random_photograph) -> Callable[..., np.ndarray]:
     """Draws a bright retina, uint8 RGB `[height, width, 3]`, in a black surround at both sides."""
 
     def draw(height: int, width: int, *, seed: int = 0) -> np.ndarray:
         ys, xs = np.mgrid[:height, :width]
         retina = np.hypot(ys - height / 2, xs - width / 2) <= 0.6 * height
-        return np.where(retina[..., None], 100 + picture(height, width, seed=seed) // 2, 2).astype(np.uint8)
+        return np.where(retina[..., None], 100 + random_photograph(height, width, seed=seed) // 2, 2).astype(np.uint8)
 
     return draw
 
@@ -181,10 +181,10 @@ def dicom() -> Callable[..., bytes]:
 def write_idrid() -> Callable[..., None]:
     """Writes photographs (PNG) and masks (palette TIFF, black and red) into a part of IDRiD's layout."""
 
-    def write(folder: Path, pictures: Mapping[str, Photographed], *, part: str = PARTS[0]) -> None:
+    def write(folder: Path, photographed: Mapping[str, Photographed], *, part: str = PARTS[0]) -> None:
         photographs = folder / "A. Segmentation" / "1. Original Images" / part
         photographs.mkdir(parents=True, exist_ok=True)
-        for name, (photograph, masks) in pictures.items():
+        for name, (photograph, masks) in photographed.items():
             Image.fromarray(photograph).save(photographs / f"{name}.png")
             for class_name, class_folder in CLASS_FOLDERS.items():
                 place = folder / "A. Segmentation" / "2. All Segmentation Groundtruths" / part / class_folder
@@ -212,8 +212,8 @@ def shard() -> Callable[..., RecordsSet]:
         layout, found = find_cases(source, data.classes)
         cases = order(found)
         surveys = {case.name: survey_case(case, data) for case in cases}
-        shares = {name: survey.lesion_fraction for name, survey in surveys.items()}
-        cases = assign_validation(cases, shares, fraction=data.validation_fraction, seed=data.seed)
+        fractions = {name: survey.lesion_fraction for name, survey in surveys.items()}
+        cases = assign_validation(cases, fractions, fraction=data.validation_fraction, seed=data.seed)
         folder.mkdir(parents=True, exist_ok=True)
         plans = sharding.plan_shards(cases, data)
         index, failures = building.build_records(layout, plans, surveys, folder=folder, workers=2)
@@ -226,7 +226,7 @@ def shard() -> Callable[..., RecordsSet]:
 def records_set(tmp_path_factory, fundus, blobs, write_idrid, shard) -> RecordsSet:
     """Seven training and two test photographs of two classes in tiles of 32 at half size; one shows no lesion."""
     base = tmp_path_factory.mktemp("records")
-    pictures = {}
+    photographed = {}
     for number in range(1, 10):
         height, width = ((151, 220), (130, 171), (60, 190))[number % 3]  # at half size, the last is lower than a tile
         masks = {name: blobs(height, width, seed=10 * number + shift) for name, shift in (("HE", 0), ("MA", 1))}
@@ -234,10 +234,10 @@ def records_set(tmp_path_factory, fundus, blobs, write_idrid, shard) -> RecordsS
             del masks["HE"]
         if number == 3:
             masks = {}
-        pictures[f"P{number}"] = Photographed(fundus(height, width, seed=number), masks)
-    names = list(pictures)
-    write_idrid(base / "source", {name: pictures[name] for name in names[:7]}, part=PARTS[0])
-    write_idrid(base / "source", {name: pictures[name] for name in names[7:]}, part=PARTS[1])
+        photographed[f"P{number}"] = Photographed(fundus(height, width, seed=number), masks)
+    names = list(photographed)
+    write_idrid(base / "source", {name: photographed[name] for name in names[:7]}, part=PARTS[0])
+    write_idrid(base / "source", {name: photographed[name] for name in names[7:]}, part=PARTS[1])
     data = DataConfig(
         classes=("HE", "MA"),
         scale=0.5,
@@ -248,4 +248,4 @@ def records_set(tmp_path_factory, fundus, blobs, write_idrid, shard) -> RecordsS
         photographs_per_shard=2,
         seed=3,
     )
-    return shard(base / "source", base / "records", data)._replace(pictures=pictures)
+    return shard(base / "source", base / "records", data)._replace(photographed=photographed)

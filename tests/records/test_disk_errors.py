@@ -1,4 +1,4 @@
-"""Disk errors are recognised whichever library reports them, and told in one line."""
+"""Disk errors are recognised whichever library reports them, and described in one line."""
 
 import errno
 import os

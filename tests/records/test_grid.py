@@ -1,4 +1,4 @@
-"""Tile geometry: what any grid must hold, on axes of all sizes, and windows against SciPy's."""
+"""Tile grids cover axes of all sizes, and windows equal SciPy's."""
 
 import math
 
@@ -24,7 +24,7 @@ def test_every_pixel_is_covered(length, tile_and_stride):
 
 
 @given(length=st.integers(1, 3000), tile_and_stride=tiles_and_strides)
-def test_the_first_tile_is_at_zero_and_the_last_one_flush_with_the_border(length, tile_and_stride):
+def test_the_first_tile_is_at_zero_and_the_last_is_flush_with_the_border(length, tile_and_stride):
     tile, stride = tile_and_stride
     starts = tile_starts(length, tile, stride)
     assert starts[0] == 0
@@ -32,7 +32,7 @@ def test_the_first_tile_is_at_zero_and_the_last_one_flush_with_the_border(length
 
 
 @given(length=st.integers(1, 3000), tile_and_stride=tiles_and_strides)
-def test_tiles_follow_at_the_stride_except_that_the_last_may_come_sooner(length, tile_and_stride):
+def test_tiles_are_one_stride_apart_except_the_last_which_may_be_closer(length, tile_and_stride):
     tile, stride = tile_and_stride
     steps = np.diff(tile_starts(length, tile, stride))
     assert (steps > 0).all()  # ascending, so none twice
@@ -40,7 +40,7 @@ def test_tiles_follow_at_the_stride_except_that_the_last_may_come_sooner(length,
 
 
 @given(length=st.integers(1, 3000), tile_and_stride=tiles_and_strides)
-def test_there_are_no_more_tiles_than_it_takes(length, tile_and_stride):
+def test_there_are_no_more_tiles_than_needed(length, tile_and_stride):
     tile, stride = tile_and_stride
     fewest = 1 + math.ceil(max(length - tile, 0) / stride)
     assert len(tile_starts(length, tile, stride)) == fewest
@@ -95,7 +95,7 @@ def test_the_scaled_size_is_rounded_and_never_zero(height, width, scale, size):
 @pytest.mark.parametrize(
     ("tile", "overlap", "stride"), [(512, 0, 512), (512, 0.25, 384), (512, 0.5, 256), (16, 0.999, 1), (384, 1 / 3, 256)]
 )
-def test_the_stride_leaves_the_overlap_in_common(tile, overlap, stride):
+def test_tiles_at_the_stride_of_an_overlap_share_it(tile, overlap, stride):
     assert stride_of_overlap(tile, overlap) == stride
 
 
@@ -121,13 +121,13 @@ def test_windows_are_those_of_scipy(tile):
 
 @pytest.mark.parametrize("name", sorted(WINDOWS))
 @given(tile=st.integers(1, 4096))
-def test_windows_are_even_and_above_zero_so_that_no_sum_of_weights_is(name, tile):
+def test_windows_are_symmetric_and_above_zero(name, tile):
     weights = window(name, tile)
     assert (weights > 0).all()
     np.testing.assert_allclose(weights, weights[::-1], rtol=1e-4)
 
 
 @given(half=st.integers(1, 2048))
-def test_hann_windows_at_half_a_tile_add_to_one(half):
+def test_hann_windows_at_half_a_tile_add_up_to_one(half):
     weights = window("hann", 2 * half)
     np.testing.assert_allclose(weights[:half] + weights[half:], 1, atol=1e-6)

@@ -1,4 +1,4 @@
-"""The synthetic set: IDRiD's layout, masks that agree with the pictures, the same bytes for the same seed."""
+"""The synthetic set has IDRiD's layout, masks that fit the photographs, and the same bytes for the same seed."""
 
 from pathlib import Path
 
@@ -50,7 +50,7 @@ def dilated(mask: np.ndarray, pixels: int) -> np.ndarray:
     return cv2.dilate(mask.astype(np.uint8), np.ones((2 * pixels + 1, 2 * pixels + 1))) > 0
 
 
-def test_files_lie_where_idrid_has_them_and_the_photograph_without_lesions_has_no_mask(folder):
+def test_files_are_in_idrids_layout_and_the_photograph_without_lesions_has_no_mask(folder):
     assert set(file_bytes(folder)) == {
         f"{PHOTOGRAPHS}/a. Training Set/SYN_01.jpg",
         f"{PHOTOGRAPHS}/a. Training Set/SYN_02.jpg",
@@ -78,7 +78,7 @@ def test_masks_are_palette_images_of_their_photographs_size(folder):
         assert mask.size == opened(photographs[path.stem.removesuffix("_HE")]).size
 
 
-def test_a_photograph_depends_on_seed_and_number_only(folder, tmp_path):
+def test_a_photograph_depends_only_on_seed_and_number(folder, tmp_path):
     write_synthetic_set(tmp_path / "shorter", training=2, test=1)
     again = {Path(path).name: content for path, content in file_bytes(tmp_path / "shorter").items()}
     first = {Path(path).name: content for path, content in file_bytes(folder).items()}
@@ -91,7 +91,7 @@ def test_another_seed_gives_other_bytes(folder, tmp_path):
     assert all(content != first[path] for path, content in file_bytes(tmp_path).items())
 
 
-def test_every_lesion_pixel_lies_inside_the_retina(cases):
+def test_every_lesion_pixel_lies_in_the_field_of_view(cases):
     for photograph, mask in cases:
         outside = ~retina(photograph)
         assert outside.any() and mask.any()
@@ -111,7 +111,7 @@ def test_lesions_are_darker_than_the_ring_around_them(cases):
 
 
 @pytest.mark.parametrize("shift", [(0, 1), (0, -1), (1, 0), (-1, 0)])
-def test_a_mask_moved_by_a_pixel_fits_the_picture_worse(cases, shift):
+def test_a_mask_moved_by_a_pixel_fits_the_photograph_worse(cases, shift):
     for photograph, mask in cases:
         green = photograph[..., 1].astype(float)
         moved = np.roll(mask, shift, axis=(0, 1))

@@ -1,4 +1,4 @@
-"""Folds over sources: who is held out when, and what is refused because it would leak or could not be scored."""
+"""The folds of a cross-validation over several sources, and the sources that are refused."""
 
 import collections
 import dataclasses
@@ -29,7 +29,7 @@ def plan_of(sources: list[list[Case]], pixels: dict[str, int], *, folds: int, da
 
 @settings(max_examples=60, deadline=None)
 @given(sizes=st.lists(st.integers(8, 15), min_size=1, max_size=3), folds=st.integers(2, 3), seed=st.integers(0, 99))
-def test_each_case_is_held_out_once_and_no_patient_is_on_two_sides(sizes, folds, seed):
+def test_each_case_is_held_out_once_and_no_patient_is_in_two_splits_of_a_fold(sizes, folds, seed):
     data = dataclasses.replace(DATA, seed=seed)
     sources = [[make_case(f"{s}-{i}", f"{s}-{i // 2}") for i in range(size)] for s, size in enumerate(sizes)]
     names = [case.name for cases in sources for case in cases]
@@ -48,14 +48,14 @@ def test_each_case_is_held_out_once_and_no_patient_is_on_two_sides(sizes, folds,
     assert held_out == collections.Counter(names)
 
 
-def test_what_is_left_over_of_several_sources_does_not_pile_up_in_the_same_folds():
+def test_surplus_cases_of_several_sources_go_to_different_folds():
     sources = [[make_case(f"{s}-{i}") for i in range(11)] for s in range(20)]
     plan = plan_of(sources, {case.name: i for cases in sources for i, case in enumerate(cases)}, folds=5)
     sizes = collections.Counter(plan.fold_of.values())
     assert sum(sizes.values()) == 220 and max(sizes.values()) - min(sizes.values()) < 10  # of 20 with equal draws
 
 
-def test_without_a_validation_fraction_none_validates():
+def test_no_case_validates_with_a_validation_fraction_of_zero():
     data = dataclasses.replace(DATA, validation_fraction=0.0)
     plan = plan_of([[make_case(name) for name in "abcd"]], dict.fromkeys("abcd", 5), folds=2, data=data)
     assert not plan.members(0, "validation") and len(plan.members(0, "train")) == len(plan.members(0, "test")) == 2
@@ -81,7 +81,7 @@ def test_more_folds_than_patients_are_refused():
 
 
 @pytest.mark.parametrize("folds", [2, 6])  # in one fold or in two
-def test_equal_photographs_are_refused_unless_one_patient_keeps_them_together(folds):
+def test_equal_photographs_are_refused_unless_they_have_one_patient(folds):
     def plan(patients: dict[str, str]):
         surveys = {name: make_survey(name, 5) for name in "abcdefg"}
         surveys["b"] = dataclasses.replace(surveys["b"], photograph_digest=surveys["a"].photograph_digest)
@@ -122,7 +122,7 @@ def test_training_and_validation_parts_take_part_and_the_test_part_does_not(tmp_
     assert tests == 2
 
 
-def test_patients_are_those_of_all_sources(tmp_path):
+def test_one_table_lists_the_patients_of_all_sources(tmp_path):
     sources = [make_source(tmp_path / "1", {"train": "a", "valid": "b"}), make_source(tmp_path / "2", {"train": "c"})]
     (tmp_path / "patients.csv").write_text("case,patient\na,one\nb,one\nc,other\n")
     found, _ = find_training_cases(sources, DATA, patients=tmp_path / "patients.csv")
@@ -138,7 +138,7 @@ def test_patients_are_those_of_all_sources(tmp_path):
         ([{"train": "ab", "test": "c"}], "a,one\nc,one\n", "has a in train and c in test"),
     ],
 )
-def test_sources_that_do_not_go_together_are_refused(tmp_path, parts, patients, message):
+def test_sources_that_cannot_be_combined_are_refused(tmp_path, parts, patients, message):
     sources = [make_source(tmp_path / str(number), one) for number, one in enumerate(parts)]
     (tmp_path / "patients.csv").write_text(f"case,patient\n{patients}")
     with pytest.raises(InputError, match=message) as error:

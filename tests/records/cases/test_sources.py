@@ -1,4 +1,4 @@
-"""Sources: which cases a folder holds in each layout, and what is said where something is missing or twice there."""
+"""The cases that are found in each folder layout, and the messages for missing or duplicate files."""
 
 from pathlib import Path
 
@@ -45,7 +45,7 @@ def idrid_layout(tmp_path) -> Path:
 
 
 @pytest.mark.parametrize("above", [0, 1])
-def test_idrid_is_recognised_from_its_own_folder_and_from_the_one_above(idrid_layout, above):
+def test_idrid_is_recognised_from_its_folder_and_from_the_parent(idrid_layout, above):
     source = (idrid_layout, idrid_layout.parent)[above]
     layout, cases = find_cases(source, ("HE", "MA"))
     assert layout == "idrid"
@@ -67,12 +67,12 @@ def test_idrid_without_its_test_part_has_its_training_part(idrid_layout):
     assert {case.split for case in find_cases(idrid_layout, ("HE",))[1]} == {"train"}
 
 
-def test_a_class_that_idrid_does_not_have_is_named_with_those_it_has(idrid_layout):
+def test_a_class_that_idrid_lacks_is_refused_with_a_list_of_its_classes(idrid_layout):
     line = refusal(idrid_layout, ("HE", "IRMA"))
     assert "'IRMA'" in line and "MA, HE, EX, SE, OD" in line
 
 
-def test_a_class_whose_folder_of_masks_is_missing_is_named(idrid_layout):
+def test_a_class_whose_folder_of_masks_is_missing_is_reported(idrid_layout):
     line = refusal(idrid_layout, ("EX",))
     assert "3. Hard Exudates" in line and "EX" in line
 
@@ -96,13 +96,13 @@ def test_paired_folders_with_the_class_as_the_end_of_a_name(tmp_path):
     assert dict(case.masks) == {"MA": source / "masks/a_MA.tif"}
 
 
-def test_of_a_single_class_the_masks_may_have_their_photographs_names(tmp_path):
+def test_masks_of_a_single_class_may_have_their_photographs_names(tmp_path):
     source = touch(tmp_path, "images/a.jpg", "images/b.jpg", "masks/a.png", "masks/b.tif")
     _, cases = find_cases(source, ("HE",))
     assert [case.masks["HE"] for case in cases] == [source / "masks/a.png", source / "masks/b.tif"]
 
 
-def test_of_two_classes_masks_without_a_class_in_their_names_are_refused(tmp_path):
+def test_masks_of_two_classes_without_a_class_in_their_names_are_refused(tmp_path):
     line = refusal(touch(tmp_path, "images/a.jpg", "masks/a.png"), ("HE", "MA"))
     assert "a.jpg" in line and "masks/HE/a.png" in line and "masks/a_HE.png" in line
 
@@ -116,7 +116,7 @@ def test_parts_of_paired_folders_become_splits(tmp_path):
     assert all(case.masks["HE"] == source / case.name[:-1] / "masks" / f"{case.name}.png" for case in cases)
 
 
-def test_a_part_called_validation_is_one_as_well(tmp_path):
+def test_a_part_may_be_called_validation(tmp_path):
     source = touch(tmp_path, "validation/images/a.png", "validation/masks/a.png")
     assert [case.split for case in find_cases(source, ("HE",))[1]] == ["validation"]
 
@@ -142,24 +142,24 @@ def test_two_files_of_one_stem_are_refused_with_both_names(tmp_path):
     assert "b.png" in line and "b.TIF" in line
 
 
-def test_a_missing_mask_is_named_with_where_it_is_expected(tmp_path):
+def test_a_missing_mask_is_reported_with_the_expected_path(tmp_path):
     line = refusal(touch(tmp_path, "images/a.jpg", "images/b.jpg", "masks/HE/a.png"))
     assert "b.jpg" in line and "HE" in line and "masks/HE/b.png" in line
 
 
 @pytest.mark.parametrize("missing", ["images", "masks"])
-def test_a_missing_folder_of_a_pair_is_named(tmp_path, missing):
+def test_a_missing_folder_of_a_pair_is_reported(tmp_path, missing):
     present = {"images": "masks", "masks": "images"}[missing]
     assert str(tmp_path / missing) in refusal(touch(tmp_path, f"{present}/a.png"))
 
 
-def test_a_source_that_is_not_there_or_no_folder_is_named(tmp_path):
+def test_a_source_that_is_missing_or_not_a_folder_is_reported(tmp_path):
     assert str(tmp_path / "nowhere") in refusal(tmp_path / "nowhere")
     assert "a.png" in refusal(touch(tmp_path, "a.png") / "a.png")
 
 
 @pytest.mark.parametrize("kind", ["paired", "idrid"])
-def test_a_source_without_photographs_is_named_with_what_is_expected(tmp_path, kind):
+def test_a_source_without_photographs_is_reported_with_the_expected_suffixes(tmp_path, kind):
     if kind == "paired":
         source = touch(tmp_path, "images/notes.txt", "masks/a.png")
     else:
@@ -206,14 +206,14 @@ def test_cases_are_sorted_by_name_over_all_parts(tmp_path):
     assert [case.name for case in find_cases(touch(tmp_path, *files), ("HE",))[1]] == ["a", "b", "c"]
 
 
-def test_a_photograph_without_a_mask_is_free_of_lesions_only_where_that_is_allowed(tmp_path):
+def test_a_photograph_without_a_mask_is_free_of_lesions_only_if_allowed(tmp_path):
     source = touch(tmp_path, "images/a.jpg", "images/b.jpg", "masks/a.png")
     assert "b.jpg" in refusal(source)
     cases = find_cases(source, ("HE",), allow_missing_masks=True)[1]
     assert [case.masks["HE"] for case in cases] == [source / "masks/a.png", None]
 
 
-def test_one_colored_mask_serves_all_classes_but_not_in_idrids_layout(tmp_path, idrid_layout):
+def test_one_colored_mask_holds_all_classes_but_not_in_idrids_layout(tmp_path, idrid_layout):
     source = touch(tmp_path / "colored", "images/a.jpg", "masks/a.png")
     (case,) = find_cases(source, ("HE", "MA"), colored=True)[1]
     assert dict(case.masks) == dict.fromkeys(("HE", "MA"), source / "masks/a.png")
@@ -224,7 +224,7 @@ def test_one_colored_mask_serves_all_classes_but_not_in_idrids_layout(tmp_path, 
 CASES = [Case(name, Path(f"{name}.jpg"), {}, split) for name, split in (("a", "train"), ("b", "train"), ("c", "test"))]
 
 
-def test_patients_are_read_by_case_and_who_is_not_named_is_a_patient_of_their_own(tmp_path):
+def test_patients_are_read_by_case_and_unlisted_cases_have_none(tmp_path):
     (tmp_path / "patients.csv").write_text("\ufeffside,case,patient\nleft,b,Ö 1\nright,a,Ö 1\n", encoding="utf-8")
     known = read_patients(tmp_path / "patients.csv", CASES)
     assert [(case.name, case.patient, case.split) for case in known] == [
@@ -235,7 +235,7 @@ def test_patients_are_read_by_case_and_who_is_not_named_is_a_patient_of_their_ow
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "message"),
     [
         (b"case;patient\na;1\n", "expected the columns case and patient"),
         (b"", "expected the columns case and patient"),
@@ -247,15 +247,15 @@ def test_patients_are_read_by_case_and_who_is_not_named_is_a_patient_of_their_ow
         (None, "cannot be read"),
     ],
 )
-def test_a_list_of_patients_that_does_not_fit_is_refused(tmp_path, content, words):
+def test_an_invalid_list_of_patients_is_refused(tmp_path, content, message):
     if content is not None:
         (tmp_path / "patients.csv").write_bytes(content)
     with pytest.raises(InputError) as error:
         read_patients(tmp_path / "patients.csv", CASES)
-    assert words in str(error.value) and "patients.csv" in str(error.value) and "\n" not in str(error.value)
+    assert message in str(error.value) and "patients.csv" in str(error.value) and "\n" not in str(error.value)
 
 
-def test_splits_are_read_by_case_and_who_is_not_named_takes_no_part(tmp_path):
+def test_splits_are_read_by_case_and_unlisted_cases_are_left_out(tmp_path):
     (tmp_path / "splits.csv").write_text("case,note,split\nc,own test part,train\na,,test\n")
     assert [(case.name, case.split) for case in read_splits(tmp_path / "splits.csv", CASES)] == [
         ("a", "test"),
@@ -264,7 +264,7 @@ def test_splits_are_read_by_case_and_who_is_not_named_takes_no_part(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "message"),
     [
         ("case,patient\na,1\n", "expected the columns case and split"),
         ("case,split\nz,train\n", "'z' is not among the photographs"),
@@ -274,12 +274,12 @@ def test_splits_are_read_by_case_and_who_is_not_named_takes_no_part(tmp_path):
         (None, "cannot be read"),
     ],
 )
-def test_a_list_of_splits_that_does_not_fit_is_refused(tmp_path, content, words):
+def test_an_invalid_list_of_splits_is_refused(tmp_path, content, message):
     if content is not None:
         (tmp_path / "splits.csv").write_text(content)
     with pytest.raises(InputError) as error:
         read_splits(tmp_path / "splits.csv", CASES)
-    assert words in str(error.value) and "--splits=" in str(error.value) and "\n" not in str(error.value)
+    assert message in str(error.value) and "--splits=" in str(error.value) and "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(("name", "count"), [("MA", 54), ("HE", 53), ("EX", 54), ("SE", 26), ("OD", 54)])

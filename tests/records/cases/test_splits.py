@@ -1,4 +1,4 @@
-"""Splits: nobody in two of them, the share that was asked for, small and large lesions in both, whatever the order."""
+"""Splits and folds: no patient is in two of them, and all have similar lesion areas, whatever the cases' order."""
 
 import collections
 import dataclasses
@@ -54,7 +54,7 @@ def test_no_case_and_no_patient_is_in_two_splits(source, fraction, seed):
 
 
 @given(source=sources(), fraction=fractions, seed=seeds)
-def test_only_training_cases_move_and_nothing_else_of_a_case_changes(source, fraction, seed):
+def test_only_training_cases_move_and_only_their_split_changes(source, fraction, seed):
     cases, areas = source
     for before, after in zip(cases, assign_validation(cases, areas, fraction=fraction, seed=seed), strict=True):
         moved = before.split == "train" and after.split == "validation"
@@ -62,7 +62,7 @@ def test_only_training_cases_move_and_nothing_else_of_a_case_changes(source, fra
 
 
 @given(source=sources(), fraction=fractions, seed=seeds)
-def test_validation_has_its_share_of_the_patients_and_training_is_left_some(source, fraction, seed):
+def test_validation_has_its_fraction_of_the_patients_and_training_keeps_some(source, fraction, seed):
     cases, areas = source
     assigned = assign_validation(cases, areas, fraction=fraction, seed=seed)
     patients = {case.patient or case.name: case.split for case in assigned if case.split != "test"}
@@ -75,7 +75,7 @@ def test_validation_has_its_share_of_the_patients_and_training_is_left_some(sour
 
 
 @given(source=sources(), fraction=fractions, seed=seeds, order=st.randoms(use_true_random=False))
-def test_the_order_of_the_cases_plays_no_part(source, fraction, seed, order):
+def test_the_order_of_the_cases_does_not_matter(source, fraction, seed, order):
     cases, areas = source
     shuffled = order.sample(cases, len(cases))
     one = assign_validation(cases, areas, fraction=fraction, seed=seed)
@@ -83,7 +83,7 @@ def test_the_order_of_the_cases_plays_no_part(source, fraction, seed, order):
     assert split_of(one) == split_of(other)
 
 
-def test_the_order_of_a_patients_photographs_plays_no_part():
+def test_the_order_of_a_patients_photographs_does_not_matter():
     # 0.1 + 0.2 + 0.3 and 0.3 + 0.2 + 0.1 are different floats
     areas = {"a": 0.1, "b": 0.2, "c": 0.3, "d": 0.6, "e": 0.6000000000000001, "f": 0.7}
     cases = [Case(name, Path(name), {}, "train", "one" if name in "abc" else name) for name in areas]
@@ -122,7 +122,7 @@ def test_validation_is_spread_over_the_whole_range_of_lesion_areas(count, fracti
 
 
 @pytest.mark.parametrize(("count", "fraction"), [(53, 0.2), (100, 0.4), (100, 0.7)])
-def test_validation_has_neither_smaller_nor_larger_lesions_than_all(count, fraction):
+def test_validation_has_the_mean_lesion_area_of_all_cases(count, fraction):
     cases, areas = plain(count)  # areas even from 0 to 1
     means = []
     for seed in range(200):
@@ -141,14 +141,14 @@ def test_every_case_validates_for_some_seed():
     assert validated == set(areas)
 
 
-def test_a_single_training_case_is_not_taken_away():
+def test_a_single_training_case_stays_in_training():
     cases, areas = plain(1)
     assert assign_validation(cases, areas, fraction=0.9, seed=0) == cases
     assert assign_validation([], {}, fraction=0.5, seed=0) == []
 
 
 @given(source=sources(validation=True), folds=st.integers(2, 6), seed=seeds, order=st.randoms(use_true_random=False))
-def test_folds_hold_each_case_but_those_of_the_test_part_once_and_no_patient_twice(source, folds, seed, order):
+def test_folds_hold_each_case_outside_the_test_part_once_and_no_patient_twice(source, folds, seed, order):
     cases, areas = source
     kept = [case for case in cases if case.split != "test"]
     patients = {case.patient or case.name for case in kept}

@@ -1,4 +1,4 @@
-"""Survey and cutting: counts against plain NumPy, and tiles that are the photograph's own pixels."""
+"""Surveys and cut tiles, compared with plain NumPy on the photograph's own pixels."""
 
 import dataclasses
 import io
@@ -70,7 +70,7 @@ def write_case(tmp_path_factory):
     scale=st.sampled_from([1.0, 0.5, 1 / 3]),
     seed=st.integers(0, 99),
 )
-def test_a_survey_counts_as_plain_numpy_does(write_case, blobs, height, width, stride, scale, seed):
+def test_a_survey_has_the_counts_that_numpy_finds(write_case, blobs, height, width, stride, scale, seed):
     masks = {"HE": blobs(height, width, seed=seed, lesions=2), "MA": blobs(height, width, seed=seed + 1, lesions=1)}
     case = write_case(np.zeros((height, width, 3), np.uint8), {**masks, "EX": None})
     survey = survey_case(case, DataConfig(classes=("HE", "MA", "EX"), scale=scale, tile=32, stride=stride))
@@ -87,10 +87,10 @@ def test_a_case_without_mask_files_has_no_lesion(write_case):
     assert survey.lesion_fraction == 0
 
 
-def test_a_photograph_is_as_large_as_it_is_shown_and_so_must_its_mask_be(tmp_path, picture, blobs):
+def test_sizes_are_those_after_the_orientation_is_applied(tmp_path, random_photograph, blobs):
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by 90 degrees
-    Image.fromarray(picture(40, 60)).save(tmp_path / "eye.jpg", exif=exif)
+    Image.fromarray(random_photograph(40, 60)).save(tmp_path / "eye.jpg", exif=exif)
     Image.fromarray(blobs(60, 40)).save(tmp_path / "mask.png")
     case = Case("eye", tmp_path / "eye.jpg", {"HE": tmp_path / "mask.png"}, "train")
     survey = survey_case(case, DataConfig(tile=32, stride=32))
@@ -99,7 +99,7 @@ def test_a_photograph_is_as_large_as_it_is_shown_and_so_must_its_mask_be(tmp_pat
 
 
 @pytest.mark.parametrize("use", [survey_case, cut_case])
-def test_a_mask_of_another_size_than_its_photograph_is_named_with_both_sizes(write_case, use):
+def test_a_mask_that_differs_in_size_from_its_photograph_is_refused_with_both_sizes(write_case, use):
     case = write_case(np.zeros((40, 50, 3), np.uint8), {"HE": np.zeros((50, 40), bool)})
     with pytest.raises(InputError) as error:
         use(case, DataConfig(tile=32, stride=32))
@@ -109,9 +109,9 @@ def test_a_mask_of_another_size_than_its_photograph_is_named_with_both_sizes(wri
 
 @pytest.mark.parametrize("use", [survey_case, cut_case])
 @pytest.mark.parametrize("broken", ["eye.png", "HE.png"])
-def test_a_file_that_cannot_be_read_is_named(write_case, blobs, use, broken):
+def test_a_file_that_cannot_be_read_is_reported(write_case, blobs, use, broken):
     case = write_case(np.zeros((40, 50, 3), np.uint8), {"HE": blobs(40, 50)})
-    (case.photograph.parent / broken).write_bytes(b"no picture")
+    (case.photograph.parent / broken).write_bytes(b"not an image")
     with pytest.raises(InputError, match=broken):
         use(case, DataConfig(tile=32, stride=32))
 
@@ -143,16 +143,18 @@ def test_tiles_are_crops_of_the_shrunk_photograph_and_masks(
     assert empty or len(tiles) == len(nonempty)
 
 
-def test_bit_c_of_a_mask_is_class_c(write_case, picture, blobs):
+def test_bit_c_of_a_mask_is_class_c(write_case, random_photograph, blobs):
     classes = tuple("ABCDEFGH")
     masks = {name: blobs(32, 32, seed=seed) for seed, name in enumerate(classes)}
-    (tile,) = cut_case(write_case(picture(32, 32), masks), DataConfig(classes=classes, tile=32, stride=32)).tiles
+    (tile,) = cut_case(
+        write_case(random_photograph(32, 32), masks), DataConfig(classes=classes, tile=32, stride=32)
+    ).tiles
     bits = decoded(tile.mask)
     for index, name in enumerate(classes):
         np.testing.assert_array_equal(bits // 2**index % 2 == 1, masks[name])
 
 
-def test_a_jpeg_tile_is_near_to_the_photograph_and_its_mask_exact(write_case, fundus, blobs):
+def test_a_jpeg_tile_is_close_to_the_photograph_and_its_mask_is_exact(write_case, fundus, blobs):
     photograph, mask = fundus(64, 64), blobs(64, 64)
     data = DataConfig(tile=64, stride=64, codec="jpeg", jpeg_quality=95)
     (tile,) = cut_case(write_case(photograph, {"HE": mask}), data).tiles
@@ -164,7 +166,7 @@ def test_a_jpeg_tile_is_near_to_the_photograph_and_its_mask_exact(write_case, fu
 
 @pytest.fixture
 def sparse_case(write_case, fundus) -> Case:
-    """A retina of 300 x 400 pixels with one lesion of a single pixel in the middle."""
+    """A field of view of 300 x 400 pixels with one lesion of a single pixel in the middle."""
     mask = np.zeros((300, 400), bool)
     mask[150, 200] = True
     return write_case(fundus(300, 400), {"HE": mask})
@@ -173,38 +175,38 @@ def sparse_case(write_case, fundus) -> Case:
 SPARSE = DataConfig(tile=32, stride=32, empty_per_nonempty=5)
 
 
-def test_only_tiles_with_a_lesion_are_cut_unless_others_are_asked_for(sparse_case):
+def test_by_default_only_tiles_with_a_lesion_are_cut(sparse_case):
     tiles = cut_case(sparse_case, dataclasses.replace(SPARSE, empty_per_nonempty=0)).tiles
     assert [(tile.y, tile.x) for tile in tiles] == [(128, 192)]
 
 
-def test_so_many_empty_tiles_are_added_as_asked_for_and_each_shows_retina(sparse_case, fundus):
+def test_the_requested_number_of_empty_tiles_is_added_from_the_field_of_view(sparse_case, fundus):
     tiles = cut_case(sparse_case, SPARSE).tiles
     empty = [tile for tile in tiles if not decoded(tile.mask).any()]
     assert len(empty) == 5 and len(tiles) == 6
-    retina = field_of_view(fundus(300, 400))
+    inside = field_of_view(fundus(300, 400))
     for tile in empty:
-        assert retina[tile.y : tile.y + 32, tile.x : tile.x + 32].mean() >= MIN_FIELD_OF_VIEW
+        assert inside[tile.y : tile.y + 32, tile.x : tile.x + 32].mean() >= MIN_FIELD_OF_VIEW
     places = [(tile.y, tile.x) for tile in tiles]
     assert places == sorted(places)
 
 
-def test_there_are_no_more_empty_tiles_than_the_retina_has(sparse_case, fundus):
+def test_there_are_no_more_empty_tiles_than_the_field_of_view_has(sparse_case, fundus):
     tiles = cut_case(sparse_case, dataclasses.replace(SPARSE, empty_per_nonempty=10_000)).tiles
-    retina = field_of_view(fundus(300, 400))
-    shares = [
-        retina[y : y + 32, x : x + 32].mean() for y in (*range(0, 268, 32), 268) for x in (*range(0, 368, 32), 368)
+    inside = field_of_view(fundus(300, 400))
+    fractions = [
+        inside[y : y + 32, x : x + 32].mean() for y in (*range(0, 268, 32), 268) for x in (*range(0, 368, 32), 368)
     ]
-    assert len(tiles) == sum(share >= MIN_FIELD_OF_VIEW for share in shares) < len(shares)
+    assert len(tiles) == sum(fraction >= MIN_FIELD_OF_VIEW for fraction in fractions) < len(fractions)
 
 
-def test_a_photograph_without_lesions_counts_as_one_tile_with(write_case, fundus):
+def test_a_photograph_without_lesions_counts_as_one_tile_with_a_lesion(write_case, fundus):
     case = write_case(fundus(300, 400), {"HE": None})
     assert len(cut_case(case, SPARSE).tiles) == 5
     assert not cut_case(case, dataclasses.replace(SPARSE, empty_per_nonempty=0)).tiles
 
 
-def test_which_empty_tiles_depends_on_the_seed_and_on_the_cases_name_alone(sparse_case):
+def test_the_choice_of_empty_tiles_depends_only_on_seed_and_name(sparse_case):
     def places(case: Case, *, seed: int) -> list[tuple[int, int]]:
         return [(tile.y, tile.x) for tile in cut_case(case, dataclasses.replace(SPARSE, seed=seed)).tiles]
 

@@ -1,4 +1,4 @@
-"""DICOM: what a file says about its pixels is respected, and what is not read is refused by name from its header."""
+"""DICOM files are read as their headers say, and unsupported kinds are refused from the header."""
 
 import io
 import sys
@@ -20,9 +20,9 @@ READERS = (read_photograph, read_mask, photograph_size)
 
 
 @pytest.fixture
-def photograph(picture) -> np.ndarray:
+def photograph(random_photograph) -> np.ndarray:
     """In pairs of equal columns, so that halving the colours of a row loses nothing."""
-    return np.repeat(picture(HEIGHT, WIDTH // 2), 2, axis=1)
+    return np.repeat(random_photograph(HEIGHT, WIDTH // 2), 2, axis=1)
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def luminance(rgb: np.ndarray) -> np.ndarray:
 
 
 def halved(rgb: np.ndarray) -> bytes:
-    """Returns the bytes of YBR_FULL_422: two luminances, then the colours that they share."""
+    """Returns the bytes of YBR_FULL_422: two luminances, then the colours that they have in common."""
     ybr = luminance(rgb)
     return np.dstack([ybr[:, ::2, 0], ybr[:, 1::2, 0], ybr[:, ::2, 1], ybr[:, ::2, 2]]).tobytes()
 
@@ -187,7 +187,7 @@ def refusal(read: Callable, path, *, max_pixels: int = MANY) -> str:
 
 
 @pytest.mark.parametrize("name", READ)
-def test_a_photograph_reads_as_its_file_says(path, dicom, photograph, name):
+def test_a_photograph_is_read_as_its_header_says(path, dicom, photograph, name):
     written, expected, near = READ[name]
     path.write_bytes(written(photograph, dicom))
     read = read_photograph(path, max_pixels=MANY)
@@ -197,7 +197,7 @@ def test_a_photograph_reads_as_its_file_says(path, dicom, photograph, name):
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_not_read_is_refused_by_name_from_the_header(path, dicom, photograph, name, monkeypatch):
+def test_unsupported_kinds_are_refused_from_the_header(path, dicom, photograph, name, monkeypatch):
     written, reason = REFUSED[name]
     path.write_bytes(written(photograph, dicom))
     monkeypatch.setattr(pydicom.pixels, "pixel_array", lambda *given, **options: pytest.fail("decoded"))
@@ -205,7 +205,7 @@ def test_what_is_not_read_is_refused_by_name_from_the_header(path, dicom, photog
         assert reason in refusal(read, path)
 
 
-# How a picture whose rows run to the left and columns to the feet is stored otherwise.
+# How a photograph whose rows run to the left and columns to the feet is stored otherwise.
 STORED: dict[tuple[str, str], Callable[[np.ndarray], np.ndarray]] = {
     ("L", "F"): lambda seen: seen,
     ("R", "F"): lambda seen: seen[:, ::-1],
@@ -219,7 +219,7 @@ STORED: dict[tuple[str, str], Callable[[np.ndarray], np.ndarray]] = {
 
 
 @pytest.mark.parametrize("orientation", STORED)
-def test_the_picture_is_turned_to_left_and_feet(path, dicom, photograph, orientation):
+def test_the_patient_orientation_is_applied(path, dicom, photograph, orientation):
     path.write_bytes(dicom(STORED[orientation](photograph), "RGB", PatientOrientation=list(orientation)))
     np.testing.assert_array_equal(read_photograph(path, max_pixels=MANY), photograph)
     assert photograph_size(path, max_pixels=MANY) == (HEIGHT, WIDTH)
@@ -231,7 +231,7 @@ def test_the_picture_is_turned_to_left_and_feet(path, dicom, photograph, orienta
 
 
 @pytest.mark.parametrize("orientation", [None, ""])
-def test_without_a_patient_orientation_the_picture_is_as_it_is(path, dicom, photograph, orientation):
+def test_without_a_patient_orientation_nothing_is_turned(path, dicom, photograph, orientation):
     path.write_bytes(dicom(photograph, "RGB", PatientOrientation=orientation))
     np.testing.assert_array_equal(read_photograph(path, max_pixels=MANY), photograph)
 
@@ -250,7 +250,7 @@ def test_a_mask_is_lesion_where_it_is_not_black(path, dicom, photograph):
         assert describe_values(path, max_pixels=MANY) == f"DICOM {described}"
 
 
-def test_the_echoes_of_a_mask_compressed_as_jpeg_are_no_lesion(path, dicom, blobs):
+def test_jpeg_artefacts_of_a_mask_are_not_lesions(path, dicom, blobs):
     lesion = blobs(HEIGHT, WIDTH, seed=3, largest=14)
     white = lesion.astype(np.uint8) * 255
     for elements in (
@@ -263,7 +263,7 @@ def test_the_echoes_of_a_mask_compressed_as_jpeg_are_no_lesion(path, dicom, blob
 
 
 @pytest.mark.parametrize("name", READ)
-def test_a_file_cut_anywhere_is_named_or_reads_as_the_whole_one(path, dicom, photograph, name):
+def test_a_file_cut_anywhere_is_refused_or_read_completely(path, dicom, photograph, name):
     path.write_bytes(whole := READ[name][0](photograph, dicom))
     expected = [read(path, max_pixels=MANY) for read in READERS]
     named = 0
@@ -287,7 +287,7 @@ def test_too_many_pixels_are_refused_before_they_are_decoded(path, dicom, photog
     assert "66x48 pixels; at most data.max_pixels=3167 are" in refusal(read, path, max_pixels=HEIGHT * WIDTH - 1)
 
 
-def test_a_jpeg_larger_than_its_header_says_is_refused_before_it_is_decoded(path, dicom, photograph):
+def test_a_jpeg_larger_than_the_dicom_header_says_is_refused_before_it_is_decoded(path, dicom, photograph):
     bomb = bytearray(jpeg(np.zeros((16, 16), np.uint8)))
     frame = bomb.index(b"\xff\xc0")
     bomb[frame + 5 : frame + 9] = b"\xff\xff\xff\xff"
@@ -296,7 +296,7 @@ def test_a_jpeg_larger_than_its_header_says_is_refused_before_it_is_decoded(path
 
 
 @pytest.mark.parametrize("read", READERS)
-def test_without_pydicom_one_line_says_how_to_install_it(path, dicom, photograph, read, monkeypatch):
+def test_without_pydicom_the_error_says_how_to_install_it(path, dicom, photograph, read, monkeypatch):
     path.write_bytes(dicom(photograph, "RGB"))
     for module in [name for name in sys.modules if name.split(".")[0] == "pydicom"]:
         monkeypatch.setitem(sys.modules, module, None)

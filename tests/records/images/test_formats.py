@@ -1,4 +1,4 @@
-"""Formats: each row of the table "Formats" in WORKSPACE.md is read right, or refused by name with the reason."""
+"""Every supported image format is read correctly, and every unsupported one is refused with a reason."""
 
 import errno
 import io
@@ -96,7 +96,7 @@ def tiff_of(
 
 
 def sixteen(pixels: np.ndarray) -> np.ndarray:
-    """Returns uint16 whose high byte is the picture and whose low byte is not; 0 stays 0."""
+    """Returns uint16 whose high byte is the photograph and whose low byte is not; 0 stays 0."""
     return pixels.astype(np.uint16) * 256 + pixels * np.uint8(77)
 
 
@@ -235,8 +235,8 @@ MISREAD_MASK = "TIFF 16 bits deflate separate planes"
 
 
 @pytest.fixture
-def photograph(picture) -> np.ndarray:
-    return picture(HEIGHT, WIDTH)
+def photograph(random_photograph) -> np.ndarray:
+    return random_photograph(HEIGHT, WIDTH)
 
 
 def refusal(read: Callable, path: Path, *, max_pixels: int = MANY) -> str:
@@ -258,7 +258,7 @@ def test_a_lossless_form_reads_pixel_for_pixel(tmp_path, photograph, name):
 
 
 @pytest.mark.parametrize("name", LOSSY)
-def test_a_lossy_form_reads_near_to_what_was_taken(tmp_path, photograph, name):
+def test_a_lossy_form_is_read_close_to_the_original(tmp_path, photograph, name):
     drawn, written, near = LOSSY[name]
     (tmp_path / "photograph").write_bytes(written(photograph))
     read = read_photograph(tmp_path / "photograph", max_pixels=MANY)
@@ -267,7 +267,7 @@ def test_a_lossy_form_reads_near_to_what_was_taken(tmp_path, photograph, name):
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_not_read_is_refused_by_name_with_the_reason(tmp_path, photograph, name):
+def test_unsupported_kinds_are_refused_with_a_reason(tmp_path, photograph, name):
     written, reason = REFUSED[name]
     (tmp_path / "photograph.tif").write_bytes(written(photograph))
     for read in READERS:
@@ -275,7 +275,7 @@ def test_what_is_not_read_is_refused_by_name_with_the_reason(tmp_path, photograp
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_size_and_refusal_of_the_size_need_the_header_alone(tmp_path, photograph, name, monkeypatch):
+def test_size_and_refusal_of_the_size_need_only_the_header(tmp_path, photograph, name, monkeypatch):
     (tmp_path / "photograph").write_bytes(FILES[name](photograph))
     monkeypatch.setattr(ImageFile.ImageFile, "load", lambda self: pytest.fail("decoded"))
     assert photograph_size(tmp_path / "photograph", max_pixels=MANY) == (HEIGHT, WIDTH)
@@ -284,7 +284,7 @@ def test_size_and_refusal_of_the_size_need_the_header_alone(tmp_path, photograph
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_cut_anywhere_is_named_or_reads_as_the_whole_one(tmp_path, photograph, name):
+def test_a_file_cut_anywhere_is_refused_or_read_completely(tmp_path, photograph, name):
     """What may be missing is what follows the last pixel."""
     path = tmp_path / "photograph"
     path.write_bytes(whole := FILES[name](photograph))
@@ -303,7 +303,7 @@ def test_a_file_cut_anywhere_is_named_or_reads_as_the_whole_one(tmp_path, photog
     assert named >= 40 * (0.4 if "MPO" in name else 0.8) * (len(readers) - 1)  # the size may be read
 
 
-def test_a_tiff_that_lists_too_few_of_its_strips_is_named(tmp_path, photograph):
+def test_a_tiff_that_lists_too_few_of_its_strips_is_reported(tmp_path, photograph):
     whole, strips = tiff_of(photograph, rows=8), struct.pack("<HHI", 273, 4, 6)
     assert whole.count(strips) == 1
     (tmp_path / "photograph.tif").write_bytes(whole.replace(strips, struct.pack("<HHI", 273, 4, 5)))
@@ -321,7 +321,7 @@ TURNED: dict[str, Callable[[np.ndarray, int], bytes]] = {
     "WebP, tag in XMP": lambda rgb, turn: saved(rgb, "WEBP", lossless=True, xmp=xmp_of(turn)),
     "TIFF CMYK": lambda rgb, turn: tiff_of(no_black(rgb), 5, _274=turn),
 }
-# What is to be done with the stored picture for each value of the tag (Exif 2.3).
+# What is to be done with the stored photograph for each value of the tag (Exif 2.3).
 TURNS: dict[int, Draw] = {
     1: same,
     2: np.fliplr,
@@ -384,7 +384,7 @@ def test_a_mask_without_a_palette_shows_its_lesions_and_no_others(tmp_path, blob
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if name.startswith("PNG")])
-def test_a_changed_byte_of_a_png_is_named_or_changes_nothing(tmp_path, photograph, name):
+def test_a_changed_byte_of_a_png_is_reported_or_changes_nothing(tmp_path, photograph, name):
     """Its checksums tell; of the other formats only those that deflate have one."""
     path = tmp_path / "photograph"
     path.write_bytes(whole := FILES[name](photograph))
@@ -398,7 +398,7 @@ def test_a_changed_byte_of_a_png_is_named_or_changes_nothing(tmp_path, photograp
 
 
 @pytest.mark.parametrize("name", ["left eye.jpg", "œil gauche n° 2.PNG", "左眼.tiff", "%20 'a' \"b\".webp", "-.bmp"])
-def test_the_name_of_a_file_may_be_any(tmp_path, photograph, name):
+def test_files_may_have_any_name(tmp_path, photograph, name):
     (tmp_path / name).write_bytes(saved(photograph, "PNG"))
     assert list(image_files(tmp_path).values()) == [tmp_path / name]
     np.testing.assert_array_equal(read_photograph(tmp_path / name, max_pixels=MANY), photograph)
@@ -407,7 +407,7 @@ def test_the_name_of_a_file_may_be_any(tmp_path, photograph, name):
         refusal(read, tmp_path / name)
 
 
-def test_threads_read_without_warnings_that_are_errors_here(tmp_path, photograph):
+def test_threads_read_without_warnings(tmp_path, photograph):
     """Filters of warnings belong to the process: one thread must not take another's away."""
     names = ("PNG palette, a transparency a color", "TIFF palette", "JPEG CMYK, by Adobe, inverted")
     for name in names:
@@ -425,7 +425,7 @@ def test_threads_read_without_warnings_that_are_errors_here(tmp_path, photograph
 
 @pytest.mark.parametrize("read", READERS)
 @pytest.mark.parametrize("name", ["photograph.jpg", "photograph.dcm"])
-def test_what_the_system_does_not_let_read_is_named_with_its_reason(tmp_path, photograph, read, name, monkeypatch):
+def test_a_file_without_read_permission_is_reported_with_the_reason(tmp_path, photograph, read, name, monkeypatch):
     (tmp_path / name).write_bytes(saved(photograph, "PNG"))
 
     def denied(*arguments: object) -> None:

@@ -1,4 +1,4 @@
-"""Imaging: every form of file that holds the same picture or mask reads the same; what is damaged is named."""
+"""Files of every form that hold the same photograph or mask read the same, and damaged files are refused."""
 
 import io
 import struct
@@ -29,7 +29,7 @@ HEIGHT, WIDTH = 48, 67  # not square, and no whole number of bytes a row of a 1-
 MANY = 10**6
 ORIENTATION = 0x0112
 
-# How a stored picture is to be turned for each value of the orientation tag (Exif 2.3: where row 0 and column 0 lie).
+# How to turn a stored photograph for each value of the orientation tag (Exif 2.3: where row 0 and column 0 are).
 TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     1: lambda stored: stored,
     2: np.fliplr,
@@ -137,8 +137,8 @@ def mask(blobs) -> np.ndarray:
 
 
 @pytest.fixture
-def photograph(picture) -> np.ndarray:
-    return picture(HEIGHT, WIDTH)
+def photograph(random_photograph) -> np.ndarray:
+    return random_photograph(HEIGHT, WIDTH)
 
 
 @pytest.mark.parametrize("name", MASK_FORMS)
@@ -157,7 +157,7 @@ def test_a_mask_without_lesion_reads_as_empty_from_every_form_of_file(tmp_path, 
 
 @pytest.mark.parametrize("quality", [50, 95])
 @pytest.mark.parametrize("color", [(255, 255, 255), (255, 0, 0)])
-def test_a_mask_kept_as_jpeg_differs_at_the_rim_of_a_lesion_only(tmp_path, blobs, quality, color):
+def test_a_mask_saved_as_jpeg_differs_only_at_the_border_of_a_lesion(tmp_path, blobs, quality, color):
     mask = blobs(300, 400, seed=1, largest=40)
     (tmp_path / "mask.jpg").write_bytes(encoded(in_channels(mask, *color), "JPEG", quality=quality))
     read = read_mask(tmp_path / "mask.jpg", max_pixels=MANY)
@@ -174,7 +174,7 @@ def test_a_mask_is_turned_by_its_orientation_tag(tmp_path, tiff, mask, orientati
     np.testing.assert_array_equal(read, TURNS[orientation](mask))
 
 
-# 16-bit samples whose high byte is the picture and whose low byte is not
+# 16-bit samples whose high byte is the photograph and whose low byte is not
 def _sixteen_bits(pixels: np.ndarray) -> np.ndarray:
     return pixels.astype(np.uint16) * 256 + 255 - pixels
 
@@ -239,8 +239,8 @@ def test_a_photograph_with_a_palette_reads_as_its_colors(tmp_path, photograph):
     ],
     ids=lambda options: "-".join(map(str, options.values())),
 )
-def test_a_jpeg_reads_as_opencv_decodes_it_and_near_to_what_was_taken(tmp_path, picture, options):
-    taken = picture(240, 331)
+def test_a_jpeg_is_read_as_opencv_decodes_it_and_close_to_the_original(tmp_path, random_photograph, options):
+    taken = random_photograph(240, 331)
     file = encoded(taken, "JPEG", **options)
     (tmp_path / "photograph.jpg").write_bytes(file)
     read = read_photograph(tmp_path / "photograph.jpg", max_pixels=MANY)
@@ -318,7 +318,7 @@ def colored(one: np.ndarray, two: np.ndarray, none: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", ["mask.png", "mask.tif", "mask.bmp"])
-def test_a_colored_mask_is_told_apart_by_its_exact_colors(tmp_path, blobs, name):
+def test_classes_of_a_colored_mask_are_distinguished_by_exact_colors(tmp_path, blobs, name):
     one, two, none = (blobs(HEIGHT, WIDTH, seed=seed) for seed in (1, 2, 3))
     Image.fromarray(colored(one, two, none)).save(tmp_path / name)
     read = read_color_masks(tmp_path / name, ("ff0000", "00ff00"), max_pixels=MANY)
@@ -326,7 +326,7 @@ def test_a_colored_mask_is_told_apart_by_its_exact_colors(tmp_path, blobs, name)
     np.testing.assert_array_equal(read, np.dstack([one & ~two & ~none, two & ~none]))
 
 
-def test_a_colored_mask_kept_as_jpeg_differs_at_rims_only(tmp_path, blobs):
+def test_a_colored_mask_saved_as_jpeg_differs_only_at_borders(tmp_path, blobs):
     one, two = blobs(300, 400, seed=1, largest=40), blobs(300, 400, seed=2, largest=40)
     image = colored(one, two, np.zeros_like(one))
     (tmp_path / "mask.jpg").write_bytes(encoded(image, "JPEG", quality=90))
@@ -346,10 +346,12 @@ def assert_named(error: pytest.ExceptionInfo[InputError], path) -> None:
 
 
 TRUNCATED = {
-    **{f"{share}.jpg": share for share in (0.001, 0.1, 0.3, 0.6, 0.9, 0.99)},
-    **{f"progressive_{share}.jpg": share for share in (0.3, 0.6, 0.9)},
-    **{f"{share}{suffix}": share for share in (0.3, 0.6, 0.95) for suffix in (".png", ".tif", ".bmp", ".webp")},
-    **{f"16_bits_{share}{suffix}": share for share in (0.3, 0.6, 0.95) for suffix in (".png", ".tif")},
+    **{f"{fraction}.jpg": fraction for fraction in (0.001, 0.1, 0.3, 0.6, 0.9, 0.99)},
+    **{f"progressive_{fraction}.jpg": fraction for fraction in (0.3, 0.6, 0.9)},
+    **{
+        f"{fraction}{suffix}": fraction for fraction in (0.3, 0.6, 0.95) for suffix in (".png", ".tif", ".bmp", ".webp")
+    },
+    **{f"16_bits_{fraction}{suffix}": fraction for fraction in (0.3, 0.6, 0.95) for suffix in (".png", ".tif")},
 }
 
 
@@ -365,8 +367,8 @@ def whole_file(name: str, rgb: np.ndarray, tiff: Callable[..., bytes]) -> bytes:
 
 
 @pytest.mark.parametrize("name", TRUNCATED)
-def test_a_photograph_cut_short_is_named(tmp_path, tiff, picture, name):
-    whole = whole_file(name, picture(120, 167), tiff)
+def test_a_photograph_cut_short_is_reported(tmp_path, tiff, random_photograph, name):
+    whole = whole_file(name, random_photograph(120, 167), tiff)
     path = tmp_path / name
     path.write_bytes(whole[: int(TRUNCATED[name] * len(whole))])
     with pytest.raises(InputError) as error:
@@ -375,8 +377,8 @@ def test_a_photograph_cut_short_is_named(tmp_path, tiff, picture, name):
 
 
 @pytest.mark.parametrize("name", TRUNCATED)
-def test_the_size_of_a_photograph_cut_short_is_right_or_the_file_is_named(tmp_path, tiff, picture, name):
-    whole = whole_file(name, picture(120, 167), tiff)
+def test_the_size_of_a_photograph_cut_short_is_right_or_the_file_is_refused(tmp_path, tiff, random_photograph, name):
+    whole = whole_file(name, random_photograph(120, 167), tiff)
     path = tmp_path / name
     path.write_bytes(whole[: int(TRUNCATED[name] * len(whole))])
     try:
@@ -387,11 +389,11 @@ def test_the_size_of_a_photograph_cut_short_is_right_or_the_file_is_named(tmp_pa
 
 
 @pytest.mark.parametrize("name", ["palette.png", "palette_1_bit.tif", "rgba.png", "grey_16_bits_1.tif", "1_bit.tif"])
-@pytest.mark.parametrize("share", [0.1, 0.7, 0.9])
-def test_a_mask_cut_short_is_named(tmp_path, tiff, blobs, name, share):
+@pytest.mark.parametrize("fraction", [0.1, 0.7, 0.9])
+def test_a_mask_cut_short_is_reported(tmp_path, tiff, blobs, name, fraction):
     whole = MASK_FORMS[name](blobs(300, 400, lesions=60), tiff)
     path = tmp_path / name
-    path.write_bytes(whole[: int(share * len(whole))])
+    path.write_bytes(whole[: int(fraction * len(whole))])
     with pytest.raises(InputError) as error:
         read_mask(path, max_pixels=MANY)
     assert_named(error, path)
@@ -401,7 +403,7 @@ READERS = [read_photograph, read_mask, photograph_size]
 
 
 @pytest.mark.parametrize("read", READERS)
-def test_what_is_no_image_is_named(tmp_path, read):
+def test_a_file_that_is_not_an_image_is_refused(tmp_path, read):
     contents = {
         "empty.jpg": b"",
         "text.jpg": b"dear diary\n" * 40,
@@ -428,7 +430,7 @@ def test_more_pixels_than_allowed_are_refused_with_both_numbers(tmp_path, photog
 
 
 @pytest.mark.parametrize("read", READERS)
-def test_a_header_that_promises_gigapixels_is_refused_before_anything_is_decoded(tmp_path, read):
+def test_a_header_with_gigapixels_is_refused_before_anything_is_decoded(tmp_path, read):
     bomb = bytearray(sixteen_bit_png(np.zeros((1, 1, 3), np.uint16), 2))
     bomb[16:24] = struct.pack(">II", 60_000, 60_000)
     bomb[29:33] = struct.pack(">I", zlib.crc32(bomb[12:29]))
@@ -438,7 +440,7 @@ def test_a_header_that_promises_gigapixels_is_refused_before_anything_is_decoded
 
 
 def overlaps(length: int, shrunk: int) -> np.ndarray:
-    """Returns float64 `[shrunk, length]`: the share of each shrunk pixel that each pixel of an axis makes up."""
+    """Returns float64 `[shrunk, length]`: the fraction of each shrunk pixel that each pixel of an axis makes up."""
     edges = np.arange(shrunk + 1) * (length / shrunk)
     pixels = np.arange(length)
     common = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
@@ -489,12 +491,12 @@ def masks(draw: st.DrawFn) -> np.ndarray:
 @given(mask=masks(), scale=scales)
 def test_a_shrunk_mask_is_lesion_where_at_least_half_of_the_area_is(mask, scale):
     shrunk = shrink_mask(mask, scale)
-    share = area_averages(mask, *shrunk.shape)
+    fraction = area_averages(mask, *shrunk.shape)
     assert shrunk.dtype == bool
-    assert shrunk[share > 0.5 + 1e-5].all()
-    kept = shrunk & (share < 0.5 - 1e-5)  # the one pixel of each lesion that would vanish
-    shares = [area_averages(lesion, *shrunk.shape) for lesion in lesions_of(mask)]
-    small = [own for own in shares if own.max() < 0.5]
+    assert shrunk[fraction > 0.5 + 1e-5].all()
+    kept = shrunk & (fraction < 0.5 - 1e-5)  # the one pixel of each lesion that would vanish
+    fractions = [area_averages(lesion, *shrunk.shape) for lesion in lesions_of(mask)]
+    small = [own for own in fractions if own.max() < 0.5]
     assert kept.sum() <= len(small)
     assert not kept[~np.any([own > 0 for own in small], axis=0)].any()
 
@@ -522,18 +524,18 @@ def test_exactly_half_of_the_area_is_enough():
     side=st.tuples(st.integers(1, 5), st.integers(1, 5)),
     scale=scales,
 )
-def test_a_lesion_that_would_vanish_keeps_the_pixel_that_holds_most_of_it(height, width, corner, side, scale):
+def test_a_lesion_that_would_vanish_keeps_the_pixel_that_covers_most_of_it(height, width, corner, side, scale):
     mask = np.zeros((height, width), bool)
     y, x = (int(place * (length - 1)) for place, length in zip(corner, mask.shape, strict=True))
     mask[y : y + side[0], x : x + side[1]] = True
     shrunk = shrink_mask(mask, scale)
-    share = area_averages(mask, *shrunk.shape)
-    if share.max() < 0.5 - 1e-5:
+    fraction = area_averages(mask, *shrunk.shape)
+    if fraction.max() < 0.5 - 1e-5:
         assert shrunk.sum() == 1
-        assert share[shrunk] > share.max() - 1e-5
+        assert fraction[shrunk] > fraction.max() - 1e-5
 
 
-def test_of_small_lesions_side_by_side_each_keeps_a_pixel_of_its_own():
+def test_small_neighbouring_lesions_keep_a_pixel_each():
     mask = np.zeros((16, 16), bool)
     mask[5, 2:4] = True  # two pixels in one sixteen, four in the next
     mask[5:7, 4:6] = True
@@ -553,7 +555,7 @@ def test_png_is_lossless_and_the_same_bytes_for_the_same_pixels(height, width, c
     assert encode_png(pixels.copy()) == file
 
 
-def test_contours_are_drawn_at_the_rim_of_each_lesion_in_place():
+def test_contours_are_drawn_in_place_at_the_border_of_each_lesion():
     image = np.zeros((40, 50, 3), np.uint8)
     mask = np.zeros((40, 50), bool)
     mask[10:20, 10:30] = True

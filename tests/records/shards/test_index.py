@@ -1,4 +1,4 @@
-"""The index: read back as it was written, and clear about what does not fit."""
+"""The index is read back unchanged, and compared with shards and configs."""
 
 import dataclasses
 import json
@@ -38,7 +38,7 @@ def changed(folder: Path, change) -> Path:
     return folder
 
 
-def test_an_index_is_read_back_as_it_was_written(records_set, folder):
+def test_an_index_is_read_back_unchanged(records_set, folder):
     assert read_index(records_set.folder) == records_set.index
     assert read_index(folder) == records_set.index
 
@@ -49,7 +49,7 @@ def test_an_index_is_read_back_as_it_was_written(records_set, folder):
     empty=st.floats(0, 10),
     patient=st.none() | st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=9),
 )
-def test_any_config_and_any_name_come_back(records_set, tmp_path_factory, classes, scale, empty, patient):
+def test_any_config_and_any_name_are_read_back(records_set, tmp_path_factory, classes, scale, empty, patient):
     data = DataConfig(classes=tuple(classes), scale=scale, tile=64, stride=64, empty_per_nonempty=empty)
     cases = {
         f"眼 {name}": dataclasses.replace(entry, patient=patient, lesion_pixels=dict.fromkeys(classes, 3))
@@ -61,7 +61,7 @@ def test_any_config_and_any_name_come_back(records_set, tmp_path_factory, classe
     assert read_index(place) == index
 
 
-def test_the_file_says_what_others_need_to_read_it_without_this_software(records_set):
+def test_the_file_holds_what_other_software_needs(records_set):
     content = json.loads((records_set.folder / INDEX).read_text(encoding="utf-8"))
     data = records_set.data
     assert content["schema_version"] == 2
@@ -69,7 +69,7 @@ def test_the_file_says_what_others_need_to_read_it_without_this_software(records
     assert content["classes"] == ["HE", "MA"] == list(records_set.index.classes)
     assert (content["data"]["tile"], content["data"]["stride"], content["data"]["scale"]) == (32, 24, 0.5)
     assert set(content["splits"]["train"]["shards"][0]) == {"name", "records", "bytes", "sha256"}
-    for name, (photograph, masks) in records_set.pictures.items():
+    for name, (photograph, masks) in records_set.photographed.items():
         case = content["cases"][name]
         assert (case["height"], case["width"]) == photograph.shape[:2]
         assert case["lesion_pixels"] == {key: int(masks[key].sum()) if key in masks else 0 for key in data.classes}
@@ -84,20 +84,20 @@ def test_the_index_is_the_last_file_that_is_written(records_set, tmp_path, monke
     assert renamed[-1] == "index.json"
 
 
-def test_a_folder_without_an_index_or_no_folder_at_all_is_named_with_the_remedy(tmp_path):
+def test_a_missing_index_or_folder_is_reported_with_the_remedy(tmp_path):
     for place in (tmp_path, tmp_path / "nowhere"):
         line = refusal(place)
         assert str(place) in line and "scripts.shard" in line
 
 
 @pytest.mark.parametrize("content", [b"", b'{"schema_version": 2', b"[]", b"null", b"3", b"\xff\xfe\x00", b"{}"])
-def test_a_damaged_index_is_named(tmp_path, content):
+def test_a_damaged_index_is_reported(tmp_path, content):
     (tmp_path / INDEX).write_bytes(content)
     line = refusal(tmp_path)
     assert str(tmp_path / INDEX) in line and "shard" in line
 
 
-def test_an_index_cut_short_anywhere_is_named(folder):
+def test_an_index_cut_short_anywhere_is_reported(folder):
     content = (folder / INDEX).read_bytes()
     for end in range(0, len(content) - 2, 97):
         (folder / INDEX).write_bytes(content[:end])
@@ -105,13 +105,13 @@ def test_an_index_cut_short_anywhere_is_named(folder):
 
 
 @pytest.mark.parametrize("version", [0, 1, 3, "2", None])
-def test_an_index_of_another_schema_version_is_named_with_both(folder, version):
+def test_an_index_of_another_schema_version_is_refused_with_both_versions(folder, version):
     line = refusal(changed(folder, lambda content: content.update(schema_version=version)))
     assert str(folder / INDEX) in line and f"version {version}" in line and "reads 2" in line
 
 
 @pytest.mark.parametrize("key", ["schema_version", "source", "data", "splits", "cases"])
-def test_a_missing_key_is_named(folder, key):
+def test_a_missing_key_is_reported(folder, key):
     line = refusal(changed(folder, lambda content: content.pop(key)))
     assert str(folder / INDEX) in line and key in line
 
@@ -126,7 +126,7 @@ def test_a_missing_key_is_named(folder, key):
         ("list", lambda content: content.update(cases=["P1"])),
     ],
 )
-def test_a_key_that_is_missing_or_unknown_deeper_down_is_named(folder, words, change):
+def test_a_nested_key_that_is_missing_or_unknown_is_reported(folder, words, change):
     line = refusal(changed(folder, change))
     assert str(folder / INDEX) in line and words in line
 
@@ -139,12 +139,12 @@ def test_a_key_that_is_missing_or_unknown_deeper_down_is_named(folder, words, ch
         ("data.stride", lambda content: content["data"].update(stride=0)),
     ],
 )
-def test_a_data_config_that_does_not_hold_is_named_with_its_file(folder, words, change):
+def test_an_invalid_data_config_is_reported_with_its_file(folder, words, change):
     line = refusal(changed(folder, change))
     assert words in line and str(folder / INDEX) in line
 
 
-def test_records_made_with_the_same_data_config_are_taken(records_set):
+def test_records_made_with_the_same_data_config_are_accepted(records_set):
     check_config(records_set.index, Config(data=records_set.data, train=TrainConfig(epochs=1)), records_set.folder)
 
 
@@ -191,7 +191,7 @@ def test_every_record_begins_where_it_is_said_to(records_set):
         assert tiles == list(read_shard(path))
 
 
-def test_a_shard_with_one_other_byte_or_of_another_set_is_named_even_with_the_same_size(records_set, tmp_path):
+def test_a_shard_with_a_changed_byte_or_of_another_set_is_refused(records_set, tmp_path):
     shards = records_set.index.splits["train"].shards
     for shard in shards:
         (tmp_path / shard.name).write_bytes((records_set.folder / shard.name).read_bytes())
@@ -206,7 +206,7 @@ def test_a_shard_with_one_other_byte_or_of_another_set_is_named_even_with_the_sa
             locate_records(records_set.index, "train", tmp_path)
 
 
-def test_a_shard_that_is_missing_shorter_or_longer_is_named(records_set, tmp_path):
+def test_a_shard_that_is_missing_shorter_or_longer_is_refused(records_set, tmp_path):
     shards = records_set.index.splits["train"].shards
     for shard in shards:
         (tmp_path / shard.name).write_bytes((records_set.folder / shard.name).read_bytes())
@@ -222,7 +222,7 @@ def test_a_shard_that_is_missing_shorter_or_longer_is_named(records_set, tmp_pat
     assert "\n" not in str(error.value)
 
 
-def test_a_shard_with_another_number_of_records_is_named_with_the_remedy(records_set):
+def test_a_shard_with_a_different_number_of_records_is_refused_with_the_remedy(records_set):
     split = records_set.index.splits["train"]
     wrong = dataclasses.replace(split.shards[0], records=split.shards[0].records + 1)
     index = dataclasses.replace(

@@ -1,4 +1,4 @@
-"""Ownership: the cells of overlapping tiles cover a photograph once, and so do the owned parts its lesions."""
+"""The cells of overlapping tiles, and the owned parts of lesions, cover a photograph once."""
 
 import collections
 import itertools
@@ -31,7 +31,7 @@ def test_cells_cover_an_axis_once_each_within_its_tile(grid):
 
 
 @given(grids())
-def test_a_pixel_belongs_to_the_tile_whose_middle_is_nearest(grid):
+def test_a_pixel_belongs_to_the_tile_with_the_nearest_centre(grid):
     length, tile, stride = grid
     middles = np.array(tile_starts(length, tile, stride)) + tile / 2
     for number, (begin, end) in enumerate(tile_cells(length, tile=tile, stride=stride)):
@@ -77,7 +77,7 @@ def test_the_parts_of_every_lesion_add_up_to_it_and_lie_in_their_boxes(seed, hei
         assert number == len(sizes)
 
 
-def test_a_lesion_in_the_overlap_belongs_to_the_nearer_tile_alone():
+def test_a_lesion_in_the_overlap_belongs_only_to_the_nearer_tile():
     masks = np.zeros((16, 24, 1), bool)
     masks[3:5, 9:11] = True  # tiles begin at 0 and 8: the border between their cells is at 12
     places = [Place(0, 0, 4), Place(0, 8, 4)]

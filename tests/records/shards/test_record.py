@@ -1,4 +1,4 @@
-"""Records: a tile comes back from its bytes bit for bit, and the same tile has the same bytes."""
+"""A tile is read back from its record bit for bit, and equal tiles have equal bytes."""
 
 import dataclasses
 import io
@@ -34,7 +34,7 @@ def tile_of(image: np.ndarray, mask: np.ndarray, *, case: str = "eye", y: int = 
 @given(
     seed=st.integers(0, 999), side=st.integers(16, 70), classes=st.integers(1, 8), case=names, y=positions, x=positions
 )
-def test_a_tile_comes_back_bit_for_bit(seed, side, classes, case, y, x):
+def test_a_tile_is_read_back_bit_for_bit(seed, side, classes, case, y, x):
     image, mask = drawn(seed, side, classes)
     example = parse_record(tf.constant(encode_record(tile_of(image, mask, case=case, y=y, x=x))))
     image_back, bits_back = decode_tile(example, tile=side)
@@ -47,7 +47,7 @@ def test_a_tile_comes_back_bit_for_bit(seed, side, classes, case, y, x):
     assert example["y"].dtype == example["x"].dtype == tf.int64
 
 
-def test_a_tile_comes_back_the_same_within_a_stream_of_known_shapes():
+def test_a_tile_is_read_back_in_a_tf_data_stream_with_known_shapes():
     pairs = [drawn(seed, 32, 8) for seed in range(5)]
     records = [encode_record(tile_of(image, mask)) for image, mask in pairs]
     stream = tf.data.Dataset.from_tensor_slices(records)
@@ -59,8 +59,8 @@ def test_a_tile_comes_back_the_same_within_a_stream_of_known_shapes():
         np.testing.assert_array_equal(mask_back, mask)
 
 
-def test_a_jpeg_tile_decodes_to_the_pixels_that_pillow_sees(picture):
-    image, mask = picture(64, 64), drawn(0, 64, 1)[1]
+def test_a_jpeg_tile_decodes_to_the_pixels_that_pillow_sees(random_photograph):
+    image, mask = random_photograph(64, 64), drawn(0, 64, 1)[1]
     tile = dataclasses.replace(tile_of(image, mask), image=encode_jpeg(image, quality=95))
     image_back, mask_back = decode_tile(parse_record(tf.constant(encode_record(tile))), tile=64, codec="jpeg")
     by_pillow = np.asarray(Image.open(io.BytesIO(tile.image)))
@@ -75,7 +75,7 @@ def test_fewer_classes_than_bits_are_the_first_ones():
     np.testing.assert_array_equal(unpack_mask(decode_tile(example, tile=16)[1], 3), mask[..., :3])
 
 
-def test_the_same_tile_has_the_same_bytes_with_its_features_in_order():
+def test_equal_tiles_have_equal_bytes_with_their_features_in_order():
     image, mask = drawn(0, 16, 2)
     records = {encode_record(tile_of(image.copy(), mask.copy(), y=3, x=4)) for _ in range(20)}
     assert len(records) == 1
@@ -85,7 +85,7 @@ def test_the_same_tile_has_the_same_bytes_with_its_features_in_order():
     assert places == sorted(places)
 
 
-def test_a_record_is_a_plain_example_that_tensorflow_alone_reads():
+def test_a_record_is_a_plain_example_that_tensorflow_reads():
     image, mask = drawn(1, 16, 1)
     tile = tile_of(image, mask, case="眼底 1", y=7, x=9)
     features = tf.train.Example.FromString(encode_record(tile)).features.feature
@@ -96,13 +96,13 @@ def test_a_record_is_a_plain_example_that_tensorflow_alone_reads():
     assert (features["y"].int64_list.value[0], features["x"].int64_list.value[0]) == (7, 9)
 
 
-def test_a_tile_of_another_size_than_expected_is_refused():
+def test_a_tile_of_unexpected_size_is_refused():
     example = parse_record(tf.constant(encode_record(tile_of(*drawn(0, 32, 1)))))
     with pytest.raises((ValueError, tf.errors.InvalidArgumentError), match="32"):
         decode_tile(example, tile=16)
 
 
 @pytest.mark.parametrize("record", [b"no example", b"", tf.train.Example().SerializeToString()])
-def test_bytes_that_are_no_record_are_refused(record):
+def test_bytes_that_are_not_a_record_are_refused(record):
     with pytest.raises(tf.errors.InvalidArgumentError):
         parse_record(tf.constant(record))

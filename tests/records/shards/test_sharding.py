@@ -1,4 +1,4 @@
-"""Shards: they hold what the index says and what the photographs show, the same bytes in whatever order cases come."""
+"""Shards hold what the index says and what the photographs show, with the same bytes in whatever order cases come."""
 
 import dataclasses
 import hashlib
@@ -54,10 +54,10 @@ def test_the_index_says_what_is_in_the_shards(records_set):
             assert records_set.index.cases[case].split == name
             assert records_set.index.cases[case].tiles == cases.count(case)
     assert listed == {path.name for path in records_set.folder.iterdir() if "tfrecord" in path.name}
-    assert set(records_set.index.cases) == set(records_set.pictures)
+    assert set(records_set.index.cases) == set(records_set.photographed)
 
 
-def test_shards_are_named_by_split_and_number_and_hold_so_many_photographs_at_most(records_set):
+def test_shards_are_named_by_split_and_number_and_hold_a_limited_number_of_photographs(records_set):
     per_shard = records_set.data.photographs_per_shard
     assert list(records_set.index.splits) == ["train", "validation", "test"]
     for name, split in records_set.index.splits.items():
@@ -73,7 +73,7 @@ def test_every_tile_is_a_crop_of_its_photograph_and_masks_at_a_place_of_the_grid
     data = records_set.data
     for split in records_set.index.splits.values():
         for tile in (tile for shard in split.shards for tile in tiles_of(records_set.folder / shard.name)):
-            photograph, masks = records_set.pictures[tile.case]
+            photograph, masks = records_set.photographed[tile.case]
             small = shrink_photograph(photograph, data.scale)
             assert (tile.y, tile.x) in tile_origins(*small.shape[:2], data.tile, stride=data.stride)
             rows, columns = slice(tile.y, tile.y + data.tile), slice(tile.x, tile.x + data.tile)
@@ -86,15 +86,15 @@ def test_every_tile_is_a_crop_of_its_photograph_and_masks_at_a_place_of_the_grid
                 np.testing.assert_array_equal(bits // 2**index % 2, expected)
 
 
-def test_every_tile_with_a_lesion_is_there_and_so_many_empty_ones_as_asked_for(records_set):
+def test_every_tile_with_a_lesion_and_the_requested_number_of_empty_ones_are_stored(records_set):
     data = records_set.data
-    kinds: dict[str, dict[tuple[int, int], bool]] = {name: {} for name in records_set.pictures}
+    kinds: dict[str, dict[tuple[int, int], bool]] = {name: {} for name in records_set.photographed}
     for split in records_set.index.splits.values():
         for shard in split.shards:
             for tile in tiles_of(records_set.folder / shard.name):
                 assert (tile.y, tile.x) not in kinds[tile.case]
                 kinds[tile.case][tile.y, tile.x] = bool(decoded(tile.mask).any())
-    for name, (photograph, masks) in records_set.pictures.items():
+    for name, (photograph, masks) in records_set.photographed.items():
         small = shrink_photograph(photograph, data.scale)
         any_class = np.zeros(small.shape[:2], bool)
         for mask in masks.values():
@@ -102,19 +102,19 @@ def test_every_tile_with_a_lesion_is_there_and_so_many_empty_ones_as_asked_for(r
         origins = tile_origins(*any_class.shape, data.tile, stride=data.stride)
         nonempty = {(y, x) for y, x in origins if any_class[y : y + data.tile, x : x + data.tile].any()}
         assert {place for place, lesion in kinds[name].items() if lesion} == nonempty
-        retina = field_of_view(small)
-        shares = [
-            np.count_nonzero(retina[y : y + data.tile, x : x + data.tile]) / data.tile**2
+        inside = field_of_view(small)
+        fractions = [
+            np.count_nonzero(inside[y : y + data.tile, x : x + data.tile]) / data.tile**2
             for y, x in set(origins) - nonempty
         ]
-        possible = sum(share >= MIN_FIELD_OF_VIEW for share in shares)
+        possible = sum(fraction >= MIN_FIELD_OF_VIEW for fraction in fractions)
         wanted = round(data.empty_per_nonempty * max(len(nonempty), 1))
         assert len(kinds[name]) - len(nonempty) == min(wanted, possible)
         assert records_set.index.cases[name].nonempty_tiles == len(nonempty)
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_the_order_in_which_cases_come_changes_no_byte(records_set, shard, tmp_path, seed):
+def test_the_order_of_the_cases_changes_no_byte(records_set, shard, tmp_path, seed):
     def shuffled(cases: list[Case]) -> list[Case]:
         return random.Random(seed).sample(cases, len(cases))
 
@@ -122,9 +122,9 @@ def test_the_order_in_which_cases_come_changes_no_byte(records_set, shard, tmp_p
     assert shard_bytes(again.folder) == shard_bytes(records_set.folder)
 
 
-def test_one_case_more_changes_no_tile_of_the_others(records_set, shard, write_idrid, fundus, blobs, tmp_path):
+def test_an_additional_case_changes_no_tile_of_the_others(records_set, shard, write_idrid, fundus, blobs, tmp_path):
     shutil.copytree(records_set.source, tmp_path / "source")
-    extra = type(records_set.pictures["P1"])(fundus(100, 140, seed=77), {"HE": blobs(100, 140, seed=77)})
+    extra = type(records_set.photographed["P1"])(fundus(100, 140, seed=77), {"HE": blobs(100, 140, seed=77)})
     write_idrid(tmp_path / "source", {"A0": extra})
     more = shard(tmp_path / "source", tmp_path / "records", records_set.data)
 
@@ -140,7 +140,7 @@ def test_one_case_more_changes_no_tile_of_the_others(records_set, shard, write_i
     assert tiles == by_case(records_set.folder)
 
 
-def test_a_shard_by_itself_has_the_same_bytes(records_set, tmp_path):
+def test_a_shard_written_alone_has_the_same_bytes(records_set, tmp_path):
     plans = plan_shards(records_set.cases, records_set.data)
     assert len(plans) > 3
     for plan in plans:
@@ -149,7 +149,7 @@ def test_a_shard_by_itself_has_the_same_bytes(records_set, tmp_path):
         assert result.shard in records_set.index.splits[plan.split].shards
 
 
-def test_plans_deal_each_case_once_by_name_whatever_the_order():
+def test_plans_hold_each_case_once_ordered_by_name():
     data = DataConfig(photographs_per_shard=3)
     splits = ["train"] * 7 + ["validation"] * 3 + ["test"]
     cases = [Case(f"{number:02d}", Path(), {}, split) for number, split in enumerate(splits)]
@@ -174,14 +174,14 @@ def damaged_set(records_set, shard, tmp_path_factory):
     base = tmp_path_factory.mktemp("damaged")
     shutil.copytree(records_set.source, base / "source")
     path = next((base / "source").rglob("P4.png"))
-    Image.fromarray(records_set.pictures["P4"].photograph).save(path.with_suffix(".jpg"))
+    Image.fromarray(records_set.photographed["P4"].photograph).save(path.with_suffix(".jpg"))
     path.unlink()
     content = path.with_suffix(".jpg").read_bytes()
     path.with_suffix(".jpg").write_bytes(content[: len(content) // 2])
     return shard(base / "source", base / "records", records_set.data)
 
 
-def test_a_photograph_that_cannot_be_read_is_left_out_and_named(damaged_set, records_set):
+def test_a_photograph_that_cannot_be_read_is_left_out_and_reported(damaged_set, records_set):
     assert set(damaged_set.failures) == {"P4"}
     line = damaged_set.failures["P4"]
     assert "P4.jpg" in line and "\n" not in line
@@ -189,7 +189,7 @@ def test_a_photograph_that_cannot_be_read_is_left_out_and_named(damaged_set, rec
     assert all("P4" not in split.cases for split in damaged_set.index.splits.values())
 
 
-def test_the_shards_hold_all_cases_but_the_one_that_cannot_be_read(damaged_set, records_set):
+def test_the_shards_hold_all_cases_except_the_one_that_cannot_be_read(damaged_set, records_set):
     for name, split in damaged_set.index.splits.items():
         assert split.records == sum(damaged_set.index.cases[case].tiles for case in split.cases)
         for shard, whole in zip(split.shards, records_set.index.splits[name].shards, strict=True):
@@ -197,7 +197,7 @@ def test_the_shards_hold_all_cases_but_the_one_that_cannot_be_read(damaged_set, 
             assert tiles_of(damaged_set.folder / shard.name) == kept
 
 
-def test_a_shard_that_cannot_be_finished_is_not_there(records_set, tmp_path):
+def test_a_shard_that_cannot_be_finished_leaves_no_file(records_set, tmp_path):
     (plan, *_) = plan_shards(records_set.cases, records_set.data)
     with pytest.raises(OSError, match="nowhere"):
         write_shard(plan, tmp_path / "nowhere")
@@ -209,7 +209,7 @@ def test_a_shard_that_cannot_be_finished_is_not_there(records_set, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_shard_is_read_back_tile_by_tile_and_damage_is_named(records_set, tmp_path):
+def test_a_shard_is_read_back_tile_by_tile_and_damage_is_reported(records_set, tmp_path):
     source = records_set.folder / records_set.index.splits["train"].shards[0].name
     assert list(read_shard(source)) == tiles_of(source)
     content = source.read_bytes()
