@@ -1,4 +1,4 @@
-"""What all networks have in common: the stride's check, the input, the float32 head."""
+"""The parts that all networks share: the check of the stride, the input, the float32 head."""
 
 import doctest
 import importlib
@@ -34,7 +34,7 @@ def test_the_network_knows_its_stride_before_and_after_saving(network, tmp_path)
     assert (network.stride, loaded.stride) == (8, 8)
 
 
-def test_the_network_sees_the_image_as_it_is():
+def test_without_preprocessing_the_network_sees_the_image_unchanged():
     image, x = image_input(NO_PREPROCESSING, stride=1)
     levels = np.arange(256, dtype=np.float32).reshape(1, 16, 16, 1).repeat(3, axis=-1)
     assert np.array_equal(keras.Model(image, x)(levels), levels)
@@ -66,19 +66,19 @@ def test_the_stride_check_names_stride_and_size(height, width):
         StrideCheck(8)(np.zeros((1, height, width, 3), np.float32))
 
 
-def test_the_stride_check_passes_on_what_fits():
+def test_the_stride_check_returns_images_that_fit():
     image = np.random.default_rng(0).uniform(0, 255, (2, 16, 24, 3)).astype(np.float32)
     assert np.array_equal(StrideCheck(8)(image), image)
 
 
-def test_the_stride_check_comes_back_from_its_config():
+def test_the_stride_check_is_restored_from_its_config():
     layer = StrideCheck(16, name="check")
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
     assert (type(again), again.stride, again.name) == (StrideCheck, 16, "check")
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_the_examples_of_the_docstrings_give_what_they_say(module):
+def test_the_examples_of_the_docstrings_are_correct(module):
     builders = {build.__name__: build for build in models.NETWORKS.values()}
     names = {"np": np, "keras": keras, **{name: getattr(configs, name) for name in configs.__all__}, **builders}
     done = doctest.testmod(importlib.import_module(module), extraglobs=names)

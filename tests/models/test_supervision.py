@@ -1,4 +1,4 @@
-"""Deep supervision and presence: what the loss is made of, what learns from it, and what stays out of the network."""
+"""Deep supervision and presence: the terms of the loss, the weights that learn, and the saved network."""
 
 import keras
 import numpy as np
@@ -21,13 +21,13 @@ ignore_keras_copy = pytest.mark.filterwarnings(
 def network():
     keras.utils.set_random_seed(0)
     network = build_unet3plus(OPTIONS, classes=2)
-    network.get_layer("presence_dropout").rate = 0  # so that the loss can be computed a second time
+    network.get_layer("presence_dropout").rate = 0  # so that the loss is reproducible
     return network
 
 
 @pytest.fixture
 def tiles() -> tuple[np.ndarray, np.ndarray]:
-    """Returns images `[4, 16, 16, 3]` and masks `[4, 16, 16, 2]`; the first tile holds no class, the second one."""
+    """Returns images `[4, 16, 16, 3]` and masks `[4, 16, 16, 2]`; the first tile contains no class, the second one."""
     random = np.random.default_rng(0)
     masks = (random.uniform(size=(4, 16, 16, 2)) < 0.2).astype(np.float32)
     masks[0] = masks[1, ..., 0] = 0
@@ -47,7 +47,7 @@ def bce_dice(masks: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     return (bce + 1 - np.asarray(dice_coefficient(masks, probabilities))) / 2
 
 
-def test_a_network_with_nothing_besides_has_the_loss_of_its_probabilities(tiles):
+def test_a_network_without_further_outputs_has_the_loss_of_its_probabilities(tiles):
     images, masks = tiles
     network = build_unet(UNetConfig(width=4, levels=2), classes=2)
     model = compiled(network)
@@ -57,7 +57,7 @@ def test_a_network_with_nothing_besides_has_the_loss_of_its_probabilities(tiles)
     assert model.count_params() == network.count_params()
 
 
-def test_side_outputs_and_presence_count_by_their_weights(network, tiles):
+def test_side_outputs_and_presence_are_weighted(network, tiles):
     images, masks = tiles
     model = TrainingModel(network, side_output_weights=(0.5, 0), presence_weight=3)
     model.compile("sgd", build_loss("bce_dice"), jit_compile=False)
@@ -69,7 +69,7 @@ def test_side_outputs_and_presence_count_by_their_weights(network, tiles):
     assert float(loss) == pytest.approx(np.mean(maps + 3 * cross), rel=1e-5)
 
 
-def test_a_weight_for_each_side_output_is_asked_for(network):
+def test_a_wrong_number_of_weights_is_refused(network):
     with pytest.raises(InputError, match=r"side_output_weights must have 2 numbers.*unet3plus.*received 1"):
         TrainingModel(network, side_output_weights=(1,))
 
@@ -96,7 +96,7 @@ def test_the_validation_loss_and_the_metrics_are_those_of_the_probabilities_alon
     assert values == pytest.approx(network.evaluate(images, masks, batch_size=4, verbose=0, return_dict=True))
 
 
-def test_a_step_of_fit_moves_the_heads_and_the_networks_own_weights(network, tiles):
+def test_a_training_step_changes_the_heads_and_the_weights_of_the_network(network, tiles):
     model = compiled(network)
     assert {layer.name for layer in model.layers} > HEADS
     layers = [model.get_layer(name) for name in ("logits", "logits1", "logits2", "presence_logits", "encoder0_conv0")]
@@ -110,7 +110,7 @@ def test_a_step_of_fit_moves_the_heads_and_the_networks_own_weights(network, til
 
 
 @ignore_keras_copy
-def test_the_saved_network_gives_what_it_gave_and_has_no_heads(network, tiles, tmp_path):
+def test_the_saved_network_gives_the_same_results_and_has_no_heads(network, tiles, tmp_path):
     images, masks = tiles
     before = network(images, training=False).numpy()
     model = compiled(network)
@@ -126,7 +126,7 @@ def test_the_saved_network_gives_what_it_gave_and_has_no_heads(network, tiles, t
 
 
 @ignore_keras_copy
-def test_weights_saved_in_training_come_back_into_the_network(network, tiles, tmp_path):
+def test_weights_saved_in_training_are_restored_in_the_network(network, tiles, tmp_path):
     images, masks = tiles
     model = compiled(network)
     model.train_on_batch(images, masks)
@@ -138,7 +138,7 @@ def test_weights_saved_in_training_come_back_into_the_network(network, tiles, tm
     np.testing.assert_array_equal(network(images, training=False), trained)
 
 
-def test_presence_is_learnt_and_then_empties_the_maps_of_empty_tiles(network, tiles):
+def test_presence_is_learnt_and_then_clears_the_maps_of_empty_tiles(network, tiles):
     images, masks = tiles
     images = np.where(masks[..., :1] > 0, 250, np.where(masks[..., 1:] > 0, 20, 120)) + images / 50
     model = TrainingModel(network)

@@ -1,4 +1,4 @@
-"""Local contrast against SciPy's Gaussian, in the black surround, and above all at the border of a tile."""
+"""Local contrast compared with SciPy's Gaussian, in the black background, and at the border of a tile."""
 
 import keras
 import numpy as np
@@ -12,20 +12,20 @@ SIGMA = 10.0
 TILE = 192
 
 
-def expected_contrast(picture: np.ndarray, photograph: np.ndarray, sigma: float) -> np.ndarray:
-    """Returns the definition's contrast of one picture `[h, w, 3]` in float64, at full size, hardly cut off."""
+def expected_contrast(image: np.ndarray, photograph: np.ndarray, sigma: float) -> np.ndarray:
+    """Returns the contrast by its definition of an image `[h, w, 3]` in float64, at full size."""
     retina = np.clip((photograph.max(axis=-1, keepdims=True) - DARK) / (RETINA - DARK), 0, 1)
 
     def blur(maps):
         return scipy.ndimage.gaussian_filter(maps.astype(np.float64), (sigma, sigma, 0), mode="constant", truncate=6)
 
-    means = blur(picture * retina) / np.maximum(blur(retina), 1e-6)
-    return np.clip(4 * (picture - means) * retina / 255, -3, 3)
+    means = blur(image * retina) / np.maximum(blur(retina), 1e-6)
+    return np.clip(4 * (image - means) * retina / 255, -3, 3)
 
 
-def contrast(picture: np.ndarray, sigma: float = SIGMA, photograph: np.ndarray | None = None) -> np.ndarray:
-    photograph = picture if photograph is None else photograph
-    return np.asarray(LocalContrast(sigma)(picture[None], photograph[None]))[0]
+def contrast(image: np.ndarray, sigma: float = SIGMA, photograph: np.ndarray | None = None) -> np.ndarray:
+    photograph = image if photograph is None else photograph
+    return np.asarray(LocalContrast(sigma)(image[None], photograph[None]))[0]
 
 
 @pytest.fixture(scope="module", params=["even light", "uneven light"])
@@ -35,7 +35,7 @@ def light(request) -> str:
 
 @pytest.fixture(scope="module")
 def photograph(light) -> np.ndarray:
-    """A retina `[480, 640, 3]` with texture, noise and perhaps light that falls off, on a black surround."""
+    """Returns a retina `[480, 640, 3]` with texture, noise and optionally uneven light, on black."""
     random = np.random.default_rng(0)
     ys, xs = np.mgrid[:480, :640].astype(np.float64)
     brightness = 1 - 0.4 * np.hypot(ys - 200, xs - 350) / 400 if light == "uneven light" else np.ones((480, 640))
@@ -47,7 +47,7 @@ def photograph(light) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("sigma", "shrink"), [(4.0, 2), (7.5, 2), (10.0, 4), (25.0, 4)])
-def test_it_is_the_definition_within_a_hundredth_though_computed_on_a_smaller_picture(photograph, sigma, shrink):
+def test_contrast_equals_its_definition_within_a_hundredth(photograph, sigma, shrink):
     assert LocalContrast(sigma).shrink == shrink
     found, expected = contrast(photograph, sigma), expected_contrast(photograph, photograph, sigma)
     error = np.abs(found - expected)
@@ -56,26 +56,26 @@ def test_it_is_the_definition_within_a_hundredth_though_computed_on_a_smaller_pi
     assert error.mean() < 0.01 * np.abs(expected).mean()
 
 
-def test_noise_at_the_limit_of_the_field_of_view_moves_it_little(photograph):
+def test_noise_at_the_limit_of_the_field_of_view_has_little_effect(photograph):
     brighter = contrast(photograph * 1.02)
     assert np.abs(brighter - 1.02 * contrast(photograph)).max() < 0.05
 
 
-def test_an_even_retina_has_none_and_a_lesion_has_its_share_times_four():
+def test_a_uniform_retina_has_no_contrast_and_a_lesion_four_times_its_difference():
     retina = np.full((128, 128, 3), 150, np.float32)
     assert np.abs(contrast(retina)).max() < 1e-5
-    retina[64, 64] = 99  # 51 levels, a fifth of 255, darker; it takes next to nothing from the mean itself
+    retina[64, 64] = 99  # 51 levels, a fifth of 255, darker; its own effect on the mean is negligible
     np.testing.assert_allclose(contrast(retina)[64, 64], -4 * 0.2, atol=0.01)
 
 
-def test_it_is_clipped_to_three():
-    picture = np.full((128, 128, 3), 255, np.float32)
-    picture[60:63, 60:63] = 21  # counts as retina by a twentieth alone
-    assert contrast(picture, photograph=np.full_like(picture, 255))[61, 61, 0] == -3
+def test_contrast_is_clipped_to_three():
+    image = np.full((128, 128, 3), 255, np.float32)
+    image[60:63, 60:63] = 21  # counts as retina by only a twentieth
+    assert contrast(image, photograph=np.full_like(image, 255))[61, 61, 0] == -3
 
 
-def test_the_surround_is_zero_and_does_not_darken_the_rim():
-    """A mean with the black surround in it would make the rim look bright; an even retina shows it."""
+def test_the_background_has_no_contrast_and_does_not_change_that_of_the_rim():
+    """If the mean contained the black background, the rim of a uniform retina would look bright."""
     ys, xs = np.mgrid[:128, :128]
     disc = np.hypot(ys - 64, xs - 64) < 50
     found = contrast(np.where(disc[..., None], 150, 0).astype(np.float32) * np.ones(3, np.float32))
@@ -83,12 +83,12 @@ def test_the_surround_is_zero_and_does_not_darken_the_rim():
     assert np.abs(found).max() < 1e-4
 
 
-def test_a_black_picture_has_none():
+def test_a_black_image_has_no_contrast():
     assert np.all(contrast(np.zeros((64, 64, 3), np.float32)) == 0)
 
 
-def test_the_field_of_view_is_read_off_the_photograph_and_not_off_what_the_network_sees(photograph):
-    """In L*a*b* the surround is (0, 128, 128)."""
+def test_the_field_of_view_comes_from_the_photograph_and_not_from_the_preprocessed_image(photograph):
+    """In L*a*b* the background is (0, 128, 128)."""
     lab = np.where(photograph.max(axis=-1, keepdims=True) > 20, photograph[..., ::-1], np.float32([0, 128, 128]))
     found = contrast(lab, photograph=photograph)
     np.testing.assert_allclose(found, expected_contrast(lab, photograph, SIGMA), atol=0.03)
@@ -96,12 +96,12 @@ def test_the_field_of_view_is_read_off_the_photograph_and_not_off_what_the_netwo
 
 
 def interior_tiles(photograph: np.ndarray) -> list[tuple[int, int]]:
-    """Returns origins of tiles that lie in the retina alone, at every phase of the shrunk picture."""
+    """Returns origins of tiles inside the retina, at every phase of the shrunk image."""
     random = np.random.default_rng(1)
     return [(int(y), int(x)) for y, x in random.integers((100, 150), (190, 300), (40, 2))]
 
 
-def test_at_the_border_of_a_tile_there_is_no_frame(photograph, light):
+def test_no_frame_is_visible_at_the_border_of_a_tile(photograph, light):
     """The contrast of a tile is that of the same pixels in the whole photograph: exactly but near the border, and there
     with an error well below the contrast itself that falls off smoothly, and without bias but for what the light falls
     off within a sigma."""
@@ -125,13 +125,13 @@ def test_at_the_border_of_a_tile_there_is_no_frame(photograph, light):
     assert np.all(np.abs(errors) < 0.6)
 
 
-def test_padding_of_zeros_beyond_a_short_side_is_no_border_either(photograph):
+def test_zero_padding_of_a_short_side_is_not_visible_either(photograph):
     tile = photograph[100 : 100 + TILE, 200 : 200 + TILE]
     padded = np.pad(tile, ((0, 64), (0, 64), (0, 0)))
     np.testing.assert_allclose(contrast(padded)[:TILE, :TILE], contrast(tile), atol=0.02)
 
 
-def test_sizes_may_be_unknown_when_it_is_traced(photograph):
+def test_sizes_may_be_unknown_when_the_graph_is_traced(photograph):
     layer = LocalContrast(SIGMA)
     traced = tf.function(lambda x: layer(x, x), input_signature=[tf.TensorSpec([None, None, None, 3], tf.float32)])
     for height, width in [(64, 64), (32, 96)]:
@@ -139,7 +139,7 @@ def test_sizes_may_be_unknown_when_it_is_traced(photograph):
         np.testing.assert_allclose(traced(images), layer(images, images), atol=1e-6)
 
 
-def test_it_comes_back_from_its_config():
+def test_the_layer_is_restored_from_its_config():
     layer = LocalContrast(7.5, name="contrast", dtype="float32")
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
     assert (type(again), again.sigma, again.shrink, again.name) == (LocalContrast, 7.5, 2, "contrast")

@@ -1,4 +1,4 @@
-"""Batch normalisation by TensorFlow's kernel: Keras' numbers, with one replica and with two, in every precision."""
+"""Batch normalisation by TensorFlow's kernel equals Keras' own, with one and two replicas, in every precision."""
 
 import subprocess
 import sys
@@ -20,14 +20,14 @@ every_policy = pytest.mark.parametrize("policy", TOLERANCE)
 
 
 def maps(policy: str, seed: int = 0) -> tf.Tensor:
-    """Returns `[4, 6, 10, 5]` in the precision of the policy's maps, of another mean and variance in each channel."""
+    """Returns `[4, 6, 10, 5]` in the policy's compute dtype; mean and variance differ between channels."""
     random = np.random.default_rng(seed)
     values = random.normal(random.uniform(-3, 3, SHAPE[-1]), random.uniform(0.5, 4, SHAPE[-1]), SHAPE)
     return tf.cast(values, keras.DTypePolicy(policy).compute_dtype)
 
 
 def pair(policy: str, **options) -> tuple[keras.layers.Layer, keras.layers.Layer]:
-    """Returns Keras' layer and ours with the same weights, none of which is as it begins."""
+    """Returns Keras' layer and ours with the same weights, none of which has its initial value."""
     layers = keras.layers.BatchNormalization(momentum=MOMENTUM, dtype=policy), FusedBatchNormalization(dtype=policy)
     random = np.random.default_rng(7)
     weights = [random.uniform(0.5, 2, SHAPE[-1]) for _ in range(4)]
@@ -45,7 +45,7 @@ def close(one, other, policy: str) -> None:
 
 
 def step(layer: keras.layers.Layer, policy: str, training: bool = True) -> tuple[tf.Tensor, list[tf.Tensor]]:
-    """Returns the map and the gradients of a sum, weighted so that none of them is zero, to input, gamma and beta."""
+    """Returns the map and the gradients of its weighted sum with respect to input, gamma and beta."""
     x, weights = maps(policy), maps(policy, seed=1)
     with tf.GradientTape() as tape:
         tape.watch(x)
@@ -56,7 +56,7 @@ def step(layer: keras.layers.Layer, policy: str, training: bool = True) -> tuple
 
 @every_policy
 @pytest.mark.parametrize("training", [True, False])
-def test_map_gradients_and_statistics_are_those_of_keras(policy, training):
+def test_map_gradients_and_statistics_equal_those_of_keras(policy, training):
     theirs, ours = pair(policy)
     (expected, expected_gradients), (y, gradients) = step(theirs, policy, training), step(ours, policy, training)
     assert y.dtype == expected.dtype == keras.DTypePolicy(policy).compute_dtype
@@ -68,7 +68,7 @@ def test_map_gradients_and_statistics_are_those_of_keras(policy, training):
         np.testing.assert_allclose(ours_now, theirs_now, rtol=1e-5)
 
 
-def test_the_moving_averages_take_in_a_tenth_of_the_batch():
+def test_the_moving_averages_move_by_a_tenth_of_the_batch_statistics():
     x = np.random.default_rng(0).normal(3, 2, (2, 3, 4, 1)).astype(np.float32)
     layer = FusedBatchNormalization()
     layer(x, training=True)
@@ -83,7 +83,7 @@ def test_a_frozen_layer_keeps_its_statistics_and_uses_them():
     assert all(np.array_equal(one, two) for one, two in zip(before, ours.get_weights(), strict=True))
 
 
-def test_it_is_the_kernel_that_computes_and_not_keras():
+def test_the_kernel_computes_and_not_keras():
     def operations(layer: keras.layers.Layer, training: bool) -> set[str]:
         function = tf.function(lambda x: layer(x, training=training))
         return {
@@ -98,7 +98,7 @@ def test_it_is_the_kernel_that_computes_and_not_keras():
 
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
-def test_without_tensorflow_keras_own_computation_gives_the_same(policy, monkeypatch):
+def test_without_tensorflow_the_computation_of_keras_gives_the_same(policy, monkeypatch):
     _, ours = pair(policy)
     _, plain = pair(policy)
     y = ours(maps(policy), training=True)
@@ -115,7 +115,7 @@ from models.layers.normalization import FusedBatchNormalization
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 x, y = np.random.default_rng(0).normal(0, 1, (2, 8, 4, 4, 3)).astype(np.float32)
-x[4:] = 3 * x[4:] + 5  # what one replica sees differs from what the other sees
+x[4:] = 3 * x[4:] + 5  # the replicas see different distributions
 
 def fit(strategy):
     keras.utils.set_random_seed(0)
@@ -133,13 +133,13 @@ print("equal")
 
 
 def test_two_replicas_give_the_statistics_and_the_weights_of_one():
-    # In a process of its own: devices are divided before TensorFlow does anything.
+    # In a process of its own: logical devices must be configured before TensorFlow starts.
     words = [sys.executable, "-c", TWO_REPLICAS]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
     assert done.stdout.strip().endswith("equal"), done.stderr
 
 
-def test_it_comes_back_from_its_config():
+def test_the_layer_is_restored_from_its_config():
     layer = FusedBatchNormalization(
         momentum=0.8, epsilon=1e-5, gamma_initializer="zeros", name="norm", dtype="bfloat16"
     )

@@ -37,7 +37,7 @@ CONNECTED = np.ones((3, 3))  # also over corners
 
 @st.composite
 def masks_and_probabilities(draw) -> tuple[np.ndarray, np.ndarray]:
-    """Float32 masks 0/1 and probabilities, both `[B, h, w, C]`; the probabilities stay off 0 and 1, where logs end."""
+    """Draws float32 masks 0/1 and probabilities, both `[B, h, w, C]`, the latter away from 0 and 1."""
     shape = draw(st.tuples(st.integers(1, 3), st.integers(1, 6), st.integers(1, 6), st.integers(1, 3)))
     masks = draw(hnp.arrays(np.bool_, shape)).astype(np.float32)
     probabilities = draw(hnp.arrays(np.float32, shape, elements=st.floats(2**-10, 1 - 2**-10, width=32)))
@@ -46,7 +46,7 @@ def masks_and_probabilities(draw) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture
 def batch():
-    """Three tiles of two classes with lesions of many sizes, and noisy probabilities."""
+    """Returns three masks of two classes with lesions of many sizes, and noisy probabilities."""
     rng = np.random.default_rng(0)
     masks = ndimage.gaussian_filter(rng.normal(size=(3, 40, 32, 2)), (0, 1.5, 1.5, 0)) > 0.12
     probabilities = np.clip(0.5 * masks + rng.uniform(0.001, 0.5, masks.shape), 0, 0.999)
@@ -54,7 +54,7 @@ def batch():
 
 
 def of_samples_and_classes(function, masks, probabilities) -> np.ndarray:
-    """`function` of each sample and class in float64, its mean over the classes; `[B]`."""
+    """Returns the mean over the classes of `function` of each sample and class in float64, `[B]`."""
     masks, probabilities = masks.astype(np.float64), probabilities.astype(np.float64)
     return np.array(
         [
@@ -112,7 +112,7 @@ def test_cross_entropy_agrees_with_scikit_learn(batch):
     np.testing.assert_allclose(bce(*batch), expected, rtol=1e-5)
 
 
-def test_the_way_back_of_the_cross_entropy_changes_no_value():
+def test_the_straight_through_term_of_the_cross_entropy_does_not_change_values():
     masks = np.float32([0, 0, 0, 1, 1, 1]).reshape(1, 1, 6, 1)
     probabilities = np.float32([0, 0.3, 1, 0, 0.3, 1]).reshape(1, 1, 6, 1)
     expected = keras.ops.binary_crossentropy(masks, probabilities)
@@ -146,7 +146,7 @@ def test_a_tile_smaller_than_the_window_of_ssim_is_refused():
 
 
 def test_focal_is_that_of_tensorflow_addons():
-    """The package gives a value a pixel, summed over classes: here each pixel is a sample of its own."""
+    """The package returns one value per pixel, summed over classes: here each pixel is a sample."""
     with np.load(GOLDEN) as golden:
         options = json.loads(str(golden["options"]))
         cases = [case for case in options if case.startswith("focal_losses/")]
@@ -156,7 +156,7 @@ def test_focal_is_that_of_tensorflow_addons():
             pixels = (-1, 1, 1, truth.shape[-1])
             values = focal(truth.reshape(pixels), prediction.reshape(pixels), **options[case]).numpy()
             theirs = golden[f"{case}/answer"].ravel()
-            # It clips to 1e-7 and adds 1e-7 inside the logarithm: log(2e-7) where ours is log(1e-7).
+            # It clips to 1e-7 and adds 1e-7 inside the logarithm: log(2e-7) instead of our log(1e-7).
             certain = np.any(np.isin(prediction, (0, 1)), axis=-1).ravel()
             np.testing.assert_allclose(values[~certain], theirs[~certain], rtol=1e-5, atol=1e-7)
             np.testing.assert_allclose(values[certain], theirs[certain], rtol=0.05, atol=1e-6)
@@ -192,12 +192,12 @@ def test_focal_tversky_agrees_with_numpy_in_every_sample(both):
     np.testing.assert_allclose(focal_tversky(*both, alpha=0.7, beta=0.3, gamma=0.75), expected, rtol=1e-5, atol=1e-5)
 
 
-def test_focal_tversky_punishes_missing_more_than_finding_too_much():
+def test_focal_tversky_weights_false_negatives_more_than_false_positives():
     mask = np.zeros((2, 10, 10, 1), np.float32)
     mask[:, 3:7, 3:7] = 1
     prediction = mask.copy()
     prediction[0, 3:5] = 0  # misses 8 pixels
-    prediction[1, 7:9, 3:7] = 1  # finds 8 too many
+    prediction[1, 7:9, 3:7] = 1  # 8 false positives
     missed, too_much = focal_tversky(mask, prediction, alpha=0.7, beta=0.3, gamma=0.75).numpy()
     assert missed == pytest.approx((5.6 / (8 + 5.6 + 1)) ** 0.75, rel=1e-4)
     assert too_much == pytest.approx((2.4 / (16 + 2.4 + 1)) ** 0.75, rel=1e-4)
@@ -250,7 +250,7 @@ def test_the_lovasz_hinge_of_a_large_tile_is_that_of_float64():
 
 
 def weights_by_labels(masks: np.ndarray) -> np.ndarray:
-    """The weights of `lesion_weights` from SciPy's connected components."""
+    """Returns the weights of `lesion_weights` from SciPy's connected components."""
     weights = np.ones(masks.shape)
     for sample, c in np.ndindex(masks.shape[0], masks.shape[-1]):
         labels, lesions = ndimage.label(masks[sample, ..., c], CONNECTED)
@@ -274,7 +274,7 @@ def test_lesion_weights_of_large_tiles_are_those_of_connected_components(smoothn
     np.testing.assert_allclose(lesion_weights(masks), weights_by_labels(masks), rtol=1e-6)
 
 
-def test_a_lesion_that_winds_through_the_whole_tile_is_one():
+def test_a_lesion_that_winds_through_the_whole_tile_is_a_single_one():
     spiral = np.zeros((1, 33, 33, 1), bool)
     y, x, dy, dx = 0, 0, 0, 1
     spiral[0, y, x] = True
@@ -287,7 +287,7 @@ def test_a_lesion_that_winds_through_the_whole_tile_is_one():
     assert np.array_equal(lesion_weights(spiral), np.ones(spiral.shape))
 
 
-def test_every_lesion_weighs_the_same_and_all_of_them_as_much_as_before(batch):
+def test_every_lesion_has_the_same_total_weight_and_their_sum_is_unchanged(batch):
     masks = batch[0]
     weights = np.asarray(lesion_weights(masks))
     for sample, c in np.ndindex(masks.shape[0], masks.shape[-1]):

@@ -1,4 +1,4 @@
-"""The Attention U-Net: its gates, number by number."""
+"""The Attention U-Net: its parameters and gates."""
 
 import itertools
 
@@ -19,7 +19,7 @@ def images() -> np.ndarray:
 
 
 def parameters_by_hand(width: int, levels: int, classes: int) -> int:
-    """Counts the paper's layers one by one; each normalisation has four numbers a channel."""
+    """Counts the layers of the paper; a normalisation has four numbers per channel."""
     bridge, total = levels - 1, width * classes + classes
     for level in range(levels):
         filters, comes_in = width * 2**level, 3 if level == 0 else width * 2 ** (level - 1)
@@ -78,13 +78,13 @@ def test_a_gate_is_the_papers_equation(images):
     np.testing.assert_allclose(values(network, "gated1", images), skip * attention, atol=1e-4)
 
 
-@pytest.mark.parametrize(("bias", "share"), [(-50, 0), (50, 1)])
-def test_a_gate_can_close_and_open(bias, share, images):
+@pytest.mark.parametrize(("bias", "attention"), [(-50, 0), (50, 1)])
+def test_a_gate_can_close_and_open(bias, attention, images):
     network = build_attention_unet(TINY, classes=1)
     layer = network.get_layer("gate1_psi")
     layer.set_weights([np.zeros_like(layer.get_weights()[0]), np.float32([bias])])
     skip = values(network, "encoder1_activation1", images)
-    np.testing.assert_allclose(values(network, "gated1", images), share * skip, atol=1e-6)
+    np.testing.assert_allclose(values(network, "gated1", images), attention * skip, atol=1e-6)
 
 
 def test_a_block_is_twice_convolution_normalisation_activation():
@@ -111,6 +111,6 @@ def test_a_block_is_twice_convolution_normalisation_activation():
         ),
     ],
 )
-def test_a_bad_value_is_named_with_those_allowed(options, message):
+def test_invalid_options_are_refused_with_the_allowed_values(options, message):
     with pytest.raises(InputError, match=message):
         AttentionUNetConfig(**options)

@@ -1,4 +1,4 @@
-"""DeepLabV3+: the parts of the paper, counted by hand, and what its own layers compute."""
+"""DeepLabV3+: the parameters of the paper, counted by hand, and the results of its own layers."""
 
 import keras
 import numpy as np
@@ -8,7 +8,7 @@ from configs import DeepLabV3PlusConfig, InputError
 from models.networks.deeplabv3plus import Spread, build_deeplabv3plus
 from models.networks.encoders import encoder_layers
 
-RESNET50 = 23_587_712  # without classifier, as Keras states it
+RESNET50 = 23_587_712  # without its classifier, according to Keras
 
 
 @pytest.fixture(scope="module")
@@ -22,10 +22,10 @@ def narrow():
 
 
 def convolution(channels: int, filters: int, kernel: int) -> int:
-    return kernel * kernel * channels * filters + 4 * filters  # no bias, but a normalisation
+    return kernel * kernel * channels * filters + 4 * filters  # a normalisation instead of a bias
 
 
-def test_the_number_of_parameters_is_the_papers(default):
+def test_the_number_of_parameters_is_that_of_the_paper(default):
     pyramid = convolution(2048, 256, 1) + 3 * convolution(2048, 256, 3) + convolution(2048, 256, 1)
     decoder = convolution(256, 48, 1) + convolution(256 + 48, 256, 3) + convolution(256, 256, 3)
     expected = RESNET50 + pyramid + convolution(5 * 256, 256, 1) + decoder + 256 + 1
@@ -34,7 +34,7 @@ def test_the_number_of_parameters_is_the_papers(default):
     assert default.stride == 16
 
 
-def test_the_earlier_systems_network_is_the_same_on_a_shorter_resnet():
+def test_the_network_of_the_earlier_system_has_a_shorter_resnet():
     model = keras.applications.ResNet50(include_top=False, weights=None, input_shape=(None, None, 3))
     short = [model.get_layer("conv4_block6_2_relu").output, model.get_layer("conv2_block3_2_relu").output]
     pyramid = convolution(256, 256, 1) + 3 * convolution(256, 256, 3) + convolution(256, 256, 1) + 256  # one has a bias
@@ -52,7 +52,7 @@ def test_the_encoders_last_stage_is_dilated_and_not_strided(default):
     assert [name.split("_")[1] for name in strided] == ["conv1", "pool1", "conv3", "conv3", "conv4", "conv4"]
 
 
-def test_the_pyramid_sees_the_encoders_map_at_three_rates_at_a_point_and_as_a_whole(default):
+def test_the_pyramid_has_a_point_three_dilated_and_a_global_branch(default):
     source = default.get_layer("encoder_conv5_block3_out").output
     for name, kernel, rate in [("point", 1, 1), ("rate6", 3, 6), ("rate12", 3, 12), ("rate18", 3, 18)]:
         layer = default.get_layer(f"aspp_{name}_conv")
@@ -63,7 +63,7 @@ def test_the_pyramid_sees_the_encoders_map_at_three_rates_at_a_point_and_as_a_wh
     assert default.get_layer("dropout").rate == 0.1
 
 
-def test_the_decoder_joins_the_enlarged_pyramid_and_48_channels_of_stride_4(default):
+def test_the_decoder_concatenates_the_enlarged_pyramid_and_48_channels_of_stride_4(default):
     enlarged, low = default.get_layer("skip").input
     assert enlarged is default.get_layer("up").output
     assert default.get_layer("up").factor == 4
@@ -72,7 +72,7 @@ def test_the_decoder_joins_the_enlarged_pyramid_and_48_channels_of_stride_4(defa
     assert default.get_layer("low_conv").input is default.get_layer("encoder_conv2_block3_out").output
 
 
-def test_a_value_is_spread_over_a_map_of_a_size_unknown_before():
+def test_values_are_broadcast_to_a_map_of_unknown_size():
     values = np.arange(6, dtype=np.float32).reshape(2, 1, 1, 3)
     inputs = keras.Input((1, 1, 3)), keras.Input((None, None, 5))
     model = keras.Model(inputs, Spread()(*inputs))
@@ -82,7 +82,7 @@ def test_a_value_is_spread_over_a_map_of_a_size_unknown_before():
         assert np.array_equal(spread, np.broadcast_to(values, (2, height, width, 3)))
 
 
-def test_the_image_branch_is_the_mean_over_the_whole_map(narrow):
+def test_the_global_branch_is_the_mean_over_the_map(narrow):
     tiles = np.random.default_rng(0).uniform(0, 255, (2, 32, 48, 3)).astype(np.float32)
     names = ["encoder_conv5_block3_out", "aspp_spread"]
     features, spread = keras.Model(narrow.input, [narrow.get_layer(name).output for name in names])(tiles)
@@ -91,7 +91,7 @@ def test_the_image_branch_is_the_mean_over_the_whole_map(narrow):
     np.testing.assert_allclose(spread, np.broadcast_to(expected, spread.shape), rtol=1e-4, atol=1e-4)
 
 
-def test_enlarging_the_logits_is_enlarging_the_map_before_them(narrow):
+def test_enlarging_the_logits_equals_enlarging_the_map_before_them(narrow):
     tiles = np.random.default_rng(0).uniform(0, 255, (1, 32, 48, 3)).astype(np.float32)
     names = ["decoder1_relu", "pixels"]
     features, logits = keras.Model(narrow.input, [narrow.get_layer(name).output for name in names])(tiles)
@@ -100,7 +100,7 @@ def test_enlarging_the_logits_is_enlarging_the_map_before_them(narrow):
     np.testing.assert_allclose(logits, expected, atol=1e-4 * np.max(np.abs(expected)))
 
 
-def test_an_efficientnet_serves_as_encoder():
+def test_an_efficientnet_can_be_the_encoder():
     network = build_deeplabv3plus(DeepLabV3PlusConfig("EfficientNetB0", width=8), classes=1)
     tile = np.random.default_rng(0).uniform(0, 255, (1, 48, 64, 3)).astype(np.float32)
     assert network(tile, training=False).shape == (1, 48, 64, 1)
@@ -124,6 +124,6 @@ def test_an_efficientnet_serves_as_encoder():
         ({"normalization": "layer"}, "normalization must be one of batch, group, none; received 'layer'"),
     ],
 )
-def test_impossible_options_are_refused_with_what_is_allowed(options, expected):
+def test_invalid_options_are_refused_with_the_allowed_values(options, expected):
     with pytest.raises(InputError, match=rf"^model\.deeplabv3plus\.{expected}"):
         DeepLabV3PlusConfig(**options)

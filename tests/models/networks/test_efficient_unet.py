@@ -1,4 +1,4 @@
-"""EfficientUNet: Keras' EfficientNets as they are, and a decoder counted by hand."""
+"""EfficientUNet: Keras' EfficientNets unchanged, and a decoder whose parameters are counted by hand."""
 
 import keras
 import numpy as np
@@ -8,7 +8,7 @@ from configs import EfficientUNetConfig, InputError
 from models.networks.efficient_unet import build_efficient_unet
 from models.networks.encoders import encoder_layers
 
-# Of EfficientNetB0 without classifier, as Keras states it: 4,049,571, of which 7 are statistics of the input.
+# Parameters of EfficientNetB0 without classifier; 4,049,571 in Keras, of which 7 are statistics of the input.
 B0 = 4_049_564
 
 
@@ -18,7 +18,9 @@ def decoder_parameters(width: int, skips: dict[int, int], bottom: int, normaliza
     for stride in (16, 8, 4, 2, 1):
         filters = width * stride
         total += 9 * (below + skips.get(stride, 0)) * filters + 9 * filters * filters
-        total += 2 * {"none": 1, "group": 2, "batch": 4}[normalization] * filters  # biases, or the normalisations'
+        total += (
+            2 * {"none": 1, "group": 2, "batch": 4}[normalization] * filters
+        )  # biases, or parameters of normalisations
         below = filters
     return total + below + 1
 
@@ -42,7 +44,7 @@ def test_a_network_of_the_second_generation_has_other_maps():
     assert network(tile, training=False).shape == (1, 32, 64, 1)
 
 
-def test_skips_join_the_enlarged_map_and_the_encoders_in_this_order():
+def test_skips_concatenate_the_enlarged_map_and_that_of_the_encoder_in_this_order():
     network = build_efficient_unet(EfficientUNetConfig(width=4), classes=1)
     names = {16: "block6a_expand_activation", 8: "block4a_expand_activation", 4: "block3a_expand_activation"}
     for stride, name in {**names, 2: "block2a_expand_activation"}.items():
@@ -61,7 +63,7 @@ def test_the_encoder_keeps_keras_normalisation_and_the_decoder_has_its_own():
     assert sum(isinstance(layer, keras.layers.GroupNormalization) for layer in network.layers) == 10
 
 
-def test_dropout_and_activation_stand_where_the_options_say():
+def test_dropout_and_activation_follow_the_options():
     network = build_efficient_unet(EfficientUNetConfig(width=4, dropout=0.3, activation="gelu"), classes=1)
     dropout = network.get_layer("dropout")
     assert dropout.rate == 0.3
@@ -71,7 +73,7 @@ def test_dropout_and_activation_stand_where_the_options_say():
     )
 
 
-def test_an_unusable_file_of_weights_is_named_with_its_field():
+def test_a_missing_file_of_weights_is_named_with_its_field():
     with pytest.raises(InputError, match=r"model\.efficient_unet\.weights must be .*; there is no file 'no\.h5'"):
         build_efficient_unet(EfficientUNetConfig(weights="no.h5"), classes=1)
 
@@ -89,6 +91,6 @@ def test_an_unusable_file_of_weights_is_named_with_its_field():
         ({"normalization": "layer"}, "normalization must be one of batch, group, none; received 'layer'"),
     ],
 )
-def test_impossible_options_are_refused_with_what_is_allowed(options, expected):
+def test_invalid_options_are_refused_with_the_allowed_values(options, expected):
     with pytest.raises(InputError, match=rf"^model\.efficient_unet\.{expected}"):
         EfficientUNetConfig(**options)

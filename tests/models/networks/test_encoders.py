@@ -1,4 +1,4 @@
-"""Encoders of keras.applications: their own maps from their own weights, however these come, and dilated ones, too."""
+"""Encoders of keras.applications: the maps of Keras' own models, from every kind of file, and dilated ones."""
 
 import re
 
@@ -19,7 +19,7 @@ from models.networks.encoders import (
     scale_input,
 )
 
-LAST_MAPS = {  # by stride, as Keras names them
+LAST_MAPS = {  # by stride; names of Keras' layers
     "EfficientNetB0": {
         2: "block2a_expand_activation",
         4: "block3a_expand_activation",
@@ -43,7 +43,7 @@ LAST_MAPS = {  # by stride, as Keras names them
     },
 }
 
-pytestmark = pytest.mark.filterwarnings(  # of Keras, whenever weights are saved
+pytestmark = pytest.mark.filterwarnings(  # of Keras, when it saves weights
     "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
 )
 
@@ -53,7 +53,7 @@ def images(height: int = 64, width: int = 96) -> np.ndarray:
 
 
 def application(name: str, **kwargs) -> keras.Model:
-    """Returns the encoder as Keras builds it, with weights and statistics that are nowhere 0 or 1."""
+    """Returns Keras' own model, with weights and statistics that differ from 0 and 1."""
     keras.utils.set_random_seed(1)
     model = getattr(keras.applications, name)(weights=None, **kwargs)
     random = np.random.default_rng(1)
@@ -65,7 +65,7 @@ def application(name: str, **kwargs) -> keras.Model:
 
 @pytest.fixture(scope="module")
 def efficientnet() -> keras.Model:
-    """EfficientNetB0 without its classifier, and with no statistics of the input."""
+    """Returns EfficientNetB0 without its classifier and without statistics of the input."""
     return application("EfficientNetB0", include_top=False, input_shape=(None, None, 3))
 
 
@@ -84,7 +84,7 @@ def all_weights(layers: list[keras.layers.Layer]) -> np.ndarray:
 
 
 def assert_maps_are_those_of(model: keras.Model, name: str, weights: str, inputs=lambda x: x) -> None:
-    """Holds the maps of `encode` against those of a model that Keras built, which sees `inputs` of the images."""
+    """Compares the maps of `encode` with those of Keras' model, which gets `inputs` of the images."""
     reference = keras.Model(model.input, {s: model.get_layer(layer).output for s, layer in LAST_MAPS[name].items()})
     expected, found = reference(inputs(images()), training=False), encoder(name, weights)(images(), training=False)
     assert list(found) == [2, 4, 8, 16, 32]
@@ -94,7 +94,7 @@ def assert_maps_are_those_of(model: keras.Model, name: str, weights: str, inputs
 
 
 def write_as_downloaded(model: keras.Model, path) -> None:
-    """Writes weights in the layout of Keras before 3, which is that of the files that keras.applications downloads."""
+    """Writes weights in the layout of Keras 2, as in the files that keras.applications downloads."""
     with h5py.File(path, "w") as file:
         file.attrs["layer_names"] = [layer.name.encode() for layer in model.layers]
         file.attrs["backend"], file.attrs["keras_version"] = b"tensorflow", b"2.5.0"
@@ -107,7 +107,7 @@ def write_as_downloaded(model: keras.Model, path) -> None:
 
 
 @pytest.mark.parametrize("file", ["e.weights.h5", "e.keras", "e.h5", "downloaded.h5", "larger.keras", "larger.h5"])
-def test_every_kind_of_file_gives_the_maps_of_the_model_that_was_saved(efficientnet, file, tmp_path):
+def test_every_kind_of_file_gives_the_maps_of_the_saved_model(efficientnet, file, tmp_path):
     path = tmp_path / file
     larger = keras.Sequential([efficientnet, keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2)])
     match file:
@@ -123,7 +123,7 @@ def test_every_kind_of_file_gives_the_maps_of_the_model_that_was_saved(efficient
 
 
 @pytest.mark.parametrize("file", ["e.weights.h5", "downloaded.h5"])
-def test_a_classifier_in_the_file_is_left_there(file, tmp_path):
+def test_a_classifier_in_the_file_is_ignored(file, tmp_path):
     model = application("EfficientNetB0", include_top=True, classes=3, input_shape=(64, 96, 3))
     if file == "downloaded.h5":
         write_as_downloaded(model, tmp_path / file)
@@ -133,7 +133,7 @@ def test_a_classifier_in_the_file_is_left_there(file, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["EfficientNetV2B0", "ResNet50"])
-def test_the_other_families_give_their_maps_too(name, tmp_path):
+def test_the_other_families_give_the_maps_of_keras(name, tmp_path):
     model = application(name, include_top=False, input_shape=(None, None, 3))
     model.save_weights(tmp_path / "e.weights.h5")
     caffe = keras.applications.resnet50.preprocess_input
@@ -141,12 +141,12 @@ def test_the_other_families_give_their_maps_too(name, tmp_path):
     assert_maps_are_those_of(model, name, tmp_path / "e.weights.h5", inputs)
 
 
-def test_imagenets_weights_are_used_as_keras_uses_them_downloaded_or_from_their_file(tmp_path, monkeypatch):
+def test_imagenet_weights_give_the_maps_of_keras_downloaded_or_from_a_file(tmp_path, monkeypatch):
     model = application("EfficientNetB0", include_top=False, input_shape=(None, None, 3))
     statistics = next(layer for layer in model.layers if isinstance(layer, keras.layers.Normalization))
     statistics.set_weights(
         [np.array(IMAGENET_MEAN), np.array(IMAGENET_DEVIATION), np.array(0)]
-    )  # deviations for variances, as in the real files
+    )  # deviations instead of variances, as in the real files
     path = tmp_path / "efficientnetb0_notop.h5"
     write_as_downloaded(model, path)
     monkeypatch.setattr("keras.src.utils.file_utils.get_file", lambda *args, **kwargs: str(path))
@@ -155,7 +155,7 @@ def test_imagenets_weights_are_used_as_keras_uses_them_downloaded_or_from_their_
     assert_maps_are_those_of(downloaded, "EfficientNetB0", path)
 
 
-def test_statistics_that_were_learnt_elsewhere_come_with_the_file(efficientnet, tmp_path):
+def test_other_input_statistics_in_the_file_are_used(efficientnet, tmp_path):
     model = keras.models.clone_model(efficientnet)
     model.set_weights(efficientnet.get_weights())
     statistics = next(layer for layer in model.layers if isinstance(layer, keras.layers.Normalization))
@@ -179,7 +179,7 @@ def test_without_weights_the_input_is_scaled_in_the_same_way(name, expected):
     np.testing.assert_allclose(scaled(images()), expected(images().astype(np.float64)), atol=2e-5)
 
 
-def test_the_dilated_resnet_sees_at_every_second_place_what_the_strided_one_sees(resnet, tmp_path):
+def test_every_second_position_of_the_dilated_resnet_equals_the_strided_one(resnet, tmp_path):
     resnet.save_weights(tmp_path / "e.weights.h5")
     strided = encoder("ResNet50", tmp_path / "e.weights.h5")(images(), training=False)
     dilated = encoder("ResNet50", tmp_path / "e.weights.h5", output_stride=16)(images(), training=False)
@@ -193,16 +193,18 @@ def test_the_dilated_resnet_sees_at_every_second_place_what_the_strided_one_sees
 
 
 @pytest.mark.parametrize("name", ["EfficientNetB0", "EfficientNetV2B0"])
-def test_a_dilated_efficientnet_does_so_where_the_strided_kernels_are_centred(name, tmp_path):
+def test_a_dilated_efficientnet_equals_the_strided_one_where_its_kernels_are_centred(name, tmp_path):
     model = application(name, include_top=False, input_shape=(None, None, 3))
     for layer in model.layers:
-        if layer.name.endswith("_se_expand"):  # the excitation is a mean over the map, which has other places now
+        if layer.name.endswith(
+            "_se_expand"
+        ):  # the excitation is a mean over the map, which has other positions when dilated
             layer.set_weights([0 * weight for weight in layer.get_weights()])
     model.save_weights(tmp_path / "e.weights.h5")
     expected = encoder(name, tmp_path / "e.weights.h5")(images(), training=False)[32].numpy()
     dilated = encoder(name, tmp_path / "e.weights.h5", output_stride=16)(images(), training=False)[16]
     assert dilated.shape == (2, 4, 6, 1280)
-    # A kernel of stride 2 on an even side is centred on the second of its two places.
+    # A kernel of stride 2 on an even side is centred on the second of its two positions.
     np.testing.assert_allclose(dilated[:, 1::2, 1::2], expected, atol=1e-4 * np.max(np.abs(expected)))
 
 
@@ -226,12 +228,12 @@ def test_the_encoder_can_be_frozen_and_trained_again(build, options):
     assert np.array_equal(all_weights(part), before)
     for layer in part:
         layer.trainable = True
-    network(images(), training=True)  # moves the statistics
+    network(images(), training=True)  # changes the statistics
     assert len(network.trainable_weights) == everything
     assert not np.array_equal(all_weights(part), before)
 
 
-def test_the_encoder_of_a_saved_network_is_a_file_of_weights_too(tmp_path):
+def test_a_saved_network_can_be_the_file_of_weights(tmp_path):
     network = build_efficient_unet(EfficientUNetConfig(width=4), classes=1)
     network.save(tmp_path / "network.keras")
     network = keras.models.load_model(tmp_path / "network.keras")
@@ -247,7 +249,7 @@ def message(name: str, weights) -> str:
     return str(error.value)
 
 
-def test_the_weights_of_another_encoder_are_refused_with_the_layers_that_do_not_fit(efficientnet, tmp_path):
+def test_weights_of_another_encoder_are_refused_with_the_layers_that_do_not_fit(efficientnet, tmp_path):
     path = tmp_path / "e.weights.h5"
     efficientnet.save_weights(path)
     found = message("EfficientNetB2", path)
@@ -260,7 +262,7 @@ def test_the_weights_of_another_encoder_are_refused_with_the_layers_that_do_not_
     assert "no weights for conv1_conv, conv1_bn, conv2_block1_1_conv and" in message("ResNet50", path)
 
 
-def test_what_is_no_file_of_weights_is_refused(tmp_path):
+def test_a_file_that_has_no_weights_is_refused(tmp_path):
     (tmp_path / "text.h5").write_text("not HDF5")
     (tmp_path / "text.keras").write_text("not a zip")
     assert "there is no file" in message("EfficientNetB0", tmp_path / "missing.h5")
@@ -271,7 +273,7 @@ def test_what_is_no_file_of_weights_is_refused(tmp_path):
         assert "is not a Keras weights file: " in message("EfficientNetB0", tmp_path / name)
 
 
-def test_imagenet_without_a_network_says_what_to_do(monkeypatch):
+def test_a_failed_download_of_imagenet_weights_says_what_to_do(monkeypatch):
     def fail(*args, **kwargs):
         raise Exception("URL fetch failure on https://storage.googleapis.com/x.h5: None -- \n [Errno -2] Name unknown")
 

@@ -1,4 +1,4 @@
-"""The project's own network: its numbers, what it sees, how it begins, and what its head does."""
+"""The network `fast`: its parameters, input, initial state and head."""
 
 import itertools
 
@@ -27,7 +27,7 @@ def normalizations(network: Network) -> list[FusedBatchNormalization]:
 
 
 def parameters_by_hand(widths: tuple[int, ...], channels: int, classes: int, stem: int = 2) -> int:
-    """Counts from the description: kernels, four numbers a channel of a normalisation, and the last layer's bias."""
+    """Counts kernels, four numbers per channel of a normalisation, and the bias of the last layer."""
     norm = 4
     total = {2: 5, 4: 7}[stem] ** 2 * channels * widths[0] + norm * widths[0]  # stem
     total += 2 * 9 * widths[0] ** 2 + 2 * norm * widths[0]  # first block, which keeps resolution and width
@@ -55,7 +55,7 @@ def test_the_number_of_parameters_is_that_of_the_description(options, classes, p
 
 
 @pytest.mark.parametrize(("stem", "expected"), [(2, [2, 4, 8, 16, 32]), (4, [2, 4, 8, 16])])
-def test_nothing_but_contrast_and_the_rearrangement_is_computed_at_full_resolution(stem, expected):
+def test_only_contrast_and_the_rearrangement_work_at_full_resolution(stem, expected):
     network = build_fast(FastConfig(stem=stem, widths=(8,) * len(expected)), classes=1)
     sizes = {}
     for layer in network.layers:
@@ -67,7 +67,7 @@ def test_nothing_but_contrast_and_the_rearrangement_is_computed_at_full_resoluti
 
 
 @pytest.mark.parametrize("normalization", ["batch", "group"])
-def test_every_block_begins_as_its_shortcut(normalization):
+def test_every_block_starts_as_its_shortcut(normalization):
     """The last normalisation of a block starts at zero, so that a block is the relu of its shortcut."""
     network = build_fast(FastConfig(widths=(8, 8, 16), normalization=normalization), classes=1)
     blocks = ["encoder0", "encoder1", "encoder2", "decoder0", "decoder1"]
@@ -90,14 +90,14 @@ def test_the_decoder_adds_the_encoders_map_of_its_resolution():
         assert skip is network.get_layer(f"encoder{level}_relu1").output
 
 
-def test_every_batch_normalisation_is_the_fused_one_with_our_momentum():
+def test_every_batch_normalisation_is_fused_and_has_our_momentum():
     network = build_fast(TINY, classes=1)
     assert len(normalizations(network)) == 2 + 2 * 5  # stem, head and five blocks
     assert {layer.momentum for layer in normalizations(network)} == {MOMENTUM}
     assert not any(type(layer) is keras.layers.BatchNormalization for layer in network.layers)
 
 
-def test_group_normalisation_has_groups_of_eight_channels_and_ignores_the_rest_of_the_batch():
+def test_group_normalisation_has_groups_of_eight_channels_and_is_independent_of_the_batch():
     network = build_fast(FastConfig(widths=(8, 16), normalization="group"), classes=1)
     groups = {layer.name: layer.groups for layer in network.layers if hasattr(layer, "groups") and "norm" in layer.name}
     assert (groups["stem_norm"], groups["encoder1_norm0"], groups["head_norm"]) == (1, 2, 4)
@@ -106,7 +106,7 @@ def test_group_normalisation_has_groups_of_eight_channels_and_ignores_the_rest_o
     np.testing.assert_allclose(network(images()[1:], training=True).numpy(), both[1:], atol=1e-5)
 
 
-def test_the_network_sees_rgb_as_shares_of_255_and_local_contrast():
+def test_the_network_sees_rgb_as_fractions_of_255_and_local_contrast():
     network = build_fast(FastConfig(widths=(8, 8), contrast_sigma=5.0), classes=1)
     seen = np.asarray(keras.Model(network.input, network.get_layer("channels").output)(images()))
     np.testing.assert_allclose(seen[..., :3], images() / 255, atol=1e-6)
@@ -114,14 +114,14 @@ def test_the_network_sees_rgb_as_shares_of_255_and_local_contrast():
     assert network.get_layer("stem").input.shape[-1] == 6
 
 
-def test_without_contrast_it_sees_rgb_alone():
+def test_without_contrast_the_network_sees_rgb_only():
     network = build_fast(FastConfig(widths=(8, 8), contrast=False), classes=1)
     assert network.get_layer("stem").input.shape[-1] == 3
     assert not any(isinstance(layer, LocalContrast) for layer in network.layers)
 
 
-def test_contrast_is_of_the_preprocessed_picture_but_its_field_of_view_of_the_photograph():
-    """L*a*b* has 128 in two channels where the photograph is black, which would pass for retina."""
+def test_contrast_takes_the_preprocessed_image_and_the_field_of_view_of_the_photograph():
+    """In L*a*b*, two channels of black pixels are 128, which would count as retina."""
     network = build_fast(FastConfig(widths=(8, 8)), classes=1, preprocess=PreprocessConfig(color_space="lab"))
     photograph = images()
     photograph[:, :, :24] = 0
@@ -131,7 +131,7 @@ def test_contrast_is_of_the_preprocessed_picture_but_its_field_of_view_of_the_ph
     np.testing.assert_allclose(seen[:, :, :24, 1:3], 128 / 255, atol=0.01)
 
 
-def test_contrast_is_computed_in_float32_from_what_is_no_whole_level_under_bfloat16_too():
+def test_contrast_is_computed_in_float32_from_fractions_of_levels_under_bfloat16_too():
     before = keras.mixed_precision.dtype_policy()
     keras.mixed_precision.set_dtype_policy("mixed_bfloat16")
     try:
@@ -145,8 +145,8 @@ def test_contrast_is_computed_in_float32_from_what_is_no_whole_level_under_bfloa
     assert network.get_layer("logits").compute_dtype == "float32"
 
 
-def test_the_head_lays_four_channels_out_as_four_pixels():
-    maps = np.arange(2 * 3 * 12, dtype=np.float32).reshape(1, 2, 3, 12)  # 2x2 pixels of 3 classes in each place
+def test_the_head_rearranges_four_channels_as_four_pixels():
+    maps = np.arange(2 * 3 * 12, dtype=np.float32).reshape(1, 2, 3, 12)  # 2x2 pixels of 3 classes at each position
     pixels = np.asarray(DepthToSpace(2)(maps))
     assert pixels.shape == (1, 4, 6, 3)
     for y, x, label in np.ndindex(4, 6, 3):
@@ -154,20 +154,20 @@ def test_the_head_lays_four_channels_out_as_four_pixels():
 
 
 @pytest.mark.parametrize("stem", [2, 4])
-def test_it_can_draw_a_single_pixel(stem):
-    """A sub-pixel head is no enlargement: it learns a checkerboard, which a map of half the size cannot show."""
+def test_the_network_can_predict_single_pixels(stem):
+    """A sub-pixel head can learn a checkerboard; the enlargement of a smaller map cannot show it."""
     keras.utils.set_random_seed(0)
     ys, xs = np.mgrid[:32, :32]
     mask = np.tile(((ys + xs) % 2).astype(np.float32)[None, ..., None], (2, 1, 1, 1))
-    picture = np.where(mask > 0, 90, 180) * np.ones(3, np.float32)
+    image = np.where(mask > 0, 90, 180) * np.ones(3, np.float32)
     network = build_fast(FastConfig(stem=stem, widths=(8, 8)), classes=1)
     network.compile(keras.optimizers.Adam(1e-2), build_loss("bce_dice"), jit_compile=False)
-    network.fit(picture, mask, batch_size=2, epochs=25, verbose=0)
-    found = network(picture, training=True).numpy() >= 0.5
+    network.fit(image, mask, batch_size=2, epochs=25, verbose=0)
+    found = network(image, training=True).numpy() >= 0.5
     assert np.mean(found == (mask > 0)) > 0.95
 
 
-def test_dropout_acts_in_training_alone():
+def test_dropout_acts_only_in_training():
     keras.utils.set_random_seed(0)
     network = build_fast(FastConfig(widths=(8, 8), dropout=0.5, normalization="group"), classes=1)
     assert np.array_equal(network(images(), training=False), network(images(), training=False))
@@ -175,7 +175,7 @@ def test_dropout_acts_in_training_alone():
     assert "dropout" not in {layer.name for layer in build_fast(TINY, classes=1).layers}
 
 
-def test_drop_path_leaves_out_the_branches_of_whole_samples_in_training_alone_and_more_of_them_the_deeper():
+def test_drop_path_drops_branches_of_samples_only_in_training_and_more_at_deeper_levels():
     keras.utils.set_random_seed(0)
     network = build_fast(FastConfig(widths=(8, 8, 8), drop_path=0.6), classes=1)
     rates = {layer.name: layer.rate for layer in network.layers if layer.name.endswith("drop_path")}
@@ -190,7 +190,7 @@ def test_drop_path_leaves_out_the_branches_of_whole_samples_in_training_alone_an
 
 
 @pytest.mark.parametrize("prior", [0.01, 0.5])
-def test_all_pixels_begin_near_the_prior(prior):
+def test_all_pixels_start_near_the_prior(prior):
     keras.utils.set_random_seed(0)
     logits = logit(build_fast(FastConfig(widths=(8, 8), prior=prior), classes=2)(images()).numpy())
     assert logits.mean() == pytest.approx(logit(prior), abs=0.5)
@@ -211,6 +211,6 @@ def test_all_pixels_begin_near_the_prior(prior):
         ({"normalization": "none"}, r"model\.fast\.normalization must be one of batch, group; received 'none'"),
     ],
 )
-def test_an_option_out_of_its_range_is_named_with_what_is_allowed(options, message):
+def test_invalid_options_are_refused_with_the_allowed_values(options, message):
     with pytest.raises(InputError, match=message):
         FastConfig(**options)

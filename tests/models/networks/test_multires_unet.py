@@ -1,4 +1,4 @@
-"""MultiResUNet: the authors' number of parameters, what its blocks see, the lengths of its ResPaths."""
+"""MultiResUNet: the authors' number of parameters, receptive fields of blocks, lengths of ResPaths."""
 
 import keras
 import numpy as np
@@ -9,12 +9,12 @@ from models.networks.multires_unet import build_multires_unet
 
 
 def convolution(inputs: int, filters: int, side: int) -> int:
-    """Counts weights without a bias, and a normalisation without a factor."""
+    """Counts the weights of a convolution without bias and of a normalisation without factor."""
     return side**2 * inputs * filters + 3 * filters
 
 
 def block(inputs: int, u: int, alpha: float) -> tuple[int, int]:
-    """Returns parameters and output channels of a MultiRes block, as the authors' code has it."""
+    """Returns the number of parameters and output channels of a MultiRes block of the authors' code."""
     third, half = int(alpha * u * 0.333), int(alpha * u * 0.5)
     sixth = int(alpha * u * 0.167)
     filters = sixth + third + half
@@ -24,12 +24,12 @@ def block(inputs: int, u: int, alpha: float) -> tuple[int, int]:
 
 
 def path(inputs: int, u: int, length: int) -> int:
-    """Returns parameters of a ResPath."""
+    """Returns the number of parameters of a ResPath."""
     return sum(convolution(n, u, 1) + convolution(n, u, 3) + 4 * u for n in [inputs, *[u] * (length - 1)])
 
 
 def parameters_by_hand(width: int, levels: int, alpha: float, head: int) -> int:
-    """Counts the authors' network; `head` are the parameters beside the weights of the last convolution."""
+    """Counts the authors' network; `head` is the number of parameters after the last kernel."""
     bridge, total, channels = levels - 1, 0, 3
     for level in range(levels):
         parameters, channels = block(channels, width * 2**level, alpha)
@@ -48,7 +48,7 @@ def default():
 
 
 def test_the_default_is_the_authors_network_except_for_the_head(default):
-    assert parameters_by_hand(32, 5, 1.67, head=3) == 7_262_750  # with normalised logits, as the authors have them
+    assert parameters_by_hand(32, 5, 1.67, head=3) == 7_262_750  # with the normalised logits of the authors
     assert default.count_params() == parameters_by_hand(32, 5, 1.67, head=1) == 7_262_748
 
 
@@ -101,7 +101,7 @@ def test_a_sum_is_activated_and_then_normalised():
 
 
 @pytest.mark.parametrize("normalization", ["batch", "group", "none"])
-def test_a_convolution_has_a_bias_where_no_normalisation_shifts(normalization):
+def test_a_convolution_has_a_bias_only_without_normalisation(normalization):
     network = build_multires_unet(MultiResUNetConfig(width=8, levels=2, normalization=normalization), classes=1)
     assert network.get_layer("encoder0_conv0").use_bias == (normalization == "none")
     kinds = (keras.layers.BatchNormalization, keras.layers.GroupNormalization)
@@ -109,7 +109,7 @@ def test_a_convolution_has_a_bias_where_no_normalisation_shifts(normalization):
     assert len(normalised) == (0 if normalization == "none" else 3 * 6 + 3)  # 3 blocks, a path of one step
 
 
-def test_dropout_acts_in_training_alone_and_grows_with_depth():
+def test_dropout_acts_only_in_training_and_grows_with_depth():
     keras.utils.set_random_seed(0)
     network = build_multires_unet(MultiResUNetConfig(width=4, levels=3, dropout=0.2, normalization="none"), classes=1)
     images = np.random.default_rng(0).uniform(0, 255, (1, 16, 16, 3)).astype(np.float32)
@@ -136,11 +136,11 @@ def test_dropout_acts_in_training_alone_and_grows_with_depth():
         ),
     ],
 )
-def test_a_bad_value_is_named_with_those_allowed(options, message):
+def test_invalid_options_are_refused_with_the_allowed_values(options, message):
     with pytest.raises(InputError, match=message):
         MultiResUNetConfig(**options)
 
 
-def test_the_narrowest_blocks_have_a_filter_of_each_kind():
+def test_the_narrowest_blocks_have_at_least_one_filter_of_each_kind():
     network = build_multires_unet(MultiResUNetConfig(width=4, alpha=1.5, levels=2), classes=1)
     assert [network.get_layer(f"encoder0_conv{number}").filters for number in range(3)] == [1, 1, 3]

@@ -1,4 +1,4 @@
-"""Swin-UNet: the paper's parameters, attention held against sums over neighbours, shifted windows that do not leak."""
+"""Swin-UNet: the paper's parameters, attention compared with plain sums, shifted windows that do not leak."""
 
 import itertools
 
@@ -36,7 +36,7 @@ def same_window(height: int, width: int, window: int, shifted: bool) -> np.ndarr
 
 
 def attention_by_sums(layer: WindowAttention, x: np.ndarray) -> np.ndarray:
-    """Attention of a map `[h, w, c]` token by token, by the definition and without windows."""
+    """Computes the attention of a map `[h, w, c]` token by token, from the definition."""
     height, width, channels = x.shape
     weights = {weight.path.split("/", 1)[1]: np.asarray(weight, np.float64) for weight in layer.weights}
     mixed = x.reshape(-1, channels) @ weights["queries_keys_values/kernel"] + weights["queries_keys_values/bias"]
@@ -51,13 +51,13 @@ def attention_by_sums(layer: WindowAttention, x: np.ndarray) -> np.ndarray:
         right = token % width - others % width + layer.window - 1
         logits = keys[others, part] @ queries[token, part] / np.sqrt(size)
         logits += weights["position_bias"][head].reshape(span, span)[down, right]
-        shares = np.exp(logits) / np.exp(logits).sum()
-        result[token, part] = shares @ values[others, part]
+        weighting = np.exp(logits) / np.exp(logits).sum()
+        result[token, part] = weighting @ values[others, part]
     return (result @ weights["projection/kernel"] + weights["projection/bias"]).reshape(x.shape)
 
 
 def random_attention(*, shifted: bool, window: int = 4) -> WindowAttention:
-    """Attention of 6 channels and 2 heads with weights large enough that every one of them counts."""
+    """Returns attention of 6 channels and 2 heads with large weights, so that each has an effect."""
     rng = np.random.default_rng(0)
     layer = WindowAttention(heads=2, window=window, shifted=shifted)
     layer.build((None, None, None, 6))
@@ -66,7 +66,7 @@ def random_attention(*, shifted: bool, window: int = 4) -> WindowAttention:
 
 
 def parameters(width: int, depths: tuple[int, ...], heads: tuple[int, ...], window: int, classes: int) -> int:
-    """Counts by the paper's formulas, with a bias in the last layer."""
+    """Counts parameters by the paper's formulas, with a bias in the last layer."""
     total = 4 * 4 * 3 * width + width + 2 * width  # patch embedding, its normalisation
     for level, (depth, head) in enumerate(zip(depths, heads, strict=True)):
         c = width * 2**level
@@ -84,7 +84,7 @@ def parameters(width: int, depths: tuple[int, ...], heads: tuple[int, ...], wind
     return total + width * classes + classes
 
 
-def test_the_number_of_parameters_is_the_papers():
+def test_the_number_of_parameters_is_that_of_the_paper():
     paper = build_swin_unet(SwinUNetConfig(window=7), classes=9)
     assert round((paper.count_params() - 9) / 1e6, 2) == 27.17  # the authors' last layer has no bias
     assert paper.count_params() == parameters(96, (2, 2, 2, 2), (3, 6, 12, 24), 7, 9) == 27_168_909

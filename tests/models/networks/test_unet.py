@@ -1,4 +1,4 @@
-"""The flexible U-Net: the earlier system's network number by number, and what its options do."""
+"""The flexible U-Net: every number of the earlier system's network, and the effect of its options."""
 
 import itertools
 
@@ -12,7 +12,7 @@ from models import Network
 from models.networks.unet import build_unet
 
 # level: filters, kernel, dilation, dropout, parameters of the encoder's block, of the up-convolution, of the decoder's
-# block, as the earlier system's own code has them. The last level is the bridge.
+# block, from the code of the earlier system. The last level is the bridge.
 EARLIER_SYSTEM = [
     (16, 9, 3, 0.00, 24_656, 2_064, 62_240),
     (32, 7, 2, 0.05, 75_328, 8_224, 150_592),
@@ -28,7 +28,7 @@ BRIDGE = len(EARLIER_SYSTEM) - 1
 
 @pytest.fixture(scope="module")
 def earlier_network():
-    """The network of the preset `seed_haemorrhages`, half a gigabyte of weights; let go after this file."""
+    """Builds the network of the preset `seed_haemorrhages`, with half a gigabyte of weights."""
     return build_unet(get_config().model.unet, classes=1)
 
 
@@ -51,7 +51,7 @@ def test_the_seed_preset_builds_the_earlier_systems_network(earlier_network):
         (UNetConfig(), 1_946_993),  # the number in the docstring of models.networks.unet
     ],
 )
-def test_other_options_have_the_known_number_of_parameters(options, parameters):
+def test_other_options_have_a_known_number_of_parameters(options, parameters):
     assert build_unet(options, classes=1).count_params() == parameters
 
 
@@ -62,7 +62,7 @@ def test_a_batch_normalisation_adds_four_numbers_per_channel():
 
 
 @pytest.mark.parametrize("level", range(len(EARLIER_SYSTEM)))
-def test_every_level_of_the_seed_network_is_as_the_earlier_system_had_it(earlier_network, level):
+def test_every_level_of_the_seed_network_is_that_of_the_earlier_system(earlier_network, level):
     filters, kernel, dilation, dropout, encoder, up, decoder = EARLIER_SYSTEM[level]
     sides = {"encoder": encoder} if level == BRIDGE else {"encoder": encoder, "decoder": decoder}
     for side, parameters in sides.items():
@@ -105,7 +105,7 @@ def test_a_block_is_convolution_normalisation_dropout_convolution_normalisation(
             assert after.input is before.output, f"{after.name} does not follow {before.name}"
 
 
-def test_skips_join_the_upsampled_map_and_the_encoders_in_this_order():
+def test_skips_concatenate_the_upsampled_map_and_that_of_the_encoder_in_this_order():
     network = build_unet(UNetConfig(width=4, levels=3, normalization="none"), classes=1)
     for level in (0, 1):
         upsampled, skip = network.get_layer(f"skip{level}").input
@@ -117,7 +117,7 @@ def test_skips_join_the_upsampled_map_and_the_encoders_in_this_order():
     ("normalization", "layer_type"),
     [("batch", keras.layers.BatchNormalization), ("group", keras.layers.GroupNormalization), ("none", type(None))],
 )
-def test_every_convolution_of_a_block_is_normalised_as_asked(normalization, layer_type):
+def test_every_convolution_of_a_block_has_the_chosen_normalisation(normalization, layer_type):
     network = build_unet(UNetConfig(width=8, levels=2, normalization=normalization), classes=1)
     kinds = (keras.layers.BatchNormalization, keras.layers.GroupNormalization)
     found = [layer for layer in network.layers if isinstance(layer, kinds)]
@@ -127,7 +127,7 @@ def test_every_convolution_of_a_block_is_normalised_as_asked(normalization, laye
         assert [layer.groups for layer in found] == [1, 1, 2, 2, 1, 1]  # of 8 channels each
 
 
-def test_dropout_acts_in_training_alone():
+def test_dropout_acts_only_in_training():
     keras.utils.set_random_seed(0)
     images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype(np.float32)
     network = build_unet(UNetConfig(width=4, levels=3, dropout=0.4, normalization="none"), classes=1)
@@ -135,7 +135,7 @@ def test_dropout_acts_in_training_alone():
     assert not np.array_equal(network(images, training=True), network(images, training=True))
 
 
-def test_an_unknown_normalization_is_refused_with_those_allowed():
+def test_an_unknown_normalisation_is_refused_with_the_allowed_ones():
     expected = r"model\.unet\.normalization must be one of batch, group, none; received 'layer'"
     with pytest.raises(InputError, match=expected):
         UNetConfig(normalization="layer")

@@ -1,4 +1,4 @@
-"""UNet 3+: the paper's number of parameters, full-scale skips, side outputs, and maps of classes that are not there."""
+"""UNet 3+: the paper's number of parameters, full-scale skips, side outputs, and maps of absent classes."""
 
 import cv2
 import keras
@@ -18,7 +18,7 @@ def images() -> np.ndarray:
 
 
 def convolution(inputs: int, filters: int) -> int:
-    """Counts what training moves: a 3x3 convolution with bias, and a normalisation's factor and shift."""
+    """Counts trainable weights: a 3x3 convolution with bias, and factor and shift of a normalisation."""
     return 9 * inputs * filters + filters + 2 * filters
 
 
@@ -59,7 +59,9 @@ def test_every_level_of_the_decoder_sees_every_level(images):
         assert len(views) == 4
         sizes = {tuple(keras.Model(network.input, view)(images).shape) for view in views}
         assert sizes == {(2, 16 // 2**level, 24 // 2**level, 4)}
-        sources = ["encoder"] * (level + 1) + ["decoder"] * (2 - level) + ["encoder"]  # the bridge is the encoder's
+        sources = (
+            ["encoder"] * (level + 1) + ["decoder"] * (2 - level) + ["encoder"]
+        )  # the bridge belongs to the encoder
         for other, source in enumerate(sources):
             name = f"from{other}_to{level}"
             resized = {True: "_down", False: "_up"}[other < level] if other != level else ""
@@ -68,7 +70,7 @@ def test_every_level_of_the_decoder_sees_every_level(images):
             assert first.input is network.get_layer(expected).output
 
 
-def test_side_outputs_are_of_every_other_level_and_of_full_size(images):
+def test_every_other_level_has_a_side_output_of_full_size(images):
     keras.utils.set_random_seed(0)
     network = build_unet3plus(UNet3PlusConfig(width=4, levels=3), classes=2)
     assert len(network.side_outputs) == 2
@@ -77,7 +79,7 @@ def test_side_outputs_are_of_every_other_level_and_of_full_size(images):
         network.input,
         [network.get_layer("encoder2_conv1_activation").output, network.side_outputs[1], network.side_outputs[0]],
     )(images)
-    # The bridge's, [2, 4, 6, 16], through its own convolution, enlarged by OpenCV.
+    # That of the bridge, [2, 4, 6, 16], through its convolution, enlarged by OpenCV.
     side_layers = TrainingModel(network)
     logits = side_layers.get_layer("logits2")(bridge).numpy()
     enlarged = np.stack([cv2.resize(one, (24, 16), interpolation=cv2.INTER_LINEAR) for one in logits])
@@ -90,13 +92,13 @@ def test_without_deep_supervision_there_are_no_side_outputs():
     assert network.side_outputs == []
 
 
-def test_a_network_holds_no_head_that_only_training_has():
+def test_a_network_does_not_contain_the_heads_of_training():
     names = {layer.name for layer in build_unet3plus(TINY, classes=2).layers}
     assert {"logits", "presence_logits"} <= names
     assert not {"logits1", "logits2"} & names
 
 
-def test_the_map_of_a_class_that_is_not_there_is_empty_but_not_in_training(images):
+def test_the_map_of_an_absent_class_is_empty_except_in_training(images):
     network = build_unet3plus(UNet3PlusConfig(width=4, levels=3, classification=True, normalization="none"), classes=3)
     network.get_layer("presence_dropout").rate = 0
     layer = network.get_layer("presence_logits")
@@ -110,7 +112,7 @@ def test_the_map_of_a_class_that_is_not_there_is_empty_but_not_in_training(image
     np.testing.assert_allclose(presence, np.tile(1 / (1 + np.exp([0.1, -0.1, 0])), (2, 1)), atol=1e-6)
 
 
-def test_a_class_is_there_where_its_strongest_place_says_so():
+def test_the_presence_is_that_of_the_strongest_position():
     network = build_unet3plus(UNet3PlusConfig(width=4, levels=2, classification=True), classes=1)
     deepest = np.random.default_rng(0).normal(size=(1, 4, 5, 8)).astype(np.float32)
     kernel, bias = network.get_layer("presence_logits").get_weights()
@@ -121,7 +123,7 @@ def test_a_class_is_there_where_its_strongest_place_says_so():
     np.testing.assert_allclose(x, [[expected]], atol=1e-6)
 
 
-def test_each_tile_of_a_batch_is_decided_by_itself():
+def test_each_tile_of_a_batch_is_decided_on_its_own():
     maps, presence = np.full((2, 3, 4, 2), 0.7, np.float32), np.float32([[0.9, 0.1], [0.49, 0.5]])
     gated = PresenceGate()(maps, presence).numpy()
     assert (
@@ -144,6 +146,6 @@ def test_dropout_grows_with_depth():
         ({"normalization": "x"}, r"model\.unet3plus\.normalization must be one of batch, group, none; received 'x'"),
     ],
 )
-def test_a_bad_value_is_named_with_those_allowed(options, message):
+def test_invalid_options_are_refused_with_the_allowed_values(options, message):
     with pytest.raises(InputError, match=message):
         UNet3PlusConfig(**options)

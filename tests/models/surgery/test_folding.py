@@ -1,4 +1,4 @@
-"""Folded networks: the same map after training, fewer layers, in files, and whatever cannot be folded left as it is."""
+"""Folded networks: equal results, fewer layers, saved files, and normalisations that cannot be folded."""
 
 import keras
 import numpy as np
@@ -27,7 +27,7 @@ def tiles(side: int = 64) -> tuple[np.ndarray, np.ndarray]:
 
 
 def trained(network: Network, steps: int = 3) -> Network:
-    """Trains for so few steps that the moving averages are on their way, and not where they will end."""
+    """Trains for so few steps that the moving averages are still changing."""
     network.compile(keras.optimizers.Adam(1e-2), "binary_crossentropy", jit_compile=False)
     network.fit(*tiles(), batch_size=2, epochs=steps, verbose=0)
     return network
@@ -49,7 +49,7 @@ def one_pair(convolution: layers.Layer, *, between=(), norm=FusedBatchNormalizat
 @pytest.mark.parametrize(
     ("policy", "tolerance"), [("float32", 1e-5), ("mixed_bfloat16", 0.03)], ids=["float32", "bfloat16"]
 )
-def test_the_map_stays_the_same_without_any_normalisation(policy, tolerance):
+def test_the_results_are_equal_without_any_normalisation(policy, tolerance):
     keras.utils.set_random_seed(0)
     with precision_policy(policy):
         network = build_fast(FastConfig(widths=(8, 16, 16)), classes=2)
@@ -63,7 +63,7 @@ def test_the_map_stays_the_same_without_any_normalisation(policy, tolerance):
     assert len(folded.layers) == len(network.layers) - len(normalizations(network)) < len(network.layers)
     assert folded.get_layer("stem").compute_dtype == network.get_layer("stem").compute_dtype
     before, after = network(images, training=False).numpy(), folded(images, training=False).numpy()
-    assert np.ptp(before) > 0.1  # or equality would say little
+    assert np.ptp(before) > 0.1  # otherwise equality would prove little
     np.testing.assert_allclose(after, before, atol=tolerance)
     assert np.mean(np.abs(after - before)) < tolerance / 5
 
@@ -102,7 +102,7 @@ def test_the_folded_kernel_is_that_of_the_formula():
     np.testing.assert_allclose(bias, [-4])
 
 
-def test_the_network_itself_stays_as_it_is_and_shares_no_weights():
+def test_the_network_itself_is_not_changed_and_shares_no_weights():
     network = trained(build_fast(FastConfig(widths=(8, 8)), classes=1))
     images, _ = tiles()
     names, before = [layer.name for layer in network.layers], network(images, training=False).numpy()
@@ -113,7 +113,7 @@ def test_the_network_itself_stays_as_it_is_and_shares_no_weights():
 
 
 @ignore_keras_copy
-def test_a_folded_network_is_saved_and_loads_as_it_was(tmp_path):
+def test_a_folded_network_is_saved_and_loaded_unchanged(tmp_path):
     folded = fold_normalization(trained(build_fast(FastConfig(widths=(8, 8)), classes=1)))
     folded.save(tmp_path / "folded.keras")
     loaded = keras.models.load_model(tmp_path / "folded.keras")
@@ -122,7 +122,7 @@ def test_a_folded_network_is_saved_and_loads_as_it_was(tmp_path):
 
 
 @ignore_keras_copy
-def test_a_loaded_network_folds_as_the_one_that_was_saved(tmp_path):
+def test_a_loaded_network_folds_like_the_saved_one(tmp_path):
     network = trained(build_fast(FastConfig(widths=(8, 8)), classes=1))
     network.save(tmp_path / "network.keras")
     loaded = keras.models.load_model(tmp_path / "network.keras", compile=False)
@@ -130,8 +130,8 @@ def test_a_loaded_network_folds_as_the_one_that_was_saved(tmp_path):
     assert np.array_equal(fold_normalization(loaded)(images), fold_normalization(network)(images))
 
 
-def test_a_normalisation_behind_an_activation_stays():
-    """The U-Net's: convolution with activation, normalisation."""
+def test_a_normalisation_after_an_activation_is_kept():
+    """The U-Net has convolutions with activation, then normalisation."""
     network = trained(build_unet(UNetConfig(width=4, levels=2), classes=1))
     assert fold_normalization(network) is network
 
@@ -141,20 +141,20 @@ def test_a_normalisation_behind_an_activation_stays():
     [[layers.Activation("relu")], [layers.MaxPooling2D(1)], [layers.ZeroPadding2D(1)]],
     ids=lambda b: b[0].name,
 )
-def test_a_normalisation_with_something_between_stays(between):
+def test_a_normalisation_that_does_not_directly_follow_is_kept(between):
     assert normalizations(fold_normalization(one_pair(layers.Conv2D(4, 3, padding="same"), between=between))) == [
         "norm"
     ]
 
 
-def test_a_convolution_whose_output_something_else_takes_too_stays():
+def test_a_normalisation_is_kept_if_another_layer_uses_the_convolution():
     image, x = image_input(NO_PREPROCESSING, stride=1)
     x = layers.Conv2D(4, 3, padding="same")(layers.Rescaling(1 / 255)(x))
     network = Network(image, probability_head(layers.Add()([x, FusedBatchNormalization(name="norm")(x)]), classes=1))
     assert normalizations(fold_normalization(network)) == ["norm"]
 
 
-def test_a_convolution_that_is_used_twice_stays():
+def test_a_normalisation_is_kept_if_the_convolution_is_used_twice():
     image, x = image_input(NO_PREPROCESSING, stride=1)
     convolution = layers.Conv2D(3, 3, padding="same")
     x = FusedBatchNormalization(name="norm")(convolution(layers.Rescaling(1 / 255)(x)))
@@ -163,7 +163,7 @@ def test_a_convolution_that_is_used_twice_stays():
     assert normalizations(folded) == ["norm"]
 
 
-def test_of_two_normalisations_only_the_one_that_fits_goes():
+def test_of_two_normalisations_only_the_one_after_a_convolution_is_folded():
     image, x = image_input(NO_PREPROCESSING, stride=1)
     x = layers.Conv2D(4, 3, padding="same")(layers.Rescaling(1 / 255)(x))
     x = layers.Activation("relu")(FusedBatchNormalization(name="goes")(x))

@@ -1,4 +1,4 @@
-"""Networks of half the size: what a file holds, what comes back, and what float16 cannot have."""
+"""Networks of half the size: the contents of the file, the loaded weights, and weights beyond float16."""
 
 import io
 import zipfile
@@ -12,7 +12,7 @@ from configs import FastConfig, InputError, ModelConfig
 from models import build_network, halve_kernels
 from models.surgery.half_precision import WEIGHTS_FILE
 
-# Keras 3.15.1 warns of itself where it saves weights.
+# Keras 3.15.1 causes this warning when it saves weights.
 SAVING = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
 
 
@@ -23,7 +23,7 @@ def network():
 
 
 @SAVING
-def test_kernels_are_halved_and_all_else_comes_back_bit_by_bit(network, tmp_path):
+def test_kernels_are_stored_in_float16_and_everything_else_unchanged(network, tmp_path):
     file = tmp_path / "network.keras"
     network.save(file)
     whole = file.stat().st_size
@@ -43,7 +43,7 @@ def test_kernels_are_halved_and_all_else_comes_back_bit_by_bit(network, tmp_path
 
 
 @SAVING
-def test_a_weight_beyond_float16_is_named_and_the_file_stays(network, tmp_path):
+def test_a_weight_beyond_float16_is_refused_and_the_file_is_not_changed(network, tmp_path):
     layer = network.get_layer("logits")
     kernel, bias = layer.get_weights()
     layer.set_weights([kernel + 1e5, bias])

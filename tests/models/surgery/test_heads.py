@@ -1,4 +1,4 @@
-"""Weights given from one network to another: only between networks of one build, and it says where they differ."""
+"""Transfer of weights between networks of the same architecture, and the message for others."""
 
 import pytest
 
@@ -19,13 +19,13 @@ def fast(*widths: int, classes: int = 1, normalization: str = "batch"):
         (fast(8, 16, normalization="group"), r"weights of layer stem_norm must have the shapes"),
     ],
 )
-def test_a_network_of_another_build_is_refused_by_its_first_layer_and_left_as_it_is(other, message):
+def test_another_architecture_is_refused_with_its_first_layer_and_not_changed(other, message):
     before = other.get_weights()
     with pytest.raises(InputError, match=message):
         transfer_weights(fast(8, 16), other, head=True)
     assert all((one == two).all() for one, two in zip(before, other.get_weights(), strict=True))
 
 
-def test_with_the_head_other_classes_do_not_fit():
+def test_a_head_for_other_classes_is_refused():
     with pytest.raises(InputError, match=r"weights of layer logits must have the shapes"):
         transfer_weights(fast(8, 16, classes=2), fast(8, 16, classes=1), head=True)
