@@ -34,6 +34,7 @@ _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace a model in the outpu
 
 
 def main(_: list[str]) -> int:
+    """Runs the command, and returns its exit code."""
     output = Path(_OUTPUT.value)
     with command.quiet_start():
         from models import in_precision

@@ -45,6 +45,7 @@ command.define_config(required=False)
 
 
 def main(_: list[str]) -> int:
+    """Runs the command, and returns its exit code."""
     workdir = Path(_WORKDIR.value)
     if flags.FLAGS.config is None and not _SOURCE.value:
         return _pool_alone(workdir)

@@ -47,6 +47,7 @@ _COMPARE = flags.DEFINE_bool("compare", False, "Deprecated: use python -m script
 
 
 def main(folders: list[str]) -> int:
+    """Runs the command, and returns its exit code."""
     if _COMPARE.value:
         return _compare(folders)
     _check_flags()

@@ -121,23 +121,9 @@ def froc_plot(
     place = _logarithmic(FALSE_POSITIVES[0], most)
     curves = []
     for number, (false, sensitivity) in lines.items():
-        name, end = classes[number], float(false[-1])
-        marks = [
-            Mark(
-                place(limit),
-                height,
-                f"{name}: {height:.3f} at {limit:g} false positives per photograph",
-                _pair(interval),
-            )
-            for limit, height, interval in zip(
-                FALSE_POSITIVES, sensitivity_at(false, sensitivity), intervals[number], strict=True
-            )
-            if limit <= end
-        ]
-        label = f"{name}, operating point: {sensitivity[-1]:.3f} at {end:.2f} false positives per photograph"
-        marks.append(Mark(place(end), float(sensitivity[-1]), label, large=True))
         points = [(place(x), y) for x, y in _rising_steps(false, sensitivity)]
-        curves.append(_curve(name, points, number, marks=marks))
+        marks = _froc_marks(classes[number], false, sensitivity, place=place, intervals=intervals[number])
+        curves.append(_curve(classes[number], points, number, marks=marks))
     ticks = [2.0**power for power in range(-3, math.floor(math.log2(most)) + 1)]
     return Plot(
         "Lesions found (FROC)",
@@ -165,6 +151,25 @@ def calibration_plot(classes: Sequence[str], ranges: Sequence[Sequence[dict]]) -
         ]
         curves.append(_curve(name, [(x, y) for x, y, _ in filled], number, marks=marks))
     return Plot("Calibration", "mean probability", "fraction of lesion pixels", FIFTHS, FIFTHS, curves)
+
+
+def _froc_marks(
+    name: str,
+    false: np.ndarray,
+    sensitivity: np.ndarray,
+    *,
+    place: Callable[[float], float],
+    intervals: Sequence[Sequence[float] | None],
+) -> list[Mark]:
+    """Returns the points of a FROC at `FALSE_POSITIVES`, as far as it reaches, and at its end, the operating point."""
+    end = float(false[-1])
+    marks = [
+        Mark(place(limit), height, f"{name}: {height:.3f} at {limit:g} false positives per photograph", _pair(interval))
+        for limit, height, interval in zip(FALSE_POSITIVES, sensitivity_at(false, sensitivity), intervals, strict=True)
+        if limit <= end
+    ]
+    label = f"{name}, operating point: {sensitivity[-1]:.3f} at {end:.2f} false positives per photograph"
+    return [*marks, Mark(place(end), float(sensitivity[-1]), label, large=True)]
 
 
 def _equal_dice(dice: float) -> Curve:

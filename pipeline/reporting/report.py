@@ -78,6 +78,32 @@ def write_report(
     Returns:
       The path of the file.
     """
+    groups = _groups(gallery)
+    numbers = {shown.case: number for number, shown in enumerate(itertools.chain(*groups.values()), start=1)}
+    text = (
+        _environment()
+        .get_template("report.html")
+        .render(
+            scores=scores,
+            classes=result.classes,
+            class_colors=CLASS_COLORS,
+            headlines=HEADLINES,
+            aupr_definitions=AUPR_DEFINITIONS,
+            plots=_plots(result, scores),
+            photographs=_photograph_rows(result),
+            groups=groups,
+            numbers=numbers,
+            record_of=functools.partial(record_at, index) if index else None,
+            audit=audit,
+            tiles=tiles,
+        )
+    )
+    path = folder / REPORT
+    write_text(path, text)
+    return path
+
+
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("pipeline.reporting"),
         autoescape=True,
@@ -92,25 +118,7 @@ def write_report(
         "jpeg": _data_uri,
         "quote": shlex.quote,
     }
-    groups = _groups(gallery)
-    numbers = {shown.case: number for number, shown in enumerate(itertools.chain(*groups.values()), start=1)}
-    text = environment.get_template("report.html").render(
-        scores=scores,
-        classes=result.classes,
-        class_colors=CLASS_COLORS,
-        headlines=HEADLINES,
-        aupr_definitions=AUPR_DEFINITIONS,
-        plots=_plots(result, scores),
-        photographs=_photograph_rows(result),
-        groups=groups,
-        numbers=numbers,
-        record_of=functools.partial(record_at, index) if index else None,
-        audit=audit,
-        tiles=tiles,
-    )
-    path = folder / REPORT
-    write_text(path, text)
-    return path
+    return environment
 
 
 def _groups(gallery: Gallery | None) -> dict[str, list[OutlinedPhotograph]]:

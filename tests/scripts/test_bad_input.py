@@ -185,7 +185,7 @@ def test_eval_refuses_a_split_without_cases(fails, way, tmp_path):
         shutil.copy(origin, other / folder / f"other.{suffix}")
     line = fails("eval", f"--model={way.workdir / 'model'}", f"--source={other}", f"--output={tmp_path / 'out'}")
     assert "--split=validation:" in line
-    assert "holds none of its cases" in line
+    assert "has none of its cases" in line
 
 
 @pytest.mark.parametrize(

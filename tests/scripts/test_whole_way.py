@@ -100,7 +100,7 @@ def test_eval_scores_the_maps_of_predict_as_it_scores_the_model_and_compares_the
     for key in ("aupr", "dice", "roc_auc"):  # their files hold float16
         one, other = (content["scores"]["field_of_view"]["HE"][key] for content in (ours, theirs))
         assert one == pytest.approx(other, abs=5e-3)
-    compared = run("eval", "--compare", way.workdir, tmp_path / "maps", f"--output={tmp_path / 'both'}")
+    compared = run("compare", way.workdir, tmp_path / "maps", f"--output={tmp_path / 'both'}")
     assert compared.returncode == 0, compared.stderr
     content = json.loads((tmp_path / "both" / "compare.json").read_text())
     assert content["photographs"] == 2
@@ -253,7 +253,7 @@ def test_eval_names_photographs_without_a_mask_or_a_map_and_scores_the_others(ru
     for line in ("a.png: no mask of class HE", "case b: no map of class HE", "c_HE.png: 79x60 pixels, but"):
         assert line in done.stderr
     assert {row["case"] for row in rows(tmp_path / "out" / "photographs.csv")} == {"d"}
-    assert "masks, not maps" in done.stdout
+    assert "masks, not probability maps" in done.stdout
     assert "one photograph: no intervals" in done.stdout
     (tmp_path / "masks" / "d.png").unlink()
     done = run("eval", *arguments, f"--output={tmp_path / 'none'}")

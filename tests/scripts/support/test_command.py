@@ -9,7 +9,9 @@ import pytest
 ROOT = Path(__file__).parents[3]
 
 
-@pytest.mark.parametrize("name", ["shard", "train", "eval", "predict", "export", "synthesize", "benchmark", "models"])
+@pytest.mark.parametrize(
+    "name", ["shard", "train", "eval", "compare", "predict", "export", "synthesize", "benchmark", "models"]
+)
 def test_help_is_printed_and_is_no_failure(run, name):
     done = run(name, "--help")
     assert done.returncode == 0
