@@ -12,8 +12,7 @@ import runpy
 from pathlib import Path
 from typing import Any, Literal, get_origin
 
-from configs.schema import Config, from_dict
-from configs.schema.errors import InputError
+from configs.schema import Config, InputError, from_dict
 
 
 def load_config(path: str) -> Config:

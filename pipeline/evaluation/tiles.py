@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from configs import InputError
 from pipeline.inference import TiledSegmenter
-from pipeline.input import RecordSet, naming_damaged_shards, stream
+from pipeline.input import RecordSet, naming_damaged_shards, tiles_of_split
 from records import Index, write_text
 
 TILE_BATCH = 4  # batch size of the earlier system, whose scores are means over batches
@@ -37,7 +37,7 @@ def score_split(
     """
     sets = [RecordSet(records, index)]
     with naming_damaged_shards(sets):
-        values = evaluate_tiles(segmenter, stream.tiles_of_split(sets, split))
+        values = evaluate_tiles(segmenter, tiles_of_split(sets, split))
     write_tile_scores(output, values)
     return values
 

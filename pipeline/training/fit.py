@@ -14,7 +14,7 @@ from pipeline.evaluation import load_case
 from pipeline.inference import SegmenterSpec, save_model
 from pipeline.input import naming_damaged_shards
 from pipeline.interruption import StopRequest
-from pipeline.training.backends.tensorflow_step import seed_generators
+from pipeline.training.backends import seed_generators
 from pipeline.training.callbacks import (
     AveragedWeights,
     BestWeights,

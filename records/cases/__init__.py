@@ -1,16 +1,28 @@
 """The photographs and masks of a source folder, their surveys, and their splits and folds."""
 
-from records.cases.duplicates import hash_case, near_pairs, perceptual_hash, refuse_equal_files
+from records.cases.duplicates import hash_case, near_pairs, perceptual_hash, refuse_equal_files, same_pixels
 from records.cases.folds import FoldPlan, find_training_cases, plan_folds
+from records.cases.parallel import Progress, map_cases, no_progress
 from records.cases.sources import IMAGE_SUFFIXES, SPLITS, Case, find_cases, image_files, read_patients, read_splits
 from records.cases.splits import assign_folds, assign_validation
-from records.cases.survey import Survey, case_digests, mask_values, read_masks, survey_case, survey_cases
+from records.cases.survey import (
+    SIZE_BINS,
+    Survey,
+    case_digests,
+    mask_values,
+    read_masks,
+    shrink_masks,
+    survey_case,
+    survey_cases,
+)
 
 __all__ = [
     "IMAGE_SUFFIXES",
+    "SIZE_BINS",
     "SPLITS",
     "Case",
     "FoldPlan",
+    "Progress",
     "Survey",
     "assign_folds",
     "assign_validation",
@@ -19,14 +31,18 @@ __all__ = [
     "find_training_cases",
     "hash_case",
     "image_files",
+    "map_cases",
     "mask_values",
     "near_pairs",
+    "no_progress",
     "perceptual_hash",
     "plan_folds",
     "read_masks",
     "read_patients",
     "read_splits",
     "refuse_equal_files",
+    "same_pixels",
+    "shrink_masks",
     "survey_case",
     "survey_cases",
 ]

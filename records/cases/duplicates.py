@@ -8,7 +8,7 @@ import numpy as np
 
 from configs import DataConfig, InputError
 from records.cases.sources import Case
-from records.images.imaging import read_photograph
+from records.images import read_photograph
 
 HASH_SIDE = 16  # the hash has HASH_SIDE² bits
 # Number of the 256 bits that may differ between two versions of one photograph. Resaving at quality 30, resizing,

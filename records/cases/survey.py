@@ -10,15 +10,15 @@ from configs import DataConfig, InputError
 from records.cases.parallel import Progress, map_cases, no_progress
 from records.cases.sources import Case
 from records.grid import tile_origins
-from records.images.imaging import (
+from records.images import (
     describe_colors,
     describe_values,
+    find_regions,
     photograph_size,
     read_color_masks,
     read_mask,
     shrink_mask,
 )
-from records.images.regions import find_regions
 
 SIZE_BINS = 32  # lesion areas are counted by powers of two
 

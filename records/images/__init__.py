@@ -13,9 +13,12 @@ from records.images.decoding import (
 from records.images.drawing import CLASS_COLORS, contact_sheet, draw_contours, write_jpeg, write_png
 from records.images.field_of_view import MIN_BRIGHTNESS, WORKING_SIDE, field_of_view
 from records.images.imaging import (
+    describe_colors,
+    describe_values,
     encode_jpeg,
     encode_png,
     photograph_size,
+    read_color_masks,
     read_mask,
     read_photograph,
     shrink_mask,
@@ -32,6 +35,8 @@ __all__ = [
     "Regions",
     "contact_sheet",
     "decode",
+    "describe_colors",
+    "describe_values",
     "draw_contours",
     "encode_jpeg",
     "encode_png",
@@ -43,6 +48,7 @@ __all__ = [
     "open_file",
     "opened",
     "photograph_size",
+    "read_color_masks",
     "read_mask",
     "read_photograph",
     "rgb_of",

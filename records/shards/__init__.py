@@ -5,7 +5,7 @@ are imported by their own names, so that a process that only decodes and cuts ne
 """
 
 from records.shards.checking import CHECK, check_source, write_check
-from records.shards.cutting import estimate_bytes
+from records.shards.cutting import cut_case, estimate_bytes
 from records.shards.index import INDEX, CaseEntry, Index, Split, check_config, locate_records, read_index, write_index
 from records.shards.planning import RecordsPlan, plan_records
 
@@ -18,6 +18,7 @@ __all__ = [
     "Split",
     "check_config",
     "check_source",
+    "cut_case",
     "estimate_bytes",
     "locate_records",
     "plan_records",

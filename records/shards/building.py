@@ -19,9 +19,7 @@ from pathlib import Path
 import cv2
 
 from configs import InputError
-from records.cases.duplicates import near_pairs, same_pixels
-from records.cases.sources import Case
-from records.cases.survey import Survey
+from records.cases import Case, Survey, near_pairs, same_pixels
 from records.disk_errors import DiskError, disk_error, one_line
 from records.files import claimed, make_folder, sha256_of, sweep_temporaries, write_text
 from records.shards.index import DATASET, INDEX, CaseEntry, Index, NearPair, Shard, Split, write_index

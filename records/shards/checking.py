@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from configs import InputError
-from records.cases.duplicates import hash_case, near_pairs
-from records.cases.parallel import Progress, map_cases, no_progress
-from records.cases.survey import mask_values
+from records.cases import Progress, hash_case, map_cases, mask_values, near_pairs, no_progress
 from records.files import make_folder, write_text
 from records.shards.cutting import estimate_bytes
 from records.shards.planning import RecordsPlan

@@ -7,12 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from configs import DataConfig
-from records.cases.duplicates import perceptual_hash
-from records.cases.sources import Case
-from records.cases.survey import Survey, read_masks, shrink_masks
+from records.cases import Case, Survey, perceptual_hash, read_masks, shrink_masks
 from records.grid import tile_origins
-from records.images.field_of_view import field_of_view
-from records.images.imaging import encode_jpeg, encode_png, read_photograph, shrink_photograph
+from records.images import encode_jpeg, encode_png, field_of_view, read_photograph, shrink_photograph
 from records.shards.ownership import OwnedLesion, Place, own_lesions
 
 # A tile without lesions is useful if at least this fraction of it is in the field of view.

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from records.grid import tile_cells, tile_starts
-from records.images.regions import lesions
+from records.images import lesions
 
 
 class Place(NamedTuple):

@@ -8,9 +8,9 @@ import cv2
 import matplotlib.figure
 import numpy as np
 
-from records.cases.survey import SIZE_BINS, Survey
+from records.cases import SIZE_BINS, Survey
 from records.files import complete_file
-from records.images.drawing import CLASS_COLORS, contact_sheet, draw_contours, write_png
+from records.images import CLASS_COLORS, contact_sheet, draw_contours, write_png
 from records.shards.cutting import Tile
 from records.shards.index import Index
 from records.shards.sharding import read_shard

@@ -5,11 +5,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from configs import DataConfig, InputError
-from records.cases.duplicates import refuse_equal_files
-from records.cases.parallel import Progress, no_progress
-from records.cases.sources import SPLITS, Case
-from records.cases.splits import assign_validation
-from records.cases.survey import Survey, survey_cases
+from records.cases import (
+    SPLITS,
+    Case,
+    Progress,
+    Survey,
+    assign_validation,
+    no_progress,
+    refuse_equal_files,
+    survey_cases,
+)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,7 +16,7 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 
 from configs import DataConfig, InputError
-from records.cases.sources import SPLITS, Case
+from records.cases import SPLITS, Case
 from records.disk_errors import as_os_error
 from records.files import complete_file, sha256_of
 from records.shards.cutting import Cut, Tile, cut_case

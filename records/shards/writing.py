@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from configs import InputError
-from records.cases.survey import Survey
+from records.cases import Survey
 from records.files import make_folder, sweep_temporaries
 from records.shards.building import BUILDING, build_records
 from records.shards.index import INDEX, Index, read_index

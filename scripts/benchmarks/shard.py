@@ -23,7 +23,7 @@ from records import (
     survey_case,
 )
 from records.images import encode_jpeg, encode_png
-from records.shards import building, cutting, sharding
+from records.shards import building, cut_case, sharding
 from scripts.benchmarks.measuring import PeakMemory, Result, median_ratio, take_turns
 
 REPEATS = 5
@@ -49,7 +49,7 @@ def measure(config: Config, *, source: Path) -> Result:
     cv2.setNumThreads(1)
     _, cases = find_cases(source, data.classes)
     with tempfile.TemporaryDirectory() as scratch:
-        tiles = {case.name: cutting.cut_case(case, data).tiles for case in cases}
+        tiles = {case.name: cut_case(case, data).tiles for case in cases}
         work = {name: [(tile.y, tile.x, _decoded(tile.mask)) for tile in cut] for name, cut in tiles.items()}
         del tiles
         seconds = take_turns(

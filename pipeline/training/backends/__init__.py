@@ -3,5 +3,14 @@
 from pipeline.training.backends.choice import Backend, choose_backend, run_deterministically
 from pipeline.training.backends.optimizers import build_optimizer
 from pipeline.training.backends.tensorflow_devices import Devices
+from pipeline.training.backends.tensorflow_step import WeightAverages, seed_generators
 
-__all__ = ["Backend", "Devices", "build_optimizer", "choose_backend", "run_deterministically"]
+__all__ = [
+    "Backend",
+    "Devices",
+    "WeightAverages",
+    "build_optimizer",
+    "choose_backend",
+    "run_deterministically",
+    "seed_generators",
+]

@@ -2,7 +2,7 @@
 
 import keras
 
-from pipeline.training.backends.tensorflow_step import WeightAverages
+from pipeline.training.backends import WeightAverages
 
 
 class AveragedWeights(keras.callbacks.Callback):
