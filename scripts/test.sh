@@ -10,11 +10,10 @@
 set -euo pipefail
 
 python=
-selection=()
-arguments=()
+arguments=(-n 2 --dist loadscope --durations=10)
 for argument in "$@"; do
   case $argument in
-    --quick) selection=(-m "not slow") ;;
+    --quick) arguments+=(-m "not slow") ;;
     --python=?*) python=${argument#*=} ;;
     --python | --python=)
       echo "error: --python needs a command, such as --python=python3.13." >&2
@@ -29,4 +28,4 @@ source "$(dirname "$0")/environment.sh"
 "$venv/bin/ruff" check .
 "$venv/bin/mypy"
 "$venv/bin/lint-imports"
-"$venv/bin/python" -m pytest -n 2 --dist loadscope --durations=10 "${selection[@]}" "${arguments[@]}"
+"$venv/bin/python" -m pytest "${arguments[@]}"
