@@ -11,7 +11,12 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error:::scripts"}
+ENVIRONMENT = {
+    "TF_CPP_MIN_LOG_LEVEL": "2",  # as the commands have it
+    **os.environ,
+    "PYTHONPATH": str(ROOT),
+    "PYTHONWARNINGS": "error:::scripts",
+}
 # As small as it can be and still be the real thing: the demo's preset with a narrow network and few steps.
 TINY = ("--config=configs/demo.py", "--config.model.unet.width=8", "--config.data.photographs_per_shard=3")
 SHORT = ("--config.train.epochs=2", "--config.train.steps_per_epoch=4", "--config.train.batch_size=4")
