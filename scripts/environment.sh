@@ -1,12 +1,16 @@
-# Sourced by demo.sh and test.sh: leaves the workspace as the current folder and .venv ready, as the lock file has it.
-# A second call finds its mark in .venv and goes on at once.
+# Sourced by demo.sh and test.sh: changes to the workspace root and installs the lock file into a virtual environment,
+# .venv unless the sourcing script has set `python` to another command: then .venv-3.13 for Python 3.13.
+# The environment keeps a stamp of the lock file, so a second call returns at once.
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+# Whether a command starts a Python that the lock file supports and that can make virtual environments.
+supported() { "$1" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2> /dev/null; }
 
 find_python() {
   local candidate
   for candidate in python3 python3.13 python3.12 python3.11 python; do
-    if "$candidate" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2> /dev/null; then
+    if supported "$candidate"; then
       echo "$candidate"
       return
     fi
@@ -20,16 +24,25 @@ if nvidia-smi -L > /dev/null 2>&1; then
   lock=requirements-cuda.lock # the same packages, with TensorFlow's CUDA build and NVIDIA's libraries
 fi
 
-mark="$lock $(cksum < "$lock")"
-if [[ "$(cat .venv/installed 2> /dev/null)" != "$mark" ]]; then
-  python=$(find_python)
-  echo "Installing $lock into .venv with $("$python" --version); this takes a minute or more, once."
-  "$python" -m venv --clear .venv
-  if ! .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r "$lock"; then
-    echo "error: pip could not install $lock; its lines above say why. Run this again when that is mended." >&2
+venv=.venv
+if [[ -n "${python:-}" ]]; then
+  if ! supported "$python"; then
+    echo "error: --python=$python: expected the command of a Python 3.11, 3.12 or 3.13 that has its venv module." >&2
+    exit 2
+  fi
+  venv=.venv-$("$python" -c 'import sys; print("{}.{}".format(*sys.version_info))')
+fi
+
+stamp="$lock $(cksum < "$lock")"
+if [[ "$(cat "$venv/installed" 2> /dev/null)" != "$stamp" ]]; then
+  python=${python:-$(find_python)}
+  echo "Installing $lock into $venv with $("$python" --version); this takes a minute or more, once."
+  "$python" -m venv --clear "$venv"
+  if ! "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r "$lock"; then
+    echo "error: pip could not install $lock; see its messages above. Run this again once the cause is fixed." >&2
     exit 1
   fi
-  echo "$mark" > .venv/installed
+  echo "$stamp" > "$venv/installed"
 fi
 
 export TF_CPP_MIN_LOG_LEVEL=${TF_CPP_MIN_LOG_LEVEL-2}

@@ -1,15 +1,22 @@
 """Runs commands as a user does, and one whole way from synthetic photographs to an export, once a session."""
 
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
+ENVIRONMENT = {
+    "TF_CPP_MIN_LOG_LEVEL": "2",  # as the commands have it
+    **os.environ,
+    "PYTHONPATH": str(ROOT),
+    "PYTHONWARNINGS": "error:::scripts",
+}
 # As small as it can be and still be the real thing: the demo's preset with a narrow network and few steps.
 TINY = ("--config=configs/demo.py", "--config.model.unet.width=8", "--config.data.photographs_per_shard=3")
 SHORT = ("--config.train.epochs=2", "--config.train.steps_per_epoch=4", "--config.train.batch_size=4")
@@ -30,13 +37,39 @@ class Way(NamedTuple):
 
 
 @pytest.fixture(scope="session")
-def run() -> Run:
-    """Runs `python -m scripts.NAME ARGUMENT…` from the workspace root."""
+def server(tmp_path_factory) -> Iterator["subprocess.Popen[str]"]:
+    """A process that runs commands in forks of itself, see `command_server`."""
+    words = [sys.executable, Path(__file__).with_name("command_server.py")]
+    with open(tmp_path_factory.mktemp("server") / "stderr", "w") as log:
+        with subprocess.Popen(
+            words, env=ENVIRONMENT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
+        ) as process:
+            yield process
+            process.stdin.close()
 
-    def command(name: str, *arguments: object, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]":
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error:::scripts"}
-        words = [sys.executable, "-m", f"scripts.{name}", *map(str, arguments)]
-        return subprocess.run(words, cwd=cwd, env=environment, capture_output=True, text=True, timeout=600, check=False)
+
+@pytest.fixture(scope="session")
+def run(server, tmp_path_factory) -> Run:
+    """Runs `python -m scripts.NAME ARGUMENT…` from the workspace root.
+
+    The process is a fork of `server` unless it must be `fresh`: where the import of libraries itself matters.
+    """
+    base = tmp_path_factory.mktemp("commands")
+    stdout, stderr = base / "stdout", base / "stderr"
+
+    def command(
+        name: str, *arguments: object, cwd: Path = ROOT, fresh: bool = False
+    ) -> "subprocess.CompletedProcess[str]":
+        words = list(map(str, arguments))
+        if fresh:
+            started = [sys.executable, "-m", f"scripts.{name}", *words]
+            return subprocess.run(
+                started, cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, timeout=600, check=False
+            )
+        request = {"name": name, "arguments": words, "cwd": str(cwd), "stdout": str(stdout), "stderr": str(stderr)}
+        print(json.dumps(request), file=server.stdin, flush=True)
+        code = int(server.stdout.readline())
+        return subprocess.CompletedProcess([name, *words], code, stdout.read_text(), stderr.read_text())
 
     return command
 
@@ -66,7 +99,7 @@ def way(run, tmp_path_factory) -> Way:
     }
     printed, stderr = {}, {}
     for name, arguments in commands.items():
-        done = run(name, *arguments)
+        done = run(name, *arguments, fresh=True)
         assert done.returncode == 0, f"{name}: {done.stdout}{done.stderr}"
         printed[name], stderr[name] = done.stdout, done.stderr
     return Way(source, records, workdir, predictions, export, printed, stderr)
