@@ -17,8 +17,7 @@ ENVIRONMENT = {
     "PYTHONPATH": str(ROOT),
     "PYTHONWARNINGS": "error:::scripts",
 }
-# As small as it can be and still be the real thing: the demo's preset with a narrow network and few steps.
-TINY = ("--config=configs/demo.py", "--config.model.unet.width=8", "--config.data.photographs_per_shard=3")
+TINY = ("--config=tests/scripts/tiny_preset.py", "--config.data.photographs_per_shard=3")
 SHORT = ("--config.train.epochs=2", "--config.train.steps_per_epoch=4", "--config.train.batch_size=4")
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-DEMO = "--config=configs/demo.py"
+DEMO = "--config=tests/scripts/tiny_preset.py"
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import json
 import pytest
 
 FAST = (
-    "--config=configs/demo.py",
+    "--config=tests/scripts/tiny_preset.py",
     "--config.model.network=fast",
     "--config.model.fast.widths=(8,8)",
     "--config.data.tile=32",
@@ -58,7 +58,7 @@ def test_train_measures_steps_the_loop_and_the_normalization(run, tmp_path):
     ],
 )
 def test_a_wrong_command_gets_one_line_of_error(run, arguments, expected):
-    done = run("benchmark", *arguments, "--config=configs/demo.py")
+    done = run("benchmark", *arguments, "--config=tests/scripts/tiny_preset.py")
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: {expected}")
     assert len(done.stderr.splitlines()) == 1

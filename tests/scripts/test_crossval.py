@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 CONFIG = (
-    "--config=configs/demo.py",
+    "--config=tests/scripts/tiny_preset.py",
     "--config.data.tile=64",
     "--config.data.stride=64",
     "--config.model.unet.levels=2",

@@ -7,7 +7,7 @@ from keras import layers, ops
 
 from configs import InputError, ModelConfig, UNetConfig
 from models import Network, build_network
-from models.network import AS_IT_IS, image_input
+from models.network import NO_PREPROCESSING, image_input
 from pipeline.inspection.network_cost import kept_bytes, multiply_adds, network_cost
 
 
@@ -77,7 +77,7 @@ def test_attention_is_counted():
 
 
 def network_of(*parts: keras.layers.Layer) -> Network:
-    image, x = image_input(AS_IT_IS, stride=1)
+    image, x = image_input(NO_PREPROCESSING, stride=1)
     for part in parts:
         x = part(x)
     return Network(image, x)
