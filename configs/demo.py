@@ -18,6 +18,7 @@ from configs import (
 
 
 def get_config() -> Config:
+    """Returns the config of the demo."""
     return Config(
         data=DataConfig(classes=("HE",), scale=1.0, tile=256, stride=192, empty_per_nonempty=0.3),
         model=ModelConfig(network="fast", fast=FastConfig(widths=(32, 64, 128), prior=0.01)),

@@ -7,10 +7,12 @@ import pytest
 from configs import ModelConfig
 from models import build_network
 
+TINY = "--config=tests/scripts/tiny_preset.py"
+
 
 def test_the_configured_network_is_measured_drawn_and_written(run, tmp_path):
     numbers, drawing = tmp_path / "numbers.json", tmp_path / "network.png"
-    options = ("--config=tests/scripts/tiny_preset.py", "--config.data.classes=('HE','EX')", "--config.model.unet.width=8")
+    options = (TINY, "--config.data.classes=('HE','EX')", "--config.model.unet.width=8")
     done = run("models", *options, "--tile=50", "--fast", f"--json={numbers}", f"--plot={drawing}")
     assert done.returncode == 0, done.stderr
     cost = json.loads(numbers.read_text())["networks"]["unet"]
@@ -25,7 +27,7 @@ def test_the_configured_network_is_measured_drawn_and_written(run, tmp_path):
 def test_a_named_network_has_its_defaults_or_the_options_of_the_config(run):
     alone, configured = (
         run("models", "--network=unet", "--tile=32", "--fast", *options)
-        for options in ((), ("--config=tests/scripts/tiny_preset.py", "--config.model.unet.width=4"))
+        for options in ((), (TINY, "--config.model.unet.width=4"))
     )
     default = build_network(ModelConfig(), classes=1).count_params()
     assert f"{default:,}" in alone.stdout
