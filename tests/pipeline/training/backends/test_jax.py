@@ -1,4 +1,4 @@
-"""Training on JAX: the steps, files and scores of TensorFlow's; whole photographs by a child process on TensorFlow."""
+"""Training on JAX gives the steps, files and scores of TensorFlow; a child process segments whole photographs."""
 
 import contextlib
 import csv
@@ -176,8 +176,8 @@ def test_micro_batches_take_less_memory(stepped):
     assert halves < 0.7 * whole
 
 
-# A network's map by itself on JAX and by the child, before and after its weights change; what is refused, among it a
-# photograph that is gone, by a second child; and the end by SIGKILL while the first child waits.
+# A network's probability map on JAX and by the child, before and after its weights change; the errors, one of them of a
+# second child that misses a photograph; and the end by SIGKILL while the first child waits.
 CHILD = """
 import json, os, signal, sys
 from pathlib import Path
@@ -263,7 +263,7 @@ def test_the_model_folder_gives_on_tensorflow_the_map_of_jax(child_folder):
     np.testing.assert_allclose(found, expected, atol=5e-6)
 
 
-def test_a_child_that_fails_and_what_jax_cannot_are_told_in_a_line(child_folder):
+def test_a_child_that_fails_and_what_jax_cannot_do_are_errors_of_one_line(child_folder):
     gone, mirrored, odd, no_xla = json.loads((child_folder / "refused.json").read_text())
     assert "ended with code 1: " in gone
     assert "gone.png" in gone

@@ -1,5 +1,4 @@
-"""What Keras does wrongly over several devices: each test that fails names what of
-`pipeline.training.backends.tensorflow_step` may go."""
+"""Faults of Keras over several devices. A test that fails names the workaround that is no longer needed."""
 
 import json
 import subprocess
@@ -8,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-# Prints what each of Keras' ways does on two devices.
+# Prints what Keras does on two devices.
 LOOK = """
 import json
 import keras, numpy as np, tensorflow as tf

@@ -1,4 +1,4 @@
-"""What is written and said of each epoch: history, curves, the line in a log, and the warning of long epochs."""
+"""Output for each epoch: history, curves, the line in a log, and the warning about long epochs."""
 
 import csv
 import json
@@ -14,7 +14,7 @@ from pipeline.training.callbacks.curves import draw_curves
 
 
 class Logs(keras.callbacks.Callback):
-    """Adds values to the logs of those behind it: an epoch's are `values[epoch]`."""
+    """Adds values to the logs of the callbacks after it; those of an epoch are `values[epoch]`."""
 
     def __init__(self, *values: dict[str, float]):
         super().__init__()
@@ -36,7 +36,7 @@ class Rates(keras.callbacks.Callback):
 
 @pytest.fixture(scope="module")
 def fit():
-    """Fits a line to noise: three steps an epoch, from an epoch on."""
+    """Fits a line to noise, three steps per epoch, starting at any epoch."""
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     model.compile(keras.optimizers.SGD(0.01), "mse", jit_compile=False)
     x, y = np.random.default_rng(0).normal(size=(2, 6, 2))
@@ -59,7 +59,7 @@ def fit():
 
 @pytest.fixture
 def clock(monkeypatch):
-    """Lets a test say what time it is."""
+    """Lets a test set the time."""
 
     class Clock:
         seconds = 1000.0
@@ -77,7 +77,7 @@ def read_history(workdir) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_the_history_has_what_keras_has_and_blank_cells_where_a_quantity_did_not_come(fit, tmp_path):
+def test_the_history_has_what_keras_has_and_blank_cells_where_a_quantity_is_missing(fit, tmp_path):
     photographs = Logs({}, {"val_photo_aupr": 0.25}, {}, {"val_photo_aupr": 0.5, "val_photo_dice": 0.75})
     seen = fit(photographs, HistoryFiles(tmp_path), epochs=4).history
     rows = read_history(tmp_path)
@@ -113,7 +113,7 @@ def test_the_learning_rate_is_the_one_before_a_plateau_reduced_it_and_has_one_co
     assert [re.findall("learning_rate (.*?),", line) for line in lines] == [[f"{rate:.2e}"] for rate in rates]
 
 
-def test_a_history_that_goes_on_has_the_earlier_rows(fit, tmp_path):
+def test_a_resumed_history_has_the_earlier_rows(fit, tmp_path):
     values = [{}, {"val_photo_aupr": 0.25}, {}, {}]
     before = HistoryFiles(tmp_path)
     fit(Logs(*values), before, epochs=2)
@@ -127,7 +127,7 @@ def test_a_history_that_goes_on_has_the_earlier_rows(fit, tmp_path):
     assert len(state["rows"]) == 2  # what was restored from is not changed
 
 
-def test_a_history_that_goes_on_after_its_first_epoch_forgets_a_second_one_that_was_not_saved(fit, tmp_path):
+def test_a_history_resumed_after_its_first_epoch_forgets_a_second_one_that_was_not_saved(fit, tmp_path):
     before = HistoryFiles(tmp_path)
     fit(before, epochs=1)
     state = json.loads(json.dumps(before.state()))
@@ -138,7 +138,7 @@ def test_a_history_that_goes_on_after_its_first_epoch_forgets_a_second_one_that_
     assert [row["epoch"] for row in read_history(tmp_path)] == ["1", "2"]
 
 
-def test_the_padded_loss_gives_way_to_the_weighted_one_in_the_history(fit, tmp_path):
+def test_the_weighted_loss_replaces_the_padded_one_in_the_history(fit, tmp_path):
     logs = Logs({"bce": 0.1, "val_bce": 0.2})
     fit(logs, PaddedValidationLoss("bce"), HistoryFiles(tmp_path), epochs=1)
     (row,) = read_history(tmp_path)
@@ -187,7 +187,7 @@ def test_scores_of_photographs_share_a_panel_and_are_drawn_at_the_epochs_that_ha
     assert panels["whole photographs"] == dict.fromkeys(("aupr", "dice"), ([3, 6], [0.3, 0.6]))
 
 
-def test_many_scores_of_photographs_have_a_panel_a_kind():
+def test_many_scores_of_photographs_have_a_panel_per_kind():
     names = [f"val_photo_{kind}{name}" for kind in ("aupr", "dice") for name in ("", "_HE", "_MA")]
     panels = panels_of(history_of(1, loss=1.0, **dict.fromkeys(names, 0.5)))
     assert list(panels) == ["loss", "whole photographs: aupr", "whole photographs: dice", "learning_rate"]
@@ -198,14 +198,14 @@ def test_many_scores_of_photographs_have_a_panel_a_kind():
     ("rates", "scale"),
     [((1e-3, 2e-4), "linear"), ((1e-3, 1e-3), "linear"), ((1e-3, 9e-5), "log"), ((1e-3, 1e-5, 0.0), "log")],
 )
-def test_a_learning_rate_that_spans_more_than_a_decade_is_drawn_by_its_logarithm(rates, scale):
+def test_a_learning_rate_that_spans_more_than_a_decade_is_drawn_on_a_log_scale(rates, scale):
     rows = [{"epoch": epoch, "loss": 1.0, "learning_rate": rate, "seconds": 1.0} for epoch, rate in enumerate(rates, 1)]
     *others, last = draw_curves(rows).axes
     assert last.get_yscale() == scale
     assert all(axes.get_yscale() == "linear" for axes in others)
 
 
-def test_no_row_has_more_than_four_panels_and_all_fit_into_the_picture(tmp_path):
+def test_no_row_has_more_than_four_panels_and_all_fit_into_the_figure(tmp_path):
     names = [name for index in range(7) for name in (f"dice_coef_{index}", f"val_dice_coef_{index}")]
     figure = draw_curves(history_of(70, loss=1.0, **dict.fromkeys(names, 0.5)))
     figure.savefig(tmp_path / "curves.png")
@@ -220,7 +220,7 @@ def test_no_row_has_more_than_four_panels_and_all_fit_into_the_picture(tmp_path)
     )  # titles and labels included
 
 
-def test_a_log_has_one_line_an_epoch(fit, capsys):
+def test_a_log_has_one_line_per_epoch(fit, capsys):
     metrics = {"val_dice_coef": 0.41234567, "dice_coef": 0.51234567, "learning_rate": 1.93e-3}
     seen = fit(Logs({}, {}, metrics), EpochLine(40, 3, 15, quiet=False), epochs=3, first=2).history
     (line,) = capsys.readouterr().out.splitlines()
@@ -245,7 +245,7 @@ def epoch_of(line: EpochLine, clock, *, tracing: float, step: float, steps: int,
 
 
 @pytest.mark.parametrize("steps", [100, 60])  # all of an epoch, and what is left of one that was begun earlier
-def test_an_epoch_that_is_too_long_to_lose_is_warned_of_once_with_the_number_of_steps_that_fit(steps, clock, capsys):
+def test_a_long_epoch_is_warned_about_once_with_the_number_of_steps_that_fit(steps, clock, capsys):
     line = EpochLine(9, 100, 15, quiet=True)
     timing = {"tracing": 300, "step": 12, "steps": steps, "validation": 180}
     epoch_of(line, clock, **timing)
@@ -258,7 +258,7 @@ def test_an_epoch_that_is_too_long_to_lose_is_warned_of_once_with_the_number_of_
     assert capsys.readouterr().out == ""
 
 
-def test_an_epoch_that_follows_the_advice_is_not_warned_of(clock, capsys):
+def test_an_epoch_that_follows_the_advice_causes_no_warning(clock, capsys):
     epoch_of(EpochLine(9, 60, 15, quiet=True), clock, tracing=300, step=12, steps=60, validation=180)
     assert capsys.readouterr().out == ""
 

@@ -1,4 +1,4 @@
-"""Previews: truth and prediction side by side, a close-up where it is needed, and the strip over the epochs."""
+"""Previews: ground truth and prediction side by side, a close-up where needed, and the strip of all epochs."""
 
 import cv2
 import numpy as np
@@ -39,7 +39,7 @@ def photograph() -> PreviewCase:
     return PreviewCase("photograph", pixels, masks)
 
 
-def test_a_preview_has_the_truth_on_the_left_and_what_was_found_on_the_right(tile, tmp_path):
+def test_a_preview_has_the_ground_truth_on_the_left_and_the_prediction_on_the_right(tile, tmp_path):
     found = np.zeros((90, 90, 2), np.float32)
     found[40:50, 40:50, 0] = 0.6  # at the threshold of its class
     found[10:20, 40:50, 1] = 0.7  # below the threshold of its class
@@ -79,7 +79,7 @@ def test_tiles_are_enlarged_by_whole_pixels_and_need_no_close_up(side, times, tm
         assert np.array_equal(drawn[ABOVE : ABOVE + side * times, left : left + side * times], enlarged)
 
 
-def test_a_photograph_is_shrunk_and_has_a_close_up_of_its_densest_place_at_its_own_pixels(photograph, tmp_path):
+def test_a_photograph_is_shrunk_and_has_a_close_up_of_its_densest_place_at_its_own_resolution(photograph, tmp_path):
     Previews(
         tmp_path, [photograph], lambda image: photograph.masks * np.float32(0.9), classes=("HE",), thresholds=(0.5,)
     ).on_epoch_end(0)
@@ -117,7 +117,7 @@ def test_the_right_half_of_a_preview_is_the_left_half_where_truth_was_predicted(
         assert np.array_equal(rows[:, :900], rows[:, 900 + GAP :])
 
 
-def test_the_strip_has_the_truth_and_twelve_pictures_at_most_with_the_first_and_the_last_epoch(tile, tmp_path):
+def test_the_strip_has_at_most_twelve_panels_with_the_ground_truth_and_the_first_and_the_last_epoch(tile, tmp_path):
     epochs = 30
     for epoch in range(epochs):  # the prediction wanders to the right
         found = np.stack([disc(90, 90, 45, 3 * epoch, 2), np.zeros((90, 90))], axis=-1)
@@ -165,7 +165,7 @@ def test_outlines_keep_their_colours_on_the_strip(photograph, tmp_path):
     assert cv2.connectedComponents((~outline).astype(np.uint8), connectivity=4)[0] == 1 + 2  # closed: inside, outside
 
 
-def test_nothing_found_and_no_lesion_leave_the_photograph_as_it_is(tmp_path):
+def test_no_detection_and_no_lesion_leave_the_photograph_as_it_is(tmp_path):
     picture = PreviewCase("empty", np.full((1000, 1000, 3), 9, np.uint8), np.zeros((1000, 1000, 8), bool))
     previews = Previews(
         tmp_path, [picture], lambda image: np.full((1000, 1000, 8), np.nan), classes="abcdefgh", thresholds=(0.5,) * 8
@@ -192,15 +192,15 @@ NAMES = {"none": 0, "few": 10, "more": 200, "many": 3000, "most": 90_000}
         (9, ["none", "few", "more", "many", "most"]),
     ],
 )
-def test_photographs_are_chosen_in_even_steps_from_few_lesion_pixels_to_many(number, chosen):
+def test_photographs_are_chosen_evenly_from_few_lesion_pixels_to_many(number, chosen):
     assert choose_previews(dict(sorted(NAMES.items())), number, ()) == chosen
 
 
-def test_the_photographs_that_someone_wants_are_chosen_as_they_are_named():
+def test_wanted_photographs_are_chosen_in_their_order():
     assert choose_previews(NAMES, 1, ("most", "few")) == ["most", "few"]
 
 
-def test_a_photograph_that_is_not_in_validation_is_refused_and_those_that_are_get_named():
+def test_a_photograph_that_is_not_in_validation_is_refused_with_the_names_of_those_that_are():
     with pytest.raises(InputError, match=r"preview_cases has A, B, but .* are few, many, more, most, none; choose"):
         choose_previews(NAMES, 1, ("A", "most", "B"))
 

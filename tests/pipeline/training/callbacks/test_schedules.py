@@ -41,7 +41,7 @@ def test_the_learning_rate_rises_in_the_warm_up_and_then_falls_along_a_cosine_to
     assert rates[2:] == pytest.approx([(1 + math.cos(math.pi * step / 8)) / 2 for step in range(9)])
 
 
-def test_the_cosine_may_fall_at_the_end_alone():
+def test_the_cosine_may_be_limited_to_the_end():
     train = TrainConfig(learning_rate=1.0, warmup_fraction=0.2, decay_fraction=0.4)
     rates = [learning_rate_at(step / 10, 0.1, train) for step in range(11)]
     assert rates[1:7] == [1.0] * 6
@@ -142,7 +142,7 @@ def test_epochs_without_the_monitored_quantity_are_ignored_and_counters_survive(
     assert (other.wait, other.best) == (1, 0.5)
 
 
-def test_averages_are_those_of_numpy_and_hold_the_statistics_of_normalisation():
+def test_averages_are_those_of_numpy_and_include_the_statistics_of_normalization():
     keras.utils.set_random_seed(0)
     network = build_network(ModelConfig(unet=UNetConfig(width=4, levels=2)), 1)
     train = TrainConfig(batch_size=2, ema_momentum=0.6, optimizer="sgd", learning_rate=0.1)
@@ -169,7 +169,7 @@ def test_averages_are_those_of_numpy_and_hold_the_statistics_of_normalisation():
         np.testing.assert_array_equal(weight, before)
 
 
-def test_averages_of_what_stands_still_are_what_stands_still():
+def test_averages_of_constant_weights_are_those_weights():
     variable = keras.Variable(np.float32([1, 2]))
     averages = WeightAverages([variable], 0.9)
     averages.update(tf.constant(5))
@@ -210,7 +210,7 @@ def test_a_frozen_encoder_of_a_network_without_one_is_refused(config, records_se
         prepare(chosen, [records_set.folder], tmp_path)
 
 
-def test_an_unknown_monitor_is_refused_with_those_there_are(config, records_set, tmp_path):
+def test_an_unknown_monitor_is_refused_with_the_known_ones(config, records_set, tmp_path):
     chosen = dataclasses.replace(config, train=dataclasses.replace(config.train, monitor="val_photo_aupr"))
     with pytest.raises(InputError, match=r"one of loss, dice_coef.*val_loss.*val_photo_aupr and others need --source"):
         prepare(chosen, [records_set.folder], tmp_path)

@@ -1,4 +1,4 @@
-"""What TensorBoard finds, read back with its own reader."""
+"""The files for TensorBoard, read back with its own reader."""
 
 import contextlib
 import dataclasses
@@ -21,7 +21,7 @@ START, END = "_hparams_/session_start_info", "_hparams_/session_end_info"
 
 
 class Failing(keras.callbacks.Callback):
-    """Fails in the middle of an epoch, or asks for the end after it."""
+    """Fails in the middle of an epoch, or ends the training after it."""
 
     def __init__(self, epoch: int, *, asks: bool = False):
         super().__init__()
@@ -43,7 +43,7 @@ def small(config):
 
 @pytest.fixture(scope="module")
 def fit(small, network):
-    """Fits with history, previews and board, from an epoch on, and returns the history."""
+    """Fits with history, previews and TensorBoard, starting at any epoch, and returns the history."""
     model = Network.from_config(network.get_config())
     model.compile(keras.optimizers.SGD(0.01), "mse", metrics=["mae"], jit_compile=False)
     images = np.random.default_rng(0).uniform(0, 255, (2, 16, 16, 3)).astype(np.float32)
@@ -57,14 +57,14 @@ def fit(small, network):
         )
         with contextlib.closing(
             TensorBoardWriter(workdir / "tensorboard", small, model, history=history, previews=workdir / "previews")
-        ) as board:
+        ) as writer:
             model.fit(
                 images,
                 masks,
                 validation_data=(images, masks),
                 epochs=small.train.epochs,
                 initial_epoch=first,
-                callbacks=[*others, history, previews, board],
+                callbacks=[*others, history, previews, writer],
                 verbose=0,
             )
         return history
@@ -74,7 +74,7 @@ def fit(small, network):
 
 @pytest.fixture(scope="module")
 def whole(fit, tmp_path_factory):
-    """A training that came to its end: its history, and its workdir."""
+    """History and workdir of a training that was not interrupted."""
     workdir = tmp_path_factory.mktemp("whole")
     return fit(workdir), workdir
 
@@ -137,7 +137,7 @@ def test_the_graph_is_the_networks_with_its_input(whole, network):
     assert [size.size for size in images.attr["shape"].shape.dim] == [-1, 64, 64, 3]
 
 
-def test_the_hyperparameters_are_the_config_and_the_session_is_over(whole, small):
+def test_the_hyperparameters_are_the_config_and_the_session_is_marked_as_finished(whole, small):
     _, workdir = whole
     found = {
         name: getattr(value, value.WhichOneof("kind"))
@@ -150,11 +150,11 @@ def test_the_hyperparameters_are_the_config_and_the_session_is_over(whole, small
     assert found["train.loss"] == "bce_dice"
     assert found["train.metrics"] == "dice_coef, recall"
     assert found["data.classes"] == "HE, MA"
-    assert "train.max_minutes" not in found  # it is none
+    assert "train.max_minutes" not in found  # it is None
     assert session(workdir, END).session_end_info.status == api_pb2.STATUS_SUCCESS
 
 
-def test_files_are_closed_after_a_failure_and_what_was_done_is_in_them(fit, tmp_path, monkeypatch):
+def test_files_are_closed_after_a_failure_and_contain_the_finished_epochs(fit, tmp_path, monkeypatch):
     held, writers = [], []  # writers that no one holds close by themselves, some time
     make = tf.summary.create_file_writer
     monkeypatch.setattr(tf.summary, "create_file_writer", lambda path: writers.append(make(path)) or writers[-1])
@@ -173,7 +173,7 @@ def test_files_are_closed_after_a_failure_and_what_was_done_is_in_them(fit, tmp_
     assert END not in read(tmp_path).Tags()["tensors"]
 
 
-def test_a_training_that_goes_on_adds_to_the_same_runs(fit, tmp_path):
+def test_a_resumed_training_adds_to_the_same_runs(fit, tmp_path):
     with pytest.raises(RuntimeError, match="the machine failed"):
         fit(tmp_path, Failing(2))
     before = set((tmp_path / "tensorboard").rglob("*tfevents*"))
@@ -188,37 +188,37 @@ def test_a_training_that_goes_on_adds_to_the_same_runs(fit, tmp_path):
     assert session(tmp_path, END).session_end_info.status == api_pb2.STATUS_SUCCESS
 
 
-def test_one_board_serves_two_fits_one_after_the_other(small, network, tmp_path):
-    """As when a training goes on in the middle of an epoch."""
+def test_one_writer_serves_two_fits_one_after_the_other(small, network, tmp_path):
+    """As when a training is resumed in the middle of an epoch."""
     history = HistoryFiles(tmp_path)
     with contextlib.closing(
         TensorBoardWriter(tmp_path / "tensorboard", small, network, history=history, previews=tmp_path / "previews")
-    ) as board:
-        board.set_model(network)
+    ) as writer:
+        writer.set_model(network)
         for epoch in (1, 2):
-            board.on_train_begin()
+            writer.on_train_begin()
             history.rows.append({"epoch": epoch, "loss": 1 / epoch})
-            board.on_epoch_end(epoch - 1)
+            writer.on_epoch_end(epoch - 1)
             network.stop_training = False
-            board.on_train_end()
+            writer.on_train_end()
     assert scalars(tmp_path, "train") == {"loss": [(1, 1.0), (2, 0.5)]}
     assert END not in read(tmp_path).Tags()["tensors"]  # the third epoch is still to come
 
 
-def test_a_training_that_ends_early_by_itself_is_over_too(fit, tmp_path):
+def test_a_training_that_ends_early_by_itself_is_marked_as_finished_too(fit, tmp_path):
     fit(tmp_path, Failing(1, asks=True))
     assert [step for step, _ in scalars(tmp_path, "train")["loss"]] == [1, 2]
     assert session(tmp_path, END).session_end_info.status == api_pb2.STATUS_SUCCESS
 
 
-def test_without_previews_there_are_no_pictures(small, network, tmp_path):
+def test_without_previews_there_are_no_images(small, network, tmp_path):
     history = HistoryFiles(tmp_path)
     with contextlib.closing(
         TensorBoardWriter(tmp_path / "tensorboard", small, network, history=history, previews=tmp_path / "previews")
-    ) as board:
-        board.set_model(network)
-        board.on_train_begin()
+    ) as writer:
+        writer.set_model(network)
+        writer.on_train_begin()
         history.rows.append({"epoch": 1, "loss": 0.5})
-        board.on_epoch_end(0)
+        writer.on_epoch_end(0)
     assert scalars(tmp_path, "train") == {"loss": [(1, 0.5)]}
     assert read(tmp_path).Tags()["tensors"] == [START]
