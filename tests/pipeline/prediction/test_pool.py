@@ -162,7 +162,8 @@ for _, photograph, segmented in found:
     expected = segmenters[0].segment(photograph)
     np.testing.assert_allclose(segmented.result().probabilities, expected, atol=1e-6)
 assert [segmenter.segment.experimental_get_tracing_count() for segmenter in segmenters] == [1, 1]
-many = SegmenterPool(lambda: TiledSegmenter(lambda images: images[..., :2], segmenters[0].spec), (devices * 3)[:5], say=print)
+five = (devices * 3)[:5]
+many = SegmenterPool(lambda: TiledSegmenter(lambda images: images[..., :2], segmenters[0].spec), five, say=print)
 many.warm_up()
 print("held")
 """
