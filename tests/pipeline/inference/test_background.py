@@ -1,5 +1,4 @@
-"""Tiles that are left out show no retina, as `records.images.field_of_view` finds it, and the others stay as they
-were."""
+"""Tiles that are skipped lie outside `records.images.field_of_view`, and nothing changes within it."""
 
 import cv2
 import numpy as np
@@ -17,14 +16,14 @@ TILE = 32
 
 @pytest.fixture(scope="module")
 def positional():
-    """A network whose map depends on pixel and place."""
+    """A network whose probabilities depend on the pixel and its position."""
     place = tf.constant(np.linspace(0.1, 0.9, TILE)[:, None] * np.linspace(0.2, 1, TILE), tf.float32)
     return lambda images: images[..., 1:2] / 512 + place[..., None] / 2
 
 
 @pytest.fixture(scope="module")
 def pair(spec, positional):
-    """Segmenters of one geometry that compute all tiles, and those with retina alone."""
+    """Makes two segmenters of one geometry: one computes all tiles, one only those in the field of view."""
 
     def make(**fields) -> tuple[TiledSegmenter, TiledSegmenter]:
         geometry = {"tile": TILE, "overlap": 0.25, "window": "hann", "tile_batch": 3, **fields}
@@ -41,7 +40,7 @@ def disc(height: int, width: int, *, radius: float, y: float, x: float, surround
 
 
 def blots(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """Draws rings, discs, lines and dots of any brightness anywhere, on a surround of any."""
+    """Draws rings, discs, lines and dots of random brightness and position on a random background."""
     photograph = np.full((height, width, 3), rng.integers(0, 24), np.uint8)
     for _ in range(rng.integers(1, 12)):
         center = (int(rng.integers(0, width)), int(rng.integers(0, height)))
@@ -58,20 +57,20 @@ def blots(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
 
 
 def tiles_touching(retina: np.ndarray, overlap_px: int) -> np.ndarray:
-    """Says which tiles hold a pixel of the field of view: bool `[rows, columns]`."""
+    """Returns which tiles contain a pixel of the field of view, bool `[rows, columns]`."""
     starts = [tile_starts(length, TILE, TILE - overlap_px) for length in retina.shape]
     return np.array([[retina[y : y + TILE, x : x + TILE].any() for x in starts[1]] for y in starts[0]])
 
 
 @given(st.integers(0, 10**6), st.integers(1, 300), st.integers(1, 300))
 @settings(max_examples=120, deadline=None, derandomize=True)
-def test_possible_field_of_view_holds_the_field_of_view(seed, height, width):
+def test_possible_field_of_view_contains_the_field_of_view(seed, height, width):
     photograph = blots(np.random.default_rng(seed), height, width)
     assert np.all(possible_field_of_view(tf.constant(photograph)).numpy() >= field_of_view(photograph))
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_possible_field_of_view_holds_the_field_of_view_of_photographs_that_are_shrunk_for_it(seed):
+def test_possible_field_of_view_contains_the_field_of_view_of_large_photographs(seed):
     rng = np.random.default_rng(seed)
     photograph = blots(rng, 700 + 31 * seed, 1100)
     possible = possible_field_of_view(tf.constant(photograph)).numpy()
@@ -95,7 +94,7 @@ def test_nothing_changes_in_the_field_of_view(pair, scale):
     assert few.segment.experimental_get_tracing_count() == 1
 
 
-def test_tiles_without_retina_are_left_out_and_zero(pair):
+def test_tiles_outside_the_field_of_view_are_skipped_and_zero(pair):
     every, few = pair()
     photograph = disc(320, 480, radius=100, y=160, x=250)
     kept = few.kept_tiles(photograph).numpy()
@@ -103,7 +102,7 @@ def test_tiles_without_retina_are_left_out_and_zero(pair):
     assert np.all(kept >= touching)
     assert kept.size > 1.5 * kept.sum()  # a disc in the middle; most of the frame is surround
     assert kept.sum() < 1.4 * touching.sum()
-    assert np.all(every.kept_tiles(photograph) == kept)  # what would be kept can be asked of either
+    assert np.all(every.kept_tiles(photograph) == kept)  # both segmenters answer the same
     computed = few.segment(photograph).numpy() > 0
     assert not computed[:20].any()
     assert not computed[-20:].any()
@@ -132,6 +131,6 @@ def test_a_photograph_without_a_surround_is_computed_as_a_whole(pair):
     assert few.kept_tiles(np.full((100, 130, 3), 90, np.uint8)).numpy().all()
 
 
-def test_stray_light_in_the_surround_keeps_tiles_rather_than_losing_any(pair):
+def test_stray_light_outside_the_field_of_view_keeps_tiles(pair):
     _, few = pair()
     assert few.kept_tiles(disc(320, 480, radius=100, y=160, x=250, surround=25)).numpy().all()

@@ -15,7 +15,7 @@ from pipeline.inference import check_tile, load_segmenter, save_model
 from pipeline.inference.model_folder import read_spec
 from records import read_index
 
-# Keras 3.15.1 warns of itself where it saves weights.
+# Keras 3.15.1 triggers this warning when it saves weights.
 SAVING = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
 
 
@@ -46,7 +46,7 @@ def test_segmenter_json_has_the_fields_that_others_read(model_folder):
     assert (content["schema_version"], content["classes"], content["thresholds"]) == (1, ["HE", "MA"], [0.5, 0.25])
 
 
-def test_some_classes_of_a_model_have_its_maps_and_thresholds(model_folder, fundus):
+def test_some_classes_of_a_model_have_its_probabilities_and_thresholds(model_folder, fundus):
     photograph = fundus(90, 131, seed=5).photograph
     both = load_segmenter(model_folder)
     for names, channels in ((["MA"], [1]), (["MA", "HE"], [1, 0])):
@@ -57,7 +57,7 @@ def test_some_classes_of_a_model_have_its_maps_and_thresholds(model_folder, fund
 
 
 @pytest.mark.parametrize("names", [["EX"], ["HE", "EX"], ["HE", "HE"]])
-def test_a_class_that_the_model_lacks_is_answered_with_those_that_it_has(model_folder, names):
+def test_a_class_that_the_model_lacks_is_refused_with_the_existing_ones(model_folder, names):
     with pytest.raises(InputError, match=f"--classes={','.join(names)}: the model in .* has the classes HE, MA;"):
         load_segmenter(model_folder, classes=names)
 
@@ -91,7 +91,7 @@ def test_the_saved_network_leaves_its_optimizer_behind_and_keeps_its_moving_aver
         assert np.array_equal(before, after)
 
 
-def test_a_model_folder_that_does_not_say_where_its_thresholds_are_from_is_taken_as_unknown(damaged):
+def test_a_missing_threshold_source_is_read_as_unknown(damaged):
     file = damaged / "segmenter.json"
     content = json.loads(file.read_text())
     assert content.pop("threshold_source") == "config"
@@ -105,14 +105,14 @@ def test_a_trained_model_folder_names_its_records(trained, records_set):
     assert made.splits == {"train": ["A", "B", "C"], "validation": ["D", "E"], "test": ["F", "G"]}
 
 
-def test_a_tile_that_the_stride_does_not_divide_is_refused_by_its_field(network):
+def test_a_tile_that_the_stride_does_not_divide_is_refused_with_its_field(network):
     check_tile(network, 64, "segment.tile")
     with pytest.raises(InputError, match=r"segment\.tile must be a multiple of the network's stride 4; received 66"):
         check_tile(network, 66, "segment.tile")
 
 
 @pytest.mark.parametrize("name", ["network.keras", "segmenter.json"])
-def test_a_folder_that_is_no_model_folder_is_refused_by_the_file_that_lacks(damaged, name):
+def test_a_folder_without_one_of_the_files_is_refused_with_the_missing_file(damaged, name):
     (damaged / name).unlink()
     with pytest.raises(InputError, match=f"--model={damaged}: contains no {name}; expected a model folder"):
         load_segmenter(damaged)
@@ -127,14 +127,14 @@ def test_a_damaged_segmenter_json_is_named(damaged, content):
         read_spec(damaged / "segmenter.json")
 
 
-def test_a_segmenter_json_with_a_field_too_many_is_named(damaged):
+def test_an_unknown_field_of_segmenter_json_is_named(damaged):
     content = json.loads((damaged / "segmenter.json").read_text())
     (damaged / "segmenter.json").write_text(json.dumps({**content, "colour": "red"}))
     with pytest.raises(InputError, match=r"segmenter\.json: damaged .*colour"):
         read_spec(damaged / "segmenter.json")
 
 
-def test_a_folder_from_before_a_field_was_there_means_what_it_meant(damaged):
+def test_fields_that_older_files_lack_have_their_former_meaning(damaged):
     content = json.loads((damaged / "segmenter.json").read_text())
     for name in ("flips", "skip_background", "trim", "xla", "bins", "seen_before", "calibrated_on"):
         del content[name]
@@ -152,14 +152,14 @@ def test_a_folder_from_before_a_field_was_there_means_what_it_meant(damaged):
         ("overlap", "half", r"segmenter\.json: damaged \(TypeError"),
     ],
 )
-def test_a_segmenter_json_with_a_value_that_cannot_be_is_named(damaged, field, value, message):
+def test_an_invalid_value_in_segmenter_json_is_named(damaged, field, value, message):
     content = json.loads((damaged / "segmenter.json").read_text())
     (damaged / "segmenter.json").write_text(json.dumps({**content, field: value}))
     with pytest.raises(InputError, match=message):
         read_spec(damaged / "segmenter.json")
 
 
-def test_another_schema_version_is_named_with_ours(damaged):
+def test_another_schema_version_is_refused_with_the_supported_one(damaged):
     content = json.loads((damaged / "segmenter.json").read_text())
     (damaged / "segmenter.json").write_text(json.dumps({**content, "schema_version": 99}))
     with pytest.raises(InputError, match="schema version 99, but this software reads 1"):
@@ -167,13 +167,13 @@ def test_another_schema_version_is_named_with_ours(damaged):
 
 
 @pytest.mark.parametrize("keep", [0, 100, 5000])
-def test_a_network_that_is_cut_short_is_named(damaged, keep):
+def test_a_truncated_network_file_is_named(damaged, keep):
     (damaged / "network.keras").write_bytes((damaged / "network.keras").read_bytes()[:keep])
     with pytest.raises(InputError, match=r"network\.keras: damaged, or not a network of this software \(.+\)\.$"):
         load_segmenter(damaged)
 
 
-def test_a_network_whose_bytes_are_flipped_is_named(damaged):
+def test_a_network_file_with_flipped_bytes_is_named(damaged):
     content = bytearray((damaged / "network.keras").read_bytes())
     middle = len(content) // 2
     content[middle : middle + 2000] = bytes(byte ^ 255 for byte in content[middle : middle + 2000])
@@ -182,7 +182,7 @@ def test_a_network_whose_bytes_are_flipped_is_named(damaged):
         load_segmenter(damaged)
 
 
-def test_a_network_of_other_layers_than_ours_is_named(damaged):
+def test_a_network_with_unknown_layers_is_named(damaged):
     class Foreign(keras.layers.Layer):
         def call(self, x):
             return x

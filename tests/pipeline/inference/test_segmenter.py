@@ -15,7 +15,7 @@ def test_a_loaded_segmenter_gives_the_same_map(model_folder, network, fundus):
     assert np.array_equal(probabilities, in_memory.segment(photograph))
 
 
-def test_a_map_lies_within_0_and_1_at_the_photographs_size(model_folder):
+def test_probabilities_are_within_0_and_1_and_have_the_photographs_size(model_folder):
     segmenter = load_segmenter(model_folder)
     for height, width in ((1, 1), (20, 150), (32, 40), (101, 67)):
         photograph = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
@@ -35,7 +35,7 @@ def test_tiles_are_run_as_in_inference_not_as_in_training(model_folder):
 
 
 def test_a_large_trimmed_tile_takes_a_photograph_in_one_piece(network, spec, fundus):
-    """The network of stride 4 sees the photograph as it is, filled up to multiples of 4, and that in one trace."""
+    """The network of stride 4 sees the photograph itself, padded to multiples of 4, with one trace."""
     trimmed = TiledSegmenter(network, spec(classes=("a", "b"), tile=160, trim=True, tile_batch=1))
     for height, width in ((90, 131), (61, 40), (1, 160)):
         photograph = fundus(height, width, seed=5).photograph

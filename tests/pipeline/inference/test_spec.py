@@ -1,4 +1,4 @@
-"""A spec takes its fields from the config, and some classes of it have theirs."""
+"""The spec of a config, and of some of its classes."""
 
 import dataclasses
 
@@ -6,7 +6,7 @@ from configs import Config, DataConfig, EvaluateConfig, SegmentConfig
 from pipeline.inference import SegmenterSpec
 
 
-def test_colours_of_some_classes_are_theirs(spec):
+def test_some_classes_keep_their_colours(spec):
     made = spec(classes=("HE", "MA"), thresholds=(0.5, 0.25), colors=("ff0000", "00ff00"))
     assert made.of_classes(["MA"]).colors == ("00ff00",)
 
