@@ -1,4 +1,4 @@
-"""Warping: identities, whole pixels against NumPy, borders, eagerly and in tf.data, sizes known only when it runs."""
+"""Properties of the compatibility functions: identities, whole pixels as in NumPy, borders, use in tf.data."""
 
 from collections.abc import Iterator
 
@@ -25,7 +25,7 @@ def flow():
 
 
 def in_tf_data(function, *arrays: np.ndarray) -> np.ndarray:
-    """The function within a map over `arrays`, whose shapes it is not told."""
+    """Returns the result of the function in a map over `arrays` whose shapes are unknown."""
     unknown = tuple(tf.TensorSpec([None] * array.ndim, array.dtype) for array in arrays)
 
     def once() -> Iterator[tuple[np.ndarray, ...]]:
@@ -35,7 +35,7 @@ def in_tf_data(function, *arrays: np.ndarray) -> np.ndarray:
     return next(source.map(function).as_numpy_iterator())
 
 
-def test_no_displacement_is_the_image(images):
+def test_zero_displacement_returns_the_image(images):
     np.testing.assert_array_equal(dense_image_warp(images, np.zeros((2, 7, 9, 2), np.float32)), images)
 
 
@@ -45,7 +45,7 @@ def test_a_displacement_of_whole_pixels_shifts_and_repeats_the_border(images):
     np.testing.assert_array_equal(dense_image_warp(images, flow), padded[:, 1:8, 6:15])
 
 
-def test_between_pixels_the_value_is_the_four_neighbours_weighted_mean():
+def test_between_pixels_the_value_is_the_weighted_mean_of_four_neighbours():
     grid = np.float32([[0, 10], [20, 40]])[None, ..., None]
     points = np.float32([[[0.25, 0.5], [0.5, 1], [1, 0], [-3, 0.5], [5, 5]]])
     values = interpolate_bilinear(grid, points)
@@ -77,7 +77,7 @@ def test_a_shift_of_whole_pixels_fills_as_numpy_pads(images, fill_mode, interpol
     np.testing.assert_allclose(moved, padded[:, 3:, :9], rtol=1e-6)
 
 
-def test_a_transform_of_its_own_for_each_image_and_another_output_size(images):
+def test_each_image_has_its_own_transform_and_the_output_another_size(images):
     shifts = np.float32([[1, 0, 1, 0, 1, 0, 0, 0], [1, 0, 0, 0, 1, 2, 0, 0]])
     moved = transform(images, shifts, output_shape=(4, 5))
     np.testing.assert_array_equal(moved, [images[0, :4, 1:6], images[1, 2:6, :5]])
@@ -85,7 +85,7 @@ def test_a_transform_of_its_own_for_each_image_and_another_output_size(images):
 
 @pytest.mark.parametrize("shape", [(6, 6), (6, 6, 3), (2, 6, 6, 3)], ids=["HW", "HWC", "BHWC"])
 @pytest.mark.parametrize("dtype", ["uint8", "int64", "float16", "float64"])
-def test_a_quarter_turn_is_numpys_whatever_rank_and_dtype(shape, dtype):
+def test_a_quarter_turn_is_that_of_numpy_for_any_rank_and_dtype(shape, dtype):
     images = np.random.default_rng(2).integers(0, 200, shape).astype(dtype)
     turned = rotate(images, np.pi / 2)
     axes = (1, 2) if len(shape) == 4 else (0, 1)
@@ -105,5 +105,5 @@ def test_a_quarter_turn_is_numpys_whatever_rank_and_dtype(shape, dtype):
     ],
     ids=["dense_image_warp", "interpolate_bilinear", "transform", "rotate"],
 )
-def test_in_tf_data_and_with_unknown_sizes_the_answer_is_the_same(images, flow, function):
+def test_in_tf_data_and_with_unknown_sizes_the_result_is_the_same(images, flow, function):
     np.testing.assert_allclose(in_tf_data(function, images, flow), function(images, flow), rtol=1e-6, atol=1e-5)

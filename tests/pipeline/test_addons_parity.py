@@ -1,4 +1,4 @@
-"""Our operations against golden vectors from the real tensorflow-addons 0.23.0 (made by `tools/addons_parity`)."""
+"""The compatibility functions give the results of tensorflow-addons 0.23.0: golden vectors of `tools/addons_parity`."""
 
 import json
 from collections.abc import Iterator
@@ -7,26 +7,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import addons_compat as warping
+from pipeline import addons_compat
 
 GOLDEN = Path(__file__).parent / "data" / "addons_golden.npz"
 FUNCTIONS = {
-    "warps": (warping.dense_image_warp, ("image", "flow")),
-    "interpolations": (warping.interpolate_bilinear, ("grid", "points")),
-    "transforms": (warping.transform, ("images", "transforms")),
-    "rotations": (warping.rotate, ("images", "angles")),
+    "warps": (addons_compat.dense_image_warp, ("image", "flow")),
+    "interpolations": (addons_compat.interpolate_bilinear, ("grid", "points")),
+    "transforms": (addons_compat.transform, ("images", "transforms")),
+    "rotations": (addons_compat.rotate, ("images", "angles")),
 }
-# Relative to the largest value: rounding of single precision, in which the coordinates are, whatever the image is in;
-# half precision rounds more coarsely. A whole number that was interpolated is cut off and may be the next one.
+# Relative to the largest value. Coordinates are in single precision, whatever the dtype of the image, and half precision
+# rounds more coarsely. An interpolated integer is truncated and may differ by one.
 TOLERANCES = {"float16": 2e-3, "float32": 2e-6, "float64": 2e-6}
 
 
 @pytest.fixture(scope="module")
 def golden():
-    """The arrays by name, and "options": of each case, by "FUNCTION/NUMBER"."""
+    """The arrays by name, and under "options" those of each case, by "FUNCTION/NUMBER"."""
     with np.load(GOLDEN) as arrays:
-        found = dict(arrays)
-    return found | {"options": json.loads(str(found["options"]))}
+        loaded = dict(arrays)
+    return loaded | {"options": json.loads(str(loaded["options"]))}
 
 
 def cases(golden, function: str) -> Iterator[tuple[str, dict]]:
@@ -34,7 +34,7 @@ def cases(golden, function: str) -> Iterator[tuple[str, dict]]:
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_the_answers_are_those_of_tensorflow_addons(golden, function):
+def test_the_results_are_those_of_tensorflow_addons(golden, function):
     ours, inputs = FUNCTIONS[function]
     errors: dict[str, float] = {}
     for case, options in cases(golden, function):

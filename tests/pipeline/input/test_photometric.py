@@ -1,4 +1,4 @@
-"""Photometric augmentations: each against its own formula, within 0..255, and sparing the mask."""
+"""Photometric augmentations: each follows its formula, stays within 0..255, and leaves the mask unchanged."""
 
 import math
 
@@ -41,7 +41,7 @@ def image():
 
 
 def config(**fields: float) -> AugmentConfig:
-    """These fields, and neither flips nor turns."""
+    """Returns a config with these fields, and neither flips nor turns."""
     return AugmentConfig(horizontal_flip=0.0, vertical_flip=0.0, quarter_turn=0.0, **fields)
 
 
@@ -53,13 +53,13 @@ def recolor_many(image: np.ndarray, **fields: float) -> np.ndarray:
 
 
 def draws(name: str, low: float, high: float, shape: tuple[int, ...] = ()) -> np.ndarray:
-    """What `recolor_many` draws under a name, to be broadcast over images."""
+    """Returns what `recolor_many` draws under a name, shaped to broadcast over images."""
     drawn = np.stack([uniform(tf.constant([3, k], tf.int64), name, low, high=high, shape=shape) for k in range(NUMBER)])
     return drawn.reshape(NUMBER, 1, 1, -1).astype(np.float64)
 
 
 @pytest.mark.parametrize("name", [*NAMES, "everything"])
-def test_whatever_is_drawn_the_image_stays_within_0_and_255_and_the_mask_as_it_is(name):
+def test_the_image_stays_within_0_and_255_and_the_mask_unchanged(name):
     image = np.random.default_rng(1).integers(0, 256, (32, 32, 3)).astype(np.float32)
     image[:8], image[8:16] = 0, 255
     mask = (image[..., :2] > 127).astype(np.float32)
@@ -77,7 +77,7 @@ def test_whatever_is_drawn_the_image_stays_within_0_and_255_and_the_mask_as_it_i
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_it_fires_as_drawn(image, name):
+def test_it_is_applied_as_drawn(image, name):
     drawn = recolor_many(image, **{name: 0.5}, **STRONGEST)
     changed = np.array([not np.array_equal(one, image) for one in drawn])
     fires = draws(name, 0, 1).ravel() < 0.5
@@ -110,7 +110,7 @@ def test_saturation_spreads_colours_about_grey(image):
     np.testing.assert_allclose(recolor_many(image, saturation=1.0), expected, rtol=2e-3)
 
 
-def test_hue_keeps_luma_and_grey_and_returns_after_a_whole_turn(image):
+def test_hue_keeps_luma_and_grey(image):
     turned = recolor_many(image, hue=1.0, hue_degrees=30.0)
     np.testing.assert_allclose(turned @ LUMA, np.broadcast_to(image @ LUMA, turned.shape[:-1]), rtol=1e-3)
     assert np.abs(turned - image).max() > 10
@@ -119,8 +119,8 @@ def test_hue_keeps_luma_and_grey_and_returns_after_a_whole_turn(image):
 
 
 def test_brightening_is_alpha_times_the_image_plus_beta(image):
-    share = draws("brightening strength", 0, 1)
-    expected = np.minimum((1 + 0.2 * share) * image + 10 * share, 255)
+    fraction = draws("brightening strength", 0, 1)
+    expected = np.minimum((1 + 0.2 * fraction) * image + 10 * fraction, 255)
     np.testing.assert_allclose(recolor_many(image, brightening=1.0), expected, rtol=1e-5)
 
 
@@ -165,7 +165,7 @@ def test_jpeg_is_worse_the_lower_its_quality(image):
 
 
 def test_what_fires_together_is_composed_without_clipping_between(image):
-    """A gain that leaves 0..255 and one that leads back: clipped in between, the colours would be lost."""
+    """One gain leaves 0..255 and another returns: clipped in between, the colours would be lost."""
     bright = image + 90
     fields = {"brightness": 1.0, "brightness_fraction": 0.9, "contrast": 1.0, "contrast_fraction": 0.9}
     gain = 1 + draws("brightness strength", -0.9, 0.9)
@@ -174,5 +174,5 @@ def test_what_fires_together_is_composed_without_clipping_between(image):
     np.testing.assert_allclose(recolor_many(bright, **fields), np.clip(expected, 0, 255), rtol=1e-3, atol=0.02)
 
 
-def test_nothing_on_is_the_same_image(image):
+def test_without_augmentations_the_image_is_returned_itself(image):
     assert recolor(image, tf.constant([1, 2], tf.int64), config()) is image

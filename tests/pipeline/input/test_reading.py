@@ -1,4 +1,4 @@
-"""Reading by number: any tile in any order, from shards or memory; which cache is chosen; sets that go together."""
+"""Reading tiles by number, the choice of the cache, and which sets can be trained on together."""
 
 import dataclasses
 import itertools
@@ -21,7 +21,7 @@ def tiles_of(reader: TileReader, numbers: list[int]) -> list[tuple[np.ndarray, n
 
 
 @pytest.mark.parametrize("cache", ["none", "records", "decoded"])
-def test_any_tile_is_read_in_any_order_as_the_shards_hold_it(records_set, cache):
+def test_tiles_are_read_in_any_order_as_they_are_stored(records_set, cache):
     stored = [
         tile
         for shard in records_set.index.splits["train"].shards
@@ -38,7 +38,7 @@ def test_any_tile_is_read_in_any_order_as_the_shards_hold_it(records_set, cache)
 
 
 def test_tiles_are_numbered_as_the_index_lists_cases_and_places(records_set):
-    """What the sampler takes for granted."""
+    """The sampler relies on this."""
     index = records_set.index
     listed = [
         (name, place.y, place.x, place.lesion_pixels)
@@ -53,7 +53,7 @@ def test_tiles_are_numbered_as_the_index_lists_cases_and_places(records_set):
     assert found == listed
 
 
-def test_kept_records_no_longer_need_their_shards(records_set, shard, tmp_path):
+def test_cached_tiles_no_longer_need_their_shards(records_set, shard, tmp_path):
     index = shard(tmp_path / "records", [records_set.cases["A"]], records_set.index.data)
     sets = [RecordSet(tmp_path / "records", index)]
     readers = [TileReader(sets, "train", cache) for cache in ("records", "decoded")]
@@ -64,13 +64,13 @@ def test_kept_records_no_longer_need_their_shards(records_set, shard, tmp_path):
 
 
 def sizes(index: Index) -> tuple[int, int]:
-    """Bytes of the pixels, and of the records, of training and validation."""
+    """Returns the bytes of the pixels, and of the records, of training and validation."""
     splits = [index.splits["train"], index.splits["validation"]]
     decoded = sum(split.records for split in splits) * 64 * 64 * 4
     return decoded, sum(shard.bytes for split in splits for shard in split.shards)
 
 
-def test_auto_keeps_pixels_or_records_or_nothing_by_the_memory_that_is_free(records_set, monkeypatch):
+def test_auto_chooses_the_cache_by_the_free_memory(records_set, monkeypatch):
     decoded, records = sizes(records_set.index)
     assert records < decoded
     for free, expected in [
@@ -81,19 +81,19 @@ def test_auto_keeps_pixels_or_records_or_nothing_by_the_memory_that_is_free(reco
         (0, "none"),
     ]:
         monkeypatch.setattr(reading, "free_memory", lambda free=free: free)
-        chosen, words = choose_cache(records_set.sets, "auto")
+        chosen, message = choose_cache(records_set.sets, "auto")
         assert chosen == expected
-        assert f"cache {expected}" in words and f"{decoded / 1e6:.0f} MB" in words and "are free" in words
+        assert f"cache {expected}" in message and f"{decoded / 1e6:.0f} MB" in message and "are free" in message
 
 
 @pytest.mark.parametrize("wanted", ["none", "records", "decoded"])
-def test_a_cache_that_the_config_names_is_taken(records_set, monkeypatch, wanted):
+def test_a_cache_that_the_config_names_is_used(records_set, monkeypatch, wanted):
     monkeypatch.setattr(reading, "free_memory", lambda: 0)
-    chosen, words = choose_cache(records_set.sets, wanted)
-    assert chosen == wanted and "as the config says" in words
+    chosen, message = choose_cache(records_set.sets, wanted)
+    assert chosen == wanted and "as the config says" in message
 
 
-def test_the_memory_of_a_container_counts_where_it_is_less(tmp_path, monkeypatch):
+def test_the_limit_of_a_container_counts_if_it_is_lower(tmp_path, monkeypatch):
     monkeypatch.setattr(reading, "CGROUP", tmp_path)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=10_000))
     assert free_memory() == 10_000  # no container
@@ -104,7 +104,7 @@ def test_the_memory_of_a_container_counts_where_it_is_less(tmp_path, monkeypatch
     assert free_memory() == 700
 
 
-def test_sets_that_hold_a_case_in_different_splits_are_refused_by_its_name(config, records_set, shard, tmp_path):
+def test_sets_with_a_case_in_different_splits_are_refused(config, records_set, shard, tmp_path):
     moved = [dataclasses.replace(records_set.cases[name], split="train") for name in "AD"]
     shard(tmp_path / "other", moved, records_set.index.data)
     folders = [records_set.folder, tmp_path / "other"]
@@ -114,7 +114,7 @@ def test_sets_that_hold_a_case_in_different_splits_are_refused_by_its_name(confi
     assert len(open_records([records_set.folder, records_set.folder], config)) == 2
 
 
-def test_weights_that_are_not_one_a_set_are_refused(config, records_set):
+def test_a_number_of_weights_other_than_one_per_set_is_refused(config, records_set):
     train = dataclasses.replace(config.train, records_weights=(1.0, 2.0))
     with pytest.raises(InputError, match=r"train\.records_weights has 2 numbers for 1 --records"):
         open_records([records_set.folder], dataclasses.replace(config, train=train))
