@@ -39,12 +39,14 @@ class Way(NamedTuple):
 def server(tmp_path_factory) -> Iterator["subprocess.Popen[str]"]:
     """A process that runs commands in forks of itself, see `command_server`."""
     words = [sys.executable, Path(__file__).with_name("command_server.py")]
-    with open(tmp_path_factory.mktemp("server") / "stderr", "w") as log:
-        with subprocess.Popen(
+    with (
+        open(tmp_path_factory.mktemp("server") / "stderr", "w") as log,
+        subprocess.Popen(
             words, env=ENVIRONMENT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
-        ) as process:
-            yield process
-            process.stdin.close()
+        ) as process,
+    ):
+        yield process
+        process.stdin.close()
 
 
 @pytest.fixture(scope="session")
