@@ -1,4 +1,4 @@
-"""The inference graph stays on its device: no op of it leaves for Python, and each has a kernel for a GPU."""
+"""The inference graph stays on its device: no op calls Python, and each has a GPU kernel."""
 
 import json
 from collections.abc import Iterator

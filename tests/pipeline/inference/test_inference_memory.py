@@ -1,4 +1,4 @@
-"""A large photograph takes at most four maps of its size, beside itself, its scaled copy and one batch of tiles."""
+"""The memory for a large photograph is at most four probability maps, its two copies, and one batch of tiles."""
 
 import subprocess
 import sys

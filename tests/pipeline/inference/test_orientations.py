@@ -1,4 +1,4 @@
-"""Maps averaged over flipped and transposed tiles, held against NumPy's."""
+"""Averages over flipped and transposed tiles agree with NumPy."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""`train.precision` holds for the network that is built, and for nothing after it; maps come from folded networks."""
+"""`train.precision` applies only to the network that is built; segmenters use folded networks."""
 
 import csv
 import dataclasses

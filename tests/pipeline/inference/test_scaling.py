@@ -1,4 +1,4 @@
-"""Shrinking in both forms, held against OpenCV and exact sums, and enlarging, against `tf.image.resize`."""
+"""Both ways of shrinking agree with OpenCV and exact sums, and enlarging with `tf.image.resize`."""
 
 import numpy as np
 import pytest
