@@ -92,7 +92,7 @@ class Trainings:
 
     def finish(self) -> int:
         """Returns the exit code, or minus the number of the signal that killed it."""
-        assert select.select([self.server.stdout], [], [], 300)[0], self.log.read_text()
+        assert select.select([self.server.stdout], [], [], 600)[0], self.log.read_text()
         return int(self.server.stdout.readline())
 
     def wait_for_epochs(self, workdir: Path, epochs: int) -> None:
@@ -141,7 +141,7 @@ def undisturbed(trainings, tmp_path_factory) -> Path:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stderr
