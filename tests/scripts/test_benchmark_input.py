@@ -58,6 +58,7 @@ def tiles(one) -> list[tuple[np.ndarray, np.ndarray]]:
     return [(image, mask) for images, masks in batches for image, mask in zip(images, masks, strict=True)]
 
 
+@pytest.mark.slow
 def test_the_command_runs_to_its_end_and_leaves_the_keys_that_others_read(source, tmp_path):
     (tmp_path / "config.json").write_text(CONFIG.to_json())
     arguments = ["input", f"--config={tmp_path / 'config.json'}", f"--source={source}", f"--json={tmp_path / 'json'}"]

@@ -273,6 +273,7 @@ for make in (lambda: training_batches(sets, train, AugmentConfig(rotation=1)), l
 """
 
 
+@pytest.mark.slow
 def test_two_devices_get_the_halves_of_each_batch(records_set):
     root = Path(__file__).parents[3]
     words = [sys.executable, "-c", TWO_DEVICES, str(records_set.folder)]

@@ -385,6 +385,7 @@ print(tf.config.threading.get_inter_op_parallelism_threads())
 """
 
 
+@pytest.mark.slow
 def test_deterministic_means_the_same_bits_however_ops_are_scheduled(config, records_set, tmp_path):
     config = dataclasses.replace(
         config,

@@ -18,6 +18,7 @@ from configs import Config, InputError, ModelConfig, UNetConfig
 from pipeline.training.checkpoints import LIST_FILE, load_arrays, load_checkpoint, save_arrays
 from pipeline.training.fit import prepare
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[3]
 KILLS = 10
 
@@ -108,7 +109,6 @@ def last_file(workdir: Path) -> Path:
     return folder / json.loads((folder / LIST_FILE).read_text())[0]["checkpoint"]
 
 
-@pytest.mark.slow
 def test_a_training_killed_at_random_moments_ends_as_the_undisturbed_one(
     undisturbed, config_file, records_set, tmp_path
 ):

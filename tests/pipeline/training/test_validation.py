@@ -360,6 +360,7 @@ assert of_mirrored.segment.experimental_get_tracing_count() == 1
 """
 
 
+@pytest.mark.slow
 def test_mirrored_weights_are_read_outside_of_their_scope_and_followed():
     words = [sys.executable, "-c", MIRRORED]
     run = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 # Prints what each of Keras' ways does on two devices.
 LOOK = """
 import json

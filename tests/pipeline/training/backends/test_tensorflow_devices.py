@@ -98,6 +98,7 @@ def results(tmp_path_factory) -> dict[str, list[float]]:
     return dict(zip(VARIANTS, lines, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VARIANTS)
 def test_two_devices_give_the_weights_of_one(results, name):
     moved, apart, loss, other_loss = results[name]
@@ -119,6 +120,7 @@ def test_auto_without_a_gpu_is_the_cpu_and_no_strategy():
     assert "the CPU" in devices.words
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
