@@ -45,10 +45,9 @@ def main(arguments: list[str]) -> int:
         raise InputError(f"expected one benchmark of {', '.join(BENCHMARKS)}; received {' '.join(arguments)!r}.")
     name, config = arguments[0], command.config()
     folders = _folders(name)
-    with command.quiet_start():
-        from scripts.benchmarks.measuring import machine
+    from scripts.benchmarks.measuring import machine
 
-        benchmark = importlib.import_module(f"scripts.benchmarks.{name}")
+    benchmark = importlib.import_module(f"scripts.benchmarks.{name}")
     computer = machine()
     of = "".join(f" of {folder}" for folder in folders.values())
     print(f"benchmark {name}{of} on {computer['cores']} cores, {computer['memory_gb']} GB", flush=True)

@@ -36,16 +36,15 @@ _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace a model in the outpu
 def main(_: list[str]) -> int:
     """Runs the command, and returns its exit code."""
     output = Path(_OUTPUT.value)
-    with command.quiet_start():
-        from models import in_precision
-        from pipeline.evaluation import read_result, result_folders
-        from pipeline.evaluation.calibration import calibrate
-        from pipeline.inference import SEGMENTER_FILE, load_model, save_model
+    from models import in_precision
+    from pipeline.evaluation import read_result, result_folders
+    from pipeline.evaluation.calibration import calibrate
+    from pipeline.inference import SEGMENTER_FILE, load_model, save_model
 
-        if (output / SEGMENTER_FILE).exists() and not _OVERWRITE.value:
-            raise InputError(f"--output={output}: holds a model already; name another folder, or add --overwrite.")
-        network, spec = load_model(Path(_MODEL.value))
-        result = read_result(*(part for folder in _RESULTS.value for part in result_folders(Path(folder))))
+    if (output / SEGMENTER_FILE).exists() and not _OVERWRITE.value:
+        raise InputError(f"--output={output}: holds a model already; name another folder, or add --overwrite.")
+    network, spec = load_model(Path(_MODEL.value))
+    result = read_result(*(part for folder in _RESULTS.value for part in result_folders(Path(folder))))
     if _PRECISION.value is not None:
         network = in_precision(network, _PRECISION.value)
     calibrated, of_classes = calibrate(network, spec, result)

@@ -52,15 +52,14 @@ def main(folders: list[str]) -> int:
         return _compare(folders)
     _check_flags()
     index = read_index(Path(_RECORDS.value)) if _RECORDS.value else None  # before loading, which takes seconds
-    with command.quiet_start():
-        from pipeline.evaluation import audit
-        from pipeline.evaluation.plan import EvaluationRequest, plan_evaluation
-        from pipeline.evaluation.run import evaluate
-        from pipeline.inference import load_segmenter
-        from pipeline.reporting import REPORT, Gallery, write_report
-        from scripts.support.score_tables import evaluation_lines
+    from pipeline.evaluation import audit
+    from pipeline.evaluation.plan import EvaluationRequest, plan_evaluation
+    from pipeline.evaluation.run import evaluate
+    from pipeline.inference import load_segmenter
+    from pipeline.reporting import REPORT, Gallery, write_report
+    from scripts.support.score_tables import evaluation_lines
 
-        segmenter = load_segmenter(Path(_MODEL.value), classes=_CLASSES.value) if _MODEL.value else None
+    segmenter = load_segmenter(Path(_MODEL.value), classes=_CLASSES.value) if _MODEL.value else None
     request = EvaluationRequest(
         source=_SOURCE.value,
         split=_SPLIT.value,

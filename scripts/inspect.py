@@ -58,11 +58,10 @@ def main(_: list[str]) -> int:
     """Writes the contact sheets and the metadata, and prints the metadata as a table."""
     config = command.config()
     selected = _selection(config)
-    with command.quiet_start():
-        from pipeline import inspection
-        from pipeline.input import naming_damaged_shards, open_records
+    from pipeline import inspection
+    from pipeline.input import naming_damaged_shards, open_records
 
-        sets = open_records([Path(folder) for folder in _RECORDS.value], config)
+    sets = open_records([Path(folder) for folder in _RECORDS.value], config)
     output, files = Path(_OUTPUT.value), []
     with naming_damaged_shards(sets):
         elements = list(inspection.read_elements(sets, config, selected.first, number=selected.number))

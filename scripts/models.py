@@ -40,10 +40,9 @@ def main(_: list[str]) -> int:
     """Measures the networks one after the other, prints a line for each, and writes the requested files."""
     config = command.config() if flags.FLAGS.config is not None else None
     _check_files(config)
-    with command.quiet_start():
-        from models import NETWORKS
-        from pipeline.inspection import network_cost
-        from scripts.benchmarks.measuring import machine
+    from models import NETWORKS
+    from pipeline.inspection import network_cost
+    from scripts.benchmarks.measuring import machine
 
     classes = len(config.data.classes) if config else 1
     tile = _TILE.value or (config.data.tile if config else TILE)

@@ -120,8 +120,7 @@ def _check(plan: RecordsPlan, folder: Path) -> dict[str, str]:
 def _write(plan: RecordsPlan, folder: Path) -> dict[str, str]:
     """Writes the records; returns the photographs that could not be read."""
     _warn(f"{one} and {other} are the same file and count twice" for one, other in plan.equal_pairs())
-    with command.quiet_start():
-        from records.shards.writing import write_records  # imports tensorflow, which takes seconds
+    from records.shards.writing import write_records  # imports tensorflow, which takes seconds
 
     # A delayed bar first appears when a shard is written.
     with tqdm(total=len(plan.cases), desc="shards", unit=" photographs", disable=None, delay=1e-3) as bar:
@@ -164,8 +163,7 @@ def _print_index(index: Index) -> None:
 
 def _verify(folder: Path) -> int:
     index = read_index(folder)
-    with command.quiet_start():
-        from records.shards.verifying import verify_records  # imports tensorflow
+    from records.shards.verifying import verify_records  # imports tensorflow
 
     shards = sum(len(split.shards) for split in index.splits.values())
     print(

@@ -30,13 +30,12 @@ def main(_: list[str]) -> int:
     """Runs the command."""
     config = command.config()
     workdir = Path(_WORKDIR.value)
-    with command.quiet_start():
-        from pipeline.interruption import StoppedError
-        from pipeline.training import fit, prepare
+    from pipeline.interruption import StoppedError
+    from pipeline.training import fit, prepare
 
-        records = [Path(folder) for folder in _RECORDS.value]
-        sources = [Path(folder) for folder in _SOURCE.value]
-        run = prepare(config, records, workdir, sources=sources, overwrite=_OVERWRITE.value)
+    records = [Path(folder) for folder in _RECORDS.value]
+    sources = [Path(folder) for folder in _SOURCE.value]
+    run = prepare(config, records, workdir, sources=sources, overwrite=_OVERWRITE.value)
     if run.plan.finished:
         print(f"this training is already finished; model: {run.plan.model_folder}. Add --overwrite to train again.")
         return command.DONE

@@ -22,7 +22,6 @@ from pipeline.input import Cache, RecordSet, training_batches
 from records import locate_records
 from records.shards.record import decode_record
 from scripts.benchmarks.measuring import PeakMemory
-from scripts.support import command
 
 STREAMS: dict[str, Cache] = {"uncached": "none", "cache records": "records", "cache decoded": "decoded"}
 # The PyDataset reads image files with OpenCV, in as many threads as there are cores; with processes instead it is
@@ -65,8 +64,7 @@ class Feeder:
     def __init__(self, name: str, one: RecordSet, files: Sequence[TileFiles], *, train: TrainConfig):
         """Starts the process and loads what the feeder keeps in memory."""
         self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
-        with command.quiet_start():  # the process inherits the redirected stderr
-            ready = self._pool.submit(_prepare, name, one, files, train=train)
+        ready = self._pool.submit(_prepare, name, one, files, train=train)
         self.before = ready.result()
 
     def __enter__(self) -> "Feeder":

@@ -12,7 +12,6 @@ from pipeline.inference import SegmenterSpec, TiledSegmenter
 from records import scaled_size
 from scripts.benchmarks.measuring import peak_of_this_process
 from scripts.benchmarks.segmenting import compiled
-from scripts.support import command
 
 
 def peak_maps(make_network: Callable[[], Network], spec: SegmenterSpec, photograph: np.ndarray) -> float:
@@ -28,7 +27,7 @@ def peak_maps(make_network: Callable[[], Network], spec: SegmenterSpec, photogra
     """
     peaks = []
     for segments in (False, True):
-        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool, command.quiet_start():
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
             task = pool.submit(_peak_bytes, make_network, spec, photograph, segments=segments)
             peaks.append(task.result())
     height, width = photograph.shape[:2]

@@ -3,13 +3,12 @@
 Exit codes: 0 done; 1 some cases failed, each is named; 2 wrong usage or input; 130 interrupted.
 """
 
-import contextlib
 import functools
 import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from absl import app, flags
 from absl import logging as absl_logging
@@ -79,12 +78,6 @@ def run(main: Callable[[list[str]], int], *, arguments: str | None = None) -> No
         _print_help()
         sys.exit(DONE)
     app.run(guarded, argv=sys.argv, flags_parser=_parse_flags)
-
-
-@contextlib.contextmanager
-def quiet_start() -> Iterator[None]:
-    """Does nothing: `run` filters standard error for the whole command."""
-    yield
 
 
 def _parse_flags(argv: list[str]) -> list[str]:

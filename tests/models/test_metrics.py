@@ -305,6 +305,7 @@ print("RESULT", json.dumps([{name: values[-1] for name, values in history.items(
 """
 
 
+@pytest.mark.slow
 def test_two_replicas_report_the_values_of_one():
     def run(replicas: int) -> list[dict[str, float]]:
         done = subprocess.run(

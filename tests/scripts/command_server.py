@@ -39,7 +39,7 @@ def become(name: str, arguments: list[str], *, cwd: str, stdout: str, stderr: st
         runpy.run_module(f"scripts.{name}", run_name="__main__", alter_sys=True)
     except SystemExit as end:
         code = end.code or 0
-    except BaseException:
+    except BaseException:  # noqa: BLE001 (as the interpreter does)
         traceback.print_exc()
         code = 1
     # What the interpreter does at exit, but for taking its modules apart: in a fork, that copies all their memory.

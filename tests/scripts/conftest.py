@@ -39,11 +39,10 @@ class Way(NamedTuple):
 def server(tmp_path_factory) -> Iterator["subprocess.Popen[str]"]:
     """A process that runs commands in forks of itself, see `command_server`."""
     words = [sys.executable, Path(__file__).with_name("command_server.py")]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with (
         open(tmp_path_factory.mktemp("server") / "stderr", "w") as log,
-        subprocess.Popen(
-            words, env=ENVIRONMENT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
-        ) as process,
+        subprocess.Popen(words, env=ENVIRONMENT, stderr=log, **pipes) as process,
     ):
         yield process
         process.stdin.close()
@@ -69,8 +68,9 @@ def run(server, tmp_path_factory) -> Run:
             )
         request = {"name": name, "arguments": words, "cwd": str(cwd), "stdout": str(stdout), "stderr": str(stderr)}
         print(json.dumps(request), file=server.stdin, flush=True)
-        code = int(server.stdout.readline())
-        return subprocess.CompletedProcess([name, *words], code, stdout.read_text(), stderr.read_text())
+        code = server.stdout.readline()
+        assert code, "the server that runs the commands has ended"
+        return subprocess.CompletedProcess([name, *words], int(code), stdout.read_text(), stderr.read_text())
 
     return command
 

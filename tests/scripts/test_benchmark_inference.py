@@ -33,6 +33,7 @@ def small(monkeypatch):
     monkeypatch.setattr(benchmark, "CHOICES", [(64, 0.0), (320, 0.0)])
 
 
+@pytest.mark.slow
 def test_a_small_run_leaves_the_keys_that_other_programs_read(small, monkeypatch):
     monkeypatch.setattr(benchmark, "peak_maps", lambda *_: 2.5)
     result = benchmark.measure(CONFIG)
@@ -48,6 +49,7 @@ def test_a_small_run_leaves_the_keys_that_other_programs_read(small, monkeypatch
     assert all(len(row) <= len(result.columns) for row in result.rows)
 
 
+@pytest.mark.slow
 def test_peak_memory_is_that_of_a_process_of_its_own():
     photograph = synthetic_photograph(np.random.default_rng(0), 2000, 3000)[0]
     spec = dataclasses.replace(SegmenterSpec.from_config(CONFIG, {}), scale=1.0, tile=256, trim=False, overlap=0.0)

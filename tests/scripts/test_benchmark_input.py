@@ -45,6 +45,7 @@ def tiles(one) -> list[tuple[np.ndarray, np.ndarray]]:
     return [(image, mask) for images, masks in batches for image, mask in zip(images, masks, strict=True)]
 
 
+@pytest.mark.slow
 @pytest.fixture
 def small(monkeypatch):
     """Few tiles, augmentations and feeders, a turn each."""

@@ -15,6 +15,7 @@ FAST = (
 )
 
 
+@pytest.mark.slow
 def test_train_measures_steps_the_loop_and_the_normalization(run, tmp_path):
     done = run("benchmark", "train", *FAST, f"--json={tmp_path / 'numbers.json'}")
     assert done.returncode == 0, done.stderr

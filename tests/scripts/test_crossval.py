@@ -44,6 +44,7 @@ def source(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_stopped_fold_is_resumed_scored_out_of_fold_and_then_skipped(run, source, tmp_path):
     workdir = tmp_path / "workdir"
     arguments = [*CONFIG, f"--source={source}", f"--workdir={workdir}", "--folds=2", "--only=1"]

@@ -55,6 +55,7 @@ def test_predict_gives_a_mask_of_every_class_and_an_overlay_of_a_synthetic_photo
     assert (predicted / "lesions.csv").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("FUNDUS_TILES_IDRID" not in os.environ, reason="FUNDUS_TILES_IDRID is not set")
 def test_dice_of_real_photographs_is_what_the_card_says():
     segmenter = load_segmenter(MODEL)

@@ -132,6 +132,7 @@ print("equal")
 """
 
 
+@pytest.mark.slow
 def test_two_replicas_give_the_statistics_and_the_weights_of_one():
     # In a process of its own: logical devices must be configured before TensorFlow starts.
     words = [sys.executable, "-c", TWO_REPLICAS]

@@ -272,6 +272,7 @@ for make in (lambda: training_batches(sets, train, AugmentConfig(rotation=1)), l
 """
 
 
+@pytest.mark.slow
 def test_two_devices_get_one_half_of_each_batch_each(records_set):
     root = Path(__file__).parents[3]
     arguments = [sys.executable, "-c", TWO_DEVICES, str(records_set.folder)]

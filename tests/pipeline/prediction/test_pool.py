@@ -169,6 +169,7 @@ print("held")
 """
 
 
+@pytest.mark.slow
 def test_two_devices_hold_their_own_weights_and_share_the_photographs(model_folder):
     words = [sys.executable, "-c", TWO_DEVICES, str(model_folder)]
     root = Path(__file__).parents[3]

@@ -29,6 +29,7 @@ from pipeline.training.callbacks import (
 )
 from pipeline.training.checkpoints import LIST_FILE, load_arrays, load_checkpoint, save_arrays
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[3]
 EPOCHS = 18
 KILLS = 6

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[3]
     "name", ["shard", "train", "eval", "compare", "predict", "export", "synthesize", "benchmark", "models"]
 )
 def test_help_is_printed_and_is_no_failure(run, name):
-    done = run(name, "--help")
+    done = run(name, "--help", fresh=True)
     assert done.returncode == 0
     assert f"python -m scripts.{name}" in done.stdout
     assert "Traceback" not in done.stderr

@@ -28,9 +28,10 @@ from pipeline.training.checkpoints import LIST_FILE, load_arrays
 from pipeline.training.run import compile_model
 from records import find_cases, sweep_temporaries
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("jax") is None, reason="JAX is not installed; pip install '.[jax]'"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed; pip install '.[jax]'"),
+]
 ROOT = Path(__file__).parents[4]
 ENVIRONMENT = {
     **os.environ,

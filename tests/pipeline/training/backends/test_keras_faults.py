@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 # Prints what Keras does on two devices.
 LOOK = """
 import json
