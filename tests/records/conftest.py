@@ -1,4 +1,4 @@
-"""What the tests of records share: pictures and masks to be drawn, files written byte by byte, and one sharded set."""
+"""Fixtures of the tests of records: drawn photographs and masks, files written byte by byte, and one set of records."""
 
 import io
 import os
@@ -16,7 +16,7 @@ from PIL import Image
 from configs import DataConfig
 from records import Case, Index, Survey, assign_validation, find_cases, survey_case
 
-# The machine's load is not under test, and a failure is to come back on the next run.
+# No deadline, as the machine may be busy; no random seed, so that a failure can be repeated.
 settings.register_profile("records", deadline=None, derandomize=True)
 settings.load_profile("records")
 
@@ -33,7 +33,7 @@ class Photographed(NamedTuple):
 
 
 class RecordsSet(NamedTuple):
-    """A set of records as `scripts.shard` makes it, and what it was made from."""
+    """A set of records as `scripts.shard` writes it, and its source."""
 
     source: Path
     folder: Path
@@ -47,7 +47,7 @@ class RecordsSet(NamedTuple):
 
 @pytest.fixture(scope="session")
 def idrid() -> Path:
-    """The folder of the real IDRiD set; skips where there is none."""
+    """The folder of the IDRiD data set; skips the test if there is none."""
     if IDRID not in os.environ:
         pytest.skip(f"{IDRID} is not set to IDRiD's folder")
     return Path(os.environ[IDRID])
@@ -55,7 +55,7 @@ def idrid() -> Path:
 
 @pytest.fixture(scope="session")
 def picture() -> Callable[..., np.ndarray]:
-    """Draws uint8 RGB `[height, width, 3]` that no turn or flip leaves as it is: smooth, over the whole range."""
+    """Draws uint8 RGB `[height, width, 3]`: smooth, over the full range, changed by every rotation and flip."""
 
     def draw(height: int, width: int, *, seed: int = 0) -> np.ndarray:
         coarse = np.random.default_rng(seed).integers(0, 256, (4, 5, 3), dtype=np.uint8)
@@ -66,7 +66,7 @@ def picture() -> Callable[..., np.ndarray]:
 
 @pytest.fixture(scope="session")
 def blobs() -> Callable[..., np.ndarray]:
-    """Draws bool `[height, width]`: lesions of all sizes from a pixel up, some of which touch."""
+    """Draws bool `[height, width]`: lesions of one pixel and more, some of which touch."""
 
     def draw(height: int, width: int, *, seed: int = 0, lesions: int = 6, largest: float = 8) -> np.ndarray:
         rng = np.random.default_rng(seed)
@@ -82,7 +82,7 @@ def blobs() -> Callable[..., np.ndarray]:
 
 @pytest.fixture(scope="session")
 def fundus(picture) -> Callable[..., np.ndarray]:
-    """Draws a bright retina, uint8 RGB `[height, width, 3]`, in a black surround at both sides."""
+    """Draws a bright retina, uint8 RGB `[height, width, 3]`, with black to its left and right."""
 
     def draw(height: int, width: int, *, seed: int = 0) -> np.ndarray:
         ys, xs = np.mgrid[:height, :width]
@@ -94,9 +94,9 @@ def fundus(picture) -> Callable[..., np.ndarray]:
 
 @pytest.fixture(scope="session")
 def tiff() -> Callable[..., bytes]:
-    """Lays an uncompressed TIFF out byte by byte, its directory before its pixels.
+    """Writes an uncompressed TIFF byte by byte, its directory before its pixels.
 
-    Written from the TIFF 6.0 specification, because what Pillow or OpenCV writes they may also misread alike.
+    It follows the TIFF 6.0 specification, because Pillow or OpenCV could misread a file the way they miswrote it.
     """
 
     def lay_out(
@@ -139,7 +139,7 @@ def tiff() -> Callable[..., bytes]:
 
 @pytest.fixture(scope="session")
 def dicom() -> Callable[..., bytes]:
-    """Writes a DICOM file of uint8 or uint16 `[H, W]` or `[H, W, 3]`; `data` are its pixels otherwise laid out."""
+    """Writes a DICOM file of uint8 or uint16 `[H, W]` or `[H, W, 3]`; `data` replaces the encoded pixels."""
     from pydicom import Dataset, FileMetaDataset
     from pydicom.encaps import encapsulate
     from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, OphthalmicPhotography8BitImageStorage
@@ -179,7 +179,7 @@ def dicom() -> Callable[..., bytes]:
 
 @pytest.fixture(scope="session")
 def write_idrid() -> Callable[..., None]:
-    """Writes photographs (PNG) and masks (palette TIFF, black and red) into a part of IDRiD's layout."""
+    """Writes photographs (PNG) and masks (palette TIFF, black and red) in IDRiD's layout."""
 
     def write(folder: Path, pictures: Mapping[str, Photographed], *, part: str = PARTS[0]) -> None:
         photographs = folder / "A. Segmentation" / "1. Original Images" / part
@@ -199,15 +199,12 @@ def write_idrid() -> Callable[..., None]:
 
 @pytest.fixture(scope="session")
 def shard() -> Callable[..., RecordsSet]:
-    """Turns a source into records, as `scripts.shard` does; `order` says in which order the cases come."""
+    """Turns a source into records, as `scripts.shard` does; `order` sorts the cases."""
 
     def make(
         source: Path, folder: Path, data: DataConfig, *, order: Callable[[list[Case]], list[Case]] = list
     ) -> RecordsSet:
-        from records.shards import (
-            building,  # these import tensorflow, which most tests here do without
-            sharding,  # these import tensorflow, which most tests here do without
-        )
+        from records.shards import building, sharding  # import tensorflow, which most tests here do not need
 
         layout, found = find_cases(source, data.classes)
         cases = order(found)
@@ -224,7 +221,7 @@ def shard() -> Callable[..., RecordsSet]:
 
 @pytest.fixture(scope="session")
 def records_set(tmp_path_factory, fundus, blobs, write_idrid, shard) -> RecordsSet:
-    """Seven training and two test photographs of two classes in tiles of 32 at half size; one shows no lesion."""
+    """Seven training and two test photographs of two classes in tiles of 32 pixels at half size; one has no lesion."""
     base = tmp_path_factory.mktemp("records")
     pictures = {}
     for number in range(1, 10):

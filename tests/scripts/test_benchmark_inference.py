@@ -1,4 +1,4 @@
-"""The benchmark of inference: its sides compute the same map, and the command leaves the keys that others read."""
+"""The inference benchmark: all of its methods compute the same map, and the command writes the documented keys."""
 
 import dataclasses
 
@@ -31,7 +31,7 @@ def small(monkeypatch):
 
 
 @pytest.mark.slow
-def test_it_leaves_the_keys_that_others_read(small, monkeypatch):
+def test_it_writes_the_documented_keys(small, monkeypatch):
     monkeypatch.setattr(benchmark, "peak_maps", lambda *_: 2.5)
     result = benchmark.measure(CONFIG)
     assert set(result.keys["graph_over_floor"]) == {"54", "176", "preset"}
@@ -55,7 +55,7 @@ def test_peak_memory_is_that_of_a_process_of_its_own(monkeypatch):
     assert 0.9 < benchmark.peak_maps(CONFIG, None, spec, photograph=photograph) < 6
 
 
-def test_what_the_graph_is_held_against_gives_the_same_map(small):
+def test_the_methods_that_the_graph_is_compared_with_give_the_same_map(small):
     """With NumPy around `predict`, tile by tile and all at once, and in one piece."""
     keras.utils.set_random_seed(0)
     network = build_network(CONFIG.model, classes=1)

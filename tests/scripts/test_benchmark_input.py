@@ -1,4 +1,4 @@
-"""The input benchmark: its sides show the same tiles, and the command runs to its end, with few and small ones."""
+"""The input benchmark: all of its pipelines give the same tiles, and the command runs to its end with a few of them."""
 
 import dataclasses
 import json
@@ -59,7 +59,7 @@ def tiles(one) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 @pytest.mark.slow
-def test_the_command_runs_to_its_end_and_leaves_the_keys_that_others_read(source, tmp_path):
+def test_the_command_runs_to_its_end_and_writes_the_documented_keys(source, tmp_path):
     (tmp_path / "config.json").write_text(CONFIG.to_json())
     arguments = ["input", f"--config={tmp_path / 'config.json'}", f"--source={source}", f"--json={tmp_path / 'json'}"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -96,7 +96,7 @@ def test_the_bound_decodes_the_tiles_that_the_stream_shows_in_that_order(one, ti
     assert np.concatenate(list(batches)).tolist() == expected * 2  # endless
 
 
-def test_the_usual_ways_show_the_tiles_of_the_stream(one, tiles, tmp_path):
+def test_the_usual_pipelines_give_the_tiles_of_the_stream(one, tiles, tmp_path):
     files = ways.write_files(one, tmp_path / "files")
     assert len(files) == one.index.splits["train"].records
     usual = ways.TilesFromFiles(files, 4, classes=1)

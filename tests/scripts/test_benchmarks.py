@@ -1,4 +1,4 @@
-"""The benchmarks as commands: the keys that others read, and what each takes."""
+"""The benchmarks as commands: their documented keys and arguments."""
 
 import json
 

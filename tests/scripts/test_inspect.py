@@ -1,4 +1,4 @@
-"""The inspect command: pictures and facts of what training sees, and its refusals in one line."""
+"""The inspect command: images and facts of what training sees, and its errors in one line."""
 
 import json
 

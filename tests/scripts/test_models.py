@@ -1,4 +1,4 @@
-"""The table of networks: what it counts, held against sums by hand, and what the command prints, writes and refuses."""
+"""The table of networks: its counts against sums by hand, and what the command prints, writes and refuses."""
 
 import json
 
@@ -14,7 +14,7 @@ from scripts.benchmarks.networks import kept_bytes, measure, multiply_adds
 
 
 def multiply_adds_of(model, *shape: int) -> int:
-    """Counts what one call of a model or function on float32 numbers of this shape takes."""
+    """Counts the multiply-adds of one call of a model or function on float32 numbers of this shape."""
     return multiply_adds(tf.function(model, autograph=False).get_concrete_function(tf.TensorSpec(shape)).graph)
 
 
@@ -89,7 +89,7 @@ def network_of(*parts: keras.layers.Layer) -> Network:
 @pytest.mark.parametrize(
     ("parts", "bytes_a_pixel"),
     [
-        # The gradients of weights take what each convolution takes, those of activations what they give.
+        # The gradients of weights need the input of each convolution, those of activations their output.
         ([layers.Conv2D(5, 3, padding="same")], 4 * 3),
         ([layers.Conv2D(5, 3, padding="same", activation="relu"), layers.Conv2D(1, 1)], 4 * (3 + 5)),
         ([layers.Conv2D(5, 3, padding="same"), layers.Conv2D(1, 1, activation="sigmoid")], 4 * (3 + 5 + 1)),
@@ -98,7 +98,7 @@ def network_of(*parts: keras.layers.Layer) -> Network:
         ([layers.Conv2D(5, 3, padding="same"), layers.Dropout(0.5), layers.Conv2D(1, 1)], 4 * (3 + 5) + 5),  # a mask
     ],
 )
-def test_kept_memory_is_that_of_the_maps_which_gradients_take(parts, bytes_a_pixel):
+def test_kept_memory_is_that_of_the_activations_which_gradients_need(parts, bytes_a_pixel):
     assert kept_bytes(network_of(*parts), tile=16) == pytest.approx(16 * 16 * bytes_a_pixel, abs=64)
 
 
