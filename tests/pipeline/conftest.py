@@ -1,4 +1,4 @@
-"""What the tests of the pipeline share: small photographs, their records, a tiny network and one short training."""
+"""Fixtures of the pipeline's tests: small photographs, their records, a tiny network and one short training."""
 
 import warnings
 from collections.abc import Callable
@@ -31,7 +31,7 @@ from records.shards.building import build_records
 from records.shards.sharding import plan_shards
 
 CLASSES = ("HE", "MA")
-# Name: split, height, width, whether it shows lesions. At tiles of 64, two are lower than a tile is high.
+# Name: split, height, width, whether it has lesions. Two are lower than a tile of 64 pixels.
 PHOTOGRAPHS = {
     "A": ("train", 110, 150, True),
     "B": ("train", 90, 70, True),
@@ -51,7 +51,7 @@ class Photographed(NamedTuple):
 
 
 class RecordsSet(NamedTuple):
-    """A set of records and what it was made from."""
+    """A set of records and its source."""
 
     folder: Path
     index: Index
@@ -64,7 +64,7 @@ class RecordsSet(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """A short training that is over; its network has the best weights."""
+    """A short, finished training; its network has the weights of the best epoch."""
 
     run: TrainingRun
     workdir: Path
@@ -73,7 +73,7 @@ class Trained(NamedTuple):
 
 @pytest.fixture(scope="session")
 def fundus() -> Callable[..., Photographed]:
-    """Draws a bright retina with dark discs (HE) and small darker ones (MA) before a black surround, with noise."""
+    """Draws a bright, noisy retina with dark discs (HE) and small ones (MA) on a black background."""
 
     def draw(height: int, width: int, *, seed: int, lesions: bool = True) -> Photographed:
         rng = np.random.default_rng(seed)
@@ -94,7 +94,7 @@ def fundus() -> Callable[..., Photographed]:
 
 @pytest.fixture(scope="session")
 def write_case() -> Callable[..., Case]:
-    """Writes a photograph and its masks as PNG files; a class without lesions has none."""
+    """Writes a photograph and its masks as PNG files; a class without lesions gets no file."""
 
     def write(folder: Path, name: str, picture: Photographed, split: str) -> Case:
         folder.mkdir(parents=True, exist_ok=True)
@@ -111,7 +111,7 @@ def write_case() -> Callable[..., Case]:
 
 @pytest.fixture(scope="session")
 def shard() -> Callable[..., Index]:
-    """Makes records of cases, as `scripts.shard` does, and returns their index."""
+    """Writes records of cases, as `scripts.shard` does, and returns their index."""
 
     def make(folder: Path, cases: list[Case], data: DataConfig) -> Index:
         folder.mkdir(parents=True)
@@ -125,7 +125,7 @@ def shard() -> Callable[..., Index]:
 
 @pytest.fixture(scope="session")
 def records_set(tmp_path_factory, fundus, write_case, shard) -> RecordsSet:
-    """Three training, two validation and two test photographs in tiles of 64, a shard a photograph."""
+    """Three training, two validation and two test photographs in tiles of 64 pixels, one shard for each photograph."""
     base = tmp_path_factory.mktemp("records")
     pictures, cases = {}, {}
     for seed, (name, (split, height, width, lesions)) in enumerate(PHOTOGRAPHS.items()):
@@ -138,7 +138,7 @@ def records_set(tmp_path_factory, fundus, write_case, shard) -> RecordsSet:
 
 @pytest.fixture(scope="session")
 def config(records_set) -> Config:
-    """The smallest config that trains on `records_set`; its batches divide neither split."""
+    """A minimal config that trains on `records_set`; its batch size divides the tiles of neither split."""
     return Config(
         data=records_set.index.data,
         model=ModelConfig(unet=UNetConfig(width=4, levels=3)),
@@ -151,12 +151,12 @@ def config(records_set) -> Config:
 
 @pytest.fixture(scope="session")
 def train() -> Callable[..., Trained]:
-    """Prepares and fits, quietly."""
+    """Prepares and fits without output."""
 
     def run(config: Config, records: Path, workdir: Path) -> Trained:
         prepared = prepare(config, [records], workdir)
         with warnings.catch_warnings():
-            # Of Keras 3.15.1, where it saves weights.
+            # From Keras 3.15.1, when it saves weights.
             warnings.filterwarnings("ignore", "__array__ implementation doesn't accept a copy", DeprecationWarning)
             model = fit(prepared, verbose=0)
         return Trained(prepared, workdir, model)
@@ -172,7 +172,7 @@ def trained(train, config, records_set, tmp_path_factory) -> Trained:
 
 @pytest.fixture(scope="session")
 def spec() -> Callable[..., SegmenterSpec]:
-    """Makes a segmenter's spec, one class and tiles of 16 without overlap unless told otherwise."""
+    """Makes a segmenter's spec; by default one class and tiles of 16 pixels without overlap."""
 
     def make(**fields: object) -> SegmenterSpec:
         plain = {
@@ -194,14 +194,14 @@ def spec() -> Callable[..., SegmenterSpec]:
 
 @pytest.fixture(scope="session")
 def network() -> Network:
-    """A tiny network of two classes with weights as drawn, stride 4."""
+    """A tiny untrained network of two classes, stride 4."""
     keras.utils.set_random_seed(7)
     return build_network(ModelConfig(unet=UNetConfig(width=4, levels=3)), classes=2)
 
 
 @pytest.fixture(scope="session")
 def model_folder(network, spec, tmp_path_factory) -> Path:
-    """A model folder of that network: tiles of 32, overlap 0.25, hann, at scale 0.8."""
+    """A model folder of `network`: tiles of 32 pixels, overlap 0.25, Hann window, scale 0.8."""
     folder = tmp_path_factory.mktemp("models") / "model"
     splits = {"train": ["A", "B"], "validation": ["D"]}
     with warnings.catch_warnings():
@@ -225,19 +225,19 @@ def model_folder(network, spec, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def segmenter(model_folder) -> TiledSegmenter:
-    """Of that model folder."""
+    """The segmenter in `model_folder`."""
     return load_segmenter(model_folder)
 
 
 @pytest.fixture(scope="session")
 def exported(segmenter, model_folder, tmp_path_factory) -> Path:
-    """An export of it, which is left as it is."""
+    """An export of `model_folder`; tests must not change it."""
     return export_model(segmenter, model_folder, tmp_path_factory.mktemp("export"), version=3, overwrite=False)
 
 
 @pytest.fixture(scope="session")
 def count() -> Callable[..., dict[str, dict[str, Counts]]]:
-    """Counts a photograph of one class or two: `count(…)[region][class]`; without a field of view, it is all of it."""
+    """Counts one photograph: `count(…)[region][class]`; the default field of view is the whole frame."""
 
     def count(probabilities, masks, retina=None, *, thresholds=(0.5,), bins=64) -> dict[str, dict[str, Counts]]:
         retina = np.ones(masks.shape[:2], bool) if retina is None else retina
@@ -252,7 +252,7 @@ def count() -> Callable[..., dict[str, dict[str, Counts]]]:
 
 @pytest.fixture(scope="session")
 def random_photograph() -> Callable[..., tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Draws probabilities, masks that they half agree with (both of two classes), and a field of view."""
+    """Draws probabilities and masks of two classes that agree in part, and a field of view."""
 
     def draw(seed: int, height: int = 40, width: int = 50) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         rng = np.random.default_rng(seed)

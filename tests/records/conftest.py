@@ -16,7 +16,7 @@ from PIL import Image
 from configs import DataConfig
 from records import Case, Index, Survey, assign_validation, find_cases, survey_case
 
-# The machine's load is not under test, and a failure is to come back on the next run.
+# No deadline, as the machine may be busy; no random seed, so that a failure can be repeated.
 settings.register_profile("records", deadline=None, derandomize=True)
 settings.load_profile("records")
 
@@ -33,7 +33,7 @@ class Photographed(NamedTuple):
 
 
 class RecordsSet(NamedTuple):
-    """A set of records as `scripts.shard` makes it, and what it was made from."""
+    """A set of records as `scripts.shard` writes it, and its source."""
 
     source: Path
     folder: Path
@@ -47,7 +47,7 @@ class RecordsSet(NamedTuple):
 
 @pytest.fixture(scope="session")
 def idrid() -> Path:
-    """The folder of the real IDRiD set; skips where there is none."""
+    """The folder of the IDRiD data set; skips the test if there is none."""
     if IDRID not in os.environ:
         pytest.skip(f"{IDRID} is not set to IDRiD's folder")
     return Path(os.environ[IDRID])
@@ -66,7 +66,7 @@ def random_photograph() -> Callable[..., np.ndarray]:
 
 @pytest.fixture(scope="session")
 def blobs() -> Callable[..., np.ndarray]:
-    """Draws bool `[height, width]`: lesions of all sizes from a pixel up, some of which touch."""
+    """Draws bool `[height, width]`: lesions of one pixel and more, some of which touch."""
 
     def draw(height: int, width: int, *, seed: int = 0, lesions: int = 6, largest: float = 8) -> np.ndarray:
         rng = np.random.default_rng(seed)
@@ -94,9 +94,9 @@ def fundus(random_photograph) -> Callable[..., np.ndarray]:
 
 @pytest.fixture(scope="session")
 def tiff() -> Callable[..., bytes]:
-    """Lays an uncompressed TIFF out byte by byte, its directory before its pixels.
+    """Writes an uncompressed TIFF byte by byte, its directory before its pixels.
 
-    Written from the TIFF 6.0 specification, because what Pillow or OpenCV writes they may also misread alike.
+    It follows the TIFF 6.0 specification, because Pillow or OpenCV could misread a file the way they miswrote it.
     """
 
     def lay_out(
@@ -139,7 +139,7 @@ def tiff() -> Callable[..., bytes]:
 
 @pytest.fixture(scope="session")
 def dicom() -> Callable[..., bytes]:
-    """Writes a DICOM file of uint8 or uint16 `[H, W]` or `[H, W, 3]`; `data` are its pixels otherwise laid out."""
+    """Writes a DICOM file of uint8 or uint16 `[H, W]` or `[H, W, 3]`; `data` replaces the encoded pixels."""
     from pydicom import Dataset, FileMetaDataset
     from pydicom.encaps import encapsulate
     from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, OphthalmicPhotography8BitImageStorage
@@ -179,7 +179,7 @@ def dicom() -> Callable[..., bytes]:
 
 @pytest.fixture(scope="session")
 def write_idrid() -> Callable[..., None]:
-    """Writes photographs (PNG) and masks (palette TIFF, black and red) into a part of IDRiD's layout."""
+    """Writes photographs (PNG) and masks (palette TIFF, black and red) in IDRiD's layout."""
 
     def write(folder: Path, photographed: Mapping[str, Photographed], *, part: str = PARTS[0]) -> None:
         photographs = folder / "A. Segmentation" / "1. Original Images" / part
@@ -199,15 +199,12 @@ def write_idrid() -> Callable[..., None]:
 
 @pytest.fixture(scope="session")
 def shard() -> Callable[..., RecordsSet]:
-    """Turns a source into records, as `scripts.shard` does; `order` says in which order the cases come."""
+    """Turns a source into records, as `scripts.shard` does; `order` sorts the cases."""
 
     def make(
         source: Path, folder: Path, data: DataConfig, *, order: Callable[[list[Case]], list[Case]] = list
     ) -> RecordsSet:
-        from records.shards import (
-            building,  # these import tensorflow, which most tests here do without
-            sharding,  # these import tensorflow, which most tests here do without
-        )
+        from records.shards import building, sharding  # import tensorflow, which most tests here do not need
 
         layout, found = find_cases(source, data.classes)
         cases = order(found)
@@ -224,7 +221,7 @@ def shard() -> Callable[..., RecordsSet]:
 
 @pytest.fixture(scope="session")
 def records_set(tmp_path_factory, fundus, blobs, write_idrid, shard) -> RecordsSet:
-    """Seven training and two test photographs of two classes in tiles of 32 at half size; one shows no lesion."""
+    """Seven training and two test photographs of two classes in tiles of 32 pixels at half size; one has no lesion."""
     base = tmp_path_factory.mktemp("records")
     photographed = {}
     for number in range(1, 10):

@@ -1,4 +1,4 @@
-"""Runs commands as a user does, and one whole way from synthetic photographs to an export, once a session."""
+"""Runs commands as a user does, and all of them once a session, from synthetic photographs to an export."""
 
 import json
 import os
@@ -38,11 +38,11 @@ class Way(NamedTuple):
 @pytest.fixture(scope="session")
 def server(tmp_path_factory) -> Iterator["subprocess.Popen[str]"]:
     """A process that runs commands in forks of itself, see `command_server`."""
-    words = [sys.executable, Path(__file__).with_name("command_server.py")]
+    command = [sys.executable, Path(__file__).with_name("command_server.py")]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with (
         open(tmp_path_factory.mktemp("server") / "stderr", "w") as log,
-        subprocess.Popen(words, env=ENVIRONMENT, stderr=log, **pipes) as process,
+        subprocess.Popen(command, env=ENVIRONMENT, stderr=log, **pipes) as process,
     ):
         yield process
         process.stdin.close()
@@ -60,24 +60,24 @@ def run(server, tmp_path_factory) -> Run:
     def command(
         name: str, *arguments: object, cwd: Path = ROOT, fresh: bool = False
     ) -> "subprocess.CompletedProcess[str]":
-        words = list(map(str, arguments))
+        given = list(map(str, arguments))
         if fresh:
-            started = [sys.executable, "-m", f"scripts.{name}", *words]
+            started = [sys.executable, "-m", f"scripts.{name}", *given]
             return subprocess.run(
                 started, cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, timeout=600, check=False
             )
-        request = {"name": name, "arguments": words, "cwd": str(cwd), "stdout": str(stdout), "stderr": str(stderr)}
+        request = {"name": name, "arguments": given, "cwd": str(cwd), "stdout": str(stdout), "stderr": str(stderr)}
         print(json.dumps(request), file=server.stdin, flush=True)
         code = server.stdout.readline()
         assert code, "the server that runs the commands has ended"
-        return subprocess.CompletedProcess([name, *words], int(code), stdout.read_text(), stderr.read_text())
+        return subprocess.CompletedProcess([name, *given], int(code), stdout.read_text(), stderr.read_text())
 
     return command
 
 
 @pytest.fixture(scope="session")
 def way(run, tmp_path_factory) -> Way:
-    """Synthesize, shard, train, evaluate, predict and export, each of which must exit with 0."""
+    """Synthesizes, shards, trains, evaluates, predicts and exports in fresh processes; each must exit with 0."""
     base = tmp_path_factory.mktemp("way")
     source, records, workdir = base / "source", base / "records", base / "run"
     predictions, export = base / "predictions", base / "export"

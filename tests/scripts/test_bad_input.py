@@ -1,4 +1,4 @@
-"""A user's mistake ends in one line that names the thing, an exit code that is not 0, and nothing left behind."""
+"""A user's mistake gives exit code 2 and one line that names it, and leaves nothing behind."""
 
 import shutil
 from pathlib import Path
@@ -10,7 +10,7 @@ DEMO = "--config=tests/scripts/tiny_preset.py"
 
 @pytest.fixture
 def fails(run, tmp_path):
-    """Runs a command that must fail as a user's mistake does, and returns its line."""
+    """Runs a command that must fail by a user's mistake, and returns its line."""
 
     def failing(name: str, *arguments: object) -> str:
         before = sorted(tmp_path.rglob("*"))
@@ -67,7 +67,7 @@ def test_shard_refuses_masks_without_any_lesion(fails, way, tmp_path):
     assert "no mask shows any of HE; nothing to shard" in line
 
 
-def test_shard_refuses_a_mask_that_is_no_image_when_nothing_is_left(fails, way, tmp_path):
+def test_shard_refuses_an_unreadable_mask_of_the_only_case(fails, way, tmp_path):
     source = tmp_path / "source"
     for folder in ("images", "masks"):
         (source / folder).mkdir(parents=True)
@@ -78,14 +78,14 @@ def test_shard_refuses_a_mask_that_is_no_image_when_nothing_is_left(fails, way, 
     assert "a.png: not an image that can be read" in line
 
 
-def test_shard_refuses_a_set_that_is_there_and_a_file_in_the_way(fails, way, tmp_path):
+def test_shard_refuses_a_folder_of_another_set_and_a_file_in_its_place(fails, way, tmp_path):
     line = fails("shard", DEMO, f"--source={way.source}", f"--records={way.records}")
     assert "holds another set already; name another folder or add --overwrite" in line
     (tmp_path / "file").write_text("x")
     assert "a file is in the way" in fails("shard", DEMO, f"--source={way.source}", f"--records={tmp_path / 'file'}")
 
 
-def test_shard_refuses_a_class_that_the_source_has_not(fails, way, tmp_path):
+def test_shard_refuses_a_class_that_the_source_lacks(fails, way, tmp_path):
     line = fails(
         "shard", DEMO, "--config.data.classes=('XX',)", f"--source={way.source}", f"--records={tmp_path / 'r'}"
     )
@@ -117,7 +117,7 @@ def test_train_refuses_what_does_not_fit(fails, way, tmp_path, overrides, messag
     assert message in fails("train", DEMO, f"--records={way.records}", *small, *overrides)
 
 
-def test_train_refuses_records_that_are_none_and_a_workdir_of_another_config(fails, way, tmp_path):
+def test_train_refuses_a_folder_without_records_and_a_workdir_of_another_config(fails, way, tmp_path):
     assert "no index.json there" in fails("train", DEMO, f"--records={tmp_path}", f"--workdir={tmp_path / 'run'}")
     other = ("--config.data.photographs_per_shard=3", "--config.train.seed=5")
     line = fails("train", DEMO, f"--records={way.records}", f"--workdir={way.workdir}", *other)
@@ -136,7 +136,7 @@ def test_train_refuses_a_shard_that_is_missing_or_shorter(fails, way, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["eval", "predict", "export"])
-def test_a_folder_that_is_no_model_is_refused(fails, way, tmp_path, name):
+def test_a_folder_without_a_model_is_refused(fails, way, tmp_path, name):
     (tmp_path / "empty").mkdir()
     source = (f"--source={way.source}",) if name == "eval" else ()
     photograph = (next(way.source.glob("A*/1*/b*/*.jpg")),) if name == "predict" else ()
@@ -145,7 +145,7 @@ def test_a_folder_that_is_no_model_is_refused(fails, way, tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["eval", "predict", "export"])
-def test_a_class_that_the_model_lacks_is_answered_with_those_it_has(fails, way, tmp_path, name):
+def test_for_a_class_that_the_model_lacks_its_classes_are_listed(fails, way, tmp_path, name):
     source = (f"--source={way.source}",) if name == "eval" else ()
     photograph = (next(way.source.glob("A*/1*/b*/*.jpg")),) if name == "predict" else ()
     model = f"--model={way.workdir / 'model'}"
@@ -154,7 +154,7 @@ def test_a_class_that_the_model_lacks_is_answered_with_those_it_has(fails, way, 
     assert "has the classes HE; name some of these" in line
 
 
-def test_calibrate_refuses_a_model_that_is_there_and_results_that_are_none(fails, way, tmp_path):
+def test_calibrate_refuses_an_existing_model_and_a_folder_without_results(fails, way, tmp_path):
     model = f"--model={way.workdir / 'model'}"
     line = fails("calibrate", model, f"--results={way.workdir}", f"--output={way.workdir / 'model'}")
     assert "holds a model already; name another folder, or add --overwrite" in line
@@ -168,7 +168,7 @@ def test_a_damaged_network_is_refused(fails, way, tmp_path):
     assert "network.keras: damaged" in fails("export", f"--model={model}", f"--output={tmp_path / 'out'}")
 
 
-def test_predict_refuses_nothing_to_do(fails, way, tmp_path):
+def test_predict_refuses_a_command_without_photographs(fails, way, tmp_path):
     arguments = (f"--model={way.workdir / 'model'}", f"--output={tmp_path / 'out'}")
     assert "expected photographs or folders of photographs after the flags" in fails("predict", *arguments)
     assert "no such file or folder" in fails("predict", *arguments, "/no/such.jpg")
@@ -211,7 +211,7 @@ def test_export_refuses_to_overwrite(fails, way):
     assert {file: file.read_bytes() for file in Path(way.export).rglob("*") if file.is_file()} == before
 
 
-def test_export_refuses_a_photograph_that_is_none_before_it_writes(fails, way, tmp_path):
+def test_export_refuses_an_unreadable_photograph_before_it_writes(fails, way, tmp_path):
     (tmp_path / "eye.jpg").write_text("no image")
     arguments = (f"--model={way.workdir / 'model'}", f"--output={tmp_path / 'out'}")
     line = fails("export", *arguments, f"--client_check={tmp_path / 'eye.jpg'}")
@@ -219,6 +219,6 @@ def test_export_refuses_a_photograph_that_is_none_before_it_writes(fails, way, t
     assert "eye.png: cannot be read" in fails("export", *arguments, f"--client_check={tmp_path / 'eye.png'}")
 
 
-def test_export_refuses_a_precision_that_there_is_not(fails, way, tmp_path):
+def test_export_refuses_an_unknown_precision(fails, way, tmp_path):
     line = fails("export", f"--model={way.workdir / 'model'}", f"--output={tmp_path / 'out'}", "--precision=float16")
     assert "flag --precision=float16" in line

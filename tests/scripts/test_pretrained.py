@@ -1,4 +1,4 @@
-"""The model in pretrained/: what its card says is so, it finds lesions, and training may begin with it."""
+"""The model in pretrained/: its card is true, it finds lesions, and training can start from it."""
 
 import csv
 import hashlib
@@ -79,8 +79,8 @@ def test_dice_of_real_photographs_is_what_the_card_says():
 
 
 @pytest.mark.slow
-def test_a_training_that_begins_with_it_starts_better_than_one_from_nothing(run, way, tmp_path):
-    """Of other photographs and another class list, for which the head is made new: six steps each."""
+def test_a_training_that_starts_from_it_is_better_than_one_from_random_weights(run, way, tmp_path):
+    """Six steps each, with other photographs and another class list, which needs a new head."""
     preset = (
         "--config=configs/idrid_lesions.py",
         "--config.data.classes=('HE',)",

@@ -1,4 +1,4 @@
-"""All commands one after the other on synthetic photographs: what they print and leave behind."""
+"""All commands, one after the other on synthetic photographs: what they print and write."""
 
 import csv
 import json
@@ -64,7 +64,7 @@ def test_train_left_a_workdir_as_designed(way):
     assert environment["config_fingerprint"] == loading.load_config(str(way.workdir / "config.json")).fingerprint()
 
 
-def test_the_model_folder_says_all_that_inference_needs(way):
+def test_the_model_folder_holds_all_that_inference_needs(way):
     spec = json.loads((way.workdir / "model" / "segmenter.json").read_text())
     wanted = {"schema_version", "classes", "scale", "tile", "overlap", "window", "thresholds"}
     assert wanted <= set(spec)
@@ -151,7 +151,7 @@ def test_the_export_gives_predicts_maps_in_a_process_that_knows_only_tensorflow(
     assert done.stdout == "2 maps agree\n"
 
 
-def test_export_said_what_a_client_gets(way):
+def test_export_prints_what_a_client_gets(way):
     lines = [line for line in way.printed["export"].splitlines() if line.startswith("client: ")]
     assert "SYN_06.jpg → serving_default → probabilities [712, 1072, 1]; loading" in lines[0]
     assert lines[1].startswith("client: HE: ")

@@ -59,8 +59,8 @@ VARIANTS = {
         global_clipnorm=0.1,
     ),
 }
-# A network of three layers, which compiles in a moment, and its training for two epochs of two steps, with the first two
-# of them in place of an encoder; for JAX and, in this process, for TensorFlow.
+# A network of three layers, which compiles in a moment, and its training for two epochs of two steps, with the first
+# two of them in place of an encoder; for JAX and, in this process, for TensorFlow.
 FIT = """
 def small_network():
     image = keras.Input((None, None, 3))
@@ -160,8 +160,14 @@ def stepped(batch, tmp_path_factory) -> dict[str, dict[str, list[np.ndarray]]]:
 def test_steps_are_those_of_tensorflow_also_while_layers_are_frozen(stepped, batch, name):
     config = Config(train=VARIANTS[name])
     known = {
-        "keras": keras, "np": np, "tf": tf, "images": batch[0], "masks": batch[1],
-        "FrozenEncoder": FrozenEncoder, "FusedBatchNormalization": FusedBatchNormalization, "Network": Network,
+        "keras": keras,
+        "np": np,
+        "tf": tf,
+        "images": batch[0],
+        "masks": batch[1],
+        "FrozenEncoder": FrozenEncoder,
+        "FusedBatchNormalization": FusedBatchNormalization,
+        "Network": Network,
     }
     exec(FIT, known)
     network = known["small_network"]()
