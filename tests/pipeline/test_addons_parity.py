@@ -16,8 +16,7 @@ FUNCTIONS = {
     "transforms": (addons_compat.transform, ("images", "transforms")),
     "rotations": (addons_compat.rotate, ("images", "angles")),
 }
-# Relative to the largest value. Coordinates are in single precision, whatever the dtype of the image, and half
-# precision
+# Relative to the largest value. Coordinates are in single precision whatever the dtype of the image; half precision
 # rounds more coarsely. An interpolated integer is truncated and may differ by one.
 TOLERANCES = {"float16": 2e-3, "float32": 2e-6, "float64": 2e-6}
 
