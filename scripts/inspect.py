@@ -11,10 +11,6 @@ if not __package__:  # started by its path: the root is searched, not scripts/, 
 
 
 # `python scripts/NAME.py` puts this folder first on the path, where this file hides the standard library's `inspect`.
-if __package__ != "scripts":
-    print("error: run commands as python -m scripts.NAME from the workspace root, not by their path.", file=sys.stderr)
-    sys.exit(2)
-
 import json
 from collections.abc import Sequence
 from pathlib import Path
