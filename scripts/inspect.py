@@ -9,8 +9,6 @@ import sys
 if not __package__:  # started by its path: the root is searched, not scripts/, whose inspect.py hides Python's own
     sys.path[0] = __file__.rpartition("/scripts/")[0]
 
-
-# `python scripts/NAME.py` puts this folder first on the path, where this file hides the standard library's `inspect`.
 import json
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,9 +1,6 @@
 """The inspect command: sheets and metadata of what training gets, and errors of one line."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import cv2
 import pytest
@@ -76,15 +73,6 @@ def test_what_cannot_be_shown_gets_one_line_of_error_and_leaves_nothing(look, tm
     assert done.stderr.startswith("error: ")
     assert message in done.stderr
     assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize("name", ["inspect", "predict"])
-def test_a_command_that_is_run_by_its_path_says_how_to_run_it(name):
-    """The folder of the commands would hide the standard library's `inspect`."""
-    path = Path(__file__).parents[2] / "scripts" / f"{name}.py"
-    done = subprocess.run([sys.executable, path], capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 2
-    assert done.stderr == "error: run commands as python -m scripts.NAME from the workspace root, not by their path.\n"
 
 
 def test_records_and_output_are_required_and_help_is_not_an_error(run):
