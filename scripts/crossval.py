@@ -74,7 +74,7 @@ def main(_: list[str]) -> int:
     if content is not None:
         print("\n".join(crossvalidation_lines(content)), flush=True)
     look = f"{{{POOLED},photographs.csv,lesions.csv}}" if content is not None else "folds.csv (no fold is finished)"
-    print(f"folds: {workdir / 'folds.csv'}    look: {workdir}/{look}")
+    print(f"folds: {workdir / 'folds.csv'}    see: {workdir}/{look}")
     return command.SOME_FAILED if failed else command.DONE
 
 
@@ -85,7 +85,7 @@ def _pool_alone(workdir: Path) -> int:
     if content is None:
         raise InputError(f"--workdir={workdir}: no finished fold there; expected {workdir}/fold_*/result/fold.json.")
     print("\n".join(crossvalidation_lines(content)), flush=True)
-    print(f"look: {workdir}/{{{POOLED},photographs.csv,lesions.csv}}")
+    print(f"see: {workdir}/{{{POOLED},photographs.csv,lesions.csv}}")
     return command.DONE
 
 

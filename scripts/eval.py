@@ -86,7 +86,7 @@ def main(folders: list[str]) -> int:
         f"{'reading maps' if plan.maps else 'segmenting'} {seconds.segmenting:.1f} s, scoring {seconds.scoring:.1f} s "
         f"({percent(seconds.scoring, seconds.segmenting)}), in parallel; pictures {gallery.seconds:.1f} s"
     )
-    print(f"scores: {output / 'scores.json'}    look: {output / REPORT}, {output / 'photographs.csv'}")
+    print(f"scores: {output / 'scores.json'}    see: {output / REPORT}, {output / 'photographs.csv'}")
     return command.SOME_FAILED if evaluation.failures else command.DONE
 
 

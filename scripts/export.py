@@ -60,7 +60,7 @@ def main(_: list[str]) -> int:
         check = check_client(target, segmenter, photograph)
         print("\n".join(f"client: {line}" for line in check.lines))
         code = command.DONE if check.same else command.SOME_FAILED
-    print(f"exported: {target}    look: {target / 'README.md'}, python {target / 'verify.py'}")
+    print(f"exported: {target}    see: {target / 'README.md'}, python {target / 'verify.py'}")
     return code
 
 

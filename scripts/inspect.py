@@ -71,7 +71,7 @@ def main(_: list[str]) -> int:
     metadata = [element.metadata() for element in elements]
     write_text(files[-1], json.dumps(metadata, indent=2, ensure_ascii=False) + "\n")
     _print_table(metadata)
-    print(f"look: {', '.join(map(str, files))}")
+    print(f"see: {', '.join(map(str, files))}")
     return command.DONE
 
 

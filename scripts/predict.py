@@ -78,7 +78,7 @@ def main(arguments: list[str]) -> int:
     if not in_tables:
         raise InputError(f"none of the {len(photographs)} photographs could be read and segmented.")
     print(
-        f"predicted: {folder.output}, {in_tables} photographs in its tables    look: {folder.output / 'overlays'}, "
+        f"predicted: {folder.output}, {in_tables} photographs in its tables    see: {folder.output / 'overlays'}, "
         f"{folder.output / 'predictions.csv'}"
     )
     return command.SOME_FAILED if work.failures else command.DONE

@@ -89,7 +89,7 @@ def main(_: list[str]) -> int:
     for line in failures.values():
         print(f"left out: {line}", file=sys.stderr)
     look = CHECK if _CHECK.value else f"{{samples.png,statistics.png,{INDEX}}}"
-    print(f"records: {folder}    look: {folder}/{look}")
+    print(f"records: {folder}    see: {folder}/{look}")
     return command.SOME_FAILED if failures else command.DONE
 
 
@@ -174,7 +174,7 @@ def _verify(folder: Path) -> int:
         differences = verify_records(folder, index, lambda name: bar.update())
     for line in differences:
         print(f"differs: {line}", file=sys.stderr)
-    print(f"{len(differences)} differences    look: {folder / INDEX}")
+    print(f"{len(differences)} differences    see: {folder / INDEX}")
     return command.SOME_FAILED if differences else command.DONE
 
 

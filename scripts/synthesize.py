@@ -31,7 +31,7 @@ def main(_: list[str]) -> int:
     make_folder(output, flag="--output")
     print(f"{_TRAINING.value} training and {_TEST.value} test photographs → {output}", flush=True)
     cases = write_synthetic_set(output, training=_TRAINING.value, test=_TEST.value, seed=_SEED.value)
-    print(f"wrote {len(cases)} photographs    look: {output / 'A. Segmentation' / '1. Original Images'}")
+    print(f"wrote {len(cases)} photographs    see: {output / 'A. Segmentation' / '1. Original Images'}")
     return command.DONE
 
 

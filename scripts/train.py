@@ -46,7 +46,7 @@ def main(_: list[str]) -> int:
     except StoppedError as stopped:
         print(f"stopped by {stopped}; everything is saved. Run the same command again to continue.", flush=True)
         return stopped.code
-    print(f"model: {model}    see also: {workdir / 'curves.png'}, {workdir / 'previews'}, {workdir / 'history.csv'}")
+    print(f"model: {model}    see: {workdir / 'curves.png'}, {workdir / 'previews'}, {workdir / 'history.csv'}")
     return command.DONE
 
 

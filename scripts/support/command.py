@@ -53,6 +53,7 @@ def run(main: Callable[[list[str]], int], *, arguments: str | None = None) -> No
 
     def guarded(argv: list[str]) -> int:
         logging.getLogger("tensorflow").setLevel(logging.WARNING)  # strategies log every reduction
+        logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # a font of its own that it lacks
         if not flags.FLAGS["verbosity"].present:
             absl_logging.set_verbosity(absl_logging.WARNING)  # saving a model logs its signatures
         stderr_filter.install()

@@ -21,4 +21,4 @@ def compare(folders: Sequence[str], output: str) -> None:
     one, other = (read_result(Path(folder)) for folder in folders)
     into = make_folder(Path(output), flag="--output")
     print("\n".join(comparison_lines(write_comparison(into, one, other))))
-    print(f"comparison: {into / 'compare.json'}    look: {into / 'compare.csv'}")
+    print(f"comparison: {into / 'compare.json'}    see: {into / 'compare.csv'}")

@@ -108,7 +108,7 @@ def test_shard_refuses_a_class_that_the_source_lacks(fails, way, tmp_path):
             "data.tile must be a multiple of the network's stride 512; received 256",
         ),
         (("--config.model.unet.activation=rellu",), "model.unet.activation must be one that Keras knows"),
-        (("--config.train.initial_model=/no",), "train.initial_model=/no: no network.keras there; expected a model"),
+        (("--config.train.initial_model=/no",), "train.initial_model=/no: contains no network.keras; expected a model"),
         (("--config.segment.tile=100",), "segment.tile must be a multiple of the network's stride 8; received 100"),
     ],
 )
@@ -141,7 +141,7 @@ def test_a_folder_without_a_model_is_refused(fails, way, tmp_path, name):
     source = (f"--source={way.source}",) if name == "eval" else ()
     photograph = (next(way.source.glob("A*/1*/b*/*.jpg")),) if name == "predict" else ()
     line = fails(name, f"--model={tmp_path / 'empty'}", f"--output={tmp_path / 'out'}", *source, *photograph)
-    assert "no network.keras there; expected a model folder" in line
+    assert "contains no network.keras; expected a model folder" in line
 
 
 @pytest.mark.parametrize("name", ["eval", "predict", "export"])
@@ -151,7 +151,7 @@ def test_for_a_class_that_the_model_lacks_its_classes_are_listed(fails, way, tmp
     model = f"--model={way.workdir / 'model'}"
     line = fails(name, model, "--classes=EX,HE", f"--output={tmp_path / 'out'}", *source, *photograph)
     assert "--classes=EX,HE: the model in" in line
-    assert "has the classes HE; name some of these" in line
+    assert "has the classes HE; name some of them" in line
 
 
 def test_calibrate_refuses_an_existing_model_and_a_folder_without_results(fails, way, tmp_path):
@@ -173,7 +173,7 @@ def test_predict_refuses_a_command_without_photographs(fails, way, tmp_path):
     assert "expected photographs or folders of photographs after the flags" in fails("predict", *arguments)
     assert "no such file or folder" in fails("predict", *arguments, "/no/such.jpg")
     (tmp_path / "empty").mkdir()
-    assert "no photographs in this folder" in fails("predict", *arguments, tmp_path / "empty")
+    assert "contains no photographs; name the folder that does" in fails("predict", *arguments, tmp_path / "empty")
 
 
 def test_eval_refuses_a_split_without_cases(fails, way, tmp_path):

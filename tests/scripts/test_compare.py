@@ -13,7 +13,7 @@ def test_compare_writes_the_differences_and_eval_compare_the_same_with_a_depreca
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert done.stdout.startswith(f"2 photographs; differences are {RESULT} minus {RESULT}\n")
-    assert done.stdout.endswith(f"comparison: {new / 'compare.json'}    look: {new / 'compare.csv'}\n")
+    assert done.stdout.endswith(f"comparison: {new / 'compare.json'}    see: {new / 'compare.csv'}\n")
     deprecated = run("eval", "--compare", RESULT, RESULT, f"--output={old}")
     assert deprecated.returncode == 0
     assert deprecated.stdout == done.stdout.replace(str(new), str(old))

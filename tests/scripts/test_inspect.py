@@ -33,7 +33,7 @@ def test_without_a_place_it_shows_every_augmentation_and_the_first_twelve_elemen
     assert lines[0] == f"elements 0 to 11 of the training stream → {tmp_path}"
     assert lines[1].split()[:4] == ["k", "epoch", "shard", "record"]
     assert len(lines) == 15
-    assert lines[-1].startswith(f"look: {tmp_path / 'augmentations.png'}")
+    assert lines[-1].startswith(f"see: {tmp_path / 'augmentations.png'}")
 
 
 @pytest.mark.slow

@@ -29,7 +29,7 @@ def test_every_command_prints_its_plan_first_and_where_to_look_last(way):
     for name, printed in way.printed.items():
         lines = printed.strip().splitlines()
         assert "→" in "".join(lines[:8]), f"{name} does not say where its result will be"
-        assert "look:" in lines[-1], f"{name} does not say where to look"
+        assert "see:" in lines[-1], f"{name} does not say what to open"
 
 
 def test_shard_left_an_index_that_agrees_with_its_files(way):
