@@ -19,3 +19,8 @@ def check(ok: bool, field: str, received: object, *, allowed: str) -> None:
 def check_choice(field: str, received: object, choices: tuple[str, ...]) -> None:
     """Raises an InputError unless `received` is one of the choices."""
     check(received in choices, field, received, allowed=f"one of {', '.join(choices)}")
+
+
+def check_rate(field: str, received: float) -> None:
+    """Raises `InputError` unless `received` is a rate, such as that of dropout: at least 0 and below 1."""
+    check(0 <= received < 1, field, received, allowed="at least 0 and below 1")

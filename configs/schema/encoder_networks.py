@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Literal, get_args
 
-from configs.schema.checks import check, check_choice
+from configs.schema.checks import check, check_choice, check_rate
 from configs.schema.networks import Normalization
 
 EfficientNet = Literal[
@@ -52,7 +52,7 @@ class EfficientUNetConfig:
         check_choice("model.efficient_unet.encoder", self.encoder, get_args(EfficientNet))
         _check_weights("model.efficient_unet.weights", self.weights)
         check(self.width >= 1, "model.efficient_unet.width", self.width, allowed="at least 1")
-        check(0 <= self.dropout < 1, "model.efficient_unet.dropout", self.dropout, allowed="at least 0 and below 1")
+        check_rate("model.efficient_unet.dropout", self.dropout)
         check_choice("model.efficient_unet.normalization", self.normalization, get_args(Normalization))
 
 
@@ -88,7 +88,7 @@ class DeepLabV3PlusConfig:
             self.rates,
             allowed="different numbers of at least 1",
         )
-        check(0 <= self.dropout < 1, "model.deeplabv3plus.dropout", self.dropout, allowed="at least 0 and below 1")
+        check_rate("model.deeplabv3plus.dropout", self.dropout)
         check_choice("model.deeplabv3plus.normalization", self.normalization, get_args(Normalization))
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Literal, get_args
 
-from configs.schema.checks import check, check_choice
+from configs.schema.checks import check, check_choice, check_rate
 
 Normalization = Literal["batch", "group", "none"]
 
@@ -185,8 +185,8 @@ class SwinUNetConfig:
         )
         check(2 <= self.window <= 32, "model.swin_unet.window", self.window, allowed="2 to 32")
         check(self.mlp_ratio >= 1, "model.swin_unet.mlp_ratio", self.mlp_ratio, allowed="at least 1")
-        check(0 <= self.dropout < 1, "model.swin_unet.dropout", self.dropout, allowed="at least 0 and below 1")
-        check(0 <= self.drop_path < 1, "model.swin_unet.drop_path", self.drop_path, allowed="at least 0 and below 1")
+        check_rate("model.swin_unet.dropout", self.dropout)
+        check_rate("model.swin_unet.drop_path", self.drop_path)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -228,8 +228,8 @@ class FastConfig:
             allowed="2 to 7 numbers of at least 1, multiples of 8 for model.fast.normalization 'group'",
         )
         check(4 <= self.contrast_sigma <= 100, "model.fast.contrast_sigma", self.contrast_sigma, allowed="4 to 100")
-        check(0 <= self.dropout < 1, "model.fast.dropout", self.dropout, allowed="at least 0 and below 1")
-        check(0 <= self.drop_path < 1, "model.fast.drop_path", self.drop_path, allowed="at least 0 and below 1")
+        check_rate("model.fast.dropout", self.dropout)
+        check_rate("model.fast.drop_path", self.drop_path)
         check_choice("model.fast.normalization", self.normalization, ("batch", "group"))
         check(0 < self.prior < 1, "model.fast.prior", self.prior, allowed="above 0 and below 1")
 

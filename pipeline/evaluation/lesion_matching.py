@@ -1,19 +1,21 @@
-"""Lesions one by one: which true ones were found, which found ones are false, and how that goes with the threshold.
+"""Lesion matching: which lesions were found, which detections are false, and how both depend on the score.
 
-A lesion is an 8-connected region of the true mask; a finding is one of the pixels at or above the operating threshold.
+A lesion is an 8-connected region of the mask; a detection is an 8-connected region of the pixels at or above the
+operating threshold.
 
-- A lesion is *found* where findings cover at least a fifth of its pixels.
-- A finding is a *false positive* where less than a fifth of its pixels are lesion.
+- A lesion is *found* if detections cover at least a fifth of its pixels.
+- A detection is a *false positive* if less than a fifth of its pixels are lesion pixels.
 
-The fifth is that of Zhang et al. 2014 (doi:10.1016/j.media.2014.05.004), who hold exudates of e-ophtha against each
-other outline by outline. A single common pixel, which others take, lets one large finding hit whatever it grazes; what
-that rule would say is in the tables too (`overlap > 0`), and in `sensitivity_one_pixel`.
+The fifth is that of Zhang et al. 2014 (doi:10.1016/j.media.2014.05.004), who compare exudates of e-ophtha outline by
+outline. Others accept a single common pixel, by which one large detection finds every lesion that it grazes; the result
+of that rule is in the tables too (`overlap > 0`), and in `sensitivity_one_pixel`.
 
-The score of a finding is the highest probability in it. The free-response curve (`froc`) goes over scores, as is usual
-for candidates: a finding is taken or left as a whole. Its last point is the operating point, and it says nothing of
-lower thresholds. To cut the map anew at each threshold would cost a labelling of the whole photograph each time, and
-says something else: findings part into pieces as the threshold rises. On eleven photographs of IDRiD, by a network
-whose probabilities end at 0.54, 17 false positives a photograph at 0.5 became 83 at 0.53; here they only become fewer.
+The score of a detection is the highest probability in it. The free-response curve (`froc`) runs over scores, as is
+usual for candidates: a detection is kept or dropped as a whole. Its last point is the operating point, and it says
+nothing about lower thresholds. Thresholding the map again at each score would mean labelling the whole photograph each
+time, and would measure something else, because detections split into pieces as the threshold rises. On eleven
+photographs of IDRiD, with a network whose highest probability is 0.54, 17 false positives per photograph at 0.5 became
+83 at 0.53; here their number can only fall.
 """
 
 import itertools
@@ -23,75 +25,75 @@ import numpy as np
 from records import find_regions
 
 OVERLAP = 5  # a fifth of the pixels: `OVERLAP * common >= area`
-FALSE_POSITIVES = (1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8)  # a photograph, at which the FROC is read
-SIZES = (100, 300, 1000, 3000, 10_000)  # pixels: edges between the sizes by which sensitivity is told
+FALSE_POSITIVES = (1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8)  # per photograph, at which the FROC is read
+SIZES = (100, 300, 1000, 3000, 10_000)  # pixels: edges between the size classes of lesions
 
-# One row a region, of lesions and findings alike.
+# One row per region, for lesions and detections alike.
 LESION = np.dtype(
     [
         ("x", np.int32),  # first column of the bounding box
         ("y", np.int32),  # first row
         ("width", np.int32),
         ("height", np.int32),
-        ("center_x", np.float32),  # of its pixels, in columns
-        ("center_y", np.float32),
+        ("center_x", np.float32),  # mean column of its pixels
+        ("center_y", np.float32),  # mean row
         ("area", np.int32),  # pixels
         ("maximum", np.float32),  # highest probability in it
-        # Of a lesion its pixels at or above the operating threshold, of a finding its lesion pixels.
+        # For a lesion: its pixels at or above the operating threshold. For a detection: its lesion pixels.
         ("overlap", np.int32),
-        # Of a lesion the highest score from which on findings cover a fifth of it, 0 where they never do (missed); of a
-        # finding `maximum`.
+        # For a lesion: the highest score s such that detections with at least s cover a fifth of it, 0 if it is missed.
+        # For a detection: `maximum`.
         ("score", np.float32),
-        # A lesion that was found; a finding that is no false positive.
+        # For a lesion: it was found. For a detection: it is not a false positive.
         ("matched", np.bool_),
     ]
 )
 
 
 def match_lesions(probability: np.ndarray, mask: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:
-    """Matches the lesions and the findings of one class in one photograph.
+    """Matches the lesions and the detections of one class in one photograph.
 
     Args:
       probability: float32 0..1 `[H, W]`.
       mask: bool `[H, W]`.
-      threshold: from which probability on a pixel is found, above 0.
+      threshold: operating threshold, above 0; a pixel at or above it is positive.
 
     Returns:
-      The lesions and the findings, `LESION` `[lesions]` and `[findings]`.
+      The lesions and the detections, `LESION` `[lesions]` and `[detections]`.
     """
-    found = probability >= threshold
-    findings, places, labels = _regions(found, probability)
-    findings["overlap"] = np.bincount(labels, mask.ravel()[places], len(findings))
-    findings["score"] = findings["maximum"]
-    findings["matched"] = OVERLAP * findings["overlap"].astype(np.int64) >= findings["area"]
+    positive = probability >= threshold
+    detections, places, labels = _regions(positive, probability)
+    detections["overlap"] = np.bincount(labels, mask.ravel()[places], len(detections))
+    detections["score"] = detections["maximum"]
+    detections["matched"] = OVERLAP * detections["overlap"].astype(np.int64) >= detections["area"]
 
     lesions, lesion_places, lesion_labels = _regions(mask, probability)
     if len(lesions):
-        score = np.zeros(found.size, np.float32)
-        score[places] = findings["score"][labels]
+        score = np.zeros(positive.size, np.float32)
+        score[places] = detections["score"][labels]
         scores = score[lesion_places]
         lesions["overlap"] = np.bincount(lesion_labels, scores > 0, len(lesions))
-        # The score that the best-scored fifth of its pixels have at least.
+        # The lowest score among the best-scored fifth of its pixels.
         order = np.lexsort((-scores, lesion_labels))
         first = np.cumsum(lesions["area"]) - lesions["area"]
         lesions["score"] = scores[order][first + (lesions["area"] + OVERLAP - 1) // OVERLAP - 1]
         lesions["matched"] = lesions["score"] > 0
-    return lesions, findings
+    return lesions, detections
 
 
-def froc(lesions: np.ndarray, findings: np.ndarray, photographs: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns the free-response curve over all scores, from the highest down.
+def froc(lesions: np.ndarray, detections: np.ndarray, photographs: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns the free-response curve, from the highest score to the lowest.
 
     Args:
-      lesions: of all photographs, `LESION` `[lesions]`, at least one.
-      findings: of all photographs, `LESION` `[findings]`.
-      photographs: their number, those without a lesion included.
+      lesions: lesions of all photographs, `LESION` `[lesions]`, at least one.
+      detections: detections of all photographs, `LESION` `[detections]`.
+      photographs: number of photographs, including those without a lesion.
 
     Returns:
-      Three arrays `[points]`: the score from which on findings are taken, false positives a photograph, share of the
-      lesions found. The first point is (infinity, 0, 0), the last one the operating point.
+      Three arrays `[points]`: the lowest score of the detections kept, false positives per photograph, and the fraction
+      of lesions found. The first point is (infinity, 0, 0), the last one is the operating point.
     """
-    false = np.sort(findings["score"][~findings["matched"]])
+    false = np.sort(detections["score"][~detections["matched"]])
     true = np.sort(lesions["score"][lesions["matched"]])
     scores = np.concatenate([[np.inf], np.unique(np.concatenate([false, true]))[::-1]])
     false_positives = (len(false) - np.searchsorted(false, scores)) / photographs
@@ -100,31 +102,48 @@ def froc(lesions: np.ndarray, findings: np.ndarray, photographs: int) -> tuple[n
 
 
 def sensitivity_at(false_positives: np.ndarray, sensitivity: np.ndarray) -> list[float]:
-    """Reads an FROC at `FALSE_POSITIVES`: the highest sensitivity with at most so many false positives a photograph.
+    """Reads an FROC at `FALSE_POSITIVES`: the highest sensitivity with at most so many false positives per photograph.
 
-    Where the curve ends before, at the operating point, it is the sensitivity there: at least that much is found.
+    Beyond the end of the curve, which is the operating point, it is the sensitivity there: a lower bound.
+
+    Args:
+      false_positives: float64 `[points]` per photograph, as `froc` returns them.
+      sensitivity: float64 `[points]`, the same.
+
+    Returns:
+      A sensitivity for each of `FALSE_POSITIVES`.
     """
     return [float(sensitivity[false_positives <= limit].max()) for limit in FALSE_POSITIVES]
 
 
 def by_size(lesions: np.ndarray) -> list[dict[str, int | float | None]]:
-    """Counts the lesions of each size, `[least, below)` pixels with the edges `SIZES`, and those found."""
+    """Counts lesions, and how many of them were found, by size.
+
+    Args:
+      lesions: `LESION` `[lesions]`.
+
+    Returns:
+      A row for each size class between the edges `SIZES`: `least` and `below` (area in pixels, `below` None for the
+      last one), `lesions`, `found`, and `sensitivity`, None without a lesion of that size.
+    """
     edges = (1, *SIZES, None)
     rows: list[dict[str, int | float | None]] = []
     size = np.searchsorted(SIZES, lesions["area"], side="right")
     for number, (least, below) in enumerate(itertools.pairwise(edges)):
         of_size = lesions[size == number]
         found = int(np.count_nonzero(of_size["matched"]))
-        share = found / len(of_size) if len(of_size) else None
-        rows.append({"least": least, "below": below, "lesions": len(of_size), "found": found, "sensitivity": share})
+        sensitivity = found / len(of_size) if len(of_size) else None
+        rows.append(
+            {"least": least, "below": below, "lesions": len(of_size), "found": found, "sensitivity": sensitivity}
+        )
     return rows
 
 
 def _regions(binary: np.ndarray, probability: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Describes the 8-connected regions of bool `[H, W]`.
+    """Finds the 8-connected regions of a bool array `[H, W]`.
 
     Returns:
-      The regions, `LESION` without overlap, score and match, from top to bottom; and of each of their pixels its place
+      The regions from top to bottom, `LESION` without overlap, score and match; and for each of their pixels its place
       in the flattened photograph and the number of its region.
     """
     found = find_regions(binary)
