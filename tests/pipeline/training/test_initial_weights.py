@@ -60,5 +60,5 @@ def test_a_network_of_another_build_is_refused_with_what_to_do(config_of, traine
 
 def test_a_folder_without_a_model_is_refused_by_the_field(config_of, tmp_path):
     config = config_of()
-    with pytest.raises(InputError, match=rf"train\.initial_model={tmp_path}: no network\.keras there"):
+    with pytest.raises(InputError, match=rf"train\.initial_model={tmp_path}: contains no network\.keras"):
         load_initial_weights(tmp_path, build_network(config.model, 2), config)
