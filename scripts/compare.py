@@ -21,7 +21,7 @@ _OUTPUT = flags.DEFINE_string("output", None, "Folder for compare.json and compa
 def main(folders: list[str]) -> int:
     """Runs the command, and returns its exit code."""
     if len(folders) != 2:
-        raise InputError(f"{FOLDERS} expected after the flags; received {len(folders)}: {', '.join(folders)}.")
+        raise InputError(f"expected {FOLDERS} after the flags; received {len(folders)}: {', '.join(folders)}.")
     from scripts.support.comparing import compare
 
     compare(folders, _OUTPUT.value)

@@ -25,8 +25,8 @@ def test_compare_writes_the_differences_and_eval_compare_the_same_with_a_depreca
 @pytest.mark.parametrize(
     ("folders", "message"),
     [
-        ((), "error: two folders that eval wrote expected after the flags."),
-        (("one",), "error: two folders that eval wrote expected after the flags; received 1: one."),
+        ((), "error: expected two folders that eval wrote after the flags."),
+        (("one",), "error: expected two folders that eval wrote after the flags; received 1: one."),
         ((RESULT, RESULT.parent), f"error: {RESULT.parent}: no scores.json there; expected a folder that"),
     ],
 )
