@@ -203,7 +203,7 @@ def test_all_gradients_are_dense():
         ({"width": 0}, "width must be at least 1; received 0"),
         ({"depths": (2,), "heads": (3,)}, r"depths must be 2 to 6 numbers of at least 1; received \(2,\)"),
         ({"depths": (2, 0, 2, 2)}, r"depths must be 2 to 6 numbers of at least 1; received \(2, 0, 2, 2\)"),
-        ({"heads": (3, 6)}, r"heads must be 4 numbers, .* \[96, 192, 384, 768\]\); received \(3, 6\)"),
+        ({"heads": (3, 6)}, r"heads must be 4 numbers, .* \[96, 192, 384, 768\]; received \(3, 6\)"),
         ({"heads": (3, 6, 12, 23)}, r"heads must be 4 numbers, .* received \(3, 6, 12, 23\)"),
         ({"window": 1}, "window must be 2 to 32; received 1"),
         ({"mlp_ratio": 0}, "mlp_ratio must be at least 1; received 0"),
