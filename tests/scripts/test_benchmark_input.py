@@ -45,7 +45,6 @@ def tiles(one) -> list[tuple[np.ndarray, np.ndarray]]:
     return [(image, mask) for images, masks in batches for image, mask in zip(images, masks, strict=True)]
 
 
-@pytest.mark.slow
 @pytest.fixture
 def small(monkeypatch):
     """Few tiles, augmentations and feeders, a turn each."""
@@ -57,6 +56,7 @@ def small(monkeypatch):
     monkeypatch.setattr(input_wait, "BLOCK_SECONDS", 0.1)
 
 
+@pytest.mark.slow
 def test_a_small_run_leaves_the_keys_that_other_programs_read(small, source):
     result = benchmark.measure(CONFIG, source=source)
     keys = result.keys
