@@ -35,6 +35,6 @@ def get_config() -> Config:
             warmup_fraction=0.05,
             photographs_every=2,
         ),
-        segment=SegmentConfig(tile=1280, trim=True, tile_batch=1, overlap=0.25, window="hann"),
+        segment=SegmentConfig(overlap=0.25, window="hann"),
         evaluate=EvaluateConfig(threshold=0.5),
     )
