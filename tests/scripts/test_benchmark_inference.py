@@ -56,6 +56,7 @@ def test_peak_memory_is_that_of_a_process_of_its_own():
     assert 0.9 < peak_maps(functools.partial(build_network, CONFIG.model, 1), spec, photograph) < 6
 
 
+@pytest.mark.slow
 def test_the_variants_give_the_same_probability_map(small):
     """NumPy around `predict`, tile by tile and all at once, and the photograph in one piece."""
     keras.utils.set_random_seed(0)

@@ -8,6 +8,8 @@ from configs import DeepLabV3PlusConfig, InputError
 from models.networks.deeplabv3plus import Spread, build_deeplabv3plus
 from models.networks.encoders import encoder_layers
 
+pytestmark = pytest.mark.slow
+
 RESNET50 = 23_587_712  # without its classifier, according to Keras
 
 

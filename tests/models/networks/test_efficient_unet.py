@@ -8,6 +8,8 @@ from configs import EfficientUNetConfig, InputError
 from models.networks.efficient_unet import build_efficient_unet
 from models.networks.encoders import encoder_layers
 
+pytestmark = pytest.mark.slow
+
 # Parameters of EfficientNetB0 without classifier; 4,049,571 in Keras, of which 7 are statistics of the input.
 B0 = 4_049_564
 

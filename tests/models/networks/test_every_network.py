@@ -44,6 +44,8 @@ from models import (
     transfer_weights,
 )
 
+pytestmark = pytest.mark.slow
+
 
 class Narrow(NamedTuple):
     """A network small enough for tests.

@@ -253,6 +253,7 @@ def test_in_its_own_precision_if_asked_for_the_map_is_predicts(mixed_model, fund
     assert served.metadata()["precision"] == b"mixed_bfloat16"
 
 
+@pytest.mark.slow
 def test_the_export_carries_all_that_the_segmenter_does_but_xla(segmenter, model_folder, fundus, tmp_path):
     fields = {"flips": 4, "skip_background": True, "trim": True}
     asked = TiledSegmenter(segmenter.network, dataclasses.replace(segmenter.spec, **fields, xla="on"))

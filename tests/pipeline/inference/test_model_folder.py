@@ -46,6 +46,7 @@ def test_segmenter_json_has_the_fields_that_others_read(model_folder):
     assert (content["schema_version"], content["classes"], content["thresholds"]) == (1, ["HE", "MA"], [0.5, 0.25])
 
 
+@pytest.mark.slow
 def test_some_classes_of_a_model_have_its_probabilities_and_thresholds(model_folder, fundus):
     photograph = fundus(90, 131, seed=5).photograph
     both = load_segmenter(model_folder)
@@ -78,6 +79,7 @@ def test_a_model_folder_in_half_precision_has_half_the_size_and_about_the_map(ne
     assert all(np.array_equal(a.astype(np.float16), b) for a, b in zip(kernels, halved, strict=True))
 
 
+@pytest.mark.slow
 @SAVING
 def test_the_saved_network_leaves_its_optimizer_behind_and_keeps_its_moving_averages(network, spec, tmp_path):
     trained = keras.models.clone_model(network)

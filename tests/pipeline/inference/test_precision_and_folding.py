@@ -14,6 +14,8 @@ from models import build_network, precision_policy
 from pipeline.inference import TiledSegmenter, load_segmenter
 from pipeline.training import prepare
 
+pytestmark = pytest.mark.slow
+
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 

@@ -74,6 +74,7 @@ CROPS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fields", "every"),
     [({}, 7), (CROPS, 2), ({"cache": "records"}, 7), ({"cache": "decoded", "crop": 48}, 7)],

@@ -88,6 +88,7 @@ def test_as_many_are_at_work_as_there_are_segmenters_and_one_more_is_read(spec, 
         assert len(read) <= number + 3
 
 
+@pytest.mark.slow
 def test_a_batch_that_does_not_fit_is_halved_and_that_is_said_once(spec, said):
     geometry = {"overlap": 0.5, "window": "hann"}
     expected = TiledSegmenter(limited(64), spec(tile_batch=1, **geometry))

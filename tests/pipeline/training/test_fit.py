@@ -378,6 +378,7 @@ def deterministic(config, records_set, tmp_path_factory) -> tuple[list[str], Pat
     return printed, base / "one", base / "two"
 
 
+@pytest.mark.slow
 def test_a_deterministic_training_gives_the_same_history_and_weights_in_two_processes(deterministic):
     _, *workdirs = deterministic
     one, two = ([{**row, "seconds": 0} for row in read_history(workdir)] for workdir in workdirs)

@@ -143,6 +143,7 @@ def resident_mb() -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
+@pytest.mark.slow
 def test_each_damaged_file_is_read_or_refused_and_nothing_leaks(tmp_path, whole_files, capsys, record_property):
     faulthandler.dump_traceback_later(LONGEST_SECONDS, exit=True, file=sys.__stderr__)  # a decoder may hang
     rng = np.random.default_rng(12)

@@ -19,6 +19,7 @@ def test_help_is_printed_and_is_no_failure(run, name):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_every_command_can_be_started_by_its_path(tmp_path):
     files = [file for file in sorted((ROOT / "scripts").glob("*.py")) if file.stem != "__init__"]
     assert len(files) > 8
