@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The whole way on synthetic photographs: write, shard, train, evaluate, predict, export, and hold the export against
-# predict; then the pretrained model. Takes a few minutes on two cores. DEMO (default runs/demo) is where everything is
-# written; it is made anew.
+# Runs every step on synthetic photographs: write them, shard, train, evaluate, predict, export, and compare the export with
+# predict; then predicts with the pretrained model. Takes about four minutes on two cores. Everything is written to the
+# folder DEMO (default runs/demo), which is emptied first.
 set -euo pipefail
 if [[ $# -gt 0 ]]; then
   echo "usage: [DEMO=FOLDER] bash scripts/demo.sh    (an earlier demo in the folder is replaced)" >&2
@@ -14,7 +14,7 @@ python=.venv/bin/python
 config=configs/demo.py
 if [[ -e $demo ]]; then
   if [[ ! -f $demo/.demo ]]; then
-    echo "error: $demo is there and was not made by the demo; set DEMO to another folder." >&2
+    echo "error: $demo exists and was not made by the demo; set DEMO to another folder." >&2
     exit 2
   fi
   rm -r "$demo"
@@ -36,20 +36,20 @@ step "Evaluate on the test photographs"
 step "Predict"
 "$python" -m scripts.predict --model="$demo/run/model" --output="$demo/predictions" --probabilities \
   "$demo/source/A. Segmentation/1. Original Images/b. Testing Set"
-step "Export, and send it a photograph as a client does"
+step "Export, and segment a photograph with it as a client does"
 "$python" -m scripts.export --model="$demo/run/model" --output="$demo/export" \
   --client_check="$demo/source/A. Segmentation/1. Original Images/b. Testing Set/SYN_17.jpg"
 step "Reload the export in a process that imports only tensorflow"
 "$python" -I "$demo/export/1/verify.py"
 
-step "Predict with the model that comes along, which was trained on real photographs"
+step "Predict with the pretrained model, which was trained on real photographs"
 "$python" -m scripts.predict --model=pretrained/idrid_lesions --output="$demo/pretrained" \
   "$demo/source/A. Segmentation/1. Original Images/b. Testing Set"
 
 step "Done in $((SECONDS / 60)) min $((SECONDS % 60)) s. Open:"
-echo "  $demo/predictions/overlays/   found lesions, outlined"
-echo "  $demo/pretrained/overlays/    the same of the model that comes along (lesions of five kinds; it has never seen a drawing)"
-echo "  $demo/run/curves.png          how training went"
-echo "  $demo/run/previews/           validation photographs over the epochs, outlined"
-echo "  $demo/run/report.html         scores of whole test photographs, the worst and the best of them"
-echo "  $demo/run/scores.json         the same as numbers"
+echo "  $demo/predictions/overlays/   detections, outlined"
+echo "  $demo/pretrained/overlays/    detections of the pretrained model (five classes; it has never seen a drawing)"
+echo "  $demo/run/curves.png          curves of the training"
+echo "  $demo/run/previews/           validation photographs after each epoch, outlined"
+echo "  $demo/run/report.html         scores of the test photographs, and the worst and the best of them"
+echo "  $demo/run/scores.json         the same scores as numbers"

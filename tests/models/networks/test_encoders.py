@@ -43,9 +43,12 @@ LAST_MAPS = {  # by stride; names of Keras' layers
     },
 }
 
-pytestmark = pytest.mark.filterwarnings(  # of Keras, when it saves weights
-    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings(  # of Keras, when it saves weights
+        "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
+    ),
+]
 
 
 def images(height: int = 64, width: int = 96) -> np.ndarray:
