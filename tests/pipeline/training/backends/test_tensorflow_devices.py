@@ -13,6 +13,8 @@ from configs import Config, InputError, ModelConfig, TrainConfig, UNet3PlusConfi
 from models import LOSSES, build_network
 from pipeline.training.backends.tensorflow_devices import choose_devices, choose_xla
 
+pytestmark = pytest.mark.slow
+
 # For each config, trains the same steps on one device and on two, and prints how far the weights moved and how far
 # apart they are. A config with the default model gets a network of three layers, which is quick to trace. Then checks
 # that a segmenter follows mirrored weights.
