@@ -148,7 +148,6 @@ def results(tmp_path_factory) -> Results:
     return Results(dict(zip(VARIANTS, variants, strict=True)), segmenter)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", VARIANTS)
 def test_two_devices_give_the_weights_of_one(results, name):
     moved, apart, loss, other_loss = results.variants[name]
@@ -181,7 +180,6 @@ def test_auto_without_a_gpu_is_the_cpu_and_no_strategy():
     assert "the CPU" in devices.message
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
