@@ -387,6 +387,7 @@ def test_a_deterministic_training_gives_the_same_history_and_weights_in_two_proc
     assert all(np.array_equal(*pair) for pair in zip(*weights, strict=True))
 
 
+@pytest.mark.slow
 def test_deterministic_means_the_same_bits_however_ops_are_scheduled(deterministic):
     assert deterministic[0] == ["RESULT 1 1"]
 
