@@ -13,10 +13,10 @@ if not __package__:  # started by its path: the root is searched, not scripts/, 
 
 import itertools
 import os
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-import cv2
 from absl import flags
 from tqdm import tqdm
 
@@ -24,8 +24,8 @@ from configs import Config, InputError
 from pipeline.evaluation import POOLED, pool_folds
 from pipeline.evaluation.fold_runs import CrossValidation, begin, check_config
 from pipeline.interruption import StoppedError
-from records import SPLITS, Case, Survey, survey_case
-from records.cases import find_training_cases, plan_folds
+from records import SPLITS
+from records.cases import find_training_cases, plan_folds, survey_cases
 from scripts.support import command
 from scripts.support.children import Children
 from scripts.support.folds import run_fold
@@ -116,16 +116,13 @@ def _plan(workdir: Path, config: Config) -> CrossValidation:
         "Reading their masks.",
         flush=True,
     )
-    plan = plan_folds(found, _survey(cases, config), config.data, folds=_FOLDS.value)
+    surveys, _ = survey_cases(cases, config.data, workers=os.cpu_count() or 1, strict=True, progress=_bar)
+    plan = plan_folds(found, surveys, config.data, folds=_FOLDS.value)
     return CrossValidation(workdir, tuple(_SOURCE.value), config, plan=plan, allow_missing_masks=_ALLOW_MISSING.value)
 
 
-def _survey(cases: list[Case], config: Config) -> dict[str, Survey]:
-    cv2.setNumThreads(1)  # the pool takes all cores already
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        surveys = pool.map(lambda case: survey_case(case, config.data), cases)
-        bar = tqdm(surveys, total=len(cases), desc="masks", unit=" photographs", disable=None)
-        return {case.name: survey for case, survey in zip(cases, bar, strict=True)}
+def _bar(results: Iterable[Any], total: int, what: str) -> Iterable[Any]:
+    return tqdm(results, total=total, desc=what, unit=" photographs", disable=None)
 
 
 def _print_plan(run: CrossValidation, only: list[int]) -> None:
