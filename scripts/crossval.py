@@ -21,8 +21,13 @@ from absl import flags
 from tqdm import tqdm
 
 from configs import Config, InputError
-from pipeline.evaluation import POOLED, pool_folds
-from pipeline.evaluation.fold_runs import CrossValidation, begin, check_config
+from pipeline.evaluation import (
+    POOLED,
+    CrossValidation,
+    begin_crossvalidation,
+    check_same_config,
+    pool_folds,
+)
 from pipeline.interruption import StoppedError
 from records import SPLITS
 from records.cases import find_training_cases, plan_folds, survey_cases
@@ -53,9 +58,9 @@ def main(_: list[str]) -> int:
         if not value:
             raise InputError(f"--{name} is required with --{'source' if name == 'config' else 'config'}; see --help.")
     config, only = command.config(), _only()
-    check_config(workdir, config)
+    check_same_config(workdir, config)
     run = _plan(workdir, config)
-    begin(run)
+    begin_crossvalidation(run)
     _print_plan(run, only)
     failed: list[str] = []
     children = Children()

@@ -14,7 +14,6 @@ PUBLIC_MODULES = {
     "configs.suggestions",
     # These import tensorflow, which takes seconds; a command that needs none of them starts at once.
     "pipeline.evaluation.calibration",
-    "pipeline.evaluation.fold_runs",
     "pipeline.evaluation.network_maps",
     "pipeline.evaluation.plan",
     "pipeline.evaluation.run",

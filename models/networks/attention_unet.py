@@ -10,6 +10,7 @@ from keras import layers
 from configs import AttentionUNetConfig, PreprocessConfig
 from models.layers import Enlarge, convolve, dropout
 from models.network import NO_PREPROCESSING, Network, image_input, probability_head
+from models.networks.u_shape import u_shape
 
 
 def build_attention_unet(
@@ -34,20 +35,16 @@ def build_attention_unet(
       >>> build_attention_unet(AttentionUNetConfig(width=8, levels=3), classes=1).stride
       4
     """
-    bridge = options.levels - 1
-    image, x = image_input(preprocess, stride=2**bridge)
+    image, x = image_input(preprocess, stride=2 ** (options.levels - 1))
     x = layers.Rescaling(1 / 255, name="scaling")(x)
-    skips = []
-    for level in range(bridge):
-        x = _block(x, options, level, name=f"encoder{level}")
-        skips.append(x)
-        x = layers.MaxPooling2D(name=f"down{level}")(x)
-    x = _block(x, options, bridge, name="bridge")
-    for level in reversed(range(bridge)):
-        skip = _gate(skips[level], x, level) if level > 0 else skips[level]
-        x = layers.Conv2DTranspose(options.width * 2**level, 2, strides=2, name=f"up{level}")(x)
-        x = layers.Concatenate(name=f"skip{level}")([x, skip])
-        x = _block(x, options, level, name=f"decoder{level}")
+
+    def block(x: keras.KerasTensor, level: int, name: str) -> keras.KerasTensor:
+        return _block(x, options, level, name=name)
+
+    def gate(skip: keras.KerasTensor, signal: keras.KerasTensor, level: int) -> keras.KerasTensor:
+        return _gate(skip, signal, level) if level > 0 else skip
+
+    x = u_shape(x, block, width=options.width, levels=options.levels, gate=gate)
     return Network(image, probability_head(x, classes), name="attention_unet")
 
 

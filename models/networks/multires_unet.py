@@ -10,6 +10,7 @@ from keras import layers
 from configs import MultiResUNetConfig, PreprocessConfig
 from models.layers import convolve, dropout, normalize
 from models.network import NO_PREPROCESSING, Network, image_input, probability_head
+from models.networks.u_shape import u_shape
 
 FRACTIONS = (0.167, 0.333, 0.5)  # of a block's filters: 1/6, 1/3, 1/2 in the paper, rounded as in the authors' code
 
@@ -37,19 +38,16 @@ def build_multires_unet(
       >>> build_multires_unet(MultiResUNetConfig(width=8, levels=3), classes=1).stride
       4
     """
-    bridge = options.levels - 1
-    image, x = image_input(preprocess, stride=2**bridge)
+    image, x = image_input(preprocess, stride=2 ** (options.levels - 1))
     x = layers.Rescaling(1 / 255, name="scaling")(x)
-    skips = []
-    for level in range(bridge):
-        x = _block(x, options, level, name=f"encoder{level}")
-        skips.append(_res_path(x, options, level, length=bridge - level))
-        x = layers.MaxPooling2D(name=f"down{level}")(x)
-    x = _block(x, options, bridge, name="bridge")
-    for level in reversed(range(bridge)):
-        x = layers.Conv2DTranspose(options.width * 2**level, 2, strides=2, name=f"up{level}")(x)
-        x = layers.Concatenate(name=f"skip{level}")([x, skips[level]])
-        x = _block(x, options, level, name=f"decoder{level}")
+
+    def block(x: keras.KerasTensor, level: int, name: str) -> keras.KerasTensor:
+        return _block(x, options, level, name=name)
+
+    def skip(features: keras.KerasTensor, level: int) -> keras.KerasTensor:
+        return _res_path(features, options, level, length=options.levels - 1 - level)
+
+    x = u_shape(x, block, width=options.width, levels=options.levels, skip=skip)
     return Network(image, probability_head(x, classes), name="multires_unet")
 
 

@@ -10,6 +10,7 @@ from keras import layers
 from configs import PreprocessConfig, UNetConfig
 from models.layers import dropout, normalize
 from models.network import NO_PREPROCESSING, Network, image_input, probability_head
+from models.networks.u_shape import u_shape
 
 
 def build_unet(options: UNetConfig, classes: int, preprocess: PreprocessConfig = NO_PREPROCESSING) -> Network:
@@ -32,19 +33,13 @@ def build_unet(options: UNetConfig, classes: int, preprocess: PreprocessConfig =
       >>> build_unet(UNetConfig(width=16, levels=5, normalization="none"), classes=1).count_params()
       1941105
     """
-    bridge = options.levels - 1
-    image, x = image_input(preprocess, stride=2**bridge)
+    image, x = image_input(preprocess, stride=2 ** (options.levels - 1))
     x = layers.Rescaling(1 / 255, name="scaling")(x)
-    skips = []
-    for level in range(bridge):
-        x = _block(x, options, level, name=f"encoder{level}")
-        skips.append(x)
-        x = layers.MaxPooling2D(name=f"down{level}")(x)
-    x = _block(x, options, bridge, name="bridge")
-    for level in reversed(range(bridge)):
-        x = layers.Conv2DTranspose(options.width * 2**level, 2, strides=2, name=f"up{level}")(x)
-        x = layers.Concatenate(name=f"skip{level}")([x, skips[level]])
-        x = _block(x, options, level, name=f"decoder{level}")
+
+    def block(x: keras.KerasTensor, level: int, name: str) -> keras.KerasTensor:
+        return _block(x, options, level, name=name)
+
+    x = u_shape(x, block, width=options.width, levels=options.levels)
     return Network(image, probability_head(x, classes), name="unet")
 
 

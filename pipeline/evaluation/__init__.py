@@ -10,6 +10,14 @@ from pipeline.evaluation.comparison import write_comparison
 from pipeline.evaluation.counting import Counts, PhotographCounts, count_photograph, pool
 from pipeline.evaluation.crossvalidation import POOLED, pool_folds, result_folders
 from pipeline.evaluation.fold_results import FoldResult, read_fold, read_folds, result_folder, write_fold
+from pipeline.evaluation.fold_runs import (
+    CrossValidation,
+    add_seconds,
+    begin_crossvalidation,
+    check_same_config,
+    fold_result,
+    fold_steps,
+)
 from pipeline.evaluation.leaks import Audit, audit
 from pipeline.evaluation.lesion_matching import FALSE_POSITIVES, LESION, froc, sensitivity_at
 from pipeline.evaluation.photographs import LoadedCase, evaluate_photographs, load_case
@@ -23,15 +31,21 @@ __all__ = [
     "SCORES",
     "Audit",
     "Counts",
+    "CrossValidation",
     "FoldResult",
     "LoadedCase",
     "PhotographCounts",
     "Result",
+    "add_seconds",
     "audit",
     "baseline_aupr",
+    "begin_crossvalidation",
     "best_threshold",
+    "check_same_config",
     "count_photograph",
     "evaluate_photographs",
+    "fold_result",
+    "fold_steps",
     "froc",
     "load_case",
     "pool",

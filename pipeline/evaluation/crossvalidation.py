@@ -1,9 +1,8 @@
 """Cross-validation: pools the scores of all finished folds.
 
-The folders `fold_K/result` (`pipeline.evaluation.fold_results`) are all that is needed, wherever they were made and
-copied to. `crossval.json` holds the entries of `scores.json` from `bootstrap` on (`pipeline.evaluation.summary`),
-pooled over the photographs of all finished folds, each scored by a network that was neither trained on it nor selected
-with it, and
+Only the folders `fold_K/result` are read (`pipeline.evaluation.fold_results`); they may come from several machines.
+`crossval.json` holds the entries of `scores.json` from `bootstrap` on (`pipeline.evaluation.summary`), pooled over the
+photographs of all finished folds, each scored by a network that was neither trained on it nor selected with it, and
 
 | key | content |
 | --- | --- |

@@ -60,7 +60,7 @@ class CrossValidation:
         return [fold for fold in folds if read_fold(result_folder(self.workdir, fold)) is None]
 
 
-def check_config(workdir: Path, config: Config) -> None:
+def check_same_config(workdir: Path, config: Config) -> None:
     """Checks that a workdir was begun with the same config, before any photograph is read.
 
     Raises:
@@ -75,7 +75,7 @@ def check_config(workdir: Path, config: Config) -> None:
         )
 
 
-def begin(run: CrossValidation) -> None:
+def begin_crossvalidation(run: CrossValidation) -> None:
     """Writes `config.json` and `folds.csv` to the workdir, after a check of the folds that are finished there.
 
     Raises:

@@ -56,8 +56,8 @@ def score_all(
 ) -> Mapping[str, np.ndarray]:
     """Returns `SCORES`, each float64 `[…]`, NaN where it is undefined.
 
-    Without lesion pixels the areas, Dice, IoU and sensitivity are undefined: all that is positive is false, which its
-    area and number describe better.
+    Without lesion pixels, the areas under the curves, Dice, IoU and sensitivity are undefined. All pixels that were
+    found are then false positives, and the number of pixels and detections says more.
 
     Args:
       lesion: int `[…, bins]`, histogram of lesion pixels, see `Counts`.

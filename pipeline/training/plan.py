@@ -7,6 +7,7 @@ from pathlib import Path
 
 from configs import Config, InputError
 from models import build_metrics
+from pipeline.inference import SEGMENTER_FILE
 from pipeline.input import Cache, RecordSet
 from pipeline.training.callbacks import choose_previews
 from pipeline.training.checkpoints import Checkpoint
@@ -71,7 +72,7 @@ class Plan:
     @property
     def finished(self) -> bool:
         """Whether an earlier start has already done everything."""
-        return self.start is not None and self.start.ended and (self.model_folder / "segmenter.json").exists()
+        return self.start is not None and self.start.ended and (self.model_folder / SEGMENTER_FILE).exists()
 
     def lines(self) -> list[str]:
         """Returns the plan as text for the user."""

@@ -147,7 +147,7 @@ def _unsupported_syntax(syntax: Any) -> str | None:
     try:
         if get_decoder(syntax).is_available:
             return None
-    except NotImplementedError:
+    except NotImplementedError:  # by which pydicom says that it does not know this compression
         pass
     return f"is compressed as {syntax.name}, for which no decoder is installed"
 

@@ -2,8 +2,16 @@
 
 import time
 
-from pipeline.evaluation import pool_folds, read_fold, result_folder, write_fold
-from pipeline.evaluation.fold_runs import CrossValidation, add_seconds, fold_result, fold_steps
+from pipeline.evaluation import (
+    CrossValidation,
+    add_seconds,
+    fold_result,
+    fold_steps,
+    pool_folds,
+    read_fold,
+    result_folder,
+    write_fold,
+)
 from pipeline.interruption import StoppedError
 from records import claimed, make_folder
 from scripts.support import command

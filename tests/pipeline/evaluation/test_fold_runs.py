@@ -7,7 +7,14 @@ import pytest
 
 from configs import InputError
 from pipeline.evaluation.fold_results import FoldResult, write_fold
-from pipeline.evaluation.fold_runs import CONFIG, CrossValidation, add_seconds, begin, check_config, fold_steps
+from pipeline.evaluation.fold_runs import (
+    CONFIG,
+    CrossValidation,
+    add_seconds,
+    begin_crossvalidation,
+    check_same_config,
+    fold_steps,
+)
 from records import survey_case
 from records.cases import plan_folds
 
@@ -65,14 +72,14 @@ def test_validation_photographs_with_lesions_choose_the_thresholds(run):
 
 
 def test_the_workdir_lists_the_folds_and_refuses_another_config(run):
-    begin(run)
+    begin_crossvalidation(run)
     table = rows(run.workdir / "folds.csv")
     assert [(row["case"], row["source"]) for row in table] == [("A", "one"), ("B", "one"), ("D", "two"), ("E", "two")]
     assert {row["case"]: int(row["fold"]) for row in table} == run.plan.fold_of
-    check_config(run.workdir, run.config)
+    check_same_config(run.workdir, run.config)
     other = dataclasses.replace(run.config, data=dataclasses.replace(run.config.data, seed=1))
     with pytest.raises(InputError, match=r"cv was begun with another config: data\.seed was 0 and is 1\. Name another"):
-        check_config(run.workdir, other)
+        check_same_config(run.workdir, other)
 
 
 def test_a_finished_fold_of_another_plan_is_refused_before_anything_is_written(run, monkeypatch):
@@ -83,7 +90,7 @@ def test_a_finished_fold_of_another_plan_is_refused_before_anything_is_written(r
     write_fold(run.folder(0) / "result", result)
     assert run.unfinished([0, 1]) == [1]
     with pytest.raises(InputError, match="same cross-validation as this command: --folds was 2 and is 3"):
-        begin(run)
+        begin_crossvalidation(run)
     assert not (run.workdir / CONFIG).exists()
 
 
