@@ -1,6 +1,6 @@
 """The table of networks.
 
-To add one: write its file in `models.networks`, its options in `configs.schema.model`, and a line in `NETWORKS`.
+To add one: write its file in `models.networks`, its options in `configs.schema.networks`, and a line in `NETWORKS`.
 """
 
 from collections.abc import Callable

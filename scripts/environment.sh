@@ -4,20 +4,7 @@
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-# Whether a command starts a Python that the lock file supports and that can make virtual environments.
-supported() { "$1" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2> /dev/null; }
-
-find_python() {
-  local candidate
-  for candidate in python3 python3.13 python3.12 python3.11 python; do
-    if supported "$candidate"; then
-      echo "$candidate"
-      return
-    fi
-  done
-  echo "error: no Python 3.11, 3.12 or 3.13 with its venv module found; install one (Debian and Ubuntu: apt install python3-venv) and run this again." >&2
-  return 1
-}
+source scripts/find_python.sh
 
 lock=requirements.lock
 if nvidia-smi -L > /dev/null 2>&1; then
@@ -30,12 +17,15 @@ if [[ -n "${python:-}" ]]; then
     echo "error: --python=$python: expected the command of a Python 3.11, 3.12 or 3.13 that has its venv module." >&2
     exit 2
   fi
-  venv=.venv-$("$python" -c 'import sys; print("{}.{}".format(*sys.version_info))')
+  venv=.venv-$(version "$python")
 fi
 
 stamp="$lock $(cksum < "$lock")"
 if [[ "$(cat "$venv/installed" 2> /dev/null)" != "$stamp" ]]; then
-  python=${python:-$(find_python)}
+  if ! python=${python:-$(find_python)}; then
+    echo "error: no Python 3.11, 3.12 or 3.13 with its venv module found; install one (Debian and Ubuntu: apt install python3-venv) and run this again." >&2
+    exit 1
+  fi
   echo "Installing $lock into $venv with $("$python" --version); this takes a minute or more, once."
   "$python" -m venv --clear "$venv"
   if ! "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r "$lock"; then
