@@ -15,8 +15,8 @@ from absl import flags
 from tqdm import tqdm
 
 from configs import InputError
-from records import SPLITS, make_folder, read_index
-from scripts.support import command
+from records import SPLITS, UNKNOWN_CAMERA, make_folder, read_index
+from scripts.support import camera, command
 from scripts.support.wording import percent, plain
 
 _MODEL = flags.DEFINE_string("model", None, "Model folder, such as WORKDIR/model.")
@@ -44,6 +44,7 @@ _ALLOW_MISSING = flags.DEFINE_bool(
 )
 _BASELINE = flags.DEFINE_bool("baseline", False, "Also score a colour threshold, for comparison with the model.")
 _COMPARE = flags.DEFINE_bool("compare", False, "Deprecated: use python -m scripts.compare.")
+camera.define_flags()
 
 
 def main(folders: list[str]) -> int:
@@ -59,7 +60,9 @@ def main(folders: list[str]) -> int:
     from pipeline.reporting import REPORT, Gallery, write_report
     from scripts.support.score_tables import evaluation_lines
 
-    segmenter = load_segmenter(Path(_MODEL.value), classes=_CLASSES.value) if _MODEL.value else None
+    segmenter = (
+        load_segmenter(Path(_MODEL.value), classes=_CLASSES.value, camera=camera.given()) if _MODEL.value else None
+    )
     request = EvaluationRequest(
         source=_SOURCE.value,
         split=_SPLIT.value,
@@ -96,6 +99,8 @@ def _check_flags() -> None:
             raise InputError(f"--{name} is required; see --help.")
     if _MODEL.value is None and _PREDICTIONS.value is None:
         raise InputError("--model is required, or --predictions; see --help.")
+    if _MODEL.value is None and camera.given() != UNKNOWN_CAMERA:
+        raise InputError("--scale and --field_degrees: maps of --predictions are not scaled; leave them out.")
     if _RECORDS.value is not None and _PREDICTIONS.value is not None:
         raise InputError("--records: tiles are scored by a model, not by --predictions; leave one of the two out.")
 

@@ -14,7 +14,7 @@ from absl import flags
 
 from configs import DataConfig
 from records import photograph_size
-from scripts.support import command
+from scripts.support import camera, command
 
 _MODEL = flags.DEFINE_string("model", None, "Model folder, such as WORKDIR/model.", required=True)
 _OUTPUT = flags.DEFINE_string(
@@ -34,6 +34,7 @@ _CLIENT_CHECK = flags.DEFINE_string(
     None,
     "Photograph to send to the export as a client does; exit code 1 if its probability map differs from predict's.",
 )
+camera.define_flags()
 
 
 def main(_: list[str]) -> int:
@@ -45,11 +46,11 @@ def main(_: list[str]) -> int:
     from pipeline.export import check_client, export_model
     from pipeline.inference import load_segmenter
 
-    segmenter = load_segmenter(model, classes=_CLASSES.value)
+    segmenter = load_segmenter(model, classes=_CLASSES.value, camera=camera.given())
     spec = segmenter.spec
     target = output / str(_VERSION.value)
     print(
-        f"classes {', '.join(spec.classes)}, tiles of {spec.tile} pixels at scale {spec.scale:.4g}, {_PRECISION.value} "
+        f"classes {', '.join(spec.classes)}, tiles of {spec.tile} pixels at {segmenter.rule}, {_PRECISION.value} "
         f"→ {target}; signatures serving_default (encoded photograph), segment (decoded photograph), tiles",
         flush=True,
     )

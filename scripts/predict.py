@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from configs import InputError
 from records import Case, find_cases
-from scripts.support import command
+from scripts.support import camera, command
 
 if TYPE_CHECKING:
     from pipeline.interruption import StopRequest
@@ -35,6 +35,7 @@ _SOURCE = flags.DEFINE_string(
     "source", None, "Folder of photographs and masks: overlays show its masks beside the detections."
 )
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Predict finished photographs again.")
+camera.define_flags()
 
 
 def main(arguments: list[str]) -> int:
@@ -43,18 +44,25 @@ def main(arguments: list[str]) -> int:
     from pipeline.interruption import StopRequest
     from pipeline.prediction import OverlappedWork, PredictionFolder, SegmenterPool, all_devices, photographs_of
 
-    photographs = photographs_of(arguments)
+    photographs, known = photographs_of(arguments), camera.given()
     model, devices = Path(_MODEL.value), all_devices()
-    pool = SegmenterPool(lambda: load_segmenter(model, classes=_CLASSES.value), devices, say=_say)
+    pool = SegmenterPool(lambda: load_segmenter(model, classes=_CLASSES.value, camera=known), devices, say=_say)
     spec = pool.spec
     annotated = _annotated_cases(spec.classes, colored=bool(spec.colors))
-    folder = PredictionFolder(Path(_OUTPUT.value), model, spec, annotated=annotated, probabilities=_PROBABILITIES.value)
+    folder = PredictionFolder(
+        Path(_OUTPUT.value),
+        model,
+        spec,
+        measure=pool.measure,
+        annotated=annotated,
+        probabilities=_PROBABILITIES.value,
+    )
     todo = folder.begin(photographs, overwrite=_OVERWRITE.value)
     print(
         f"{len(photographs)} photographs, {len(photographs) - len(todo)} of them already finished, "
         f"{len(annotated.keys() & todo.keys())} to be shown beside their ground truth; on "
         f"{', '.join(device.removeprefix('/device:') for device in devices)}; classes {', '.join(spec.classes)}, tiles "
-        f"of {spec.tile} pixels at scale {spec.scale:.4g}, overlap {spec.overlap:g} → "
+        f"of {spec.tile} pixels at {pool.rule}, overlap {spec.overlap:g} → "
         f"{folder.output}/{{{','.join(folder.folders)}}}",
         flush=True,
     )

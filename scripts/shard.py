@@ -36,7 +36,7 @@ from records import (
     write_check,
     write_text,
 )
-from scripts.support import command
+from scripts.support import camera, command
 
 WARNINGS = 10  # most warnings of one kind that are printed
 
@@ -54,6 +54,7 @@ _ALLOW_MISSING = flags.DEFINE_bool(
 _WORKERS = flags.DEFINE_integer("workers", None, "Photographs at once; default: one per core.", lower_bound=1)
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace an existing set of records.")
 _STRICT = flags.DEFINE_bool("strict", False, "Stop at the first case that cannot be read, instead of leaving it out.")
+camera.define_flags()
 command.define_config(required=False)
 
 
@@ -76,8 +77,10 @@ def main(_: list[str]) -> int:
         keep_splits=bool(_SPLITS.value),
         workers=_workers(),
         strict=_STRICT.value,
+        rule=camera.rule(config.data),
         progress=_bar,
     )
+    _warn(plan.scale_warnings())
     _warn(f"no photograph shows any {name}; check its masks, or its colour" for name in plan.classes_without_lesions)
     print(f"{plan} → {folder}", flush=True)
     if _CHECK.value:

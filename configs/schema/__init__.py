@@ -1,7 +1,7 @@
 """The typed configuration: one frozen dataclass per section, which checks its own fields."""
 
 from configs.schema.augment import AugmentConfig
-from configs.schema.config import MAX_CLASSES, Config, DataConfig, EvaluateConfig, SegmentConfig
+from configs.schema.config import MAX_CLASSES, Config, DataConfig, EvaluateConfig, SegmentConfig, check_scaling
 from configs.schema.encoder_networks import DeepLabV3PlusConfig, EfficientUNetConfig
 from configs.schema.errors import InputError
 from configs.schema.fields import FREE_FIELDS, differing_fields, field_names, from_dict, optional_fields
@@ -14,7 +14,7 @@ from configs.schema.networks import (
     UNet3PlusConfig,
     UNetConfig,
 )
-from configs.schema.old_names import new_name
+from configs.schema.old_names import as_before, new_name
 from configs.schema.train import TrainConfig
 
 __all__ = [
@@ -37,6 +37,8 @@ __all__ = [
     "TrainConfig",
     "UNet3PlusConfig",
     "UNetConfig",
+    "as_before",
+    "check_scaling",
     "differing_fields",
     "field_names",
     "from_dict",

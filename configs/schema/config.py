@@ -10,13 +10,15 @@ parses its overrides by them.
 import dataclasses
 import hashlib
 import json
+import math
 import re
 from typing import Literal, get_args
 
 from configs.schema.augment import AugmentConfig
 from configs.schema.checks import check, check_choice
+from configs.schema.errors import InputError
 from configs.schema.model import ModelConfig
-from configs.schema.old_names import with_old_names
+from configs.schema.old_names import as_before
 from configs.schema.train import TrainConfig
 
 Window = Literal["uniform", "hann", "gaussian"]
@@ -30,7 +32,13 @@ class DataConfig:
 
     Attributes:
       classes: names of the lesion classes in the order of the mask's channels, 1 to 8.
-      scale: factor by which photographs are shrunk before they are cut into tiles, above 0 to 1.
+      scale: factor by which all photographs are shrunk before they are cut into tiles, above 0 to 1. None: by
+        `field_diameter`; becomes 1 if that is None as well.
+      field_diameter: diameter of the circle of the field of view in the scaled photograph, pixels, at least 16: each
+        photograph gets the scale that brings its own circle to this size, so that cameras of any resolution fit. Not
+        together with `scale`.
+      field_degrees: angle of view of a circle of this diameter, degrees, above 0 to 180. A photograph of another angle
+        is scaled so that a degree has as many pixels.
       tile: side of a tile, pixels of the scaled photograph, at least 16.
       stride: distance between neighbouring tiles, pixels of the scaled photograph, 1 to `tile`.
       empty_per_nonempty: number of lesion-free tiles kept for each tile with a lesion, per photograph, 0 or more. A
@@ -48,7 +56,9 @@ class DataConfig:
     """
 
     classes: tuple[str, ...] = ("HE",)
-    scale: float = 1.0
+    scale: float | None = None
+    field_diameter: float | None = None
+    field_degrees: float = 50.0
     tile: int = 512
     stride: int = 512
     empty_per_nonempty: float = 0.0
@@ -74,7 +84,9 @@ class DataConfig:
                 name,
                 allowed="names without spaces or slashes",
             )
-        check(0 < self.scale <= 1, "data.scale", self.scale, allowed="above 0 and at most 1")
+        if self.scale is None and self.field_diameter is None:
+            object.__setattr__(self, "scale", 1.0)
+        check_scaling("data.", scale=self.scale, field_diameter=self.field_diameter, field_degrees=self.field_degrees)
         check(self.tile >= 16, "data.tile", self.tile, allowed="at least 16")
         check(1 <= self.stride <= self.tile, "data.stride", self.stride, allowed=f"1 to data.tile ({self.tile})")
         check(self.empty_per_nonempty >= 0, "data.empty_per_nonempty", self.empty_per_nonempty, allowed="0 or more")
@@ -102,6 +114,29 @@ class DataConfig:
         )
         check(self.max_pixels >= 1, "data.max_pixels", self.max_pixels, allowed="at least 1")
         check(self.seed >= 0, "data.seed", self.seed, allowed="0 or more")
+
+
+def check_scaling(prefix: str, *, scale: float | None, field_diameter: float | None, field_degrees: float) -> None:
+    """Checks the fields of `DataConfig` that say how photographs are scaled.
+
+    Raises:
+      InputError: both or none of `scale` and `field_diameter` are set, or a field is out of range; names of fields
+        begin with `prefix`.
+    """
+    if scale is None and field_diameter is None:
+        raise InputError(f"neither {prefix}scale nor {prefix}field_diameter is set; one of them is needed.")
+    if scale is not None and field_diameter is not None:
+        raise InputError(
+            f"{prefix}scale is {scale:.4g} and {prefix}field_diameter is {field_diameter:g}; set one of them to None."
+        )
+    check(scale is None or 0 < scale <= 1, f"{prefix}scale", scale, allowed="above 0 and at most 1, or None")
+    check(
+        field_diameter is None or 16 <= field_diameter < math.inf,
+        f"{prefix}field_diameter",
+        field_diameter,
+        allowed="at least 16, or None",
+    )
+    check(0 < field_degrees <= 180, f"{prefix}field_degrees", field_degrees, allowed="above 0 and at most 180")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -190,9 +225,9 @@ class Config:
 
     def fingerprint(self, *sections: str) -> str:
         """Returns 16 hexadecimal digits that depend only on the values of the named sections, or of all sections."""
-        # Computed with the fields' first names, so that renaming a field does not invalidate records and results.
+        # Computed from the fields as they first were, so that a new or renamed field does not invalidate results.
         chosen = {
-            name: with_old_names(name, dataclasses.asdict(getattr(self, name))) for name in sections or _section_names()
+            name: as_before(name, dataclasses.asdict(getattr(self, name))) for name in sections or _section_names()
         }
         return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -1,4 +1,4 @@
-"""Renamed fields: configs of earlier versions are read by this table, and fingerprints do not change."""
+"""Renamed and new fields: by these tables configs of earlier versions are read, and fingerprints do not change."""
 
 # Current dotted name of a field: its name, without the section, in version 0.1.
 OLD_NAMES = {
@@ -18,15 +18,22 @@ OLD_NAMES = {
     "train.class_sampling": "class_shares",
 }
 
+# Values with which a field that version 0.1 did not have changes nothing.
+WITHOUT_EFFECT: dict[str, object] = {"data.field_diameter": None, "data.field_degrees": 50.0}
+
 
 def new_name(dotted: str) -> str | None:
     """Returns the current dotted name of a renamed field, or None if `dotted` is not an old name."""
     return _NEW_NAMES.get(dotted)
 
 
-def with_old_names(section: str, values: dict[str, object]) -> dict[str, object]:
-    """Returns the fields of a section under their first names."""
-    return {OLD_NAMES.get(f"{section}.{name}", name): value for name, value in values.items()}
+def as_before(section: str, values: dict[str, object]) -> dict[str, object]:
+    """Returns the fields of a section as version 0.1 had them, without newer ones that have no effect."""
+    return {
+        OLD_NAMES.get(f"{section}.{name}", name): value
+        for name, value in values.items()
+        if WITHOUT_EFFECT.get(f"{section}.{name}", ...) != value
+    }
 
 
 _NEW_NAMES = {f"{new.split('.')[0]}.{old}": new for new, old in OLD_NAMES.items()}

@@ -9,15 +9,15 @@ from pipeline.evaluation.photographs import LoadedCase, MapOf
 from pipeline.inference import NAN_MESSAGE
 
 
-def segmented_by(segment: Callable[[np.ndarray], np.ndarray]) -> MapOf:
+def segmented_by(segment: Callable[[LoadedCase], np.ndarray]) -> MapOf:
     """Returns a function that segments a loaded case and raises `InputError` if the map has NaN.
 
     Args:
-      segment: uint8 RGB `[H, W, 3]` → float32 0..1 `[H, W, C]`.
+      segment: makes the probability map of a loaded case, float32 0..1 `[H, W, C]`.
     """
 
     def map_of(loaded: LoadedCase) -> np.ndarray:
-        probabilities = segment(loaded.photograph)
+        probabilities = segment(loaded)
         if np.isnan(probabilities).any():
             raise InputError(f"case {loaded.case}: {NAN_MESSAGE}")
         return probabilities

@@ -12,7 +12,8 @@ import numpy as np
 
 from configs import DataConfig, InputError
 from pipeline.evaluation.counting import PhotographCounts, count_photograph
-from records import Case, field_of_view, read_masks, read_photograph
+from pipeline.inference import MeasuredPhotograph
+from records import Case, field_of_view, photograph_degrees, read_masks, read_photograph
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,12 +25,14 @@ class LoadedCase:
       photograph: uint8 RGB `[H, W, 3]`.
       masks: bool `[H, W, C]`.
       field_of_view: bool `[H, W]`.
+      measured: the photograph as a model measured it; None without a model.
     """
 
     case: str
     photograph: np.ndarray
     masks: np.ndarray
     field_of_view: np.ndarray
+    measured: MeasuredPhotograph | None = None
 
 
 @dataclasses.dataclass
@@ -45,19 +48,21 @@ class Seconds:
     scoring: float = 0
 
 
+Measure = Callable[[np.ndarray, float | None], MeasuredPhotograph]  # of a photograph and its angle of view
 MapOf = Callable[[LoadedCase], np.ndarray]  # returns float32 0..1 `[H, W, C]`
 Look = Callable[[LoadedCase, np.ndarray, PhotographCounts], None]  # gets a case, its probability map and its counts
 
 
-def load_case(case: Case, data: DataConfig) -> LoadedCase:
-    """Reads a case's photograph and its masks of all of `data.classes`.
+def load_case(case: Case, data: DataConfig, measure: Measure | None = None) -> LoadedCase:
+    """Reads a case's photograph and its masks of all of `data.classes`, and measures the photograph.
 
     Raises:
       InputError: the photograph or a mask cannot be read, or a mask has another size.
     """
     photograph = read_photograph(case.photograph, max_pixels=data.max_pixels)
     masks = read_masks(case, photograph.shape[:2], data)
-    return LoadedCase(case.name, photograph, masks, field_of_view(photograph))
+    measured = measure and measure(photograph, photograph_degrees(case.photograph))
+    return LoadedCase(case.name, photograph, masks, field_of_view(photograph), measured)
 
 
 def evaluate_photographs(
@@ -67,6 +72,7 @@ def evaluate_photographs(
     *,
     thresholds: tuple[float, ...],
     bins: int,
+    measure: Measure | None = None,
     seconds: Seconds | None = None,
     look: Look | None = None,
 ) -> Iterator[tuple[Case, PhotographCounts | InputError]]:
@@ -80,6 +86,7 @@ def evaluate_photographs(
       data: classes, and the largest number of pixels allowed.
       thresholds: operating threshold of each class.
       bins: number of histogram bins.
+      measure: measures photographs for a model, such as `TiledSegmenter.measure`.
       seconds: times to add to.
       look: called with each case after it was counted, such as `pipeline.reporting.Gallery.look`.
 
@@ -106,7 +113,7 @@ def evaluate_photographs(
 
     with ThreadPoolExecutor(1) as counter:
         before: tuple[Case, Future[PhotographCounts] | InputError] | None = None
-        for case, reading in _read_ahead(cases, data):
+        for case, reading in _read_ahead(cases, data, measure):
             try:
                 loaded = reading.result()
                 began = time.perf_counter()
@@ -126,12 +133,14 @@ def _outcome(counting: Future[PhotographCounts] | InputError) -> PhotographCount
     return counting if isinstance(counting, InputError) else counting.result()
 
 
-def _read_ahead(cases: Iterable[Case], data: DataConfig) -> Iterator[tuple[Case, Future[LoadedCase]]]:
+def _read_ahead(
+    cases: Iterable[Case], data: DataConfig, measure: Measure | None
+) -> Iterator[tuple[Case, Future[LoadedCase]]]:
     """Reads the next case while the caller works on one."""
     with ThreadPoolExecutor(1) as reader:
         before = None
         for case in cases:
-            reading = case, reader.submit(load_case, case, data)
+            reading = case, reader.submit(load_case, case, data, measure)
             if before is not None:
                 yield before
             before = reading

@@ -95,7 +95,12 @@ class EvaluationPlan:
         """Returns the function that makes or reads the probability map of a case."""
         if self.segmenter is not None and not self.maps:
             segmenter = self.segmenter  # a variable keeps it alive, see TiledSegmenter
-            return segmented_by(lambda photograph: segmenter.segment(photograph).numpy())
+
+            def segment(loaded: LoadedCase) -> np.ndarray:
+                measured = loaded.measured or segmenter.measure(loaded.photograph)
+                return segmenter.segment_measured(measured).probabilities
+
+            return segmented_by(segment)
 
         def read(loaded: LoadedCase) -> np.ndarray:
             return external_maps.read_map(self.maps, loaded.case, loaded.masks.shape[:2], classes=self.data.classes)

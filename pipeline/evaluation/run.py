@@ -66,7 +66,14 @@ def evaluate(
     cases = [case for case in plan.cases if case.name not in failures]
     seconds = Seconds()
     outcomes = evaluate_photographs(
-        plan.map_of(), cases, plan.data, thresholds=plan.thresholds, bins=plan.bins, seconds=seconds, look=look
+        plan.map_of(),
+        cases,
+        plan.data,
+        thresholds=plan.thresholds,
+        bins=plan.bins,
+        measure=plan.segmenter.measure if plan.segmenter is not None and not plan.maps else None,
+        seconds=seconds,
+        look=look,
     )
     with counts_writer(output, classes=plan.data.classes, bins=plan.bins, thresholds=plan.thresholds) as writer:
         for case, outcome in progress(outcomes, len(cases)):

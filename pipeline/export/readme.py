@@ -1,6 +1,7 @@
 """The README of an export, and the limits of its decoder, which the SavedModel's metadata states as well."""
 
 from pipeline.inference import SegmenterSpec
+from records import ScaleRule
 
 SERVING_DEFAULT_LEAVES = (
     "serving_default decodes JPEG and PNG to the same pixels as predict, CMYK to within one of 255 levels. It leaves "
@@ -29,7 +30,7 @@ Each returns `probabilities`, float32 0..1: `[H, W, {classes}]`, or `[B, {tile},
 
 {leaves}
 
-The graph shrinks the photograph to {scale:.4g} of its size, cuts it into tiles of {tile} pixels, runs {tile_batch} of
+The graph resizes the photograph to {scale}, cuts it into tiles of {tile} pixels, runs {tile_batch} of
 them through the network at once, in {precision}, and blends and enlarges their maps to the photograph's size.
 
 ```python
@@ -49,8 +50,8 @@ the time that the graph takes with that of its bare network.
 """
 
 
-def readme(spec: SegmenterSpec, precision: str) -> str:
-    """Returns the README of an export."""
+def readme(spec: SegmenterSpec, rule: ScaleRule, precision: str) -> str:
+    """Returns the README of an export that scales photographs by `rule`."""
     return README.format(
         rows="\n".join(
             f"| {name} | {threshold:g} |" for name, threshold in zip(spec.classes, spec.thresholds, strict=True)
@@ -58,7 +59,7 @@ def readme(spec: SegmenterSpec, precision: str) -> str:
         classes=len(spec.classes),
         tile=spec.tile,
         tile_batch=spec.tile_batch,
-        scale=spec.scale,
+        scale=rule,
         precision=precision,
         leaves=SERVING_DEFAULT_LEAVES.replace("serving_default", "`serving_default`").replace(
             "signature segment", "signature `segment`"

@@ -32,7 +32,7 @@ class ServedSegmenter(tf.Module):
         # An exported function must not ask for XLA (tensorflow/serving#2214).
         spec = dataclasses.replace(segmenter.spec, xla="off")
         self.precision = precision
-        self.segmenter = segmenter = TiledSegmenter(network, spec)
+        self.segmenter = segmenter = TiledSegmenter(network, spec, segmenter.rule)
         tile_shape = [None, spec.tile, spec.tile, 3]
         self.tiles_function = tf.function(
             lambda tiles: {"probabilities": segmenter.tiles(tiles)},
@@ -52,11 +52,13 @@ class ServedSegmenter(tf.Module):
     @tf.function(input_signature=[])
     def metadata(self) -> dict[str, tf.Tensor]:
         """Returns what clients must know, by name; a SavedModel does not keep attributes and docstrings."""
-        spec = self.segmenter.spec
+        spec, rule = self.segmenter.spec, self.segmenter.rule
         return {
             "classes": tf.constant(spec.classes),
             "thresholds": tf.constant(spec.thresholds, tf.float32),
-            "scale": tf.constant(spec.scale, tf.float32),
+            "scale": tf.constant(rule.scale or 0, tf.float32),  # 0: each photograph has its own
+            "field_diameter": tf.constant(rule.field_diameter or 0, tf.float32),
+            "field_degrees": tf.constant(rule.camera.degrees or rule.field_degrees, tf.float32),
             "tile": tf.constant(spec.tile),
             "tile_batch": tf.constant(spec.tile_batch),
             "precision": tf.constant(self.precision),
@@ -132,8 +134,8 @@ def export_model(
         tf.saved_model.save(served, str(temporary), signatures=signatures)
         shutil.copy(model_folder / SEGMENTER_FILE, temporary / SEGMENTER_FILE)
         shutil.copy(verify.__file__, temporary / VERIFY_FILE)
-        (temporary / "README.md").write_text(readme(segmenter.spec, precision))
-        write_golden(temporary, segmenter.spec, precision)
+        (temporary / "README.md").write_text(readme(segmenter.spec, segmenter.rule, precision))
+        write_golden(temporary, segmenter.spec, segmenter.rule, precision=precision)
         _flush(temporary)
         _refuse(target, overwrite=overwrite)  # another export may have been faster
         _put(temporary, target)

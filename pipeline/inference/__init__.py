@@ -8,13 +8,15 @@ from pipeline.inference.model_folder import (
     load_segmenter,
     save_model,
 )
-from pipeline.inference.segmenter import NAN_MESSAGE, TiledSegmenter
+from pipeline.inference.segmenter import NAN_MESSAGE, MeasuredPhotograph, Segmented, TiledSegmenter
 from pipeline.inference.spec import SegmenterSpec
 
 __all__ = [
     "NAN_MESSAGE",
     "NETWORK_FILE",
     "SEGMENTER_FILE",
+    "MeasuredPhotograph",
+    "Segmented",
     "SegmenterSpec",
     "TiledSegmenter",
     "check_tile",

@@ -10,10 +10,11 @@ from pathlib import Path
 import keras
 
 from configs import InputError, SegmentConfig
+from configs.schema import check_scaling
 from models import Network, fold_normalization, halve_kernels, of_classes
 from pipeline.inference.segmenter import TiledSegmenter
 from pipeline.inference.spec import SegmenterSpec
-from records import complete_file, make_folder, write_text
+from records import UNKNOWN_CAMERA, Camera, ScaleRule, complete_file, make_folder, write_text
 
 SCHEMA_VERSION = 1
 NETWORK_FILE, SEGMENTER_FILE = "network.keras", "segmenter.json"
@@ -52,7 +53,13 @@ def save_model(folder: Path, network: Network, spec: SegmenterSpec, *, half: boo
     write_text(folder / SEGMENTER_FILE, json.dumps(content, indent=2) + "\n")
 
 
-def load_segmenter(folder: Path, *, fold: bool = True, classes: Sequence[str] | None = None) -> TiledSegmenter:
+def load_segmenter(
+    folder: Path,
+    *,
+    fold: bool = True,
+    classes: Sequence[str] | None = None,
+    camera: Camera = UNKNOWN_CAMERA,
+) -> TiledSegmenter:
     """Loads the segmenter of a model folder.
 
     Args:
@@ -60,10 +67,12 @@ def load_segmenter(folder: Path, *, fold: bool = True, classes: Sequence[str] | 
       fold: whether normalization layers are folded into the convolutions before them, which is faster; otherwise the
         network is as saved, so that other weights of it can be set.
       classes: classes of the probability map, in this order; None: all classes of the model.
+      camera: what the user knows about the camera of the photographs.
 
     Raises:
       InputError: the folder is no model folder, its files are damaged or of another schema version, the model lacks
-        one of the classes, or Keras runs on another backend than TensorFlow.
+        one of the classes, an angle of view is given but the model does not scale by it, or Keras runs on another
+        backend than TensorFlow.
     """
     if keras.backend.backend() != "tensorflow":
         raise InputError(
@@ -72,15 +81,27 @@ def load_segmenter(folder: Path, *, fold: bool = True, classes: Sequence[str] | 
         )
     network, spec = load_model(folder)
     network = fold_normalization(network) if fold else network  # the file keeps the network that can be trained further
+    rule = _rule(spec, folder, camera)
     if classes is None or tuple(classes) == spec.classes:
-        return TiledSegmenter(network, spec)
+        return TiledSegmenter(network, spec, rule)
     for name in classes:
         if name not in spec.classes or list(classes).count(name) > 1:
             raise InputError(
                 f"--classes={','.join(classes)}: the model in {folder} has the classes {', '.join(spec.classes)}; name "
                 "some of them, each once."
             )
-    return TiledSegmenter(of_classes(network, [spec.classes.index(name) for name in classes]), spec.of_classes(classes))
+    return TiledSegmenter(
+        of_classes(network, [spec.classes.index(name) for name in classes]), spec.of_classes(classes), rule
+    )
+
+
+def _rule(spec: SegmenterSpec, folder: Path, camera: Camera) -> ScaleRule:
+    if camera.degrees is not None and spec.field_diameter is None:
+        raise InputError(
+            f"--field_degrees={camera.degrees:g}: the model in {folder} scales all photographs by {spec.scale:.4g}, "
+            "whatever their field of view; give --scale instead."
+        )
+    return spec.rule(camera)
 
 
 def load_model(folder: Path, *, flag: str = "--model") -> tuple[Network, SegmenterSpec]:
@@ -122,7 +143,8 @@ def read_spec(path: Path) -> SegmenterSpec:
             raise InputError(f"schema version {version}, but this software reads {SCHEMA_VERSION}.")
         content = MISSING | content
         tuples = {name: tuple(content[name]) for name in TUPLES}
-        spec = SegmenterSpec(**content | tuples)
+        spec = SegmenterSpec(**{"scale": None} | content | tuples)
+        check_scaling("", scale=spec.scale, field_diameter=spec.field_diameter, field_degrees=spec.field_degrees)
         SegmentConfig(**{field.name: getattr(spec, field.name) for field in dataclasses.fields(SegmentConfig)})
         return spec
     except InputError as error:

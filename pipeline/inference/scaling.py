@@ -1,4 +1,4 @@
-"""Scales photographs down, as `records.shrink_photograph` does with OpenCV, and probability maps up, in the graph.
+"""Resizes photographs, as `records.rescale_photograph` does with OpenCV, and probability maps, in the graph.
 
 Shrinking has two implementations with the same result. `tf.image.resize(AREA)` is the fastest on a CPU but has no GPU
 kernel; on a GPU, areas are averaged by differences of running sums, which are exact in float64.
@@ -7,6 +7,20 @@ kernel; on a GPU, areas are averaged by differences of running sums, which are e
 import tensorflow as tf
 
 STRIP = 256  # rows of the result computed at once, which limits the memory of the sums
+
+
+def resize_photograph(photograph: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+    """Resizes a photograph, uint8 `[H, W, 3]`, to uint8 `[h, w, 3]`: `shrink`, or bilinearly to a larger size.
+
+    Args:
+      photograph: uint8 RGB.
+      size: (h, w), int32 `[2]`.
+    """
+    return tf.cond(
+        size[0] > tf.shape(photograph)[0],
+        lambda: _rounded(tf.image.resize(photograph, size)),
+        lambda: shrink(photograph, size),
+    )
 
 
 def shrink(photograph: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
@@ -43,8 +57,8 @@ def shrink_by_sums(photograph: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     return shrunk
 
 
-def enlarge(maps: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
-    """Enlarges probability maps, float32 `[h, w, C]`, to `[H, W, C]` bilinearly with half-pixel centres.
+def resize_maps(maps: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+    """Resizes probability maps, float32 `[h, w, C]`, to `[H, W, C]` bilinearly with half-pixel centres.
 
     A single call of `tf.image.resize` gives the same numbers in twice the time. Here it is called for one axis after
     the other, and the second call treats each row as one pixel of W * C channels, which it interpolates together.

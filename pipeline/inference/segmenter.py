@@ -1,23 +1,50 @@
 """The graph from a photograph to its probability map, which eval scores, predict runs and export saves."""
 
+import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from pipeline.inference.background import tiles_in_field_of_view
 from pipeline.inference.compiling import compiles
+from pipeline.inference.field_circle import field_diameter
 from pipeline.inference.orientations import average_over
-from pipeline.inference.scaling import enlarge, shrink
+from pipeline.inference.scaling import resize_maps, resize_photograph
 from pipeline.inference.spec import SegmenterSpec
 from pipeline.inference.tiling import Tiling, stitch, tile_starts
-from records import stride_of_overlap
+from records import LARGEST_SCALE, PhotographScale, ScaleRule, stride_of_overlap
 
 NAN_MESSAGE = (
     "the probability map contains NaN: the network's weights, or its activations for this photograph, have overflowed. "
     "Train with a lower train.learning_rate, with train.global_clipnorm, or in float32."
 )
+PHOTOGRAPH = tf.TensorSpec([None, None, 3], tf.uint8, name="photograph")
+
+
+class MeasuredPhotograph(NamedTuple):
+    """A photograph as it is read: its pixels, uint8 RGB `[H, W, 3]`, and how it is to be scaled."""
+
+    pixels: np.ndarray
+    scale: PhotographScale
+
+
+class Segmented(NamedTuple):
+    """A segmented photograph.
+
+    Attributes:
+      probabilities: probability map, float32 `[H, W, C]`.
+      scaled: the map at the network's scale, float32 `[h, w, C]`.
+      scale: how the photograph was scaled.
+      seconds: time that it took.
+    """
+
+    probabilities: np.ndarray
+    scaled: np.ndarray
+    scale: PhotographScale
+    seconds: float
 
 
 class TiledSegmenter(tf.Module):
@@ -31,23 +58,22 @@ class TiledSegmenter(tf.Module):
     `load_segmenter(folder).segment(photograph)` in one expression fails.
     """
 
-    def __init__(self, network: Any, spec: SegmenterSpec):
+    def __init__(self, network: Any, spec: SegmenterSpec, rule: ScaleRule | None = None):
         """Creates a segmenter.
 
         Args:
           network: float32 RGB 0..255 `[B, T, T, 3]` → float32 `[B, T, T, C]`; a `keras.Model` or any function.
           spec: geometry and classes.
+          rule: how photographs are scaled; None: as the spec says.
         """
         super().__init__()
         self.network = network
         self.spec = spec
+        self.rule = rule or spec.rule()
 
-    @tf.function(input_signature=[tf.TensorSpec([None, None, 3], tf.uint8, name="photograph")])
+    @tf.function(input_signature=[PHOTOGRAPH])
     def segment(self, photograph: tf.Tensor) -> tf.Tensor:
-        """Computes the probability map of a photograph.
-
-        The photograph is shrunk by area averaging and cut into tiles; their maps are blended, and the result is
-        enlarged bilinearly (half-pixel centres, no antialiasing).
+        """Computes the probability map of a photograph, at the scale that `scale` computes.
 
         Args:
           photograph: uint8 RGB `[H, W, 3]`.
@@ -55,25 +81,71 @@ class TiledSegmenter(tf.Module):
         Returns:
           Probabilities, float32 `[H, W, C]`.
         """
+        return self.segment_scaled(photograph, self.scale(photograph))["probabilities"]
+
+    def measure(self, photograph: np.ndarray, degrees: float | None = None) -> MeasuredPhotograph:
+        """Measures a photograph, uint8 RGB `[H, W, 3]`, for `segment_measured`; needs no device.
+
+        Args:
+          photograph: the photograph.
+          degrees: its angle of view, if its file says it.
+        """
+        return MeasuredPhotograph(photograph, self.rule.measure(photograph, degrees=degrees))
+
+    def segment_measured(self, photograph: MeasuredPhotograph) -> Segmented:
+        """Segments a photograph that was measured while it was read."""
+        began = time.perf_counter()
+        maps = self.segment_scaled(photograph.pixels, tf.constant(photograph.scale.factor, tf.float64))
+        probabilities, scaled = (maps[name].numpy() for name in ("probabilities", "scaled"))
+        return Segmented(probabilities, scaled, photograph.scale, time.perf_counter() - began)
+
+    @tf.function(input_signature=[PHOTOGRAPH, tf.TensorSpec([], tf.float64, name="scale")])
+    def segment_scaled(self, photograph: tf.Tensor, scale: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Computes the probability map of a photograph at a given scale.
+
+        The photograph is resized (by area averaging, or bilinearly to a larger size) and cut into tiles; their maps are
+        blended, and the result is resized bilinearly (half-pixel centres, no antialiasing).
+
+        Args:
+          photograph: uint8 RGB `[H, W, 3]`.
+          scale: factor, float64 scalar above 0.
+
+        Returns:
+          `probabilities`, float32 `[H, W, C]`, and `scaled`, the same before it was resized, float32 `[h, w, C]`.
+        """
         spec = self.spec
         size = tf.shape(photograph)[:2]
-        scaled = photograph if spec.scale == 1 else shrink(photograph, self._scaled_size(size))
-        probabilities = stitch(
-            scaled,
+        unscaled = self.rule.scale == 1
+        scaled = stitch(
+            photograph if unscaled else resize_photograph(photograph, _scaled_size(size, scale)),
             average_over(spec.flips, self._compiled_tiles()),
             self._tiling(),
-            kept=self.kept_tiles(photograph) if spec.skip_background else None,
+            kept=self._kept_tiles(photograph, scale) if spec.skip_background else None,
         )
-        if spec.scale != 1:
-            probabilities = enlarge(probabilities, size)
-        return tf.ensure_shape(probabilities, [None, None, len(spec.classes)])
+        probabilities = scaled if unscaled else resize_maps(scaled, size)
+        shape = [None, None, len(spec.classes)]
+        return {
+            "probabilities": tf.ensure_shape(probabilities, shape),
+            "scaled": tf.ensure_shape(scaled, shape),
+        }
 
-    @tf.function(input_signature=[tf.TensorSpec([None, None, 3], tf.uint8, name="photograph")])
+    @tf.function(input_signature=[PHOTOGRAPH])
+    def scale(self, photograph: tf.Tensor) -> tf.Tensor:
+        """Computes the same factor as `ScaleRule.measure`, float64 scalar."""
+        rule = self.rule
+        if rule.field_diameter is None:
+            return tf.constant(rule.scale, tf.float64)
+        full = tf.cast(tf.shape(photograph)[:2], tf.float64)
+        diameter = tf.cast(field_diameter(photograph), tf.float64)
+        fitted = tf.where(diameter > 0, diameter, tf.norm(full))
+        wanted = rule.field_diameter / fitted * (rule.camera.degrees or rule.field_degrees) / rule.field_degrees
+        factor = tf.minimum(wanted, LARGEST_SCALE)
+        return factor if rule.camera.scale is None else tf.where(diameter > 0, factor, rule.camera.scale)
+
+    @tf.function(input_signature=[PHOTOGRAPH])
     def kept_tiles(self, photograph: tf.Tensor) -> tf.Tensor:
         """Returns which of all tiles `skip_background` keeps, bool `[rows, columns]`."""
-        size, tiling = self._scaled_size(tf.shape(photograph)[:2]), self._tiling()
-        rows, columns = (tile_starts(length, tiling.tile, tiling.stride) for length in tf.unstack(size))
-        return tiles_in_field_of_view(photograph, size, rows, columns=columns, tile=tiling.tile)
+        return self._kept_tiles(photograph, self.scale(photograph))
 
     def tiles(self, images: tf.Tensor) -> tf.Tensor:
         """Maps a batch of tiles, float32 RGB 0..255 `[B, T, T, 3]`, to probabilities, float32 `[B, T, T, C]`."""
@@ -101,6 +173,12 @@ class TiledSegmenter(tf.Module):
             trim_to=getattr(self.network, "stride", 1) if spec.trim else None,
         )
 
-    def _scaled_size(self, size: tf.Tensor) -> tf.Tensor:
-        """Computes the same as `records.scaled_size`, int32 `[2]`."""
-        return tf.maximum(tf.cast(tf.round(tf.cast(size, tf.float64) * self.spec.scale), tf.int32), 1)
+    def _kept_tiles(self, photograph: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
+        size, tiling = _scaled_size(tf.shape(photograph)[:2], scale), self._tiling()
+        rows, columns = (tile_starts(length, tiling.tile, tiling.stride) for length in tf.unstack(size))
+        return tiles_in_field_of_view(photograph, size, rows, columns=columns, tile=tiling.tile)
+
+
+def _scaled_size(size: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
+    """Computes the same as `records.scaled_size`, int32 `[2]`."""
+    return tf.maximum(tf.cast(tf.round(tf.cast(size, tf.float64) * scale), tf.int32), 1)

@@ -3,7 +3,8 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from configs import Config, EvaluateConfig
+from configs import Config, DataConfig, EvaluateConfig
+from records import UNKNOWN_CAMERA, Camera, ScaleRule
 
 
 @dataclasses.dataclass(frozen=True)
@@ -12,7 +13,7 @@ class SegmenterSpec:
 
     Attributes:
       classes: names of the channels of the probability map.
-      scale: factor by which photographs are shrunk first.
+      scale: factor by which all photographs are shrunk first; None if there is a `field_diameter`.
       tile: side of the tiles, pixels of the scaled photograph.
       overlap: fraction of a tile that it has in common with its neighbour.
       window: how a tile's pixels are weighted where tiles overlap, a name of `records.grid.window`.
@@ -30,10 +31,11 @@ class SegmenterSpec:
       bins: number of bins of the histograms that eval counts into.
       seen_before: names of the photographs that the initial weights were trained on.
       calibrated_on: names of the photographs that thresholds and calibration were chosen on, if "held out".
+      field_diameter, field_degrees: how each photograph gets a scale of its own, see `DataConfig`.
     """
 
     classes: tuple[str, ...]
-    scale: float
+    scale: float | None
     tile: int
     overlap: float
     window: str
@@ -51,6 +53,8 @@ class SegmenterSpec:
     bins: int = EvaluateConfig().bins
     seen_before: tuple[str, ...] = ()
     calibrated_on: tuple[str, ...] = ()
+    field_diameter: float | None = None
+    field_degrees: float = DataConfig().field_degrees
 
     @classmethod
     def from_config(
@@ -81,7 +85,14 @@ class SegmenterSpec:
             xla=config.segment.xla,
             threshold_source="validation" if thresholds else "config",
             bins=config.evaluate.bins,
+            field_diameter=config.data.field_diameter,
+            field_degrees=config.data.field_degrees,
         )
+
+    def rule(self, camera: Camera = UNKNOWN_CAMERA) -> ScaleRule:
+        """Returns how photographs are scaled; if the scale is fixed, that of the camera takes its place."""
+        scale = self.scale if self.field_diameter is not None else camera.scale or self.scale
+        return ScaleRule(scale, self.field_diameter, self.field_degrees, camera)
 
     def of_classes(self, names: Sequence[str]) -> "SegmenterSpec":
         """Returns the spec of some of the classes, in the given order."""

@@ -19,7 +19,7 @@ from configs.schema import MAX_CLASSES
 from pipeline.input.draws import uniform
 from pipeline.input.reading import RecordSet
 from records import tile_starts
-from records.grid import scaled_size, tile_cells
+from records.grid import tile_cells
 from records.shards import CaseEntry
 
 ANYWHERE = -1  # in place of a class: the crop is not aimed at a lesion
@@ -125,10 +125,9 @@ _NONEMPTY, _EMPTY, _PIXELS, _LESIONS = 0, 1, 2, 2 + MAX_CLASSES
 
 
 def _rows_of_case(entry: CaseEntry, data: DataConfig, train: TrainConfig, *, first: int) -> _Rows:
-    height, width = scaled_size(entry.height, entry.width, data.scale)
     rows, columns = (
         dict(zip(tile_starts(side, data.tile, data.stride), tile_cells(side, data.tile, data.stride), strict=True))
-        for side in (height, width)
+        for side in entry.scaled_size
     )
     found: list[tuple[Target, int, float]] = []
     pixels: collections.Counter[tuple[int, int]] = collections.Counter()

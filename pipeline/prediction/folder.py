@@ -9,14 +9,14 @@ import csv
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
 
 from configs import DataConfig, InputError
-from pipeline.inference import NAN_MESSAGE, NETWORK_FILE, SEGMENTER_FILE, SegmenterSpec
+from pipeline.inference import NAN_MESSAGE, NETWORK_FILE, SEGMENTER_FILE, MeasuredPhotograph, Segmented, SegmenterSpec
 from pipeline.prediction.outlines import runs
 from pipeline.prediction.pictures import (
     MEASUREMENTS,
@@ -26,12 +26,12 @@ from pipeline.prediction.pictures import (
     summary_columns,
     write_pictures,
 )
-from pipeline.prediction.pool import Segmented
 from records import (
     Case,
     case_digests,
     complete_file,
     make_folder,
+    photograph_degrees,
     read_masks,
     read_photograph,
     sha256_of,
@@ -72,6 +72,7 @@ class PredictionFolder:
         model: Path,
         spec: SegmenterSpec,
         *,
+        measure: Callable[[np.ndarray, float | None], MeasuredPhotograph],
         annotated: Mapping[str, Case],
         probabilities: bool,
     ):
@@ -81,9 +82,11 @@ class PredictionFolder:
           output: the folder.
           model: the model folder.
           spec: the spec of its segmenter.
+          measure: measures a photograph with its angle of view, such as `TiledSegmenter.measure`.
           annotated: cases whose masks the overlays show beside the detections.
           probabilities: whether probability maps are written as well.
         """
+        self.measure = measure
         self.output, self.spec, self.annotated, self.probabilities = output, spec, annotated, probabilities
         parts = [*(sha256_of(model / name) for name in (NETWORK_FILE, SEGMENTER_FILE)), *spec.classes]
         self.model = hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
@@ -123,8 +126,8 @@ class PredictionFolder:
             self._record(case).unlink(missing_ok=True)
         return todo
 
-    def read(self, case: str, path: Path) -> np.ndarray:
-        """Reads a photograph, uint8 RGB `[H, W, 3]`, and remembers its digest for the record.
+    def read(self, case: str, path: Path) -> MeasuredPhotograph:
+        """Reads and measures a photograph, and remembers its digest for the record.
 
         Raises:
           InputError: a file of the photograph or of its ground truth cannot be read.
@@ -134,23 +137,24 @@ class PredictionFolder:
         except OSError as error:
             raise InputError(f"{error.filename}: cannot be read ({error.strerror}).") from error
         photograph = read_photograph(path, max_pixels=DataConfig().max_pixels)
+        measured = self.measure(photograph, photograph_degrees(path))
         self._origins[case] = origin
-        return photograph
+        return measured
 
-    def write(self, case: str, path: Path, photograph: np.ndarray, *, segmented: Segmented) -> None:
+    def write(self, case: str, path: Path, measured: MeasuredPhotograph, *, segmented: Segmented) -> None:
         """Writes the files of `write_pictures`, and then the record.
 
         Args:
           case: name of the photograph.
           path: its file.
-          photograph: uint8 RGB `[H, W, 3]`, as returned by `read`.
+          measured: the photograph, as returned by `read`.
           segmented: its probability map.
 
         Raises:
           InputError: the probability map contains NaN, or the size of a ground truth mask does not fit.
           OSError: a file, which the error names, could not be written.
         """
-        origin, probabilities = self._origins.pop(case), segmented.probabilities
+        origin, probabilities, photograph = self._origins.pop(case), segmented.probabilities, measured.pixels
         if np.isnan(probabilities).any():
             raise InputError(NAN_MESSAGE)
         masks = None

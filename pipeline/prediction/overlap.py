@@ -7,10 +7,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
-import numpy as np
-
 from configs import InputError
-from pipeline.prediction.pool import Segmented, SegmenterPool
+from pipeline.inference import MeasuredPhotograph, Segmented
+from pipeline.prediction.pool import SegmenterPool
 
 # Threads that read, and as many that write: decoding and encoding take about four times as long as a GPU's work.
 THREADS_PER_DEVICE = 4
@@ -68,9 +67,9 @@ class OverlappedWork:
         self,
         pool: SegmenterPool,
         devices: int,
-        read: Callable[[str], np.ndarray],
+        read: Callable[[str], MeasuredPhotograph],
         *,
-        write: Callable[[str, np.ndarray, Segmented], None],
+        write: Callable[[str, MeasuredPhotograph, Segmented], None],
         stopped: Callable[[], bool],
     ):
         """Creates the threads' work; `run` starts it.
@@ -78,7 +77,7 @@ class OverlappedWork:
         Args:
           pool: the segmenters.
           devices: number of the pool's devices.
-          read: function that reads the photograph of a case, uint8 RGB `[H, W, 3]`. If it raises InputError, the case
+          read: function that reads and measures the photograph of a case. If it raises InputError, the case
             has failed.
           write: function that writes the results of a case. If it raises InputError, the case has failed; an OSError
             ends the work.
@@ -120,9 +119,9 @@ class OverlappedWork:
 
     def _photographs(
         self, readers: ThreadPoolExecutor, cases: Iterable[str], began: float
-    ) -> Iterator[tuple[str, np.ndarray]]:
+    ) -> Iterator[tuple[str, MeasuredPhotograph]]:
         """Yields the photographs that can be read, in order; each thread is one photograph ahead."""
-        reading: collections.deque[tuple[str, Future[np.ndarray]]] = collections.deque()
+        reading: collections.deque[tuple[str, Future[MeasuredPhotograph]]] = collections.deque()
         for case in cases:
             if self._stopped():
                 break
@@ -135,8 +134,8 @@ class OverlappedWork:
             future.cancel()
 
     def _next_read(
-        self, reading: collections.deque[tuple[str, Future[np.ndarray]]], began: float
-    ) -> Iterator[tuple[str, np.ndarray]]:
+        self, reading: collections.deque[tuple[str, Future[MeasuredPhotograph]]], began: float
+    ) -> Iterator[tuple[str, MeasuredPhotograph]]:
         case, future = reading.popleft()
         waited = time.perf_counter()
         try:

@@ -4,23 +4,14 @@ import collections
 import dataclasses
 import queue
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from configs import InputError
-from pipeline.inference import TiledSegmenter
-
-
-class Segmented(NamedTuple):
-    """The probability map of a photograph, float32 `[H, W, C]`, and the seconds that it took."""
-
-    probabilities: np.ndarray
-    seconds: float
+from pipeline.inference import MeasuredPhotograph, Segmented, TiledSegmenter
 
 
 class SegmenterPool:
@@ -49,11 +40,12 @@ class SegmenterPool:
             with tf.device(device):
                 segmenter = load()
             self._idle.put((device, segmenter))
-        self.spec = segmenter.spec
+        self.spec, self.rule = segmenter.spec, segmenter.rule
+        self.measure = segmenter.measure
 
     def warm_up(self) -> None:
         """Traces every segmenter and runs it once, so that the first photographs do not have to wait for it."""
-        white = np.full((1, 1, 3), 255, np.uint8)
+        white = self.measure(np.full((1, 1, 3), 255, np.uint8))
         for _ in range(self._number):
             device, segmenter = self._idle.get()
             self._idle.put((device, _traced(segmenter, device)))
@@ -61,18 +53,18 @@ class SegmenterPool:
             self._segment(white)  # uses the segmenter that has been idle the longest
 
     def segment_all(
-        self, photographs: Iterable[tuple[str, np.ndarray]]
-    ) -> Iterator[tuple[str, np.ndarray, Future[Segmented]]]:
+        self, photographs: Iterable[tuple[str, MeasuredPhotograph]]
+    ) -> Iterator[tuple[str, MeasuredPhotograph, Future[Segmented]]]:
         """Segments photographs, as many at once as there are devices.
 
         Args:
-          photographs: names and photographs, uint8 RGB `[H, W, 3]`.
+          photographs: names and photographs.
 
         Yields:
           Name, photograph and future result, in the given order. The result raises InputError if a device's memory is
           too small even for one tile at a time.
         """
-        waiting: collections.deque[tuple[str, np.ndarray, Future[Segmented]]] = collections.deque()
+        waiting: collections.deque[tuple[str, MeasuredPhotograph, Future[Segmented]]] = collections.deque()
         with ThreadPoolExecutor(self._number) as threads:
             for name, photograph in photographs:
                 waiting.append((name, photograph, threads.submit(self._segment, photograph)))
@@ -80,17 +72,15 @@ class SegmenterPool:
                     yield waiting.popleft()
             yield from waiting
 
-    def _segment(self, photograph: np.ndarray) -> Segmented:
+    def _segment(self, photograph: MeasuredPhotograph) -> Segmented:
         device, segmenter = self._idle.get()
         try:
             while True:
                 try:
                     with tf.device(device):
-                        began = time.perf_counter()
-                        probabilities = segmenter.segment(photograph).numpy()
-                        return Segmented(probabilities, time.perf_counter() - began)
+                        return segmenter.segment_measured(photograph)
                 except tf.errors.ResourceExhaustedError:
-                    segmenter = _traced(self._with_smaller_batches(segmenter, photograph), device)
+                    segmenter = _traced(self._with_smaller_batches(segmenter, photograph.pixels), device)
         finally:
             self._idle.put((device, segmenter))
 
@@ -107,13 +97,14 @@ class SegmenterPool:
             if tiles not in self._said:
                 self._said.add(tiles)
                 self._say(f"out of memory with {tiles} tiles of {tile} pixels at a time; continuing with {tiles // 2}.")
-        return TiledSegmenter(segmenter.network, dataclasses.replace(segmenter.spec, tile_batch=tiles // 2))
+        smaller = dataclasses.replace(segmenter.spec, tile_batch=tiles // 2)
+        return TiledSegmenter(segmenter.network, smaller, segmenter.rule)
 
 
 def _traced(segmenter: TiledSegmenter, device: str) -> TiledSegmenter:
     """Traces a segmenter before its first call; TensorFlow warns if the calls of five objects trace."""
     with tf.device(device):
-        segmenter.segment.get_concrete_function()
+        segmenter.segment_scaled.get_concrete_function()
     return segmenter
 
 

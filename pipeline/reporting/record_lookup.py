@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from records import Index, scaled_size, tile_starts
+from records import Index, tile_starts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +43,7 @@ def record_at(index: Index, case: str, *, y: float, x: float) -> RecordPlace | N
     if entry is None:
         return None
     data = index.data
-    height, width = scaled_size(entry.height, entry.width, data.scale)
+    height, width = entry.scaled_size
     scaled_y, scaled_x = (y + 0.5) * height / entry.height, (x + 0.5) * width / entry.width
     distances = [
         (max(abs(place.y + data.tile / 2 - scaled_y), abs(place.x + data.tile / 2 - scaled_x)), number)

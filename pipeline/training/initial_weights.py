@@ -6,6 +6,7 @@ from typing import NamedTuple
 from configs import Config, InputError
 from models import Network, transfer_weights
 from pipeline.inference import load_model
+from records import ScaleRule
 
 
 class InitialWeights(NamedTuple):
@@ -45,6 +46,6 @@ def load_initial_weights(folder: Path, network: Network, config: Config) -> Init
     message = f"starts from the weights of {folder}"
     if not same_classes:
         message += f", with a new head for {', '.join(data.classes)} (that model has {', '.join(spec.classes)})"
-    if spec.scale != data.scale:
-        message += f"; that model was trained at scale {spec.scale:.4g}, this training uses {data.scale:.4g}"
+    if (before := spec.rule()) != (now := ScaleRule.of(data)):
+        message += f"; that model was trained at {before}, this training uses {now}"
     return InitialWeights(message, (*spec.seen_before, *spec.splits.get("train", ())))

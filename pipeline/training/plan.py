@@ -11,7 +11,7 @@ from pipeline.inference import SEGMENTER_FILE
 from pipeline.input import Cache, RecordSet
 from pipeline.training.callbacks import choose_previews
 from pipeline.training.checkpoints import Checkpoint
-from records import SPLITS, Case
+from records import SPLITS, Case, ScaleRule
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Plan:
         lines = [
             f"network {self.config.model.network}: {self.parameters:,} parameters, stride {self.stride}; "
             f"classes {', '.join(data.classes)}; loss {train.loss}, {train.optimizer}",
-            f"{self.tiles['train']} training tiles of {data.tile} pixels at scale {data.scale:.4g}, "
+            f"{self.tiles['train']} training tiles of {data.tile} pixels at {ScaleRule.of(data)}, "
             f"{self.tiles['validation']} for validation ({self.validation_steps} batches){photographs}",
             *self.messages,
         ]

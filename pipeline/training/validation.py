@@ -137,7 +137,9 @@ def score_photographs(
     Raises:
       InputError: a photograph or mask cannot be read, or a probability map contains NaN.
     """
-    evaluated = evaluate_photographs(segmented_by(segment), cases, data, thresholds=thresholds, bins=bins)
+    evaluated = evaluate_photographs(
+        segmented_by(lambda loaded: segment(loaded.photograph)), cases, data, thresholds=thresholds, bins=bins
+    )
     pooled = pool(_counts(outcome) for _, outcome in evaluated)["frame"]
     by_class = {name: score(counts) for name, counts in pooled.items() if counts.lesion.any()}
     logs: dict[str, float] = {}

@@ -11,7 +11,7 @@ from records.cases.survey import (
     case_digests,
     mask_values,
     read_masks,
-    shrink_masks,
+    rescale_masks,
     survey_case,
     survey_cases,
 )
@@ -41,8 +41,8 @@ __all__ = [
     "read_patients",
     "read_splits",
     "refuse_equal_files",
+    "rescale_masks",
     "same_pixels",
-    "shrink_masks",
     "survey_case",
     "survey_cases",
 ]

@@ -11,13 +11,17 @@ from records.cases.parallel import Progress, map_cases, no_progress
 from records.cases.sources import Case
 from records.grid import tile_origins
 from records.images import (
+    PhotographScale,
+    ScaleRule,
     describe_colors,
     describe_values,
     find_regions,
+    photograph_degrees,
     photograph_size,
     read_color_masks,
     read_mask,
-    shrink_mask,
+    read_photograph,
+    rescale_mask,
 )
 
 SIZE_BINS = 32  # lesion areas are counted by powers of two
@@ -32,6 +36,7 @@ class Survey:
       width: width of the photograph, pixels.
       lesion_pixels: for every class, number of lesion pixels at full size.
       lesion_sizes: for every class, number of lesions (8-connected) with an area from 2**i to below 2**(i + 1) pixels.
+      scale: how the photograph is scaled.
       tiles: number of tiles of the scaled photograph.
       nonempty_tiles: number of tiles with a lesion pixel of any class.
       photograph_digest: sha256 of the photograph's file.
@@ -42,6 +47,7 @@ class Survey:
     width: int
     lesion_pixels: dict[str, int]
     lesion_sizes: dict[str, list[int]]
+    scale: PhotographScale
     tiles: int
     nonempty_tiles: int
     photograph_digest: str
@@ -54,7 +60,13 @@ class Survey:
 
 
 def survey_cases(
-    cases: list[Case], data: DataConfig, *, workers: int, strict: bool = False, progress: Progress = no_progress
+    cases: list[Case],
+    data: DataConfig,
+    *,
+    workers: int,
+    strict: bool = False,
+    rule: ScaleRule | None = None,
+    progress: Progress = no_progress,
 ) -> tuple[dict[str, Survey], dict[str, str]]:
     """Surveys cases, several at once.
 
@@ -63,6 +75,7 @@ def survey_cases(
       data: the data config.
       workers: number of cases that are read at once.
       strict: whether a case that cannot be read is an error; otherwise it is left out.
+      rule: how photographs are scaled; None: as the data config says.
       progress: shows how many masks have been read.
 
     Returns:
@@ -73,7 +86,7 @@ def survey_cases(
     """
     surveys: dict[str, Survey] = {}
     failures: dict[str, str] = {}
-    results = map_cases(lambda case: survey_case(case, data), cases, workers=workers)
+    results = map_cases(lambda case: survey_case(case, data, rule), cases, workers=workers)
     for case, result in zip(cases, progress(results, len(cases), "masks"), strict=True):
         if isinstance(result, Survey):
             surveys[case.name] = result
@@ -84,15 +97,16 @@ def survey_cases(
     return surveys, failures
 
 
-def survey_case(case: Case, data: DataConfig) -> Survey:
-    """Reads a case's masks and its photograph's header.
+def survey_case(case: Case, data: DataConfig, rule: ScaleRule | None = None) -> Survey:
+    """Reads a case's masks and its photograph's header; all of the photograph if its scale must be measured.
 
     Raises:
       InputError: a file cannot be read, or a mask differs in size from its photograph.
     """
     height, width = photograph_size(case.photograph, max_pixels=data.max_pixels)
     masks = read_masks(case, (height, width), data)
-    scaled = shrink_masks(masks, data.scale)
+    scale = _scale(case, data, rule or ScaleRule.of(data))
+    scaled = rescale_masks(masks, scale.factor)
     origins = tile_origins(scaled.shape[0], scaled.shape[1], data.tile, stride=data.stride)
     any_class = np.logical_or.reduce(scaled, axis=-1) if scaled.shape[2] > 1 else scaled[..., 0]
     nonempty = sum(bool(any_class[y : y + data.tile, x : x + data.tile].any()) for y, x in origins)
@@ -102,11 +116,19 @@ def survey_case(case: Case, data: DataConfig) -> Survey:
         width=width,
         lesion_pixels={name: int(np.count_nonzero(masks[..., i])) for i, name in enumerate(data.classes)},
         lesion_sizes={name: _lesion_sizes(masks[..., i]) for i, name in enumerate(data.classes)},
+        scale=scale,
         tiles=len(origins),
         nonempty_tiles=nonempty,
         photograph_digest=photograph_digest,
         digest=digest,
     )
+
+
+def _scale(case: Case, data: DataConfig, rule: ScaleRule) -> PhotographScale:
+    if rule.field_diameter is None:
+        return rule.fixed()
+    photograph = read_photograph(case.photograph, max_pixels=data.max_pixels)
+    return rule.measure(photograph, degrees=photograph_degrees(case.photograph))
 
 
 def mask_values(case: Case, data: DataConfig) -> list[str]:
@@ -150,9 +172,9 @@ def read_masks(case: Case, size: tuple[int, int], data: DataConfig) -> np.ndarra
     return _stacked(planes)
 
 
-def shrink_masks(masks: np.ndarray, scale: float) -> np.ndarray:
-    """Shrinks bool `[H, W, C]` to bool `[h, w, C]`, each class as `records.images.shrink_mask` does."""
-    return _stacked([shrink_mask(masks[..., index], scale) for index in range(masks.shape[2])])
+def rescale_masks(masks: np.ndarray, scale: float) -> np.ndarray:
+    """Resizes bool `[H, W, C]` to bool `[h, w, C]`, each class as `records.images.rescale_mask` does."""
+    return _stacked([rescale_mask(masks[..., index], scale) for index in range(masks.shape[2])])
 
 
 def case_digests(case: Case) -> tuple[str, str]:

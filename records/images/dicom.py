@@ -31,6 +31,7 @@ LOSSY_SYNTAXES = (  # JPEG, JPEG-LS, JPEG 2000, HTJ2K
 TAGS = (
     *("Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames", "PatientOrientation"),
     *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "LossyImageCompression"),
+    "HorizontalFieldOfView",
 )
 
 
@@ -72,6 +73,17 @@ def dicom_size(path: Path, *, max_pixels: int) -> tuple[int, int]:
     with _opened(path, max_pixels) as header:
         sideways = _orientation(header)[:1] in (("F",), ("H",))
         return (header.Columns, header.Rows) if sideways else (header.Rows, header.Columns)
+
+
+def dicom_degrees(path: Path) -> float | None:
+    """Returns the horizontal angle of view of a DICOM file, tag (0022,000C), degrees; None if it does not say.
+
+    Raises:
+      InputError: what `dicom_size` raises.
+    """
+    with _opened(path, 2**63) as header:
+        degrees = float(header.get("HorizontalFieldOfView") or 0)
+        return degrees if 0 < degrees <= 180 else None
 
 
 def read_dicom(path: Path, *, max_pixels: int) -> Dicom:

@@ -1,4 +1,4 @@
-"""Reads photographs and masks to arrays, shrinks them to the scale at which they are cut, and encodes tiles.
+"""Reads photographs and masks to arrays, brings them to the scale at which they are cut, and encodes tiles.
 
 Pillow decodes image files and pydicom decodes DICOM files (`records.images.decoding`, `records.images.dicom`); OpenCV
 resizes and encodes.
@@ -22,7 +22,7 @@ from records.images.decoding import (
     sixteen_bit_color,
     sixteen_bit_grey,
 )
-from records.images.dicom import dicom_size, is_dicom, read_dicom
+from records.images.dicom import dicom_degrees, dicom_size, is_dicom, read_dicom
 from records.images.regions import lesions
 
 
@@ -36,6 +36,15 @@ def photograph_size(path: Path, *, max_pixels: int) -> tuple[int, int]:
         return dicom_size(path, max_pixels=max_pixels)
     with opened(path, max_pixels=max_pixels) as image:
         return oriented_size(image)
+
+
+def photograph_degrees(path: Path) -> float | None:
+    """Returns a photograph's angle of view, degrees, or None if its file does not say; only DICOM files can.
+
+    Raises:
+      InputError: a DICOM file is damaged or of an unsupported kind.
+    """
+    return dicom_degrees(path) if is_dicom(path) else None
 
 
 def read_photograph(path: Path, *, max_pixels: int) -> np.ndarray:
@@ -146,22 +155,25 @@ def describe_colors(path: Path, *, max_pixels: int) -> str:
     return f"colours {{{', '.join(shown)}}}"
 
 
-def shrink_photograph(photograph: np.ndarray, scale: float) -> np.ndarray:
-    """Shrinks uint8 `[H, W, 3]` to (round(H·scale), round(W·scale)) by area averaging."""
+def rescale_photograph(photograph: np.ndarray, scale: float) -> np.ndarray:
+    """Resizes uint8 `[H, W, 3]` to (round(H·scale), round(W·scale)) by area averaging, bilinearly to a larger size."""
     height, width = scaled_size(photograph.shape[0], photograph.shape[1], scale)
     if (height, width) == photograph.shape[:2]:
         return photograph
-    return cv2.resize(photograph, (width, height), interpolation=cv2.INTER_AREA)
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    return cv2.resize(photograph, (width, height), interpolation=method)
 
 
-def shrink_mask(mask: np.ndarray, scale: float) -> np.ndarray:
-    """Shrinks bool `[H, W]` by area averaging: a pixel is lesion if at least half of its area is.
+def rescale_mask(mask: np.ndarray, scale: float) -> np.ndarray:
+    """Resizes bool `[H, W]` as `rescale_photograph` does; a pixel is lesion if at least half of its area is.
 
     A lesion (8-connected) that would vanish keeps one pixel: the one that covers the largest part of it.
     """
     height, width = scaled_size(mask.shape[0], mask.shape[1], scale)
     if (height, width) == mask.shape:
         return mask
+    if scale > 1:
+        return cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR) >= 0.5
     fraction = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
     shrunk = fraction >= 0.5
     for lesion in lesions(mask):

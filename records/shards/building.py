@@ -19,6 +19,7 @@ from pathlib import Path
 import cv2
 
 from configs import InputError
+from configs.schema import as_before
 from records.cases import Case, Survey, near_pairs, same_pixels
 from records.disk_errors import DiskError, disk_error, one_line
 from records.files import claimed, make_folder, sha256_of, sweep_temporaries, write_text
@@ -112,7 +113,11 @@ def _finished(plan: ShardPlan, surveys: Mapping[str, Survey], folder: Path, *, b
 
 def _made_from(plan: ShardPlan, surveys: Mapping[str, Survey]) -> str:
     """Returns a digest of everything that a shard's bytes depend on: its cases' files and the data config."""
-    content = [dataclasses.asdict(plan.data), [(case.name, surveys[case.name].digest) for case in plan.cases]]
+    content = [
+        as_before("data", dataclasses.asdict(plan.data)),
+        [(case.name, surveys[case.name].digest) for case in plan.cases],
+        *([plan.scales] if plan.data.field_diameter is not None else []),
+    ]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
@@ -144,6 +149,7 @@ def _entry(case: Case, survey: Survey, result: ShardResult) -> CaseEntry:
         nonempty_tiles=survey.nonempty_tiles,
         lesion_pixels=survey.lesion_pixels,
         digest=survey.digest,
+        scale=survey.scale.factor,
         perceptual_hash=result.hashes[case.name],
         places=[Place(*place) for place in result.places[case.name]],
         lesions=[OwnedLesion(*lesion) for lesion in result.lesions[case.name]],

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from configs import DataConfig
-from records.cases import Case, Survey, perceptual_hash, read_masks, shrink_masks
+from records.cases import Case, Survey, perceptual_hash, read_masks, rescale_masks
 from records.grid import tile_origins
-from records.images import encode_jpeg, encode_png, field_of_view, read_photograph, shrink_photograph
+from records.images import encode_jpeg, encode_png, field_of_view, read_photograph, rescale_photograph
 from records.shards.ownership import OwnedLesion, Place, own_lesions
 
 # A tile without lesions is useful if at least this fraction of it is in the field of view.
@@ -53,17 +53,24 @@ class Cut:
     perceptual_hash: str
 
 
-def cut_case(case: Case, data: DataConfig) -> Cut:
+def cut_case(case: Case, data: DataConfig, scale: float | None = None) -> Cut:
     """Cuts a case into all tiles with a lesion and, as `data.empty_per_nonempty` asks, some without one.
 
     Tiles are zero beyond the photograph.
+
+    Args:
+      case: the case.
+      data: the data config.
+      scale: factor of its photograph; None: `data.scale`, which must be set.
 
     Raises:
       InputError: a file cannot be read, or a mask differs in size from its photograph.
     """
     full = read_photograph(case.photograph, max_pixels=data.max_pixels)
-    masks = shrink_masks(read_masks(case, full.shape[:2], data), data.scale)
-    photograph = shrink_photograph(full, data.scale)
+    scale = data.scale if scale is None else scale
+    assert scale is not None
+    masks = rescale_masks(read_masks(case, full.shape[:2], data), scale)
+    photograph = rescale_photograph(full, scale)
     bits = masks[..., 0].view(np.uint8)
     for index in range(1, masks.shape[2]):  # np.packbits is ten times slower along a short axis
         bits = np.bitwise_or(bits, masks[..., index].view(np.uint8) << index, dtype=np.uint8)
@@ -84,7 +91,7 @@ def estimate_bytes(cases: list[Case], surveys: Mapping[str, Survey], data: DataC
       InputError: one of these few cases cannot be read.
     """
     sample = cases[:: max(len(cases) // ESTIMATE_CASES, 1)][:ESTIMATE_CASES]
-    cuts = [cut_case(case, data) for case in sample]
+    cuts = [cut_case(case, data, surveys[case.name].scale.factor) for case in sample]
     bytes_cut = sum(len(tile.image) + len(tile.mask) for cut in cuts for tile in cut.tiles)
     tiles_cut = sum(len(cut.tiles) for cut in cuts)
     nonempty = sum(max(survey.nonempty_tiles, 1) for survey in surveys.values())

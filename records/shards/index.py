@@ -15,6 +15,7 @@ from typing import Any
 from configs import Config, DataConfig, InputError
 from configs.schema import from_dict
 from records.files import sha256_of, write_text
+from records.grid import scaled_size
 from records.shards.ownership import OwnedLesion, Place
 
 INDEX = "index.json"
@@ -56,6 +57,7 @@ class CaseEntry:
       patient: name of the patient, or None if unknown.
       height: height of the photograph, pixels.
       width: width of the photograph, pixels.
+      scale: factor by which it was scaled.
       tiles: number of tiles in the records.
       nonempty_tiles: number of tiles with a lesion pixel of any class.
       lesion_pixels: for every class, number of lesion pixels at full size.
@@ -69,6 +71,7 @@ class CaseEntry:
     patient: str | None
     height: int
     width: int
+    scale: float
     tiles: int
     nonempty_tiles: int
     lesion_pixels: dict[str, int]
@@ -76,6 +79,11 @@ class CaseEntry:
     perceptual_hash: str
     places: list[Place]
     lesions: list[OwnedLesion]
+
+    @property
+    def scaled_size(self) -> tuple[int, int]:
+        """Height and width of the scaled photograph, pixels."""
+        return scaled_size(self.height, self.width, self.scale)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,20 +162,21 @@ def read_index(folder: Path) -> Index:
             name: Split(split["cases"], [Shard(**shard) for shard in split["shards"]])
             for name, split in content["splits"].items()
         }
-        cases = {name: _case(case) for name, case in content["cases"].items()}
+        data = from_dict(content["data"], DataConfig, "data.")
+        cases = {name: _case(case, data) for name, case in content["cases"].items()}
         near = [NearPair(**pair) for pair in content["nearly_equal"]]
-        return Index(content["source"], from_dict(content["data"], DataConfig, "data."), splits, cases, near)
+        return Index(content["source"], data, splits, cases, near)
     except InputError as error:
         raise InputError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: damaged ({type(error).__name__}: {error}); shard the photographs again.") from error
 
 
-def _case(content: dict[str, Any]) -> CaseEntry:
+def _case(content: dict[str, Any], data: DataConfig) -> CaseEntry:
     places = [Place(*place) for place in content["places"]]
-    return CaseEntry(
-        **{**content, "places": places, "lesions": [OwnedLesion(*lesion) for lesion in content["lesions"]]}
-    )
+    lesions = [OwnedLesion(*lesion) for lesion in content["lesions"]]
+    # An index of version 0.1 has no scales, as there was one for all photographs.
+    return CaseEntry(**{"scale": data.scale, **content, "places": places, "lesions": lesions})
 
 
 def check_config(index: Index, config: Config, folder: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from records.cases import SIZE_BINS, Survey
 from records.files import complete_file
-from records.images import CLASS_COLORS, contact_sheet, draw_contours, write_png
+from records.images import CLASS_COLORS, ScaleRule, contact_sheet, draw_contours, write_png
 from records.shards.cutting import Tile
 from records.shards.index import Index
 from records.shards.sharding import read_shard
@@ -45,7 +45,7 @@ def draw_statistics(folder: Path, index: Index, surveys: Mapping[str, Survey]) -
     nonempty, empty = np.array(list(tiles.values())).T
     tile_axes.bar(list(tiles), nonempty, color="tab:red", label="with a lesion")
     tile_axes.bar(list(tiles), empty, bottom=nonempty, color="tab:gray", label="without a lesion")
-    tile_axes.set(title=f"tiles of {index.data.tile} px at scale {index.data.scale:.3g}", ylabel="tiles")
+    tile_axes.set(title=f"tiles of {index.data.tile} px at {ScaleRule.of(index.data)}", ylabel="tiles")
     tile_axes.legend()
     for name in index.classes:
         areas = sorted(100 * case.lesion_pixels[name] / (case.height * case.width) for case in index.cases.values())

@@ -15,6 +15,7 @@ from records.cases import (
     refuse_equal_files,
     survey_cases,
 )
+from records.images import ScaleRule, describe_scales
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +41,10 @@ class RecordsPlan:
         """The classes of which no photograph shows a lesion."""
         return [name for name in self.data.classes if not self._showing(name)]
 
+    def scale_warnings(self) -> list[str]:
+        """Returns what is to be known about the scales of single photographs, one line each."""
+        return [f"{name}: {line}" for name, survey in self.surveys.items() for line in survey.scale.warnings()]
+
     def equal_pairs(self) -> list[tuple[str, str]]:
         """Returns the pairs of cases whose photographs are the same file, both in one split.
 
@@ -60,9 +65,11 @@ class RecordsPlan:
         total = sum(survey.nonempty_tiles for survey in self.surveys.values())
         data = self.data
         lines.append(
-            f"in total {total} tiles with a lesion, of {data.tile} pixels at stride {data.stride} and scale "
-            f"{data.scale:.4g}, and up to {data.empty_per_nonempty:g} without one for each of them"
+            f"in total {total} tiles with a lesion, of {data.tile} pixels at stride {data.stride} and "
+            f"{ScaleRule.of(data)}, and up to {data.empty_per_nonempty:g} without one for each of them"
         )
+        if data.field_diameter is not None:
+            lines.append(f"scales: {describe_scales([survey.scale.factor for survey in self.surveys.values()])}")
         return "\n".join(lines)
 
     def _class_line(self, index: int, name: str) -> str:
@@ -88,6 +95,7 @@ def plan_records(
     keep_splits: bool,
     workers: int,
     strict: bool = False,
+    rule: ScaleRule | None = None,
     progress: Progress = no_progress,
 ) -> RecordsPlan:
     """Reads the masks of all cases and assigns some training cases to validation.
@@ -99,18 +107,26 @@ def plan_records(
       source: folder of the cases, for messages.
       keep_splits: whether the cases keep their splits, so that none is moved to validation.
       workers: number of cases that are read at once.
-      strict: whether a case that cannot be read is an error; otherwise it is left out.
+      strict: whether a case that cannot be read, or whose scale cannot be measured, is an error; otherwise it is left
+        out, or scaled as well as can be.
+      rule: how photographs are scaled; None: as the data config says.
       progress: shows how many masks have been read.
 
     Raises:
       InputError: no case can be read, none shows a lesion, or, if strict, any case cannot be read.
     """
-    surveys, failures = survey_cases(cases, data, strict=strict, workers=workers, progress=progress)
+    surveys, failures = survey_cases(cases, data, strict=strict, workers=workers, rule=rule, progress=progress)
     if not surveys:
         first = next(iter(failures.values()))
         raise InputError(f"--source={source}: none of the {len(cases)} cases can be read; the first: {first}")
     if not any(survey.nonempty_tiles for survey in surveys.values()):
         raise InputError(f"--source={source}: no mask shows any of {', '.join(data.classes)}; nothing to shard.")
+    unknown = [name for name, survey in surveys.items() if survey.scale.ruler == "frame"]
+    if strict and unknown:
+        raise InputError(
+            f"{unknown[0]}: no circle of a field of view could be fitted, as for {len(unknown)} of {len(cases)} "
+            "photographs; give --scale for them, or leave --strict out."
+        )
     readable = [case for case in cases if case.name in surveys]
     if not keep_splits:
         fractions = {name: survey.lesion_fraction for name, survey in surveys.items()}

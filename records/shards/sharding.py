@@ -8,7 +8,7 @@ import collections
 import contextlib
 import dataclasses
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 
 from configs import DataConfig, InputError
-from records.cases import SPLITS, Case
+from records.cases import SPLITS, Case, Survey
 from records.disk_errors import as_os_error
 from records.files import complete_file, sha256_of
 from records.shards.cutting import Cut, Tile, cut_case
@@ -27,12 +27,21 @@ from records.shards.record import decode_record, encode_record
 
 @dataclasses.dataclass(frozen=True)
 class ShardPlan:
-    """The plan of one shard: its split, its file name and the cases whose tiles it will hold, in order."""
+    """The plan of one shard.
+
+    Attributes:
+      split: split of its cases.
+      name: name of its file.
+      cases: cases whose tiles it will hold, in order.
+      data: the data config.
+      scales: factor of each case's photograph.
+    """
 
     split: str
     name: str
     cases: tuple[Case, ...]
     data: DataConfig
+    scales: tuple[float, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +63,7 @@ class ShardResult:
     failures: dict[str, str]
 
 
-def plan_shards(cases: Iterable[Case], data: DataConfig) -> list[ShardPlan]:
+def plan_shards(cases: Iterable[Case], data: DataConfig, surveys: Mapping[str, Survey]) -> list[ShardPlan]:
     """Divides the cases of each split, ordered by name, into shards of `data.photographs_per_shard` photographs."""
     plans = []
     ordered = sorted(cases, key=lambda case: case.name)
@@ -63,7 +72,8 @@ def plan_shards(cases: Iterable[Case], data: DataConfig) -> list[ShardPlan]:
         starts = range(0, len(members), data.photographs_per_shard)
         for number, start in enumerate(starts):
             dealt = tuple(members[start : start + data.photographs_per_shard])
-            plans.append(ShardPlan(split, shard_name(split, number, len(starts)), dealt, data))
+            scales = tuple(surveys[case.name].scale.factor for case in dealt)
+            plans.append(ShardPlan(split, shard_name(split, number, len(starts)), dealt, data, scales))
     return plans
 
 
@@ -76,14 +86,14 @@ def cut_all(plans: Iterable[ShardPlan], pool: Executor, *, ahead: int) -> Iterat
         copied between processes.
       ahead: number of cases that may be in work or waiting to be written, which bounds the memory.
     """
-    cases = ((case, plan.data) for plan in plans for case in plan.cases)
+    cases = (arguments for plan in plans for arguments in _arguments(plan))
     waiting: collections.deque[Future[Cut | InputError]] = collections.deque()
-    for case, data in itertools.islice(cases, ahead):
-        waiting.append(pool.submit(_cut_or_error, case, data))
+    for arguments in itertools.islice(cases, ahead):
+        waiting.append(pool.submit(_cut_or_error, *arguments))
     while waiting:
         cut = waiting.popleft().result()
-        for case, data in itertools.islice(cases, 1):
-            waiting.append(pool.submit(_cut_or_error, case, data))
+        for arguments in itertools.islice(cases, 1):
+            waiting.append(pool.submit(_cut_or_error, *arguments))
         yield cut
 
 
@@ -103,7 +113,7 @@ def write_shard(plan: ShardPlan, folder: Path, cuts: Iterator[Cut | InputError] 
     hashes: dict[str, str] = {}
     failures: dict[str, str] = {}
     if cuts is None:
-        cuts = (_cut_or_error(case, plan.data) for case in plan.cases)
+        cuts = (_cut_or_error(*arguments) for arguments in _arguments(plan))
     with complete_file(folder / plan.name) as temporary:
         with _disk_errors(), tf.io.TFRecordWriter(str(temporary)) as writer:
             for case, cut in zip(plan.cases, cuts, strict=False):
@@ -142,8 +152,12 @@ def _disk_errors() -> Iterator[None]:
         raise as_os_error(error) from error
 
 
-def _cut_or_error(case: Case, data: DataConfig) -> Cut | InputError:
+def _arguments(plan: ShardPlan) -> Iterator[tuple[Case, DataConfig, float]]:
+    return ((case, plan.data, scale) for case, scale in zip(plan.cases, plan.scales, strict=True))
+
+
+def _cut_or_error(case: Case, data: DataConfig, scale: float) -> Cut | InputError:
     try:
-        return cut_case(case, data)
+        return cut_case(case, data, scale)
     except InputError as error:
         return error

@@ -53,7 +53,7 @@ def write_records(
     Raises:
       InputError: another set is in the folder, or what `build_records` raises.
     """
-    shards = plan_shards(plan.cases, plan.data)
+    shards = plan_shards(plan.cases, plan.data, plan.surveys)
     # With overwrite, the existing set is not read: its index may be damaged, or of another schema version.
     existing = "none" if overwrite else existing_set(shards, plan.surveys, folder)
     if existing == "different":
@@ -84,8 +84,12 @@ def existing_set(
     if not (folder / INDEX).exists():
         return "none"
     index = read_index(folder)
-    planned = {case.name: (case.split, surveys[case.name].digest) for shard in shards for case in shard.cases}
-    existing = {name: (entry.split, entry.digest) for name, entry in index.cases.items()}
+    planned = {
+        case.name: (case.split, surveys[case.name].digest, scale)
+        for shard in shards
+        for case, scale in zip(shard.cases, shard.scales, strict=True)
+    }
+    existing = {name: (entry.split, entry.digest, entry.scale) for name, entry in index.cases.items()}
     if index.data != shards[0].data or not existing.items() <= planned.items():
         return "different"
     return "same" if existing == planned else "partial"

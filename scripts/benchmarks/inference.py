@@ -32,7 +32,7 @@ SEAM_PHOTOGRAPHS = 3
 TITLE = """\
 {network}, {precision}; {photographs}; {repeats} turns
 54 and 176: {width}x{height} pixels in tiles of {full_tile}, overlap 0 and 1/2, batches of {full_batch}; preset: as
-  configured, {tiles} tiles of {tile} at scale {scale:.4g}, batches of {tile_batch}; photographs and tiles in memory
+  configured, {tiles} tiles of {tile} at {scale}, batches of {tile_batch}; photographs and tiles in memory
 network alone: the bare network over the tiles; whole: over the scaled photograph in one piece
 predict, by tile, and predict, at once: keras.Model.predict of each tile, and of all, stitched with NumPy
 no background: with skip_background; flips 8: with flips=8; tile T, O: the config's scale in tiles of T, overlap O
@@ -99,7 +99,7 @@ def measure(config: Config, model: Path | None = None, source: Path | None = Non
     timings = _time(variants)
     seams = {}
     if model is not None:
-        wholes = segmenting.whole_maps(network, photographs, preset.scale)
+        wholes = segmenting.whole_maps(network, photographs, preset)
         seams = {name: segmenting.seam(one, photographs, wholes) for name, one in choices.items()}
     peaks = [peak_maps(partial(_network, config, model), spec, photograph) for spec in specs.values()]
     return Result(
@@ -112,7 +112,9 @@ def measure(config: Config, model: Path | None = None, source: Path | None = Non
 
 def full_spec(preset: SegmenterSpec, overlap: float) -> SegmenterSpec:
     """Returns the spec for full resolution: no scaling, flips, trimming or skipped background."""
-    full = dataclasses.replace(preset, scale=1.0, tile=FULL_TILE, overlap=overlap, tile_batch=FULL_BATCH)
+    full = dataclasses.replace(
+        preset, scale=1.0, field_diameter=None, tile=FULL_TILE, overlap=overlap, tile_batch=FULL_BATCH
+    )
     return dataclasses.replace(full, window="hann", flips=1, skip_background=False, trim=False)
 
 
@@ -141,7 +143,7 @@ def _variants(network: Network, photograph: np.ndarray, specs: dict[str, Segment
         alone, tiles = f"network alone, {key}", segmenting.number_of_tiles(photograph, spec)
         floor = "whole, preset" if key == "preset" else alone
         if key == "preset":
-            variants[floor] = Variant(segmenting.whole_photograph(network, photograph, spec.scale), floor, None)
+            variants[floor] = Variant(segmenting.whole_photograph(network, photograph, spec), floor, None)
         variants[alone] = Variant(segmenting.bare_network(network, photograph, spec), floor, tiles)
         segmenter = TiledSegmenter(network, spec)
         variants[f"segment, {key}"] = Variant(segmenting.segment(segmenter, photograph), floor, tiles)
@@ -197,7 +199,7 @@ def _title(
         full_batch=FULL_BATCH,
         tiles=segmenting.number_of_tiles(photographs[0], preset),
         tile=preset.tile,
-        scale=preset.scale,
+        scale=preset.rule(),
         tile_batch=preset.tile_batch,
         seams=f", {len(photographs)} photographs" if seams else ": only with --model",
     )

@@ -7,14 +7,19 @@ import tensorflow as tf
 
 from models import Network
 from pipeline.inference import SegmenterSpec, TiledSegmenter
-from records import field_of_view, scaled_size, shrink_photograph, stride_of_overlap, tile_origins, window
+from records import field_of_view, rescale_photograph, scaled_size, stride_of_overlap, tile_origins, window
 
 Run = Callable[[], None]  # segments one photograph
 
 
+def scale_of(photograph: np.ndarray, spec: SegmenterSpec) -> float:
+    """Returns the factor by which a spec scales a photograph `[H, W, 3]`."""
+    return spec.rule().measure(photograph).factor
+
+
 def number_of_tiles(photograph: np.ndarray, spec: SegmenterSpec) -> int:
     """Returns how many tiles a photograph `[H, W, 3]` is cut into."""
-    height, width = scaled_size(photograph.shape[0], photograph.shape[1], spec.scale)
+    height, width = scaled_size(photograph.shape[0], photograph.shape[1], scale_of(photograph, spec))
     return len(_origins(height, width, spec))
 
 
@@ -39,9 +44,9 @@ def bare_network(network: Network, photograph: np.ndarray, spec: SegmenterSpec, 
     return run
 
 
-def whole_photograph(network: Network, photograph: np.ndarray, scale: float) -> Run:
+def whole_photograph(network: Network, photograph: np.ndarray, spec: SegmenterSpec) -> Run:
     """Returns a function that runs the network over the scaled photograph in one piece, in memory."""
-    whole = tf.constant(_padded(network, shrink_photograph(photograph, scale)))
+    whole = tf.constant(_padded(network, rescale_photograph(photograph, scale_of(photograph, spec))))
     function = compiled(network)
     return lambda: _wait(function(whole))
 
@@ -84,11 +89,11 @@ def predicted_map(network: Network, photograph: np.ndarray, spec: SegmenterSpec,
     return total
 
 
-def whole_maps(network: Network, photographs: list[np.ndarray], scale: float) -> list[np.ndarray]:
+def whole_maps(network: Network, photographs: list[np.ndarray], spec: SegmenterSpec) -> list[np.ndarray]:
     """Returns the probability maps if each scaled photograph were one tile, float32 `[H, W, C]` each."""
     function, wholes = compiled(network), []
     for photograph in photographs:
-        scaled = shrink_photograph(photograph, scale)
+        scaled = rescale_photograph(photograph, scale_of(photograph, spec))
         maps = function(_padded(network, scaled))[0, : scaled.shape[0], : scaled.shape[1]]
         wholes.append(tf.image.resize(maps, photograph.shape[:2]).numpy())
     return wholes
@@ -119,7 +124,7 @@ def _origins(height: int, width: int, spec: SegmenterSpec) -> list[tuple[int, in
 
 def _cut(network: Network, photograph: np.ndarray, spec: SegmenterSpec) -> tuple[np.ndarray, list[tuple[int, int]]]:
     """Returns the tiles of the scaled photograph, float32 `[tiles, t, t', 3]`, and their origins."""
-    scaled = shrink_photograph(photograph, spec.scale)
+    scaled = rescale_photograph(photograph, scale_of(photograph, spec))
     height, width = scaled.shape[:2]
     origins = _origins(height, width, spec)
 

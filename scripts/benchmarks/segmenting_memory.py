@@ -1,5 +1,6 @@
 """The memory that a segmenter needs, measured in processes of their own."""
 
+import math
 import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -11,7 +12,7 @@ from models import Network
 from pipeline.inference import SegmenterSpec, TiledSegmenter
 from records import scaled_size
 from scripts.benchmarks.measuring import peak_of_this_process
-from scripts.benchmarks.segmenting import compiled
+from scripts.benchmarks.segmenting import compiled, scale_of
 
 
 def peak_maps(make_network: Callable[[], Network], spec: SegmenterSpec, photograph: np.ndarray) -> float:
@@ -31,7 +32,8 @@ def peak_maps(make_network: Callable[[], Network], spec: SegmenterSpec, photogra
             task = pool.submit(_peak_bytes, make_network, spec, photograph, segments=segments)
             peaks.append(task.result())
     height, width = photograph.shape[:2]
-    scaled = 0 if spec.scale == 1 else 3 * np.prod(scaled_size(height, width, spec.scale))
+    scale = scale_of(photograph, spec)
+    scaled = 0 if scale == 1 else 3 * math.prod(scaled_size(height, width, scale))
     one_map = 4 * height * width * len(spec.classes)
     return float((peaks[1] - peaks[0] - scaled) / one_map)
 

@@ -16,10 +16,11 @@ from configs import Config, DataConfig
 from records import (
     IMAGE_SUFFIXES,
     Case,
+    ScaleRule,
     assign_validation,
     find_cases,
     read_photograph,
-    shrink_photograph,
+    rescale_photograph,
     survey_case,
 )
 from records.images import encode_jpeg, encode_png
@@ -49,7 +50,7 @@ def measure(config: Config, *, source: Path) -> Result:
     cv2.setNumThreads(1)
     _, cases = find_cases(source, data.classes)
     with tempfile.TemporaryDirectory() as scratch:
-        tiles = {case.name: cut_case(case, data).tiles for case in cases}
+        tiles = {case.name: cut_case(case, data, survey_case(case, data).scale.factor).tiles for case in cases}
         work = {name: [(tile.y, tile.x, _decoded(tile.mask)) for tile in cut] for name, cut in tiles.items()}
         del tiles
         seconds = take_turns(
@@ -94,7 +95,9 @@ def shard_cases(cases: list[Case], data: DataConfig, workers: int, *, folder: Pa
         surveys = dict(zip((case.name for case in cases), pool.map(lambda c: survey_case(c, data), cases), strict=True))
     fractions = {name: survey.lesion_fraction for name, survey in surveys.items()}
     cases = assign_validation(cases, fractions, fraction=data.validation_fraction, seed=data.seed)
-    building.build_records("benchmark", sharding.plan_shards(cases, data), surveys, folder=folder, workers=workers)
+    building.build_records(
+        "benchmark", sharding.plan_shards(cases, data, surveys), surveys, folder=folder, workers=workers
+    )
 
 
 def _row(name: str, seconds: list[float], photographs: int, *, tiles: int) -> list[str]:
@@ -107,7 +110,8 @@ def _bound(
     cases: list[Case], work: dict[str, list[tuple[int, int, np.ndarray]]], data: DataConfig, *, workers: int
 ) -> None:
     def decode_and_encode(case: Case) -> None:
-        photograph = shrink_photograph(read_photograph(case.photograph, max_pixels=data.max_pixels), data.scale)
+        full = read_photograph(case.photograph, max_pixels=data.max_pixels)
+        photograph = rescale_photograph(full, ScaleRule.of(data).measure(full).factor)
         for y, x, mask in work[case.name]:
             tile = photograph[y : y + data.tile, x : x + data.tile]
             if data.codec == "png":

@@ -116,7 +116,7 @@ def shard() -> Callable[..., Index]:
     def make(folder: Path, cases: list[Case], data: DataConfig) -> Index:
         folder.mkdir(parents=True)
         surveys = {case.name: survey_case(case, data) for case in cases}
-        index, failures = build_records("by hand", plan_shards(cases, data), surveys, folder=folder, workers=1)
+        index, failures = build_records("by hand", plan_shards(cases, data, surveys), surveys, folder=folder, workers=1)
         assert not failures
         return index
 

@@ -212,7 +212,7 @@ def shard() -> Callable[..., RecordsSet]:
         fractions = {name: survey.lesion_fraction for name, survey in surveys.items()}
         cases = assign_validation(cases, fractions, fraction=data.validation_fraction, seed=data.seed)
         folder.mkdir(parents=True, exist_ok=True)
-        plans = sharding.plan_shards(cases, data)
+        plans = sharding.plan_shards(cases, data, surveys)
         index, failures = building.build_records(layout, plans, surveys, folder=folder, workers=2)
         return RecordsSet(source, folder, data, cases, surveys, index, failures, {})
 

@@ -69,7 +69,7 @@ def test_the_variants_give_the_same_probability_map(small):
     for at_once in (False, True):
         found = segmenting.predicted_map(network, photograph, spec, at_once=at_once)
         np.testing.assert_allclose(found, expected, atol=1e-5)
-    wholes = segmenting.whole_maps(network, [photograph], preset.scale)
+    wholes = segmenting.whole_maps(network, [photograph], preset)
     assert max(segmenting.seam(TiledSegmenter(network, preset), [photograph], wholes)) < 1e-5
     cut = TiledSegmenter(network, dataclasses.replace(preset, tile=64))
     most, mean = segmenting.seam(cut, [photograph], wholes)

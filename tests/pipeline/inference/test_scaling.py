@@ -7,8 +7,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.inference import scaling
-from pipeline.inference.scaling import enlarge, shrink, shrink_by_sums
-from records import scaled_size, shrink_photograph
+from pipeline.inference.scaling import resize_maps, shrink, shrink_by_sums
+from records import rescale_photograph, scaled_size
 
 FORMS = {"area": shrink, "sums": shrink_by_sums}
 ERROR = {"area": 1e-2, "sums": 1e-6}  # levels: TensorFlow's AREA counts pixels in float32
@@ -58,7 +58,7 @@ def test_averages_are_rounded_to_the_nearest_level(traced, form, height, width, 
 @pytest.mark.parametrize("scale", [1 / 3, 0.5, 0.7, 0.9])
 def test_both_forms_give_the_records_levels_but_for_ties(traced, form, scale):
     photograph = noise(321, 457)
-    expected = shrink_photograph(photograph, scale)
+    expected = rescale_photograph(photograph, scale)
     difference = traced[form](photograph, expected.shape[:2]).numpy().astype(int) - expected
     assert np.abs(difference).max() <= 1
     assert np.mean(difference != 0) < 0.005
@@ -95,11 +95,11 @@ def test_a_gpu_gets_the_form_that_it_has_kernels_for(monkeypatch):
 def test_enlarging_gives_the_numbers_of_resize(height, width, full_height, full_width, classes):
     maps = np.random.default_rng((height, width, classes)).random((height, width, classes), np.float32)
     size = (max(full_height, height), max(full_width, width))
-    found = enlarge(tf.constant(maps), tf.constant(size))
+    found = resize_maps(tf.constant(maps), tf.constant(size))
     assert found.shape == (*size, classes)
     np.testing.assert_allclose(found, tf.image.resize(maps, size), atol=1e-6)
 
 
 def test_enlarging_interpolates_between_the_middles_of_pixels():
-    found = enlarge(tf.constant([[[0.0], [3.0]]]), tf.constant([1, 6]))
+    found = resize_maps(tf.constant([[[0.0], [3.0]]]), tf.constant([1, 6]))
     np.testing.assert_allclose(np.ravel(found), [0, 0, 1, 2, 3, 3], atol=1e-6)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from configs import DataConfig
 from pipeline.inference import SegmenterSpec, TiledSegmenter
 from pipeline.inference.tiling import Tiling, stitch, tile_starts
-from records import scaled_size, shrink_photograph, stride_of_overlap, tile_origins, window
+from records import rescale_photograph, scaled_size, stride_of_overlap, tile_origins, window
 from records import tile_starts as starts_of_records
 from records.shards.sharding import read_shard
 
@@ -172,7 +172,7 @@ def test_inference_cuts_the_tiles_that_the_records_hold(tmp_path, spec, fundus, 
 @settings(max_examples=25, deadline=None, derandomize=True)
 def test_the_graph_shrinks_a_photograph_as_the_records_do(spec, height, width, scale):
     photograph = photograph_of(height, width)
-    shrunk = shrink_photograph(photograph, scale)
+    shrunk = rescale_photograph(photograph, scale)
     seen = batches_seen(spec(classes=("R", "G", "B"), scale=scale, tile=96, tile_batch=1), photograph)[0][0]
     assert shrunk.shape[:2] == scaled_size(height, width, scale)
     np.testing.assert_allclose(seen[: shrunk.shape[0], : shrunk.shape[1]], shrunk, atol=1)
@@ -187,7 +187,7 @@ def test_a_scaled_map_comes_back_bilinearly_at_the_photographs_own_size(spec, sc
     )
     for height, width in SIZES:
         photograph = smooth_photograph_of(height, width)
-        shrunk = shrink_photograph(photograph, scale).astype(np.float32) / 255
+        shrunk = rescale_photograph(photograph, scale).astype(np.float32) / 255
         expected = cv2.resize(shrunk, (width, height), interpolation=cv2.INTER_LINEAR)
         probabilities = segmenter.segment(photograph)
         assert probabilities.shape == (height, width, 3)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from configs import DataConfig, InputError
-from records import Case, field_of_view, find_cases, shrink_mask, shrink_photograph, survey_case
+from records import Case, field_of_view, find_cases, rescale_mask, rescale_photograph, survey_case
 from records.shards.cutting import MIN_FIELD_OF_VIEW, cut_case
 
 ROOT = Path(__file__).parents[3]
@@ -76,7 +76,7 @@ def test_a_survey_has_the_counts_that_numpy_finds(write_case, blobs, height, wid
     survey = survey_case(case, DataConfig(classes=("HE", "MA", "EX"), scale=scale, tile=32, stride=stride))
     assert (survey.height, survey.width) == (height, width)
     assert survey.lesion_pixels == {"HE": masks["HE"].sum(), "MA": masks["MA"].sum(), "EX": 0}
-    any_class = shrink_mask(masks["HE"], scale) | shrink_mask(masks["MA"], scale)
+    any_class = rescale_mask(masks["HE"], scale) | rescale_mask(masks["MA"], scale)
     assert (survey.tiles, survey.nonempty_tiles) == tile_counts(any_class, 32, stride)
     assert survey.lesion_fraction == pytest.approx((masks["HE"].sum() + masks["MA"].sum()) / (height * width))
 
@@ -131,7 +131,7 @@ def test_tiles_are_crops_of_the_shrunk_photograph_and_masks(
     data = DataConfig(scale=scale, tile=32, stride=stride, empty_per_nonempty=empty)
     case = write_case(photograph, {"HE": mask})
     tiles = cut_case(case, data).tiles
-    small, small_mask = shrink_photograph(photograph, scale), shrink_mask(mask, scale)
+    small, small_mask = rescale_photograph(photograph, scale), rescale_mask(mask, scale)
     assert len({(tile.y, tile.x) for tile in tiles}) == len(tiles)
     for tile in tiles:
         rows, columns = slice(tile.y, tile.y + 32), slice(tile.x, tile.x + 32)

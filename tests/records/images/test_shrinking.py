@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from records.images.imaging import (
-    shrink_mask,
-    shrink_photograph,
+    rescale_mask,
+    rescale_photograph,
 )
 
 
@@ -34,7 +34,7 @@ scales = st.floats(0.02, 1) | st.sampled_from([1 / 2, 1 / 3, 1 / 4, 2 / 3])
 @given(height=sizes, width=sizes, scale=scales, seed=st.integers(0, 99))
 def test_a_shrunk_photograph_is_the_average_over_areas(height, width, scale, seed):
     photograph = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    shrunk = shrink_photograph(photograph, scale)
+    shrunk = rescale_photograph(photograph, scale)
     assert shrunk.dtype == np.uint8
     assert shrunk.shape == (max(round(height * scale), 1), max(round(width * scale), 1), 3)
     assert np.abs(shrunk - area_averages(photograph, *shrunk.shape[:2])).max() <= 1
@@ -43,9 +43,9 @@ def test_a_shrunk_photograph_is_the_average_over_areas(height, width, scale, see
 @given(height=sizes, width=sizes, seed=st.integers(0, 99))
 def test_scale_one_changes_nothing(height, width, seed):
     photograph = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    np.testing.assert_array_equal(shrink_photograph(photograph, 1.0), photograph)
+    np.testing.assert_array_equal(rescale_photograph(photograph, 1.0), photograph)
     mask = photograph[..., 0] > 200
-    np.testing.assert_array_equal(shrink_mask(mask, 1.0), mask)
+    np.testing.assert_array_equal(rescale_mask(mask, 1.0), mask)
 
 
 def lesions_of(mask: np.ndarray) -> list[np.ndarray]:
@@ -64,7 +64,7 @@ def masks(draw: st.DrawFn) -> np.ndarray:
 
 @given(mask=masks(), scale=scales)
 def test_a_shrunk_mask_is_lesion_where_at_least_half_of_the_area_is(mask, scale):
-    shrunk = shrink_mask(mask, scale)
+    shrunk = rescale_mask(mask, scale)
     fraction = area_averages(mask, *shrunk.shape)
     assert shrunk.dtype == bool
     assert shrunk[fraction > 0.5 + 1e-5].all()
@@ -77,7 +77,7 @@ def test_a_shrunk_mask_is_lesion_where_at_least_half_of_the_area_is(mask, scale)
 
 @given(mask=masks(), scale=scales)
 def test_no_lesion_vanishes(mask, scale):
-    shrunk = shrink_mask(mask, scale)
+    shrunk = rescale_mask(mask, scale)
     for lesion in lesions_of(mask):
         assert shrunk[area_averages(lesion, *shrunk.shape) > 0].any()
 
@@ -87,8 +87,8 @@ def test_exactly_half_of_the_area_is_enough():
     mask[2:4, 2] = True  # two of the four pixels of one
     expected = np.zeros((4, 4), bool)
     expected[1, 1] = True
-    np.testing.assert_array_equal(shrink_mask(mask, 0.5), expected)
-    assert shrink_mask(np.indices((8, 8)).sum(axis=0) % 2 == 0, 0.5).all()  # a chessboard
+    np.testing.assert_array_equal(rescale_mask(mask, 0.5), expected)
+    assert rescale_mask(np.indices((8, 8)).sum(axis=0) % 2 == 0, 0.5).all()  # a chessboard
 
 
 @given(
@@ -102,7 +102,7 @@ def test_a_lesion_that_would_vanish_keeps_the_pixel_that_covers_most_of_it(heigh
     mask = np.zeros((height, width), bool)
     y, x = (int(place * (length - 1)) for place, length in zip(corner, mask.shape, strict=True))
     mask[y : y + side[0], x : x + side[1]] = True
-    shrunk = shrink_mask(mask, scale)
+    shrunk = rescale_mask(mask, scale)
     fraction = area_averages(mask, *shrunk.shape)
     if fraction.max() < 0.5 - 1e-5:
         assert shrunk.sum() == 1
@@ -114,4 +114,4 @@ def test_small_neighbouring_lesions_keep_a_pixel_each():
     mask[5, 2:4] = True  # two pixels in one sixteen, four in the next
     mask[5:7, 4:6] = True
     mask[12, 12] = True
-    np.testing.assert_array_equal(np.argwhere(shrink_mask(mask, 0.25)), [[1, 1], [3, 3]])
+    np.testing.assert_array_equal(np.argwhere(rescale_mask(mask, 0.25)), [[1, 1], [3, 3]])

@@ -15,7 +15,7 @@ import tensorflow as tf
 from PIL import Image
 
 from configs import DataConfig, InputError
-from records import Case, field_of_view, read_index, shrink_mask, shrink_photograph, tile_origins
+from records import Case, field_of_view, read_index, rescale_mask, rescale_photograph, tile_origins
 from records.shards.cutting import MIN_FIELD_OF_VIEW, Tile
 from records.shards.record import decode_record
 from records.shards.sharding import plan_shards, read_shard, write_shard
@@ -74,7 +74,7 @@ def test_every_tile_is_a_crop_of_its_photograph_and_masks_at_a_place_of_the_grid
     for split in records_set.index.splits.values():
         for tile in (tile for shard in split.shards for tile in tiles_of(records_set.folder / shard.name)):
             photograph, masks = records_set.photographed[tile.case]
-            small = shrink_photograph(photograph, data.scale)
+            small = rescale_photograph(photograph, data.scale)
             assert (tile.y, tile.x) in tile_origins(*small.shape[:2], data.tile, stride=data.stride)
             rows, columns = slice(tile.y, tile.y + data.tile), slice(tile.x, tile.x + data.tile)
             behind = [(0, data.tile), (0, data.tile)]
@@ -82,7 +82,7 @@ def test_every_tile_is_a_crop_of_its_photograph_and_masks_at_a_place_of_the_grid
             bits = decoded(tile.mask)
             for index, name in enumerate(data.classes):
                 mask = masks.get(name, np.zeros(photograph.shape[:2], bool))
-                expected = np.pad(shrink_mask(mask, data.scale), behind)[rows, columns]
+                expected = np.pad(rescale_mask(mask, data.scale), behind)[rows, columns]
                 np.testing.assert_array_equal(bits // 2**index % 2, expected)
 
 
@@ -95,10 +95,10 @@ def test_every_tile_with_a_lesion_and_the_requested_number_of_empty_ones_are_sto
                 assert (tile.y, tile.x) not in kinds[tile.case]
                 kinds[tile.case][tile.y, tile.x] = bool(decoded(tile.mask).any())
     for name, (photograph, masks) in records_set.photographed.items():
-        small = shrink_photograph(photograph, data.scale)
+        small = rescale_photograph(photograph, data.scale)
         any_class = np.zeros(small.shape[:2], bool)
         for mask in masks.values():
-            any_class |= shrink_mask(mask, data.scale)
+            any_class |= rescale_mask(mask, data.scale)
         origins = tile_origins(*any_class.shape, data.tile, stride=data.stride)
         nonempty = {(y, x) for y, x in origins if any_class[y : y + data.tile, x : x + data.tile].any()}
         assert {place for place, lesion in kinds[name].items() if lesion} == nonempty
