@@ -25,7 +25,7 @@ def field_diameter(photograph: tf.Tensor) -> tf.Tensor:
         lambda: _edge_points(tf.cast(samples, tf.float32)),
     )
     diameter = tf.cond(
-        tf.size(x) < reference.CHOSEN // 8,
+        tf.size(x) < reference.FEWEST,
         lambda: tf.constant(0.0),
         lambda: _reliable_diameter(x, y, tf.reduce_max(tf.shape(samples))),
     )

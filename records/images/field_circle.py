@@ -19,9 +19,10 @@ import numpy as np
 SAMPLES = 512  # largest number of samples along the longer side
 BASE = 10.0  # grey levels added before taking logarithms, so that noise of the dark surround is no step
 LEAST_STEP = 0.5  # of the logarithm, at the edge
-CHOSEN = 512  # points that the circles are drawn from and compared with
+FEWEST = 64  # points that are enough for a circle
+CHOSEN = 256  # points that the circles are drawn from and compared with
 # Which of these points each circle goes through, int `[circles, 3]`.
-TRIPLES = np.random.default_rng(0).permuted(np.tile(np.arange(CHOSEN), (512, 1)), axis=1)[:, :3]
+TRIPLES = np.random.default_rng(0).permuted(np.tile(np.arange(CHOSEN), (256, 1)), axis=1)[:, :3]
 RADII = (0.15, 1.5)  # least and largest radius, as a fraction of the photograph's longer side
 AGREES = 0.01  # of the radius: distance from the circle at which a point no longer counts
 NEAR = (0.015, 0.01, 0.0075, 0.0075)  # of the radius: distances within which points are fitted, step by step
@@ -69,7 +70,7 @@ def fit_field_circle(photograph: np.ndarray) -> FieldCircle | None:
     step = sampling_step(*photograph.shape[:2])
     samples = photograph[step // 2 :: step, step // 2 :: step].max(axis=-1).astype(np.float32)
     x, y = _edge_points(samples)
-    if len(x) < CHOSEN // 8:
+    if len(x) < FEWEST:
         return None
     circle = _most_agreed(x, y, max(samples.shape))
     if circle is None:

@@ -1,0 +1,107 @@
+"""A few plain measures of a photograph, by which it is compared with those that a model was trained on.
+
+They are taken within the field of view, from samples (`field_circle`) and, where fine detail matters, from patches at
+the model's scale, so that they cost a small part of the time that decoding takes.
+"""
+
+import math
+
+import cv2
+import numpy as np
+
+from records.images.field_circle import FieldCircle, sampling_step
+
+MEASURES = (
+    "sharpness",  # standard deviation of fine detail (1 to 2 pixels at the model's scale), relative to the brightness
+    "sharpness_ratio",  # that along the blurrier direction, relative to the sharper one
+    "brightness",  # mean of the brightest channel, 0 to 1
+    "evenness",  # brightness of the darkest tenth of the field, relative to that of the brightest tenth
+    "red_to_green",  # ratio of the channels' means
+    "blue_to_green",
+    "saturation",  # mean of (largest - smallest channel) / largest channel, 0 to 1
+    "clipped",  # fraction of pixels with a channel of 255
+    "field_fraction",  # fraction of the frame that is field of view
+    "circle_visible",  # of the circle of the field of view, see `FieldCircle`
+    "circle_agreement",
+    "circle_deviation",
+)
+PATCHES = 3  # along each axis, evenly spread over the square inside the field of view
+PATCH = 96  # side of a patch at the model's scale, pixels
+INSET = 0.95  # of the radius: pixels this near the centre count, not the rim itself
+DARK = 10.0  # grey levels added to brightnesses that something is divided by, so that noise in the dark is no detail
+
+
+def measure_quality(photograph: np.ndarray, circle: FieldCircle | None, factor: float) -> dict[str, float]:
+    """Measures a photograph.
+
+    Args:
+      photograph: uint8 RGB `[H, W, 3]`.
+      circle: circle of its field of view; None, or one that is not reliable: the whole frame is taken for the field.
+      factor: factor by which it is scaled for the model.
+
+    Returns:
+      The values of MEASURES by name.
+    """
+    if circle is None or not circle.is_reliable:
+        shape = photograph.shape
+        whole = FieldCircle(shape[1] / 2, shape[0] / 2, math.hypot(*shape[:2]) / INSET, 0.0, 0.0, 1.0)
+        return _colors(photograph, whole) | _details(photograph, whole, factor) | _fit(circle or whole)
+    return _colors(photograph, circle) | _details(photograph, circle, factor) | _fit(circle)
+
+
+def _fit(circle: FieldCircle) -> dict[str, float]:
+    return {
+        "circle_visible": circle.visible,
+        "circle_agreement": circle.agreement,
+        "circle_deviation": circle.deviation,
+    }
+
+
+def _colors(photograph: np.ndarray, circle: FieldCircle) -> dict[str, float]:
+    """Returns what samples of the field of view tell."""
+    step = sampling_step(*photograph.shape[:2])
+    samples = photograph[step // 2 :: step, step // 2 :: step]
+    y, x = (step * np.arange(length, dtype=np.float32) + step / 2 for length in samples.shape[:2])
+    inside = (y[:, None] - circle.y) ** 2 + (x - circle.x) ** 2 <= (INSET * circle.diameter / 2) ** 2
+    pixels = samples[inside].astype(np.float32)  # [n, 3]
+    if not len(pixels):
+        pixels = np.zeros((1, 3), np.float32)
+    largest, smallest = pixels.max(axis=1), pixels.min(axis=1)
+    red, green, blue = pixels.mean(axis=0) + DARK
+    low, high = np.quantile(cv2.blur(samples.max(axis=-1), (15, 15))[inside], (0.05, 0.95)) if inside.any() else (0, 0)
+    return {
+        "brightness": float(largest.mean() / 255),
+        "evenness": float((low + DARK) / (high + DARK)),
+        "red_to_green": float(red / green),
+        "blue_to_green": float(blue / green),
+        "saturation": float(((largest - smallest) / (largest + DARK)).mean()),
+        "clipped": float((largest == 255).mean()),
+        "field_fraction": float(inside.mean() / INSET**2),
+    }
+
+
+def _details(photograph: np.ndarray, circle: FieldCircle, factor: float) -> dict[str, float]:
+    """Returns what patches at the model's scale tell."""
+    side = max(round(PATCH / factor), 4)
+    height, width = photograph.shape[:2]
+    reach = max(circle.diameter / 2 / math.sqrt(2) - side / 2, 0)  # from the field's centre to those of outer patches
+    energies = []
+    for across in np.linspace(-reach, reach, PATCHES):
+        for down in np.linspace(-reach, reach, PATCHES):
+            top, left = (round(center + offset - side / 2) for center, offset in ((circle.y, down), (circle.x, across)))
+            top, left = min(max(top, 0), max(height - side, 0)), min(max(left, 0), max(width - side, 0))
+            energies.append(_energy(photograph[top : top + side, left : left + side, 1]))
+    horizontal, vertical = np.median(energies, axis=0)
+    return {
+        "sharpness": float(math.sqrt(horizontal + vertical)),
+        "sharpness_ratio": float(math.sqrt(min(horizontal, vertical) / max(horizontal, vertical, 1e-12))),
+    }
+
+
+def _energy(patch: np.ndarray) -> tuple[float, float]:
+    """Returns the mean squared detail of a green patch across and down, relative to its brightness."""
+    small = cv2.resize(patch, (PATCH, PATCH), interpolation=cv2.INTER_AREA).astype(np.float32)
+    smooth = cv2.GaussianBlur(small, (0, 0), 1.0)  # noise of single pixels is no sharpness
+    relative = smooth / (smooth.mean() + np.float32(DARK))
+    across, down = np.diff(relative, axis=1), np.diff(relative, axis=0)
+    return float((across**2).mean()), float((down**2).mean())

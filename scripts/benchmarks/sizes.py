@@ -1,0 +1,120 @@
+"""What a model's scores lose on photographs that are smaller, cropped, padded or turned: pooled AUPR of each class."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from configs import Config, InputError
+from pipeline.evaluation import count_photograph, load_case, pool, score
+from pipeline.inference import TiledSegmenter, load_segmenter
+from records import field_of_view, find_cases, fit_field_circle
+from scripts.benchmarks.measuring import Result
+
+TITLE = """\
+AUPR of each class, pooled over the pixels of {photographs} photographs of {source}, segmented at {rule}
+W pixels wide: resized by area averaging, masks by area and at least one half; scales: least and largest factor found
+loses: the AUPR of the photographs as they are, less that of this form"""
+WIDTHS = (3216, 2144, 1600, 1072)
+PADDING = 0.1  # of the longer side, on each side
+
+Form = Callable[[np.ndarray, tuple[slice, slice]], np.ndarray]  # of an image and the box of the field of view
+
+
+def _resized(width: int) -> Form:
+    def resize(image: np.ndarray, _: tuple[slice, slice]) -> np.ndarray:
+        size = (width, max(round(image.shape[0] * width / image.shape[1]), 1))
+        return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+
+    return resize
+
+
+def _padded(image: np.ndarray, _: tuple[slice, slice]) -> np.ndarray:
+    border = round(PADDING * max(image.shape[:2]))
+    return cv2.copyMakeBorder(image, border, border, border, border, cv2.BORDER_CONSTANT)
+
+
+FORMS: dict[str, Form] = {
+    "as they are": lambda image, _: image,
+    **{f"{width} pixels wide": _resized(width) for width in WIDTHS},
+    "cropped to the field of view": lambda image, box: np.ascontiguousarray(image[box]),
+    "padded by a tenth": _padded,
+    "turned by 90 degrees": lambda image, _: np.ascontiguousarray(np.rot90(image)),
+}
+
+
+def measure(config: Config, model: Path, source: Path) -> Result:
+    """Segments all photographs in all forms and scores each form."""
+    began = time.perf_counter()
+    segmenter = load_segmenter(model)
+    spec = segmenter.spec
+    data = config.data
+    if data.classes != spec.classes:
+        raise InputError(f"--config: has the classes {', '.join(data.classes)}, the model {', '.join(spec.classes)}.")
+    cases = find_cases(source, data.classes, colored=bool(data.colors), allow_missing_masks=True)[1]
+    counts: dict[str, list] = {name: [] for name in FORMS}
+    scales: dict[str, list[float]] = {name: [] for name in FORMS}
+    for case in tqdm(cases, desc="photographs", disable=None):
+        loaded = load_case(case, data)
+        box = _box(loaded.photograph)
+        for name, form in FORMS.items():
+            photograph = form(loaded.photograph, box)
+            masks = np.stack(
+                [form(loaded.masks[..., index].astype(np.float32), box) >= 0.5 for index in range(len(spec.classes))],
+                axis=-1,
+            )
+            scale, one = _count(segmenter, case.name, photograph, masks=masks)
+            scales[name].append(scale)
+            counts[name].append(one)
+    pooled = {name: pool(of_form)["frame"] for name, of_form in counts.items()}
+    values = {
+        name: {one: score(pixels)["aupr"] or 0.0 for one, pixels in by_class.items()}
+        for name, by_class in pooled.items()
+    }
+    whole = values["as they are"]
+    loss = {name: {one: whole[one] - value for one, value in by_class.items()} for name, by_class in values.items()}
+    return Result(
+        title=TITLE.format(photographs=len(cases), source=source, rule=segmenter.rule),
+        columns=["", "scales", *spec.classes, *(f"{name} loses" for name in spec.classes)],
+        rows=[
+            [
+                name,
+                f"{min(scales[name]):.3f}–{max(scales[name]):.3f}",
+                *(f"{value:.3f}" for value in values[name].values()),
+                *(f"{value:+.3f}" for value in loss[name].values()),
+            ]
+            for name in FORMS
+        ],
+        keys={"aupr": values, "minutes": round((time.perf_counter() - began) / 60, 1)},
+    )
+
+
+def _count(segmenter: TiledSegmenter, case: str, photograph: np.ndarray, *, masks: np.ndarray):
+    """Returns the factor of a photograph, and its counts."""
+    spec = segmenter.spec
+    segmented = segmenter.segment_measured(segmenter.measure(photograph))
+    counts = count_photograph(
+        case,
+        segmented.probabilities,
+        masks,
+        field_of_view=field_of_view(photograph),
+        classes=spec.classes,
+        thresholds=spec.thresholds,
+        bins=spec.bins,
+    )
+    return segmented.scale.factor, counts
+
+
+def _box(photograph: np.ndarray) -> tuple[slice, slice]:
+    """Returns the part of a photograph that its field of view lies in."""
+    circle = fit_field_circle(photograph)
+    if circle is None or not circle.is_reliable:
+        return slice(None), slice(None)
+    sides = []
+    for center in (circle.y, circle.x):
+        start, end = center - circle.diameter / 2, center + circle.diameter / 2
+        sides.append(slice(max(round(start), 0), round(end)))
+    return sides[0], sides[1]
