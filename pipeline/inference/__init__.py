@@ -10,6 +10,7 @@ from pipeline.inference.model_folder import (
 )
 from pipeline.inference.segmenter import NAN_MESSAGE, MeasuredPhotograph, Segmented, TiledSegmenter
 from pipeline.inference.spec import SegmenterSpec
+from pipeline.inference.suitability import disc_warning, quality_warnings, quantiles_of
 
 __all__ = [
     "NAN_MESSAGE",
@@ -20,7 +21,10 @@ __all__ = [
     "SegmenterSpec",
     "TiledSegmenter",
     "check_tile",
+    "disc_warning",
     "load_model",
     "load_segmenter",
+    "quality_warnings",
+    "quantiles_of",
     "save_model",
 ]

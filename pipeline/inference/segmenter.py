@@ -1,7 +1,7 @@
 """The graph from a photograph to its probability map, which eval scores, predict runs and export saves."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import keras
@@ -10,12 +10,23 @@ import tensorflow as tf
 
 from pipeline.inference.background import tiles_in_field_of_view
 from pipeline.inference.compiling import compiles
+from pipeline.inference.disc import scale_by_disc
 from pipeline.inference.field_circle import field_diameter
 from pipeline.inference.orientations import average_over
 from pipeline.inference.scaling import resize_maps, resize_photograph
 from pipeline.inference.spec import SegmenterSpec
+from pipeline.inference.suitability import usual_range
 from pipeline.inference.tiling import Tiling, stitch, tile_starts
-from records import LARGEST_SCALE, PhotographScale, ScaleRule, stride_of_overlap
+from records import (
+    DISC,
+    DISC_DIAMETER,
+    LARGEST_SCALE,
+    PhotographScale,
+    ScaleRule,
+    fit_field_circle,
+    measure_quality,
+    stride_of_overlap,
+)
 
 NAN_MESSAGE = (
     "the probability map contains NaN: the network's weights, or its activations for this photograph, have overflowed. "
@@ -25,10 +36,17 @@ PHOTOGRAPH = tf.TensorSpec([None, None, 3], tf.uint8, name="photograph")
 
 
 class MeasuredPhotograph(NamedTuple):
-    """A photograph as it is read: its pixels, uint8 RGB `[H, W, 3]`, and how it is to be scaled."""
+    """A photograph as it is read.
+
+    Attributes:
+      pixels: uint8 RGB `[H, W, 3]`.
+      scale: how it is to be scaled.
+      quality: its measures, see `records.measure_quality`.
+    """
 
     pixels: np.ndarray
     scale: PhotographScale
+    quality: Mapping[str, float]
 
 
 class Segmented(NamedTuple):
@@ -90,14 +108,32 @@ class TiledSegmenter(tf.Module):
           photograph: the photograph.
           degrees: its angle of view, if its file says it.
         """
-        return MeasuredPhotograph(photograph, self.rule.measure(photograph, degrees=degrees))
+        circle = fit_field_circle(photograph)
+        scale = self.rule.measure(photograph, circle, degrees=degrees)
+        return MeasuredPhotograph(photograph, scale, measure_quality(photograph, circle, scale.factor))
 
     def segment_measured(self, photograph: MeasuredPhotograph) -> Segmented:
         """Segments a photograph that was measured while it was read."""
         began = time.perf_counter()
-        maps = self.segment_scaled(photograph.pixels, tf.constant(photograph.scale.factor, tf.float64))
+        scale = photograph.scale
+        if scale.ruler == "frame" and DISC in self.spec.classes and DISC_DIAMETER in self.spec.quality:
+            scale = self._scale_by_disc(photograph)
+        maps = self.segment_scaled(photograph.pixels, tf.constant(scale.factor, tf.float64))
         probabilities, scaled = (maps[name].numpy() for name in ("probabilities", "scaled"))
-        return Segmented(probabilities, scaled, photograph.scale, time.perf_counter() - began)
+        return Segmented(probabilities, scaled, scale, time.perf_counter() - began)
+
+    def _scale_by_disc(self, photograph: MeasuredPhotograph) -> PhotographScale:
+        index = self.spec.classes.index(DISC)
+
+        def disc_map(factor: float) -> np.ndarray:
+            return self.segment_scaled(photograph.pixels, tf.constant(factor, tf.float64))["scaled"][..., index].numpy()
+
+        return scale_by_disc(
+            disc_map,
+            photograph.scale,
+            threshold=self.spec.thresholds[index],
+            usual=usual_range(self.spec.quality[DISC_DIAMETER]),
+        )
 
     @tf.function(input_signature=[PHOTOGRAPH, tf.TensorSpec([], tf.float64, name="scale")])
     def segment_scaled(self, photograph: tf.Tensor, scale: tf.Tensor) -> dict[str, tf.Tensor]:

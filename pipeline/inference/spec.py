@@ -31,6 +31,8 @@ class SegmenterSpec:
       bins: number of bins of the histograms that eval counts into.
       seen_before: names of the photographs that the initial weights were trained on.
       calibrated_on: names of the photographs that thresholds and calibration were chosen on, if "held out".
+      quality: quantiles of measures of the training photographs, see `pipeline.inference.suitability`; empty if they
+        were never measured.
       field_diameter, field_degrees: how each photograph gets a scale of its own, see `DataConfig`.
     """
 
@@ -53,6 +55,7 @@ class SegmenterSpec:
     bins: int = EvaluateConfig().bins
     seen_before: tuple[str, ...] = ()
     calibrated_on: tuple[str, ...] = ()
+    quality: Mapping[str, Sequence[float]] = dataclasses.field(default_factory=dict)
     field_diameter: float | None = None
     field_degrees: float = DataConfig().field_degrees
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from models import TrainingModel
 from pipeline.evaluation import load_case
-from pipeline.inference import SegmenterSpec, save_model
+from pipeline.inference import SegmenterSpec, quantiles_of, save_model
 from pipeline.input import naming_damaged_shards
 from pipeline.interruption import StopRequest
 from pipeline.training.backends import seed_generators
@@ -62,7 +62,7 @@ def fit(run: TrainingRun, *, verbose: int) -> Path:
     _set_up_workdir(run)
     spec = SegmenterSpec.from_config(config, {})
     if not plan.cases:
-        spec = dataclasses.replace(spec, scale=1.0)  # previews show tiles, which are already scaled
+        spec = dataclasses.replace(spec, scale=1.0, field_diameter=None)  # previews show tiles, which are already scaled
     with run.backend.live_segmenter(run.network, spec, config, plan.workdir) as segmenter:
         _fit_epochs(run, segmenter, verbose=verbose)
         thresholds = segmenter.score(plan.cases).thresholds if plan.cases else None
@@ -70,7 +70,12 @@ def fit(run: TrainingRun, *, verbose: int) -> Path:
     for one in run.sets:
         for name, split in one.index.splits.items():
             splits.setdefault(name, []).extend(split.cases)
-    spec = dataclasses.replace(SegmenterSpec.from_config(config, splits, thresholds), seen_before=plan.seen_before)
+    measured = [case.quality for one in run.sets for case in one.index.cases.values() if case.split == "train"]
+    spec = dataclasses.replace(
+        SegmenterSpec.from_config(config, splits, thresholds),
+        seen_before=plan.seen_before,
+        quality=quantiles_of(measured),
+    )
     save_model(plan.model_folder, run.network, spec)
     return plan.model_folder
 

@@ -26,13 +26,17 @@ from records.images.imaging import (
     rescale_mask,
     rescale_photograph,
 )
+from records.images.quality import DISC, DISC_DIAMETER, MEASURES, equivalent_diameter, measure_quality
 from records.images.regions import Lesion, Regions, find_regions, lesions
 from records.images.scales import LARGEST as LARGEST_SCALE
 from records.images.scales import UNKNOWN_CAMERA, Camera, PhotographScale, ScaleRule, describe_scales
 
 __all__ = [
     "CLASS_COLORS",
+    "DISC",
+    "DISC_DIAMETER",
     "LARGEST_SCALE",
+    "MEASURES",
     "MIN_BRIGHTNESS",
     "ORIENTATION_TAG",
     "UNKNOWN_CAMERA",
@@ -51,11 +55,13 @@ __all__ = [
     "draw_contours",
     "encode_jpeg",
     "encode_png",
+    "equivalent_diameter",
     "field_of_view",
     "find_regions",
     "fit_field_circle",
     "is_sixteen_bit_grey",
     "lesions",
+    "measure_quality",
     "naming_damage",
     "open_file",
     "opened",

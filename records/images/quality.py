@@ -25,6 +25,8 @@ MEASURES = (
     "circle_agreement",
     "circle_deviation",
 )
+DISC = "OD"  # the class of this name, IDRiD's, is the optic disc if a data set or a model has it
+DISC_DIAMETER = "disc_diameter"  # a measure that only a mask or a probability map of the disc tells
 PATCHES = 3  # along each axis, evenly spread over the square inside the field of view
 PATCH = 96  # side of a patch at the model's scale, pixels
 INSET = 0.95  # of the radius: pixels this near the centre count, not the rim itself
@@ -47,6 +49,11 @@ def measure_quality(photograph: np.ndarray, circle: FieldCircle | None, factor: 
         whole = FieldCircle(shape[1] / 2, shape[0] / 2, math.hypot(*shape[:2]) / INSET, 0.0, 0.0, 1.0)
         return _colors(photograph, whole) | _details(photograph, whole, factor) | _fit(circle or whole)
     return _colors(photograph, circle) | _details(photograph, circle, factor) | _fit(circle)
+
+
+def equivalent_diameter(area: float) -> float:
+    """Returns the diameter of a circle of an area."""
+    return math.sqrt(4 * area / math.pi)
 
 
 def _fit(circle: FieldCircle) -> dict[str, float]:

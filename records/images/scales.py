@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from configs import DataConfig
-from records.images.field_circle import FieldCircle, fit_field_circle
+from records.images.field_circle import FieldCircle
 
 LARGEST = 2.0  # photographs are enlarged up to this factor
 ENLARGED = 1.3  # from this factor on, small lesions may not be there to be seen
@@ -113,16 +113,18 @@ class ScaleRule:
         assert self.scale is not None
         return PhotographScale(self.scale, "fixed")
 
-    def measure(self, photograph: np.ndarray, *, degrees: float | None = None) -> PhotographScale:
+    def measure(
+        self, photograph: np.ndarray, circle: FieldCircle | None, *, degrees: float | None = None
+    ) -> PhotographScale:
         """Returns the scale of a photograph.
 
         Args:
           photograph: uint8 RGB `[H, W, 3]`.
+          circle: what `fit_field_circle` returns for it.
           degrees: its angle of view, as its file says, degrees; None: the file does not say.
         """
         if self.field_diameter is None:
             return self.fixed()
-        circle = fit_field_circle(photograph)
         if circle is not None and circle.is_reliable:
             return self.for_diameter(circle.diameter, degrees, ruler="field of view", circle=circle)
         if self.camera.scale is not None:

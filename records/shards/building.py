@@ -150,6 +150,7 @@ def _entry(case: Case, survey: Survey, result: ShardResult) -> CaseEntry:
         lesion_pixels=survey.lesion_pixels,
         digest=survey.digest,
         scale=survey.scale.factor,
+        quality={name: round(value, 6) for name, value in result.quality[case.name].items()},
         perceptual_hash=result.hashes[case.name],
         places=[Place(*place) for place in result.places[case.name]],
         lesions=[OwnedLesion(*lesion) for lesion in result.lesions[case.name]],

@@ -9,7 +9,19 @@ import numpy as np
 from configs import DataConfig
 from records.cases import Case, Survey, perceptual_hash, read_masks, rescale_masks
 from records.grid import tile_origins
-from records.images import encode_jpeg, encode_png, field_of_view, read_photograph, rescale_photograph
+from records.images import (
+    DISC,
+    DISC_DIAMETER,
+    encode_jpeg,
+    encode_png,
+    equivalent_diameter,
+    field_of_view,
+    find_regions,
+    fit_field_circle,
+    measure_quality,
+    read_photograph,
+    rescale_photograph,
+)
 from records.shards.ownership import OwnedLesion, Place, own_lesions
 
 # A tile without lesions is useful if at least this fraction of it is in the field of view.
@@ -45,12 +57,15 @@ class Cut:
       places: places of these tiles.
       lesions: parts of lesions that these tiles own.
       perceptual_hash: perceptual hash of the photograph, see `records.cases.duplicates`.
+      quality: measures of the photograph, see `records.images.quality`; and, with masks of the optic disc,
+        `disc_diameter`, that of a circle as large as the disc, pixels of the scaled photograph.
     """
 
     tiles: list[Tile]
     places: list[Place]
     lesions: list[OwnedLesion]
     perceptual_hash: str
+    quality: dict[str, float]
 
 
 def cut_case(case: Case, data: DataConfig, scale: float | None = None) -> Cut:
@@ -81,7 +96,8 @@ def cut_case(case: Case, data: DataConfig, scale: float | None = None) -> Cut:
         tiles.append(Tile(encoded, encode_png(mask), case.name, y, x))
         places.append(Place(y, x, int(np.count_nonzero(mask))))
     owned = own_lesions(masks, places, tile=data.tile, stride=data.stride)
-    return Cut(tiles, places, owned, perceptual_hash(full))
+    quality = measure_quality(full, fit_field_circle(full), scale) | _disc(masks, data.classes)
+    return Cut(tiles, places, owned, perceptual_hash(full), quality)
 
 
 def estimate_bytes(cases: list[Case], surveys: Mapping[str, Survey], data: DataConfig) -> int:
@@ -115,6 +131,13 @@ def _chosen_origins(case: Case, photograph: np.ndarray, bits: np.ndarray, *, dat
     draw = np.random.default_rng((data.seed, zlib.crc32(case.name.encode())))
     chosen = draw.permutation(len(candidates))[:wanted]
     return sorted(nonempty + [candidates[index] for index in chosen])
+
+
+def _disc(masks: np.ndarray, classes: tuple[str, ...]) -> dict[str, float]:
+    if DISC not in classes or not masks[..., classes.index(DISC)].any():
+        return {}
+    area = find_regions(masks[..., classes.index(DISC)]).area.max()
+    return {DISC_DIAMETER: equivalent_diameter(area)}
 
 
 def _cut(image: np.ndarray, y: int, x: int, *, tile: int) -> np.ndarray:

@@ -65,6 +65,7 @@ class CaseEntry:
       perceptual_hash: perceptual hash of the photograph, see `records.cases.duplicates`.
       places: places of the tiles, in the order of the records.
       lesions: parts of lesions that the tiles own.
+      quality: measures of the photograph, see `records.shards.cutting.Cut`; empty in sets of version 0.1.
     """
 
     split: str
@@ -79,6 +80,7 @@ class CaseEntry:
     perceptual_hash: str
     places: list[Place]
     lesions: list[OwnedLesion]
+    quality: dict[str, float] = dataclasses.field(default_factory=dict)
 
     @property
     def scaled_size(self) -> tuple[int, int]:

@@ -53,6 +53,7 @@ class ShardResult:
       places: places of the tiles, in order, of each of its cases.
       lesions: owned lesions of each of its cases, see `CaseEntry`.
       hashes: perceptual hash of each of its cases.
+      quality: measures of each case's photograph, see `records.shards.cutting.Cut`.
       failures: for each case that could not be read, by its name, a one-line reason.
     """
 
@@ -60,6 +61,7 @@ class ShardResult:
     places: dict[str, list[Place]]
     lesions: dict[str, list[OwnedLesion]]
     hashes: dict[str, str]
+    quality: dict[str, dict[str, float]]
     failures: dict[str, str]
 
 
@@ -111,6 +113,7 @@ def write_shard(plan: ShardPlan, folder: Path, cuts: Iterator[Cut | InputError] 
     places: dict[str, list[Place]] = {}
     lesions: dict[str, list[OwnedLesion]] = {}
     hashes: dict[str, str] = {}
+    quality: dict[str, dict[str, float]] = {}
     failures: dict[str, str] = {}
     if cuts is None:
         cuts = (_cut_or_error(*arguments) for arguments in _arguments(plan))
@@ -125,8 +128,9 @@ def write_shard(plan: ShardPlan, folder: Path, cuts: Iterator[Cut | InputError] 
                 places[case.name] = cut.places
                 lesions[case.name] = cut.lesions
                 hashes[case.name] = cut.perceptual_hash
+                quality[case.name] = cut.quality
         shard = Shard(plan.name, sum(map(len, places.values())), temporary.stat().st_size, sha256_of(temporary))
-    return ShardResult(shard, places, lesions, hashes, failures)
+    return ShardResult(shard, places, lesions, hashes, quality, failures)
 
 
 def read_shard(path: Path) -> Iterator[Tile]:
