@@ -62,7 +62,7 @@ def fit(run: TrainingRun, *, verbose: int) -> Path:
     _set_up_workdir(run)
     spec = SegmenterSpec.from_config(config, {})
     if not plan.cases:
-        spec = dataclasses.replace(spec, scale=1.0, field_diameter=None)  # previews show tiles, which are already scaled
+        spec = dataclasses.replace(spec, scale=1.0, field_diameter=None)  # previews show scaled tiles
     with run.backend.live_segmenter(run.network, spec, config, plan.workdir) as segmenter:
         _fit_epochs(run, segmenter, verbose=verbose)
         thresholds = segmenter.score(plan.cases).thresholds if plan.cases else None
