@@ -1,5 +1,6 @@
 """From a photograph to its probability map: the tiled graph and the model folder."""
 
+from pipeline.inference.adapting import adapt_spec
 from pipeline.inference.model_folder import (
     NETWORK_FILE,
     SEGMENTER_FILE,
@@ -7,6 +8,7 @@ from pipeline.inference.model_folder import (
     load_model,
     load_segmenter,
     save_model,
+    save_spec,
 )
 from pipeline.inference.segmenter import NAN_MESSAGE, MeasuredPhotograph, Segmented, TiledSegmenter
 from pipeline.inference.spec import SegmenterSpec
@@ -20,6 +22,7 @@ __all__ = [
     "Segmented",
     "SegmenterSpec",
     "TiledSegmenter",
+    "adapt_spec",
     "check_tile",
     "disc_warning",
     "load_model",
@@ -27,4 +30,5 @@ __all__ = [
     "quality_warnings",
     "quantiles_of",
     "save_model",
+    "save_spec",
 ]

@@ -49,6 +49,11 @@ def save_model(folder: Path, network: Network, spec: SegmenterSpec, *, half: boo
         bare.save(temporary)
         if half:
             halve_kernels(temporary)
+    save_spec(folder, spec)
+
+
+def save_spec(folder: Path, spec: SegmenterSpec) -> None:
+    """Writes the `segmenter.json` of a model folder, whose network is there already."""
     content = {"schema_version": SCHEMA_VERSION, **dataclasses.asdict(spec)}
     write_text(folder / SEGMENTER_FILE, json.dumps(content, indent=2) + "\n")
 

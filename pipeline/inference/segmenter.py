@@ -21,6 +21,7 @@ from records import (
     DISC,
     DISC_DIAMETER,
     LARGEST_SCALE,
+    SCALE_ROWS,
     PhotographScale,
     ScaleRule,
     fit_field_circle,
@@ -175,7 +176,9 @@ class TiledSegmenter(tf.Module):
         diameter = tf.cast(field_diameter(photograph), tf.float64)
         fitted = tf.where(diameter > 0, diameter, tf.norm(full))
         wanted = rule.field_diameter / fitted * (rule.camera.degrees or rule.field_degrees) / rule.field_degrees
-        factor = tf.minimum(wanted, LARGEST_SCALE)
+        rows, factor = full[0], tf.minimum(wanted, LARGEST_SCALE)
+        whole = tf.maximum(tf.round(rows * factor / SCALE_ROWS), 1) * SCALE_ROWS / rows
+        factor = tf.where(rows % SCALE_ROWS == 0, whole, factor)
         return factor if rule.camera.scale is None else tf.where(diameter > 0, factor, rule.camera.scale)
 
     @tf.function(input_signature=[PHOTOGRAPH])

@@ -14,7 +14,8 @@ MARGIN = 1.0  # how far beyond these quantiles a photograph may be, in their dis
 DISC_MARGIN = 0.5  # the same for the diameter of the disc, which does not vary with the light
 # Spreads below which a training set is too uniform to tell what is unusual.
 SMALLEST_SPREADS = {
-    "sharpness_ratio": 0.1,
+    "sharpness": 0.1,
+    "isotropy": 0.1,
     "brightness": 0.15,
     "evenness": 0.15,
     "red_to_green": 0.3,
@@ -25,7 +26,7 @@ SMALLEST_SPREADS = {
 # What a value below, and above, the usual ones means to a reader; None: nothing to warn of.
 WORDS: dict[str, tuple[str | None, str | None]] = {
     "sharpness": ("blurred", "unusually sharp or noisy"),
-    "sharpness_ratio": ("blurred in one direction, as by movement", None),
+    "isotropy": ("blurred in one direction, as by movement", None),
     "brightness": ("dark", "bright"),
     "evenness": ("unevenly lit", None),
     "red_to_green": ("unusual colour, little red", "unusual colour, little green"),

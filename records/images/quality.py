@@ -4,6 +4,7 @@ They are taken within the field of view, from samples (`field_circle`) and, wher
 the model's scale, so that they cost a small part of the time that decoding takes.
 """
 
+import itertools
 import math
 
 import cv2
@@ -12,8 +13,8 @@ import numpy as np
 from records.images.field_circle import FieldCircle, sampling_step
 
 MEASURES = (
-    "sharpness",  # standard deviation of fine detail (1 to 2 pixels at the model's scale), relative to the brightness
-    "sharpness_ratio",  # that along the blurrier direction, relative to the sharper one
+    "sharpness",  # contrast of details of about 1 pixel at the model's scale, relative to that of twice the size
+    "isotropy",  # contrast of such details along the direction where it is lowest, relative to the highest
     "brightness",  # mean of the brightest channel, 0 to 1
     "evenness",  # brightness of the darkest tenth of the field, relative to that of the brightest tenth
     "red_to_green",  # ratio of the channels' means
@@ -29,6 +30,8 @@ DISC = "OD"  # the class of this name, IDRiD's, is the optic disc if a data set 
 DISC_DIAMETER = "disc_diameter"  # a measure that only a mask or a probability map of the disc tells
 PATCHES = 3  # along each axis, evenly spread over the square inside the field of view
 PATCH = 96  # side of a patch at the model's scale, pixels
+SIGMAS = (0.7, 1.4, 2.8)  # of the Gaussians whose differences are finer and coarser detail, pixels at the model's scale
+NOISE = 0.05  # squared grey levels that count as nothing
 INSET = 0.95  # of the radius: pixels this near the centre count, not the rim itself
 DARK = 10.0  # grey levels added to brightnesses that something is divided by, so that noise in the dark is no detail
 
@@ -92,23 +95,31 @@ def _details(photograph: np.ndarray, circle: FieldCircle, factor: float) -> dict
     side = max(round(PATCH / factor), 4)
     height, width = photograph.shape[:2]
     reach = max(circle.diameter / 2 / math.sqrt(2) - side / 2, 0)  # from the field's centre to those of outer patches
-    energies = []
+    ratios, tensor = [], np.zeros((2, 2))
     for across in np.linspace(-reach, reach, PATCHES):
         for down in np.linspace(-reach, reach, PATCHES):
             top, left = (round(center + offset - side / 2) for center, offset in ((circle.y, down), (circle.x, across)))
             top, left = min(max(top, 0), max(height - side, 0)), min(max(left, 0), max(width - side, 0))
-            energies.append(_energy(photograph[top : top + side, left : left + side, 1]))
-    horizontal, vertical = np.median(energies, axis=0)
+            ratio, directions = _detail(photograph[top : top + side, left : left + side, 1])
+            ratios.append(ratio)
+            tensor += directions
+    lowest, highest = np.linalg.eigvalsh(tensor)
     return {
-        "sharpness": float(math.sqrt(horizontal + vertical)),
-        "sharpness_ratio": float(math.sqrt(min(horizontal, vertical) / max(horizontal, vertical, 1e-12))),
+        "sharpness": float(np.median(ratios)),
+        "isotropy": math.sqrt(max(lowest, 0) / highest) if highest > 0 else 1.0,
     }
 
 
-def _energy(patch: np.ndarray) -> tuple[float, float]:
-    """Returns the mean squared detail of a green patch across and down, relative to its brightness."""
+def _detail(patch: np.ndarray) -> tuple[float, np.ndarray]:
+    """Returns how much finer detail a green patch has than coarser, and the structure tensor of the finer `[2, 2]`.
+
+    A photograph's detail falls off with its size in about the same way whatever it shows; blur takes the finer part.
+    The tensor's eigenvalues are the mean squared slopes along the sharpest and the blurriest direction.
+    """
     small = cv2.resize(patch, (PATCH, PATCH), interpolation=cv2.INTER_AREA).astype(np.float32)
-    smooth = cv2.GaussianBlur(small, (0, 0), 1.0)  # noise of single pixels is no sharpness
-    relative = smooth / (smooth.mean() + np.float32(DARK))
-    across, down = np.diff(relative, axis=1), np.diff(relative, axis=0)
-    return float((across**2).mean()), float((down**2).mean())
+    levels = [cv2.GaussianBlur(small, (0, 0), sigma) for sigma in SIGMAS]
+    fine, coarse = ((one - other) ** 2 for one, other in itertools.pairwise(levels))
+    slopes = cv2.GaussianBlur(small, (0, 0), 1.0) - cv2.GaussianBlur(small, (0, 0), 2.0)
+    across, down = np.diff(slopes, axis=1)[:-1].ravel(), np.diff(slopes, axis=0)[:, :-1].ravel()
+    tensor = np.cov(np.stack([across, down]), bias=True)
+    return math.sqrt(fine.mean() / (coarse.mean() + NOISE)), tensor / max(np.trace(tensor), NOISE)

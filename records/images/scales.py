@@ -16,6 +16,9 @@ import numpy as np
 from configs import DataConfig
 from records.images.field_circle import FieldCircle
 
+# Where a photograph's rows are a multiple of this, so are those of the scaled one (which changes the factor by at most
+# 0.2 %): then it can be shrunk in strips, on as many cores.
+ROWS = 4
 LARGEST = 2.0  # photographs are enlarged up to this factor
 ENLARGED = 1.3  # from this factor on, small lesions may not be there to be seen
 
@@ -125,17 +128,20 @@ class ScaleRule:
         """
         if self.field_diameter is None:
             return self.fixed()
+        height, width = photograph.shape[:2]
         if circle is not None and circle.is_reliable:
-            return self.for_diameter(circle.diameter, degrees, ruler="field of view", circle=circle)
+            return self._by_diameter(circle.diameter, height, degrees, ruler="field of view", circle=circle)
         if self.camera.scale is not None:
             return PhotographScale(self.camera.scale, "--scale", circle)
-        return self.for_diameter(math.hypot(*photograph.shape[:2]), degrees, ruler="frame", circle=circle)
+        return self._by_diameter(math.hypot(height, width), height, degrees, ruler="frame", circle=circle)
 
-    def for_diameter(
-        self, diameter: float, degrees: float | None = None, *, ruler: Ruler, circle: FieldCircle | None = None
+    def _by_diameter(
+        self, diameter: float, height: int, degrees: float | None, *, ruler: Ruler, circle: FieldCircle | None
     ) -> PhotographScale:
-        """Returns the scale of a photograph whose field of view is so many pixels wide."""
         assert self.field_diameter is not None
         seen = self.camera.degrees or degrees or self.field_degrees  # what the user says counts first
-        factor = self.field_diameter / diameter * seen / self.field_degrees
-        return PhotographScale(min(factor, LARGEST), ruler, circle, limited=factor > LARGEST)
+        wanted = self.field_diameter / diameter * seen / self.field_degrees
+        factor = min(wanted, LARGEST)
+        if height % ROWS == 0:
+            factor = max(round(height * factor / ROWS), 1) * ROWS / height
+        return PhotographScale(factor, ruler, circle, limited=wanted > LARGEST)

@@ -1,0 +1,81 @@
+"""Models of earlier versions: measures their training photographs, and scales by the field of view from then on."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from configs import DataConfig, InputError
+from pipeline.inference.spec import SegmenterSpec
+from pipeline.inference.suitability import quantiles_of
+from records import (
+    DISC,
+    DISC_DIAMETER,
+    Case,
+    FieldCircle,
+    Progress,
+    equivalent_diameter,
+    find_regions,
+    fit_field_circle,
+    map_cases,
+    measure_quality,
+    no_progress,
+    photograph_degrees,
+    read_masks,
+    read_photograph,
+)
+
+
+def adapt_spec(
+    spec: SegmenterSpec, cases: Sequence[Case], *, workers: int, progress: Progress = no_progress
+) -> SegmenterSpec:
+    """Returns the spec with measures of the model's training photographs and a `field_diameter`.
+
+    A model of a fixed scale gets the diameter that the median of the photographs' circles has at that scale.
+
+    Args:
+      spec: spec of the model.
+      cases: photographs that it was trained on, with masks.
+      workers: number of photographs that are read at once.
+      progress: shows how many photographs were read.
+
+    Raises:
+      InputError: a photograph or mask cannot be read, or fewer than half of the circles can be fitted.
+    """
+    circles = [_or_raise(one) for one in progress(map_cases(_circle, cases, workers=workers), len(cases), "circles")]
+    diameters = [one.diameter for one in circles if one is not None and one.is_reliable]
+    if len(diameters) < (len(cases) + 1) // 2:
+        raise InputError(
+            f"only {len(diameters)} of {len(cases)} photographs show the circle of their field of view; a model for "
+            "such photographs keeps its fixed scale."
+        )
+    if spec.field_diameter is None:
+        diameter = round(float(np.median(diameters)) * spec.rule().fixed().factor)
+        spec = dataclasses.replace(spec, scale=None, field_diameter=float(diameter))
+    rule, data = spec.rule(), DataConfig(classes=spec.classes, colors=spec.colors)
+
+    def measure(case: Case) -> dict[str, float]:
+        photograph = read_photograph(case.photograph, max_pixels=data.max_pixels)
+        circle = fit_field_circle(photograph)
+        factor = rule.measure(photograph, circle, degrees=photograph_degrees(case.photograph)).factor
+        return measure_quality(photograph, circle, factor) | _disc(case, photograph.shape[:2], data, factor=factor)
+
+    measured = progress(map_cases(measure, cases, workers=workers), len(cases), "measures")
+    return dataclasses.replace(spec, quality=quantiles_of(_or_raise(one) for one in measured))
+
+
+def _circle(case: Case) -> FieldCircle | None:
+    return fit_field_circle(read_photograph(case.photograph, max_pixels=DataConfig().max_pixels))
+
+
+def _disc(case: Case, size: tuple[int, int], data: DataConfig, *, factor: float) -> dict[str, float]:
+    if DISC not in data.classes or case.masks.get(DISC) is None:
+        return {}
+    disc = read_masks(case, size, data)[..., data.classes.index(DISC)]
+    return {DISC_DIAMETER: factor * equivalent_diameter(find_regions(disc).area.max())} if disc.any() else {}
+
+
+def _or_raise(result):
+    if isinstance(result, InputError):
+        raise result
+    return result

@@ -1,0 +1,69 @@
+"""Lets a model of an earlier version scale photographs by their field of view, and know what its photographs look like.
+
+python -m scripts.adapt --model=MODEL --source=IDRID --output=OUT
+
+SOURCE holds the photographs that the model was trained on. Models that `train` writes now need none of this.
+"""
+
+import sys
+
+if not __package__:  # started by its path: the root is searched, not scripts/, whose inspect.py hides Python's own
+    sys.path[0] = __file__.rpartition("/scripts/")[0]
+
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+from tqdm import tqdm
+
+from configs import InputError
+from records import Case, complete_file, find_cases, make_folder
+from scripts.support import command
+
+_MODEL = flags.DEFINE_string("model", None, "Model folder.", required=True)
+_SOURCE = flags.DEFINE_string("source", None, "Folder of photographs and masks that it was trained on.", required=True)
+_OUTPUT = flags.DEFINE_string("output", None, "Folder for the new model folder.", required=True)
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace a model in the output folder.")
+
+
+def main(_: list[str]) -> int:
+    """Runs the command, and returns its exit code."""
+    model, output = Path(_MODEL.value), Path(_OUTPUT.value)
+    from pipeline.inference import NETWORK_FILE, SEGMENTER_FILE, adapt_spec, load_model, save_spec
+
+    if (output / SEGMENTER_FILE).exists() and not _OVERWRITE.value:
+        raise InputError(f"--output={output}: holds a model already; name another folder, or add --overwrite.")
+    _, spec = load_model(model)
+    cases = _training_cases(spec)
+    adapted = adapt_spec(spec, cases, workers=os.cpu_count() or 1, progress=_bar)
+    if make_folder(output, flag="--output").resolve() != model.resolve():
+        with complete_file(output / NETWORK_FILE) as temporary:
+            shutil.copy(model / NETWORK_FILE, temporary)
+    save_spec(output, adapted)
+    print(f"{len(cases)} photographs; was {spec.rule()}, is {adapted.rule()}")
+    print(f"model: {output}    see: {output / SEGMENTER_FILE}")
+    return command.DONE
+
+
+def _training_cases(spec) -> list[Case]:
+    source = Path(_SOURCE.value)
+    _, found = find_cases(source, spec.classes, colored=bool(spec.colors), allow_missing_masks=True)
+    names = set(spec.splits.get("train", ()))
+    cases = [case for case in found if case.name in names]
+    if not cases:
+        raise InputError(
+            f"--source={source}: has none of the {len(names)} photographs that the model was trained on, such as "
+            f"{min(names, default='?')}; name the folder that it was sharded from."
+        )
+    return cases
+
+
+def _bar(results: Iterable[Any], total: int, what: str) -> Iterable[Any]:
+    return tqdm(results, total=total, desc=what, unit=" photographs", disable=None)
+
+
+if __name__ == "__main__":
+    command.run(main)
