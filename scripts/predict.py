@@ -54,6 +54,7 @@ def main(arguments: list[str]) -> int:
         model,
         spec,
         measure=pool.measure,
+        camera=known,
         annotated=annotated,
         probabilities=_PROBABILITIES.value,
     )

@@ -27,6 +27,7 @@ from pipeline.prediction.pictures import (
     write_pictures,
 )
 from records import (
+    Camera,
     Case,
     case_digests,
     complete_file,
@@ -54,6 +55,7 @@ class Origin:
       model: fingerprint of the model folder and of the classes taken from it.
       truth: digest of the photograph and ground truth in `--source`, if the overlay shows it, else None.
       probabilities: whether the probability map was written as well.
+      scale, degrees: what the user said of the camera, see `records.Camera`.
     """
 
     file: str
@@ -61,6 +63,8 @@ class Origin:
     model: str
     truth: str | None
     probabilities: bool
+    scale: float | None = None
+    degrees: float | None = None
 
 
 class PredictionFolder:
@@ -73,6 +77,7 @@ class PredictionFolder:
         spec: SegmenterSpec,
         *,
         measure: Callable[[np.ndarray, float | None], MeasuredPhotograph],
+        camera: Camera,
         annotated: Mapping[str, Case],
         probabilities: bool,
     ):
@@ -83,10 +88,11 @@ class PredictionFolder:
           model: the model folder.
           spec: the spec of its segmenter.
           measure: measures a photograph with its angle of view, such as `TiledSegmenter.measure`.
+          camera: what the user said of the camera, by which `measure` works.
           annotated: cases whose masks the overlays show beside the detections.
           probabilities: whether probability maps are written as well.
         """
-        self.measure = measure
+        self.measure, self.camera = measure, camera
         self.output, self.spec, self.annotated, self.probabilities = output, spec, annotated, probabilities
         parts = [*(sha256_of(model / name) for name in (NETWORK_FILE, SEGMENTER_FILE)), *spec.classes]
         self.model = hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
@@ -233,6 +239,8 @@ class PredictionFolder:
             model=self.model,
             truth=case_digests(self.annotated[case])[1] if case in self.annotated else None,
             probabilities=self.probabilities,
+            scale=self.camera.scale,
+            degrees=self.camera.degrees,
         )
 
     def _finished(self, case: str, path: Path, before: Origin | None) -> bool:
@@ -252,7 +260,8 @@ class PredictionFolder:
             return False
         files = output_files(case, self.spec.classes, probabilities=self.probabilities)
         return (
-            now.truth in (None, before.truth)
+            (now.scale, now.degrees) == (before.scale, before.degrees)
+            and now.truth in (None, before.truth)
             and now.probabilities <= before.probabilities
             and all((self.output / file).is_file() for file in files)
         )

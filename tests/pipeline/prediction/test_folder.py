@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 
 from configs import InputError
+from pipeline.inference import MeasuredPhotograph, Segmented
 from pipeline.prediction.folder import PredictionFolder
-from pipeline.prediction.pool import Segmented
-from records import Case
+from records import UNKNOWN_CAMERA, Camera, Case, PhotographScale
 
 CLASSES = ("HE", "MA")
 TABLES = ("predictions.csv", "lesions.csv", "lesions.json")
+UNSCALED = PhotographScale(1.0, "fixed")
 
 
 @pytest.fixture
@@ -33,14 +34,22 @@ def photographs(tmp_path) -> dict[str, Path]:
 def folder(spec, tmp_path):
     """Makes the folder `out` for a model whose files contain some text."""
 
-    def make(*, output="out", model="a model", annotated=None, probabilities=False) -> PredictionFolder:
+    def make(
+        *, output="out", model="a model", camera=UNKNOWN_CAMERA, annotated=None, probabilities=False
+    ) -> PredictionFolder:
         files = tmp_path / "model"
         files.mkdir(exist_ok=True)
         (files / "network.keras").write_text("weights")
         (files / "segmenter.json").write_text(model)
         geometry = spec(classes=CLASSES, thresholds=(0.5, 0.85))
         return PredictionFolder(
-            tmp_path / output, files, geometry, annotated=annotated or {}, probabilities=probabilities
+            tmp_path / output,
+            files,
+            geometry,
+            measure=lambda pixels, degrees: MeasuredPhotograph(pixels, UNSCALED),
+            camera=camera,
+            annotated=annotated or {},
+            probabilities=probabilities,
         )
 
     return make
@@ -50,9 +59,9 @@ def predict(folder: PredictionFolder, photographs: dict[str, Path], *, overwrite
     """Does what the command does, with maps that the pixels give; returns the cases that were not finished."""
     todo = folder.begin(photographs, overwrite=overwrite)
     for case, path in todo.items():
-        photograph = folder.read(case, path)
-        maps = cv2.blur(photograph[..., :2], (3, 3)).astype(np.float32) / 255
-        folder.write(case, path, photograph, segmented=Segmented(maps, seconds=0.5))
+        measured = folder.read(case, path)
+        maps = cv2.blur(measured.pixels[..., :2], (3, 3)).astype(np.float32) / 255
+        folder.write(case, path, measured, segmented=Segmented(maps, maps, measured.scale, seconds=0.5))
     folder.write_tables()
     return list(todo)
 
@@ -134,6 +143,23 @@ def test_another_model_is_refused_unless_everything_is_overwritten(folder, photo
     assert predict(folder(model="other thresholds"), photographs) == []
 
 
+def test_what_the_user_says_of_the_camera_is_what_a_photograph_is_finished_with(folder, photographs):
+    predict(folder(), photographs)
+    assert predict(folder(camera=Camera(scale=0.5)), {"a": photographs["a"]}) == ["a"]
+    assert predict(folder(camera=Camera(scale=0.5)), photographs) == ["b", "c"]
+    assert predict(folder(camera=Camera(scale=0.5, degrees=45)), photographs) == ["a", "b", "c"]
+    assert predict(folder(camera=Camera(scale=0.5, degrees=45)), photographs) == []
+
+
+def test_a_photograph_that_an_earlier_version_predicted_is_finished(folder, photographs):
+    predict(folder(), photographs)
+    for path in (folder().output / "geojson").iterdir():
+        record = json.loads(path.read_text())
+        del record["fundus_tiles"]["origin"]["scale"], record["fundus_tiles"]["origin"]["degrees"]
+        path.write_text(json.dumps(record))
+    assert predict(folder(), photographs) == []
+
+
 def test_a_damaged_record_is_refused_by_its_name(folder, photographs):
     predict(folder(), photographs)
     for content in ("{", "[]", '{"type": "FeatureCollection", "features": []}'):
@@ -164,10 +190,10 @@ def test_a_full_disk_is_reported_with_the_file_and_leaves_no_partial_file(folder
 
 def test_a_probability_map_with_nan_is_refused(folder, photographs):
     one = folder()
-    photograph = one.read("a", photographs["a"])
+    measured = one.read("a", photographs["a"])
     maps = np.full((40, 50, 2), np.nan, np.float32)
     with pytest.raises(InputError, match="the probability map contains NaN"):
-        one.write("a", photographs["a"], photograph, segmented=Segmented(maps, 1.0))
+        one.write("a", photographs["a"], measured, segmented=Segmented(maps, maps, UNSCALED, 1.0))
 
 
 @pytest.fixture
