@@ -76,7 +76,7 @@ def shrink_by_sums(photograph: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
 def resize_maps(maps: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     """Resizes probability maps, float32 `[h, w, C]`, to `[H, W, C]` bilinearly with half-pixel centres.
 
-    `tf.image.resize` gives the same numbers, to 1e-6, on one core. Here it resizes the rows, in strips, and a product
+    `tf.image.resize` gives the same numbers, to the rounding of its coordinates, on one core. Here it resizes the rows, in strips, and a product
     with the matrix of vertical weights makes the columns, block by block: both use all cores.
 
     Args:
@@ -84,10 +84,9 @@ def resize_maps(maps: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
       size: (H, W), int32 `[2]`.
     """
     height, classes = tf.shape(maps)[0], tf.shape(maps)[2]
-    strip = height // STRIPS
-    lengths = tf.stack([strip] * (STRIPS - 1) + [height - strip * (STRIPS - 1)])
-    strips = [tf.image.resize(part, [tf.shape(part)[0], size[1]]) for part in tf.split(maps, lengths, num=STRIPS)]
-    wide = tf.reshape(tf.concat(strips, axis=0), [height, size[1] * classes])
+    padded = tf.pad(maps, [[0, -height % STRIPS], [0, 0], [0, 0]])
+    strips = [tf.image.resize(strip, [tf.shape(strip)[0], size[1]]) for strip in tf.split(padded, STRIPS)]
+    wide = tf.reshape(tf.concat(strips, axis=0)[:height], [height, size[1] * classes])
     return tf.reshape(_interpolate_rows(wide, size[0]), [size[0], size[1], classes])
 
 
