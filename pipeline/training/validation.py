@@ -14,6 +14,7 @@ from pipeline.evaluation import PhotographCounts, best_threshold, evaluate_photo
 from pipeline.evaluation.network_maps import segmented_by
 from pipeline.inference import SegmenterSpec, TiledSegmenter
 from pipeline.input import RecordSet
+from pipeline.operating_point import OperatingPoint
 from records import Case, case_digests, find_cases
 
 MOST_NAMED = 3  # cases that an error lists
@@ -137,9 +138,8 @@ def score_photographs(
     Raises:
       InputError: a photograph or mask cannot be read, or a probability map contains NaN.
     """
-    evaluated = evaluate_photographs(
-        segmented_by(lambda loaded: segment(loaded.photograph)), cases, data, thresholds=thresholds, bins=bins
-    )
+    map_of = segmented_by(lambda loaded: segment(loaded.photograph))
+    evaluated = evaluate_photographs(map_of, cases, data, operating_point=OperatingPoint(thresholds), bins=bins)
     pooled = pool(_counts(outcome) for _, outcome in evaluated)["frame"]
     by_class = {name: score(counts) for name, counts in pooled.items() if counts.lesion.any()}
     logs: dict[str, float] = {}
