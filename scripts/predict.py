@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from configs import InputError
 from records import Case, find_cases
-from scripts.support import camera, command
+from scripts.support import camera, command, operating
 
 if TYPE_CHECKING:
     from pipeline.interruption import StopRequest
@@ -35,6 +35,7 @@ _SOURCE = flags.DEFINE_string(
     "source", None, "Folder of photographs and masks: overlays show its masks beside the detections."
 )
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Predict finished photographs again.")
+operating.define_flags()
 camera.define_flags()
 
 
@@ -42,22 +43,25 @@ def main(arguments: list[str]) -> int:
     """Predicts the photographs that are not finished and writes the tables of all."""
     from pipeline.inference import load_segmenter
     from pipeline.interruption import StopRequest
+    from pipeline.operating_point import parse_operating_point
     from pipeline.prediction import OverlappedWork, PredictionFolder, SegmenterPool, all_devices, photographs_of
 
     photographs, known = photographs_of(arguments), camera.given()
     model, devices = Path(_MODEL.value), all_devices()
     pool = SegmenterPool(lambda: load_segmenter(model, classes=_CLASSES.value, camera=known), devices, say=_say)
     spec = pool.spec
+    operating_point = parse_operating_point(**operating.given(), classes=spec.classes, thresholds=spec.thresholds)
     annotated = _annotated_cases(spec.classes, colored=bool(spec.colors))
     folder = PredictionFolder(
         Path(_OUTPUT.value),
         model,
         spec,
         measure=pool.measure,
+        operating_point=operating_point,
         annotated=annotated,
         probabilities=_PROBABILITIES.value,
     )
-    todo = folder.begin(photographs, overwrite=_OVERWRITE.value)
+    todo = folder.begin(photographs, overwrite=_OVERWRITE.value, say=_say)
     print(
         f"{len(photographs)} photographs, {len(photographs) - len(todo)} of them already finished, "
         f"{len(annotated.keys() & todo.keys())} to be shown beside their ground truth; on "

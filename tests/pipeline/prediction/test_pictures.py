@@ -10,14 +10,10 @@ import scipy.ndimage
 
 from configs import InputError
 from pipeline.inference import TiledSegmenter
-from pipeline.prediction.pictures import (
-    lesion_features,
-    output_files,
-    photographs_of,
-    summarize,
-    summary_columns,
-    write_pictures,
-)
+from pipeline.operating_point import OperatingPoint
+from pipeline.prediction.landmarks import find_landmarks
+from pipeline.prediction.measurements import lesion_features, summarize, summary_columns
+from pipeline.prediction.pictures import legend, output_files, photographs_of, write_pictures
 from records import CLASS_COLORS, field_of_view
 
 CLASSES = ("HE", "MA")
@@ -67,15 +63,24 @@ class Prediction(NamedTuple):
 def predict(
     segmenter: TiledSegmenter, case: str, photograph: np.ndarray, folder: Path, *, probabilities: bool
 ) -> Prediction:
-    spec, maps = segmenter.spec, segmenter.segment(photograph).numpy()
+    spec, maps, measured = segmenter.spec, segmenter.segment(photograph).numpy(), segmenter.measure(photograph)
+    operating_point, visible = OperatingPoint(spec.thresholds), field_of_view(photograph)
+    detected = operating_point.detect(maps)
+    landmarks = find_landmarks(measured, visible, classes=spec.classes, detected=detected)
+    features = lesion_features(spec.classes, maps, detected, landmarks=landmarks)
     write_pictures(
-        spec, case, photograph, probabilities=maps, output=folder, masks=None, save_probabilities=probabilities
+        spec,
+        case,
+        photograph,
+        probabilities=maps,
+        detected=detected,
+        entries=legend(spec.classes, operating_point, features),
+        output=folder,
+        masks=None,
+        save_probabilities=probabilities,
     )
-    features = lesion_features(spec, maps)
-    return Prediction(
-        summarize(spec, case, folder / f"{case}.png", photograph=photograph, probabilities=maps, features=features),
-        features,
-    )
+    arrays = {"measured": measured, "visible": visible, "probabilities": maps, "detected": detected}
+    return Prediction(summarize(spec.classes, case, folder / f"{case}.png", **arrays, features=features), features)
 
 
 def measurements(prediction: Prediction, name: str) -> list[dict]:
@@ -101,10 +106,13 @@ def test_the_map_is_kept_in_float16_with_its_classes(predicted):
         assert np.array_equal(kept["probabilities"], maps.astype(np.float16))
 
 
-def test_the_overlay_is_the_photograph_with_the_outlines_of_the_detections(predicted, photograph):
+def test_the_overlay_is_the_photograph_with_the_outlines_of_the_detections_above_a_white_legend(predicted, photograph):
     _, folder, maps = predicted
-    overlay = cv2.imread(str(folder / "overlays" / "eye.jpg"))[..., ::-1].astype(int)
-    assert overlay.shape == photograph.shape
+    whole = cv2.imread(str(folder / "overlays" / "eye.jpg"))[..., ::-1].astype(int)
+    height, width = photograph.shape[:2]
+    overlay, below = whole[:height, :width], whole[height:]
+    assert 2 * 15 < len(below) < 2 * 25  # an entry of each class in a line of its own
+    assert np.median(below) > 250
     found = maps[..., 0] >= THRESHOLDS[0]
     edge = found & ~scipy.ndimage.binary_erosion(found, border_value=1)
     far = ~scipy.ndimage.binary_dilation(found | (maps[..., 1] >= THRESHOLDS[1]), iterations=9)
@@ -162,6 +170,15 @@ def test_the_summary_counts_what_the_rows_list(predicted, photograph):
         assert summary[f"{name}_pixels"] == sum(row["area_pixels"] for row in rows) == pixels
         assert summary[f"{name}_share_of_retina"] == pytest.approx(pixels / retina, abs=1e-6)
         assert summary[f"{name}_maximum"] == pytest.approx(maps[..., index].max(), abs=1e-4)
+
+
+def test_the_legend_has_threshold_least_area_and_number_of_detections_of_each_class(predicted):
+    prediction, _, _ = predicted
+    counts = [prediction.summary[f"{name}_lesions"] for name in CLASSES]
+    every = legend(CLASSES, OperatingPoint(THRESHOLDS), prediction.features)
+    assert every == [f"HE from 0.5: {counts[0]} detections", f"MA from 0.85: {counts[1]} detections"]
+    one = legend(CLASSES, OperatingPoint((0.12345, 0.5), (20, 1)), prediction.features[:1])
+    assert one == ["HE from 0.123 and 20 px: 1 detection", "MA from 0.5: 0 detections"]
 
 
 def test_a_photograph_that_shows_nothing_has_no_lesions_and_no_share(spec, tmp_path):
