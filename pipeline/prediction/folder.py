@@ -17,6 +17,7 @@ import numpy as np
 
 from configs import DataConfig, InputError
 from pipeline.inference import NAN_MESSAGE, NETWORK_FILE, SEGMENTER_FILE, MeasuredPhotograph, Segmented, SegmenterSpec
+from pipeline.prediction.map_files import FOLDER, forms_beside, map_files, remove_other_maps, write_maps
 from pipeline.prediction.outlines import runs
 from pipeline.prediction.pictures import (
     MEASUREMENTS,
@@ -53,14 +54,14 @@ class Origin:
       sha256: digest of the photograph's file.
       model: fingerprint of the model folder and of the classes taken from it.
       truth: digest of the photograph and ground truth in `--source`, if the overlay shows it, else None.
-      probabilities: whether the probability map was written as well.
+      map_forms: the forms in which the probability map is there as well, some of MAP_FORMS.
     """
 
     file: str
     sha256: str
     model: str
     truth: str | None
-    probabilities: bool
+    map_forms: tuple[str, ...]
 
 
 class PredictionFolder:
@@ -74,7 +75,7 @@ class PredictionFolder:
         *,
         measure: Callable[[np.ndarray, float | None], MeasuredPhotograph],
         annotated: Mapping[str, Case],
-        probabilities: bool,
+        map_forms: tuple[str, ...],
     ):
         """Creates the folder if it does not exist.
 
@@ -84,15 +85,16 @@ class PredictionFolder:
           spec: the spec of its segmenter.
           measure: measures a photograph with its angle of view, such as `TiledSegmenter.measure`.
           annotated: cases whose masks the overlays show beside the detections.
-          probabilities: whether probability maps are written as well.
+          map_forms: the forms in which probability maps are written as well, see `map_files`.
         """
         self.measure = measure
-        self.output, self.spec, self.annotated, self.probabilities = output, spec, annotated, probabilities
+        self.output, self.spec, self.annotated, self.map_forms = output, spec, annotated, map_forms
         parts = [*(sha256_of(model / name) for name in (NETWORK_FILE, SEGMENTER_FILE)), *spec.classes]
         self.model = hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
-        self.folders = ["masks", "overlays", "geojson"] + ["probabilities"] * probabilities
+        self.folders = ["masks", "overlays", "geojson"] + [FOLDER] * bool(map_forms)
         for folder in [output, *(output / name for name in self.folders)]:
             sweep_temporaries(make_folder(folder, flag="--output"))
+        self._before: dict[str, Origin] = {}  # of the photographs that were in the folder
         self._origins: dict[str, Origin] = {}  # of photographs that are read but not yet written
 
     def begin(self, photographs: Mapping[str, Path], *, overwrite: bool) -> dict[str, Path]:
@@ -108,7 +110,7 @@ class PredictionFolder:
         Raises:
           InputError: the folder contains predictions of another model, or of another photograph of the same name.
         """
-        origins = {path.stem: Origin(**_read_record(path)[OWN]["origin"]) for path in self._records()}
+        origins = self._before = {path.stem: _origin_of(_read_record(path)) for path in self._records()}
         kept = [case for case in origins if not (overwrite and case in photographs)]
         others = [case for case in kept if origins[case].model != self.model]
         if others:
@@ -138,7 +140,7 @@ class PredictionFolder:
             raise InputError(f"{error.filename}: cannot be read ({error.strerror}).") from error
         photograph = read_photograph(path, max_pixels=DataConfig().max_pixels)
         measured = self.measure(photograph, photograph_degrees(path))
-        self._origins[case] = origin
+        self._origins[case] = self._with_kept_maps(case, origin)
         return measured
 
     def write(self, case: str, path: Path, measured: MeasuredPhotograph, *, segmented: Segmented) -> None:
@@ -168,8 +170,9 @@ class PredictionFolder:
             probabilities=probabilities,
             output=self.output,
             masks=masks,
-            save_probabilities=self.probabilities,
         )
+        remove_other_maps(self.output, case, classes=self.spec.classes, forms=origin.map_forms)
+        write_maps(self.output, case, segmented, classes=self.spec.classes, forms=self.map_forms)
         features = lesion_features(self.spec, probabilities)
         row = summarize(self.spec, case, path, photograph=photograph, probabilities=probabilities, features=features)
         own = {
@@ -232,8 +235,15 @@ class PredictionFolder:
             sha256=sha256_of(path),
             model=self.model,
             truth=case_digests(self.annotated[case])[1] if case in self.annotated else None,
-            probabilities=self.probabilities,
+            map_forms=self.map_forms,
         )
+
+    def _with_kept_maps(self, case: str, origin: Origin) -> Origin:
+        """Returns the origin with the forms of probability maps that an earlier run wrote for the same input."""
+        before = self._before.get(case)
+        if before is None or (before.sha256, before.model) != (origin.sha256, origin.model):
+            return origin
+        return dataclasses.replace(origin, map_forms=forms_beside(origin.map_forms, before.map_forms))
 
     def _finished(self, case: str, path: Path, before: Origin | None) -> bool:
         """Returns whether all files of a photograph that this run wants exist and were computed from the same input."""
@@ -250,10 +260,10 @@ class PredictionFolder:
                     "choose another --output, or add --overwrite."
                 )
             return False
-        files = output_files(case, self.spec.classes, probabilities=self.probabilities)
+        files = output_files(case, self.spec.classes) + map_files(case, self.spec.classes, self.map_forms)
         return (
             now.truth in (None, before.truth)
-            and now.probabilities <= before.probabilities
+            and set(now.map_forms) <= set(before.map_forms)
             and all((self.output / file).is_file() for file in files)
         )
 
@@ -266,6 +276,14 @@ def _read_record(path: Path) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError):
         pass
     raise InputError(f"{path}: damaged, or written by another version of predict; move it away and start again.")
+
+
+def _origin_of(record: dict[str, Any]) -> Origin:
+    """Returns the origin in a record; earlier versions recorded whether `CASE.npz` was written, at full size."""
+    content = dict(record[OWN]["origin"])
+    if "probabilities" in content:
+        content["map_forms"] = ["full_size"] if content.pop("probabilities") else []
+    return Origin(**{**content, "map_forms": tuple(content["map_forms"])})
 
 
 @contextlib.contextmanager

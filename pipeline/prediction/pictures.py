@@ -10,7 +10,6 @@ from pipeline.panels import captioned, with_legend
 from pipeline.prediction.outlines import outline
 from records import (
     CLASS_COLORS,
-    complete_file,
     contact_sheet,
     draw_contours,
     field_of_view,
@@ -64,10 +63,9 @@ def photographs_of(arguments: list[str]) -> dict[str, Path]:
     return found
 
 
-def output_files(case: str, classes: tuple[str, ...], *, probabilities: bool) -> list[Path]:
+def output_files(case: str, classes: tuple[str, ...]) -> list[Path]:
     """Returns the files that `write_pictures` writes, relative to the output folder."""
-    masks = [Path("masks", f"{case}_{name}.png") for name in classes]
-    return [*masks, Path("overlays", f"{case}.jpg")] + [Path("probabilities", f"{case}.npz")] * probabilities
+    return [*(Path("masks", f"{case}_{name}.png") for name in classes), Path("overlays", f"{case}.jpg")]
 
 
 def write_pictures(
@@ -78,18 +76,16 @@ def write_pictures(
     probabilities: np.ndarray,
     output: Path,
     masks: np.ndarray | None,
-    save_probabilities: bool,
 ) -> None:
-    """Writes `masks/CASE_CLASS.png`, `overlays/CASE.jpg`, and on request `probabilities/CASE.npz`.
+    """Writes `masks/CASE_CLASS.png` and `overlays/CASE.jpg`.
 
     Args:
       spec: the segmenter's spec.
       case: name of the photograph.
       photograph: uint8 RGB `[H, W, 3]`.
       probabilities: the photograph's probability map, float32 `[H, W, C]`.
-      output: folder that contains the folders `masks`, `overlays` and, on request, `probabilities`.
+      output: folder that contains the folders `masks` and `overlays`.
       masks: ground truth that the overlay shows to the left of the detections, bool `[H, W, C]`; None if unknown.
-      save_probabilities: whether the probability map is written as well.
     """
     detected = _thresholded(spec, probabilities)
     for index, name in enumerate(spec.classes):
@@ -99,10 +95,6 @@ def write_pictures(
     else:
         overlay = _side_by_side(spec, photograph, masks, detected=detected)
     write_jpeg(output / "overlays" / f"{case}.jpg", overlay)
-    if save_probabilities:
-        with complete_file(output / "probabilities" / f"{case}.npz") as temporary:
-            halved = probabilities.astype(np.float16)
-            np.savez_compressed(temporary, probabilities=halved, classes=np.array(spec.classes))
 
 
 def summary_columns(classes: tuple[str, ...]) -> list[str]:

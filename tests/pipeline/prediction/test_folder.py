@@ -12,11 +12,12 @@ import pytest
 
 from configs import InputError
 from pipeline.prediction.folder import PredictionFolder
-from pipeline.prediction.pool import Segmented
-from records import Case
+from pipeline.inference import MeasuredPhotograph, Segmented
+from records import Case, PhotographScale
 
 CLASSES = ("HE", "MA")
 TABLES = ("predictions.csv", "lesions.csv", "lesions.json")
+HALF = PhotographScale(0.5, "fixed")
 
 
 @pytest.fixture
@@ -33,14 +34,19 @@ def photographs(tmp_path) -> dict[str, Path]:
 def folder(spec, tmp_path):
     """Makes the folder `out` for a model whose files contain some text."""
 
-    def make(*, output="out", model="a model", annotated=None, probabilities=False) -> PredictionFolder:
+    def make(*, output="out", model="a model", annotated=None, map_forms=()) -> PredictionFolder:
         files = tmp_path / "model"
         files.mkdir(exist_ok=True)
         (files / "network.keras").write_text("weights")
         (files / "segmenter.json").write_text(model)
         geometry = spec(classes=CLASSES, thresholds=(0.5, 0.85))
         return PredictionFolder(
-            tmp_path / output, files, geometry, annotated=annotated or {}, probabilities=probabilities
+            tmp_path / output,
+            files,
+            geometry,
+            measure=lambda photograph, _: MeasuredPhotograph(photograph, HALF),
+            annotated=annotated or {},
+            map_forms=map_forms,
         )
 
     return make
@@ -51,8 +57,8 @@ def predict(folder: PredictionFolder, photographs: dict[str, Path], *, overwrite
     todo = folder.begin(photographs, overwrite=overwrite)
     for case, path in todo.items():
         photograph = folder.read(case, path)
-        maps = cv2.blur(photograph[..., :2], (3, 3)).astype(np.float32) / 255
-        folder.write(case, path, photograph, segmented=Segmented(maps, seconds=0.5))
+        maps = cv2.blur(photograph.pixels[..., :2], (3, 3)).astype(np.float32) / 255
+        folder.write(case, path, photograph, segmented=Segmented(maps, maps[::2, ::2], HALF, seconds=0.5))
     folder.write_tables()
     return list(todo)
 
@@ -117,8 +123,61 @@ def test_a_moved_photograph_is_finished_and_another_of_its_name_is_refused(folde
 
 def test_probability_maps_are_added_by_a_later_run_and_kept_by_runs_without(folder, photographs):
     predict(folder(), photographs)
-    assert predict(folder(probabilities=True), photographs) == ["a", "b", "c"]
+    assert predict(folder(map_forms=("scaled",)), photographs) == ["a", "b", "c"]
     assert predict(folder(), photographs) == []
+
+
+def maps_of(folder: PredictionFolder) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in (folder.output / "probabilities").iterdir()}
+
+
+def test_each_form_of_probability_maps_is_written_once_and_beside_what_is_there(folder, photographs):
+    one = {"a": photographs["a"]}
+    sizes = []
+    for forms, done, files in (
+        (("scaled",), ["a"], {"a.npz"}),
+        (("tiff",), ["a"], {"a.npz", "a_HE.tif", "a_MA.tif"}),
+        (("scaled", "tiff"), [], {"a.npz", "a_HE.tif", "a_MA.tif"}),
+        (("full_size",), ["a"], {"a.npz", "a_HE.tif", "a_MA.tif"}),
+        (("full_size", "tiff"), [], {"a.npz", "a_HE.tif", "a_MA.tif"}),
+        (("scaled",), ["a"], {"a.npz", "a_HE.tif", "a_MA.tif"}),
+    ):
+        assert predict(folder(map_forms=forms), one) == done
+        assert maps_of(folder()).keys() == files
+        with np.load(folder().output / "probabilities" / "a.npz") as kept:
+            sizes.append(kept["probabilities"].shape[:2])
+            assert kept["size"].tolist() == [40, 50]
+    assert sizes == [(20, 25)] * 3 + [(40, 50)] * 2 + [(20, 25)]
+
+
+@pytest.mark.parametrize("changed", ["photograph", "model"])
+def test_probability_maps_of_another_photograph_or_model_do_not_stay(folder, photographs, changed):
+    one = {"a": photographs["a"]}
+    predict(folder(map_forms=("scaled", "tiff")), one)
+    if changed == "photograph":
+        cv2.imwrite(str(photographs["a"]), np.full((40, 50, 3), 200, np.uint8))
+    now = {"model": "other thresholds"} if changed == "model" else {}
+    assert predict(folder(map_forms=("full_size",), **now), one, overwrite=changed == "model") == ["a"]
+    assert maps_of(folder()).keys() == {"a.npz"}
+    assert predict(folder(**now), one) == []
+    assert predict(folder(**now), one, overwrite=True) == ["a"]  # of the same photograph and model
+    assert maps_of(folder()).keys() == {"a.npz"}
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_records_of_earlier_versions_say_whether_full_maps_were_written(folder, photographs, before):
+    """They have `probabilities` in place of `map_forms`, and a `CASE.npz` without `size`."""
+    one = {"a": photographs["a"]}
+    predict(folder(map_forms=("full_size",)), one)
+    record = folder().output / "geojson" / "a.geojson"
+    content = json.loads(record.read_text())
+    origin = content["fundus_tiles"]["origin"]
+    assert origin.pop("map_forms") == ["full_size"]
+    origin["probabilities"] = before
+    record.write_text(json.dumps(content))
+    assert predict(folder(), one) == []
+    assert predict(folder(map_forms=("full_size",)), one) == ([] if before else ["a"])
+    assert predict(folder(map_forms=("scaled",)), one) == ["a"]
 
 
 def test_another_model_is_refused_unless_everything_is_overwritten(folder, photographs):
@@ -167,7 +226,7 @@ def test_a_probability_map_with_nan_is_refused(folder, photographs):
     photograph = one.read("a", photographs["a"])
     maps = np.full((40, 50, 2), np.nan, np.float32)
     with pytest.raises(InputError, match="the probability map contains NaN"):
-        one.write("a", photographs["a"], photograph, segmented=Segmented(maps, 1.0))
+        one.write("a", photographs["a"], photograph, segmented=Segmented(maps, maps, HALF, 1.0))
 
 
 @pytest.fixture
