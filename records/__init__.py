@@ -66,6 +66,7 @@ from records.images import (
     rescale_photograph,
     write_jpeg,
     write_png,
+    write_tiff,
 )
 from records.shards import (
     CHECK,
@@ -160,4 +161,5 @@ __all__ = [
     "write_jpeg",
     "write_png",
     "write_text",
+    "write_tiff",
 ]

@@ -30,7 +30,13 @@ _OUTPUT = flags.DEFINE_string(
     "output", None, "Folder for masks, overlays, geojson, predictions.csv, lesions.csv, lesions.json.", required=True
 )
 _CLASSES = flags.DEFINE_list("classes", None, "Some of the model's classes; default: all.")
-_PROBABILITIES = flags.DEFINE_bool("probabilities", False, "Also write probabilities/CASE.npz (float16).")
+_PROBABILITIES = flags.DEFINE_bool(
+    "probabilities", False, "Also write probability maps at the network's scale: probabilities/CASE.npz (float16)."
+)
+_FULL_SIZE = flags.DEFINE_bool("full_size", False, "With --probabilities: write them at the photographs' size.")
+_TIFF = flags.DEFINE_bool(
+    "tiff", False, "Also write probability maps as probabilities/CASE_CLASS.tif (16-bit grey, the photographs' size)."
+)
 _SOURCE = flags.DEFINE_string(
     "source", None, "Folder of photographs and masks: overlays show its masks beside the detections."
 )
@@ -46,7 +52,7 @@ def main(arguments: list[str]) -> int:
     from pipeline.operating_point import parse_operating_point
     from pipeline.prediction import OverlappedWork, PredictionFolder, SegmenterPool, all_devices, photographs_of
 
-    photographs, known = photographs_of(arguments), camera.given()
+    map_forms, photographs, known = _map_forms(), photographs_of(arguments), camera.given()
     model, devices = Path(_MODEL.value), all_devices()
     pool = SegmenterPool(lambda: load_segmenter(model, classes=_CLASSES.value, camera=known), devices, say=_say)
     spec = pool.spec
@@ -59,7 +65,7 @@ def main(arguments: list[str]) -> int:
         measure=pool.measure,
         operating_point=operating_point,
         annotated=annotated,
-        probabilities=_PROBABILITIES.value,
+        map_forms=map_forms,
     )
     todo = folder.begin(photographs, overwrite=_OVERWRITE.value, say=_say)
     print(
@@ -116,6 +122,14 @@ def _write_all(
             f"{error.filename}: cannot be written ({error.strerror}); the same command continues with the photographs "
             "that are not finished."
         ) from error
+
+
+def _map_forms() -> tuple[str, ...]:
+    """Returns the forms in which probability maps are asked for."""
+    if _FULL_SIZE.value and not _PROBABILITIES.value:
+        raise InputError("--full_size is about the files of --probabilities; add --probabilities or leave it out.")
+    arrays = "full_size" if _FULL_SIZE.value else "scaled"
+    return (arrays,) * _PROBABILITIES.value + ("tiff",) * _TIFF.value
 
 
 def _annotated_cases(classes: tuple[str, ...], *, colored: bool) -> Mapping[str, Case]:

@@ -19,6 +19,7 @@ from configs import DataConfig, InputError
 from pipeline.inference import NAN_MESSAGE, NETWORK_FILE, SEGMENTER_FILE, MeasuredPhotograph, Segmented, SegmenterSpec
 from pipeline.operating_point import OperatingPoint
 from pipeline.prediction.landmarks import find_landmarks
+from pipeline.prediction.map_files import FOLDER, forms_beside, map_files, remove_other_maps, write_maps
 from pipeline.prediction.measurements import LESION_COLUMNS, lesion_features, lesion_row, summarize, summary_columns
 from pipeline.prediction.outlines import runs
 from pipeline.prediction.pictures import legend, output_files, write_pictures
@@ -37,7 +38,7 @@ from records import (
 )
 
 SCHEMA_VERSION = 2
-EARLIER = 1  # without the operating point, which was the model's, and without places of lesions
+EARLIER = 1  # without the operating point, which was the model's, forms of maps, and places of lesions
 OWN = "fundus_tiles"  # the member of a GeoJSON file that other software ignores
 
 
@@ -50,7 +51,7 @@ class Origin:
       sha256: digest of the photograph's file.
       model: fingerprint of the model folder and of the classes taken from it.
       truth: digest of the photograph and ground truth in `--source`, if the overlay shows it, else None.
-      probabilities: whether the probability map was written as well.
+      map_forms: the forms in which the probability map is there as well, some of MAP_FORMS.
       thresholds: operating threshold of each class.
       min_area: least number of pixels of a detection of each class.
     """
@@ -59,7 +60,7 @@ class Origin:
     sha256: str
     model: str
     truth: str | None
-    probabilities: bool
+    map_forms: tuple[str, ...]
     thresholds: Mapping[str, float]
     min_area: Mapping[str, int]
 
@@ -76,7 +77,7 @@ class PredictionFolder:
         measure: Callable[[np.ndarray, float | None], MeasuredPhotograph],
         operating_point: OperatingPoint,
         annotated: Mapping[str, Case],
-        probabilities: bool,
+        map_forms: tuple[str, ...],
     ):
         """Creates the folder if it does not exist.
 
@@ -87,15 +88,16 @@ class PredictionFolder:
           measure: measures a photograph with its angle of view, such as `TiledSegmenter.measure`.
           operating_point: what counts as a detection.
           annotated: cases whose masks the overlays show beside the detections.
-          probabilities: whether probability maps are written as well.
+          map_forms: the forms in which probability maps are written as well, see `map_files`.
         """
         self.measure, self.operating_point = measure, operating_point
-        self.output, self.spec, self.annotated, self.probabilities = output, spec, annotated, probabilities
+        self.output, self.spec, self.annotated, self.map_forms = output, spec, annotated, map_forms
         parts = [*(sha256_of(model / name) for name in (NETWORK_FILE, SEGMENTER_FILE)), *spec.classes]
         self.model = hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
-        self.folders = ["masks", "overlays", "geojson"] + ["probabilities"] * probabilities
+        self.folders = ["masks", "overlays", "geojson"] + [FOLDER] * bool(map_forms)
         for folder in [output, *(output / name for name in self.folders)]:
             sweep_temporaries(make_folder(folder, flag="--output"))
+        self._before: dict[str, Origin] = {}  # of the photographs that were in the folder
         self._origins: dict[str, Origin] = {}  # of photographs that are read but not yet written
 
     def begin(
@@ -116,7 +118,7 @@ class PredictionFolder:
             photograph of the same name.
         """
         records = {path.stem: _read_record(path)[OWN] for path in self._records()}
-        origins = {case: self._read_origin(record) for case, record in records.items()}
+        origins = self._before = {case: self._read_origin(record) for case, record in records.items()}
         kept = {case: origin for case, origin in origins.items() if not (overwrite and case in photographs)}
         self._refuse_others(kept, overwrite=overwrite)
         earlier = {case for case in kept if records[case]["schema_version"] == EARLIER}
@@ -142,7 +144,7 @@ class PredictionFolder:
             raise InputError(f"{error.filename}: cannot be read ({error.strerror}).") from error
         photograph = read_photograph(path, max_pixels=DataConfig().max_pixels)
         measured = self.measure(photograph, photograph_degrees(path))
-        self._origins[case] = origin
+        self._origins[case] = self._with_kept_maps(case, origin)
         return measured
 
     def write(self, case: str, path: Path, measured: MeasuredPhotograph, *, segmented: Segmented) -> None:
@@ -173,13 +175,13 @@ class PredictionFolder:
             self.spec,
             case,
             photograph,
-            probabilities=probabilities,
             detected=detected,
             entries=legend(classes, self.operating_point, features),
             output=self.output,
             masks=masks,
-            save_probabilities=self.probabilities,
         )
+        remove_other_maps(self.output, case, classes=self.spec.classes, forms=origin.map_forms)
+        write_maps(self.output, case, segmented, classes=self.spec.classes, forms=self.map_forms)
         row = summarize(
             classes,
             case,
@@ -250,16 +252,18 @@ class PredictionFolder:
             sha256=sha256_of(path),
             model=self.model,
             truth=case_digests(self.annotated[case])[1] if case in self.annotated else None,
-            probabilities=self.probabilities,
+            map_forms=self.map_forms,
             thresholds=thresholds,
             min_area=min_area,
         )
 
     def _read_origin(self, record: dict[str, Any]) -> Origin:
-        if record["schema_version"] != EARLIER:
-            return Origin(**record["origin"])
-        thresholds, min_area = _limits(self.spec.classes, OperatingPoint(self.spec.thresholds))
-        return Origin(**record["origin"], thresholds=thresholds, min_area=min_area)
+        content = dict(record["origin"])
+        if record["schema_version"] == EARLIER:
+            thresholds, min_area = _limits(self.spec.classes, OperatingPoint(self.spec.thresholds))
+            content |= {"thresholds": thresholds, "min_area": min_area}
+            content["map_forms"] = ["full_size"] if content.pop("probabilities") else []
+        return Origin(**{**content, "map_forms": tuple(content["map_forms"])})
 
     def _refuse_others(self, origins: Mapping[str, Origin], *, overwrite: bool) -> None:
         """Refuses to mix models or operating points, as the tables would not tell which row is of which."""
@@ -284,6 +288,13 @@ class PredictionFolder:
             given.append("--min_area=" + ",".join(f"{name}={value}" for name, value in origin.min_area.items()))
         return " ".join(given) or "without --threshold and --min_area"
 
+    def _with_kept_maps(self, case: str, origin: Origin) -> Origin:
+        """Returns the origin with the forms of probability maps that an earlier run wrote for the same input."""
+        before = self._before.get(case)
+        if before is None or (before.sha256, before.model) != (origin.sha256, origin.model):
+            return origin
+        return dataclasses.replace(origin, map_forms=forms_beside(origin.map_forms, before.map_forms))
+
     def _finished(self, case: str, path: Path, before: Origin | None) -> bool:
         """Returns whether all files of a photograph that this run wants exist and were computed from the same input."""
         if before is None:
@@ -299,10 +310,10 @@ class PredictionFolder:
                     "choose another --output, or add --overwrite."
                 )
             return False
-        files = output_files(case, self.spec.classes, probabilities=self.probabilities)
+        files = output_files(case, self.spec.classes) + map_files(case, self.spec.classes, self.map_forms)
         return (
             now.truth in (None, before.truth)
-            and now.probabilities <= before.probabilities
+            and set(now.map_forms) <= set(before.map_forms)
             and all((self.output / file).is_file() for file in files)
         )
 

@@ -12,7 +12,6 @@ from pipeline.operating_point import OperatingPoint
 from pipeline.panels import captioned, with_legend
 from records import (
     CLASS_COLORS,
-    complete_file,
     contact_sheet,
     draw_contours,
     image_files,
@@ -50,10 +49,9 @@ def photographs_of(arguments: list[str]) -> dict[str, Path]:
     return found
 
 
-def output_files(case: str, classes: tuple[str, ...], *, probabilities: bool) -> list[Path]:
+def output_files(case: str, classes: tuple[str, ...]) -> list[Path]:
     """Returns the files that `write_pictures` writes, relative to the output folder."""
-    masks = [Path("masks", f"{case}_{name}.png") for name in classes]
-    return [*masks, Path("overlays", f"{case}.jpg")] + [Path("probabilities", f"{case}.npz")] * probabilities
+    return [*(Path("masks", f"{case}_{name}.png") for name in classes), Path("overlays", f"{case}.jpg")]
 
 
 def write_pictures(
@@ -61,25 +59,21 @@ def write_pictures(
     case: str,
     photograph: np.ndarray,
     *,
-    probabilities: np.ndarray,
     detected: np.ndarray,
     entries: Sequence[str],
     output: Path,
     masks: np.ndarray | None,
-    save_probabilities: bool,
 ) -> None:
-    """Writes `masks/CASE_CLASS.png`, `overlays/CASE.jpg`, and on request `probabilities/CASE.npz`.
+    """Writes `masks/CASE_CLASS.png` and `overlays/CASE.jpg`.
 
     Args:
       spec: the segmenter's spec.
       case: name of the photograph.
       photograph: uint8 RGB `[H, W, 3]`.
-      probabilities: the photograph's probability map, float32 `[H, W, C]`.
       detected: pixels of the detections, bool `[H, W, C]`.
       entries: the `legend` of the overlay, which is below the photograph and covers none of it.
-      output: folder that contains the folders `masks`, `overlays` and, on request, `probabilities`.
+      output: folder that contains the folders `masks` and `overlays`.
       masks: ground truth that the overlay shows to the left of the detections, bool `[H, W, C]`; None if unknown.
-      save_probabilities: whether the probability map is written as well.
     """
     for index, name in enumerate(spec.classes):
         write_png(output / "masks" / f"{case}_{name}.png", detected[..., index].astype(np.uint8) * 255)
@@ -90,10 +84,6 @@ def write_pictures(
     else:
         overlay = _side_by_side(photograph, masks, detected, letters=letters)
     write_jpeg(output / "overlays" / f"{case}.jpg", with_legend(overlay, entries, letters=letters))
-    if save_probabilities:
-        with complete_file(output / "probabilities" / f"{case}.npz") as temporary:
-            halved = probabilities.astype(np.float16)
-            np.savez_compressed(temporary, probabilities=halved, classes=np.array(spec.classes))
 
 
 def legend(classes: tuple[str, ...], operating_point: OperatingPoint, features: list[dict]) -> list[str]:

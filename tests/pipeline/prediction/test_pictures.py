@@ -47,9 +47,9 @@ def photograph():
 def predicted(segmenter, photograph, tmp_path_factory):
     """A prediction, the folder it was written to, and the probability map it must agree with."""
     folder = tmp_path_factory.mktemp("prediction")
-    for name in ("masks", "overlays", "probabilities"):
+    for name in ("masks", "overlays"):
         (folder / name).mkdir()
-    prediction = predict(segmenter, "eye", photograph, folder, probabilities=True)
+    prediction = predict(segmenter, "eye", photograph, folder)
     return prediction, folder, segmenter.segment(photograph).numpy()
 
 
@@ -60,9 +60,7 @@ class Prediction(NamedTuple):
     features: list[dict]
 
 
-def predict(
-    segmenter: TiledSegmenter, case: str, photograph: np.ndarray, folder: Path, *, probabilities: bool
-) -> Prediction:
+def predict(segmenter: TiledSegmenter, case: str, photograph: np.ndarray, folder: Path) -> Prediction:
     spec, maps, measured = segmenter.spec, segmenter.segment(photograph).numpy(), segmenter.measure(photograph)
     operating_point, visible = OperatingPoint(spec.thresholds), field_of_view(photograph)
     detected = operating_point.detect(maps)
@@ -72,12 +70,10 @@ def predict(
         spec,
         case,
         photograph,
-        probabilities=maps,
         detected=detected,
         entries=legend(spec.classes, operating_point, features),
         output=folder,
         masks=None,
-        save_probabilities=probabilities,
     )
     arrays = {"measured": measured, "visible": visible, "probabilities": maps, "detected": detected}
     return Prediction(summarize(spec.classes, case, folder / f"{case}.png", **arrays, features=features), features)
@@ -97,15 +93,6 @@ def test_masks_are_0_and_255_where_the_map_reaches_the_threshold(predicted):
         assert np.array_equal(mask == 255, maps[..., index] >= np.float32(THRESHOLDS[index]))
 
 
-def test_the_map_is_kept_in_float16_with_its_classes(predicted):
-    _, folder, maps = predicted
-    with np.load(folder / "probabilities" / "eye.npz") as kept:
-        assert set(kept.files) == {"probabilities", "classes"}
-        assert kept["classes"].tolist() == ["HE", "MA"]
-        assert kept["probabilities"].dtype == np.float16
-        assert np.array_equal(kept["probabilities"], maps.astype(np.float16))
-
-
 def test_the_overlay_is_the_photograph_with_the_outlines_of_the_detections_above_a_white_legend(predicted, photograph):
     _, folder, maps = predicted
     whole = cv2.imread(str(folder / "overlays" / "eye.jpg"))[..., ::-1].astype(int)
@@ -122,13 +109,11 @@ def test_the_overlay_is_the_photograph_with_the_outlines_of_the_detections_above
     assert abs(overlay[far] - photograph[far].astype(int)).mean() < 25  # JPEG of noise
 
 
-def test_probabilities_are_only_written_on_request(segmenter, photograph, tmp_path):
-    for name in ("masks", "overlays"):
-        (tmp_path / name).mkdir()
-    predict(segmenter, "eye", photograph, tmp_path, probabilities=False)
-    written = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+def test_the_files_of_a_photograph_are_its_masks_and_its_overlay(predicted):
+    _, folder, _ = predicted
+    written = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     assert written == {"masks/eye_HE.png", "masks/eye_MA.png", "overlays/eye.jpg"}
-    assert written == {str(file) for file in output_files("eye", CLASSES, probabilities=False)}
+    assert written == {str(file) for file in output_files("eye", CLASSES)}
 
 
 @pytest.mark.parametrize("index", [0, 1])
@@ -185,7 +170,7 @@ def test_a_photograph_that_shows_nothing_has_no_lesions_and_no_share(spec, tmp_p
     for name in ("masks", "overlays"):
         (tmp_path / name).mkdir()
     segmenter = TiledSegmenter(lambda images: images[..., :1] / 255, spec())
-    prediction = predict(segmenter, "black", np.zeros((20, 30, 3), np.uint8), tmp_path, probabilities=False)
+    prediction = predict(segmenter, "black", np.zeros((20, 30, 3), np.uint8), tmp_path)
     assert prediction.features == []
     assert (prediction.summary["retina_pixels"], prediction.summary["HE_share_of_retina"]) == (0, "")
     assert not cv2.imread(str(tmp_path / "masks" / "black_HE.png"), cv2.IMREAD_UNCHANGED).any()
