@@ -64,6 +64,7 @@ def main(arguments: list[str]) -> int:
         spec,
         measure=pool.measure,
         operating_point=operating_point,
+        camera=known,
         annotated=annotated,
         map_forms=map_forms,
     )

@@ -1,8 +1,14 @@
-"""Distributes the tests over two processes (pytest-xdist, `-n 2`) and says which ones a marker left out."""
+"""Distributes the tests over two processes (pytest-xdist, `-n 2`) and says which ones a marker left out.
+
+Also the photograph that tests of scaling draw, in records and in the graph.
+"""
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
@@ -41,6 +47,64 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if hasattr(config, "workerinput"):
         slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
         items.sort(key=lambda item: (not item.nodeid.startswith(COMMANDS), -slow[item.path]))
+
+
+@pytest.fixture(scope="session")
+def disc() -> Callable[..., np.ndarray]:
+    """Draws the disc of a field of view in a dark surround, uint8 RGB `[height, width, 3]`.
+
+    Its diameter is in pixels, its centre in pixels from the upper left corner (default: the middle). `rim` is the
+    brightness at the edge beside that of the middle, 0 to 1; `surround` and `noise` are grey levels. A notch and a
+    flare lie at random places of the edge, letters in a corner.
+    """
+
+    def draw(
+        height: int,
+        width: int,
+        *,
+        diameter: float,
+        y: float | None = None,
+        x: float | None = None,
+        rim: float = 0.6,
+        noise: float = 2,
+        surround: float = 2,
+        notch: bool = False,
+        flare: bool = False,
+        letters: bool = False,
+        seed: int = 0,
+    ) -> np.ndarray:
+        rng = np.random.default_rng(seed)
+        y, x = height / 2 if y is None else y, width / 2 if x is None else x
+        ys, xs = np.ogrid[0.5:height, 0.5:width]
+
+        def from_edge() -> np.ndarray:
+            angle = rng.uniform(0, 2 * np.pi)
+            return np.hypot(ys - y - diameter / 2 * np.sin(angle), xs - x - diameter / 2 * np.cos(angle))
+
+        from_center = np.hypot(ys - y, xs - x).astype(np.float32)
+        light = cv2.resize(
+            rng.uniform(0.6, 1, (7, 9)).astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC
+        )
+        light *= 1 - (1 - rim) * np.clip(2 * from_center / diameter, 0, 1) ** 4
+        vessels = np.zeros((height, width), np.uint8)
+        for ends in rng.uniform(0, 1, (4, 2, 2)) * (width, height):
+            cv2.line(vessels, *ends.astype(int).tolist(), 1, max(int(diameter) // 100, 1))
+        light *= 1 - np.float32(0.35) * vessels
+        inside = np.clip(diameter / 2 - from_center + 0.5, 0, 1)
+        if notch:
+            inside *= from_edge() > diameter / 25
+        grey = surround + (200 * light - surround) * inside
+        if flare:
+            grey += 120 * np.exp(-((from_edge() / (diameter / 12)) ** 2) / 2).astype(np.float32)
+        if letters:
+            written = np.zeros((height, width), np.uint8)
+            cv2.putText(written, "R 45", (4, height - 6), cv2.FONT_HERSHEY_SIMPLEX, height / 600, 255)
+            grey = np.maximum(grey, written)
+        color = grey[..., None] * np.array((1, 0.6, 0.3), np.float32)
+        color += rng.normal(0, noise, (height, width, 3)).astype(np.float32)
+        return np.clip(np.rint(color), 0, 255).astype(np.uint8)
+
+    return draw
 
 
 def pytest_deselected(items: list[pytest.Item]) -> None:

@@ -6,7 +6,16 @@ import numpy as np
 
 from configs import InputError
 from pipeline.evaluation.photographs import LoadedCase, MapOf
-from pipeline.inference import NAN_MESSAGE
+from pipeline.inference import NAN_MESSAGE, TiledSegmenter
+
+
+def by_segmenter(segmenter: TiledSegmenter) -> Callable[[LoadedCase], np.ndarray]:
+    """Returns a function that computes the probability map of a loaded case, float32 0..1 `[H, W, C]`."""
+
+    def segment(loaded: LoadedCase) -> np.ndarray:
+        return segmenter.segment_measured(loaded.measured or segmenter.measure(loaded.photograph)).probabilities
+
+    return segment
 
 
 def segmented_by(segment: Callable[[LoadedCase], np.ndarray]) -> MapOf:

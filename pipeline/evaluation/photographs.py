@@ -7,14 +7,17 @@ import dataclasses
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from configs import DataConfig, InputError
 from pipeline.evaluation.counting import PhotographCounts, count_photograph
-from pipeline.inference import MeasuredPhotograph
 from pipeline.operating_point import OperatingPoint
 from records import Case, field_of_view, photograph_degrees, read_masks, read_photograph
+
+if TYPE_CHECKING:  # it imports TensorFlow
+    from pipeline.inference import MeasuredPhotograph
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +36,7 @@ class LoadedCase:
     photograph: np.ndarray
     masks: np.ndarray
     field_of_view: np.ndarray
-    measured: MeasuredPhotograph | None = None
+    measured: "MeasuredPhotograph | None" = None
 
 
 @dataclasses.dataclass
@@ -49,7 +52,7 @@ class Seconds:
     scoring: float = 0
 
 
-Measure = Callable[[np.ndarray, float | None], MeasuredPhotograph]  # of a photograph and its angle of view
+Measure = Callable[[np.ndarray, float | None], "MeasuredPhotograph"]  # of a photograph and its angle of view
 MapOf = Callable[[LoadedCase], np.ndarray]  # returns float32 0..1 `[H, W, C]`
 Look = Callable[[LoadedCase, np.ndarray, PhotographCounts], None]  # gets a case, its probability map and its counts
 

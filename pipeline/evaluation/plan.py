@@ -8,7 +8,7 @@ import numpy as np
 
 from configs import Config, DataConfig, InputError
 from pipeline.evaluation import external_maps
-from pipeline.evaluation.network_maps import segmented_by
+from pipeline.evaluation.network_maps import by_segmenter, segmented_by
 from pipeline.evaluation.photographs import LoadedCase, MapOf
 from pipeline.inference import SegmenterSpec, TiledSegmenter
 from pipeline.operating_point import OperatingPoint, parse_operating_point
@@ -97,13 +97,7 @@ class EvaluationPlan:
     def map_of(self) -> MapOf:
         """Returns the function that makes or reads the probability map of a case."""
         if self.segmenter is not None and not self.maps:
-            segmenter = self.segmenter  # a variable keeps it alive, see TiledSegmenter
-
-            def segment(loaded: LoadedCase) -> np.ndarray:
-                measured = loaded.measured or segmenter.measure(loaded.photograph)
-                return segmenter.segment_measured(measured).probabilities
-
-            return segmented_by(segment)
+            return segmented_by(by_segmenter(self.segmenter))
 
         def read(loaded: LoadedCase) -> np.ndarray:
             return external_maps.read_map(self.maps, loaded.case, loaded.masks.shape[:2], classes=self.data.classes)

@@ -14,20 +14,19 @@ def field_diameter(photograph: tf.Tensor) -> tf.Tensor:
     Args:
       photograph: uint8 RGB `[H, W, 3]`.
     """
-    size = tf.shape(photograph)[:2]
-    step = -(-tf.reduce_max(size) // reference.SAMPLES)
-    # Rows first, which are whole in memory; a strided slice with two strides takes five times as long.
-    rows, columns = (tf.range(step // 2, length, step) for length in tf.unstack(size))
-    samples = tf.reduce_max(tf.gather(tf.gather(photograph, rows), columns, axis=1), axis=-1)
+    step = -(-tf.reduce_max(tf.shape(photograph)[:2]) // reference.SAMPLES)
+    # Two gathers would take some milliseconds less on a CPU, but have no kernel for uint8 on a GPU.
+    samples = tf.cast(photograph[step // 2 :: step, step // 2 :: step], tf.float32)
+    brightness = tf.ensure_shape(tf.reduce_max(samples, axis=-1), [None, None])
     x, y = tf.cond(
-        tf.reduce_min(tf.shape(samples)) < 4,
+        tf.reduce_min(tf.shape(brightness)) < 4,
         lambda: (tf.zeros([0]), tf.zeros([0])),
-        lambda: _edge_points(tf.cast(samples, tf.float32)),
+        lambda: _edge_points(brightness),
     )
     diameter = tf.cond(
         tf.size(x) < reference.CHOSEN // 8,
         lambda: tf.constant(0.0),
-        lambda: _reliable_diameter(x, y, tf.reduce_max(tf.shape(samples))),
+        lambda: _reliable_diameter(x, y, tf.reduce_max(tf.shape(brightness))),
     )
     return diameter * tf.cast(step, tf.float32)
 

@@ -17,8 +17,8 @@ def resize_photograph(photograph: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
       size: (h, w), int32 `[2]`.
     """
     return tf.cond(
-        size[0] > tf.shape(photograph)[0],
-        lambda: _rounded(tf.image.resize(photograph, size)),
+        tf.reduce_any(size > tf.shape(photograph)[:2]),
+        lambda: _rounded(tf.image.resize(tf.cast(photograph, tf.float32), size)),
         lambda: shrink(photograph, size),
     )
 

@@ -129,7 +129,7 @@ class TiledSegmenter(tf.Module):
             "scaled": tf.ensure_shape(scaled, shape),
         }
 
-    @tf.function(input_signature=[PHOTOGRAPH])
+    @tf.function(input_signature=[PHOTOGRAPH], autograph=False)  # whose conversion would take a second
     def scale(self, photograph: tf.Tensor) -> tf.Tensor:
         """Computes the same factor as `ScaleRule.measure`, float64 scalar."""
         rule = self.rule

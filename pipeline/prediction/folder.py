@@ -24,6 +24,7 @@ from pipeline.prediction.measurements import LESION_COLUMNS, lesion_features, le
 from pipeline.prediction.outlines import runs
 from pipeline.prediction.pictures import legend, output_files, write_pictures
 from records import (
+    Camera,
     Case,
     case_digests,
     complete_file,
@@ -54,6 +55,7 @@ class Origin:
       map_forms: the forms in which the probability map is there as well, some of MAP_FORMS.
       thresholds: operating threshold of each class.
       min_area: least number of pixels of a detection of each class.
+      scale, degrees: what the user said of the camera, see `records.Camera`.
     """
 
     file: str
@@ -63,6 +65,8 @@ class Origin:
     map_forms: tuple[str, ...]
     thresholds: Mapping[str, float]
     min_area: Mapping[str, int]
+    scale: float | None = None
+    degrees: float | None = None
 
 
 class PredictionFolder:
@@ -76,6 +80,7 @@ class PredictionFolder:
         *,
         measure: Callable[[np.ndarray, float | None], MeasuredPhotograph],
         operating_point: OperatingPoint,
+        camera: Camera,
         annotated: Mapping[str, Case],
         map_forms: tuple[str, ...],
     ):
@@ -87,10 +92,11 @@ class PredictionFolder:
           spec: the spec of its segmenter.
           measure: measures a photograph with its angle of view, such as `TiledSegmenter.measure`.
           operating_point: what counts as a detection.
+          camera: what the user said of the camera, by which `measure` works.
           annotated: cases whose masks the overlays show beside the detections.
           map_forms: the forms in which probability maps are written as well, see `map_files`.
         """
-        self.measure, self.operating_point = measure, operating_point
+        self.measure, self.operating_point, self.camera = measure, operating_point, camera
         self.output, self.spec, self.annotated, self.map_forms = output, spec, annotated, map_forms
         parts = [*(sha256_of(model / name) for name in (NETWORK_FILE, SEGMENTER_FILE)), *spec.classes]
         self.model = hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
@@ -255,6 +261,8 @@ class PredictionFolder:
             map_forms=self.map_forms,
             thresholds=thresholds,
             min_area=min_area,
+            scale=self.camera.scale,
+            degrees=self.camera.degrees,
         )
 
     def _read_origin(self, record: dict[str, Any]) -> Origin:
@@ -291,7 +299,9 @@ class PredictionFolder:
     def _with_kept_maps(self, case: str, origin: Origin) -> Origin:
         """Returns the origin with the forms of probability maps that an earlier run wrote for the same input."""
         before = self._before.get(case)
-        if before is None or (before.sha256, before.model) != (origin.sha256, origin.model):
+        if before is None or any(
+            getattr(before, name) != getattr(origin, name) for name in ("sha256", "model", "scale", "degrees")
+        ):
             return origin
         return dataclasses.replace(origin, map_forms=forms_beside(origin.map_forms, before.map_forms))
 
@@ -312,7 +322,8 @@ class PredictionFolder:
             return False
         files = output_files(case, self.spec.classes) + map_files(case, self.spec.classes, self.map_forms)
         return (
-            now.truth in (None, before.truth)
+            (now.scale, now.degrees) == (before.scale, before.degrees)
+            and now.truth in (None, before.truth)
             and set(now.map_forms) <= set(before.map_forms)
             and all((self.output / file).is_file() for file in files)
         )

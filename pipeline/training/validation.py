@@ -10,8 +10,9 @@ import numpy as np
 
 from configs import Config, DataConfig, InputError
 from models import Network
-from pipeline.evaluation import PhotographCounts, best_threshold, evaluate_photographs, pool, score
-from pipeline.evaluation.network_maps import segmented_by
+from pipeline.evaluation import LoadedCase, PhotographCounts, best_threshold, evaluate_photographs, pool, score
+from pipeline.evaluation.network_maps import by_segmenter, segmented_by
+from pipeline.evaluation.photographs import Measure
 from pipeline.inference import SegmenterSpec, TiledSegmenter
 from pipeline.input import RecordSet
 from pipeline.operating_point import OperatingPoint
@@ -55,12 +56,18 @@ class LiveSegmenter:
 
     def segment(self, photograph: np.ndarray) -> np.ndarray:
         """Returns the probability map, float32 `[H, W, C]`, of a photograph, uint8 RGB `[H, W, 3]`."""
-        return self._segmenter.segment(photograph).numpy()
+        return self._segmenter.segment_measured(self._segmenter.measure(photograph)).probabilities
 
     def score(self, cases: Sequence[Case]) -> PhotographScores:
         """Returns the scores of cases, at least one of which has a lesion."""
-        data, thresholds = self._config.data, self._segmenter.spec.thresholds
-        return score_photographs(self.segment, cases, data, thresholds=thresholds, bins=self._config.evaluate.bins)
+        return score_photographs(
+            by_segmenter(self._segmenter),
+            cases,
+            self._config.data,
+            thresholds=self._segmenter.spec.thresholds,
+            bins=self._config.evaluate.bins,
+            measure=self._segmenter.measure,
+        )
 
 
 class PhotographValidation(keras.callbacks.Callback):
@@ -119,27 +126,35 @@ def validation_cases(sources: Sequence[Path], sets: Sequence[RecordSet]) -> list
 
 
 def score_photographs(
-    segment: Callable[[np.ndarray], np.ndarray],
+    segment: Callable[[LoadedCase], np.ndarray],
     cases: Iterable[Case],
     data: DataConfig,
     *,
     thresholds: tuple[float, ...],
     bins: int,
+    measure: Measure | None = None,
 ) -> PhotographScores:
     """Segments and scores photographs as `eval` does.
 
     Args:
-      segment: maps a photograph, uint8 RGB `[H, W, 3]`, to its probability map, float32 0..1 `[H, W, C]`.
+      segment: computes the probability map of a loaded case, float32 0..1 `[H, W, C]`.
       cases: photographs and masks, at least one of which has a lesion.
       data: the classes, and the largest photograph that is read.
       thresholds: operating threshold of each class.
       bins: number of bins of the histograms of probabilities.
+      measure: measures photographs for a model, such as `TiledSegmenter.measure`.
 
     Raises:
       InputError: a photograph or mask cannot be read, or a probability map contains NaN.
     """
-    map_of = segmented_by(lambda loaded: segment(loaded.photograph))
-    evaluated = evaluate_photographs(map_of, cases, data, operating_point=OperatingPoint(thresholds), bins=bins)
+    evaluated = evaluate_photographs(
+        segmented_by(segment),
+        cases,
+        data,
+        operating_point=OperatingPoint(thresholds),
+        bins=bins,
+        measure=measure,
+    )
     pooled = pool(_counts(outcome) for _, outcome in evaluated)["frame"]
     by_class = {name: score(counts) for name, counts in pooled.items() if counts.lesion.any()}
     logs: dict[str, float] = {}

@@ -27,8 +27,15 @@ from configs.schema import field_names, from_dict
         (DataConfig, {"classes": ("HE", "HE")}, "data.classes must be 1 to 8 different names"),
         (DataConfig, {"classes": tuple("ABCDEFGHI")}, "data.classes must be 1 to 8 different names"),
         (DataConfig, {"classes": ("a/b",)}, "data.classes must be names without spaces or slashes; received 'a/b'"),
-        (DataConfig, {"scale": 0.0}, "data.scale must be above 0 and at most 1; received 0.0"),
-        (DataConfig, {"scale": 1.5}, "data.scale must be above 0 and at most 1; received 1.5"),
+        (DataConfig, {"scale": 0.0}, "data.scale must be above 0 and at most 1, or None; received 0.0"),
+        (DataConfig, {"scale": 1.5}, "data.scale must be above 0 and at most 1, or None; received 1.5"),
+        (
+            DataConfig,
+            {"scale": 0.5, "field_diameter": 1136.0},
+            "data.scale is 0.5 and data.field_diameter is 1136; set one of them to None.",
+        ),
+        (DataConfig, {"field_diameter": 8.0}, "data.field_diameter must be at least 16, or None; received 8.0"),
+        (DataConfig, {"field_degrees": 0.0}, "data.field_degrees must be above 0 and at most 180; received 0.0"),
         (DataConfig, {"tile": 8}, "data.tile must be at least 16; received 8"),
         (DataConfig, {"stride": 600}, r"data.stride must be 1 to data.tile (512); received 600"),
         (DataConfig, {"validation_fraction": 1.0}, "data.validation_fraction must be at least 0 and below 1"),
@@ -73,14 +80,16 @@ def test_sections_cannot_be_changed_in_place():
 
 
 @given(
-    scale=st.floats(0.01, 1),
+    scale=st.floats(0.01, 1) | st.none(),
+    field_diameter=st.floats(16, 5000),
     tile=st.integers(16, 4096),
     steps=st.none() | st.integers(1, 10**6),
     classes=st.lists(st.sampled_from("ABCDEFGH"), min_size=1, max_size=8, unique=True),
 )
-def test_a_config_is_read_back_from_its_json_as_it_was(scale, tile, steps, classes):
+def test_a_config_is_read_back_from_its_json_as_it_was(scale, field_diameter, tile, steps, classes):
+    scaling = {"field_diameter": field_diameter} if scale is None else {"scale": scale}
     config = Config(
-        data=DataConfig(classes=tuple(classes), scale=scale, tile=tile, stride=16),
+        data=DataConfig(classes=tuple(classes), tile=tile, stride=16, **scaling),
         train=TrainConfig(steps_per_epoch=steps),
     )
     assert from_dict(json.loads(config.to_json())) == config
@@ -100,7 +109,7 @@ def test_a_config_is_read_back_from_its_json_as_it_was(scale, tile, steps, class
         ),
         ({"train": {"class_sampling": [0.0]}}, "train.class_sampling must be numbers above 0"),
         ({"data": {"classes": [1, 2]}}, "data.classes must be of type"),
-        ({"data": {"scale": float("nan")}}, "data.scale must be of type float; received nan"),
+        ({"data": {"scale": float("nan")}}, "data.scale must be of type float | None; received nan"),
     ],
 )
 def test_an_unknown_field_or_wrong_type_is_reported(values, message):
@@ -120,6 +129,28 @@ def test_the_fingerprint_depends_only_on_the_named_sections():
 
 def test_the_fingerprint_is_the_same_on_every_machine():
     assert Config().fingerprint("evaluate") == "5c5794322ea07601"
+
+
+def test_fields_that_version_0_1_did_not_have_leave_its_fingerprints_as_they_were():
+    assert Config().fingerprint() == "4622a80c6f84623b"
+    assert Config().fingerprint("data") == "7fc1e4c2723c9bac"
+    data = DataConfig(classes=("HE", "EX"), scale=0.5, tile=256, stride=128)
+    assert Config(data=data).fingerprint("data") == "7dbcf6ccc8c1e7db"
+
+
+def test_scaling_by_the_field_of_view_changes_the_fingerprint():
+    fields = (
+        {},
+        {"field_diameter": 1136.0},
+        {"field_diameter": 1137.0},
+        {"field_diameter": 1136.0, "field_degrees": 45.0},
+    )
+    assert len({Config(data=DataConfig(**given)).fingerprint("data") for given in fields}) == 4
+
+
+def test_without_a_scale_and_a_field_diameter_photographs_keep_their_size():
+    assert DataConfig().scale == 1
+    assert DataConfig(field_diameter=1136.0).scale is None
 
 
 def test_an_int_in_place_of_a_float_has_the_same_fingerprint():

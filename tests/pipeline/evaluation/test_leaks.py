@@ -18,7 +18,7 @@ SPLITS = {"train": ["A"], "validation": ["B"], "test": ["C"]}
 
 
 def entry(split: str, name: str, patient: str | None = None) -> CaseEntry:
-    return CaseEntry(split, patient, 9, 9, 1, 1, {"HE": 1}, f"digest of {name}", HASHES[name], [], [])
+    return CaseEntry(split, patient, 9, 9, 1.0, 1, 1, {"HE": 1}, f"digest of {name}", HASHES[name], [], [])
 
 
 @pytest.fixture

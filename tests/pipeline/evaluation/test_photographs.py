@@ -57,7 +57,7 @@ def test_a_map_with_nan_is_refused_with_the_name_of_its_case(records_set):
     probabilities = np.full(loaded.masks.shape, 0.5, np.float32)
     probabilities[3, 4, 1] = np.nan
     with pytest.raises(InputError, match=r"^case D: [^\n]*NaN[^\n]+$"):
-        segmented_by(lambda photograph: probabilities)(loaded)
+        segmented_by(lambda loaded: probabilities)(loaded)
 
 
 def test_a_photograph_is_counted_while_the_next_one_is_segmented(records_set, monkeypatch):
@@ -89,9 +89,9 @@ def test_at_most_three_photographs_are_in_memory(records_set, monkeypatch):
     read, counted, most = [], [], []
     reading, counting = photographs.load_case, photographs.count_photograph
 
-    def noted_read(case, data):
+    def noted_read(case, *arguments):
         read.append(case.name)
-        return reading(case, data)
+        return reading(case, *arguments)
 
     def noted_count(case, *arrays, **options):
         answer = counting(case, *arrays, **options)

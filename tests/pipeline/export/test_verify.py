@@ -59,12 +59,23 @@ def test_the_golden_files_are_small_and_their_map_is_not_trivial(exported):
 
 @pytest.mark.parametrize(("scale", "tile", "overlap"), [(1.0, 512, 0.5), (1 / 3, 768, 0.25), (0.8, 32, 0.0)])
 def test_the_golden_photograph_takes_two_rows_and_columns_of_tiles(spec, scale, tile, overlap):
-    photograph = golden_photograph(spec(scale=scale, tile=tile, overlap=overlap))
+    one = spec(scale=scale, tile=tile, overlap=overlap)
+    photograph = golden_photograph(one, one.rule())
     scaled = [round(length * scale) for length in photograph.shape[:2]]
     stride = round(tile * (1 - overlap))
     assert len(tile_origins(*scaled, tile, stride=stride)) == 4
     assert photograph.dtype == np.uint8
     assert np.ptp(photograph) > 100
+
+
+@pytest.mark.parametrize(("field_diameter", "tile"), [(300, 512), (300, 32), (1136, 192)])
+def test_a_golden_photograph_that_is_scaled_by_its_field_of_view_takes_at_least_as_many(spec, field_diameter, tile):
+    one = spec(scale=None, field_diameter=float(field_diameter), tile=tile)
+    photograph = golden_photograph(one, one.rule())
+    scale = one.rule().measure(photograph)
+    assert scale.ruler == "field of view"
+    rows, columns = (length * scale.factor for length in photograph.shape[:2])
+    assert min(rows, columns) > tile
 
 
 def test_a_map_of_other_last_bits_is_the_same_within_rounding(golden, capsys):

@@ -108,7 +108,7 @@ def test_a_full_disk_leaves_the_old_version_and_nothing_else(two_models, model_f
     there, other = two_models
     before = contents(there.parent)
 
-    def full(folder: Path, *arguments: object) -> None:
+    def full(folder: Path, *arguments: object, **named: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(export, "write_golden", full)

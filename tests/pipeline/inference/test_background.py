@@ -79,7 +79,7 @@ def test_possible_field_of_view_contains_the_field_of_view_of_large_photographs(
     assert np.all(full.astype(bool) >= field_of_view(photograph))
 
 
-@pytest.mark.parametrize("scale", [1.0, 0.37])
+@pytest.mark.parametrize("scale", [1.0, 0.37, 1.9])
 def test_nothing_changes_in_the_field_of_view(pair, scale):
     every, few = pair(scale=scale)
 

@@ -43,13 +43,15 @@ def leaving(segmenter: TiledSegmenter) -> set[str]:
     return {node.op for node in nodes_of(segmenter) if not has_gpu_kernel(node)}
 
 
-@pytest.mark.parametrize("trim", [False, True])
+@pytest.mark.parametrize(
+    "fields", [{"scale": 0.5}, {"scale": 0.5, "trim": True}, {"scale": None, "field_diameter": 100.0}]
+)
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16", "mixed_float16"])
-def test_every_op_has_a_kernel_for_a_gpu(gpu, spec, precision, trim):
+def test_every_op_has_a_kernel_for_a_gpu(gpu, spec, precision, fields):
     with precision_policy(precision):
         network = build_network(ModelConfig(network="fast", fast=FastConfig(widths=(8, 8))), classes=2)
-    options = {"scale": 0.5, "overlap": 0.3, "window": "hann", "flips": 8, "skip_background": True, "xla": "off"}
-    assert leaving(TiledSegmenter(network, spec(classes=("a", "b"), trim=trim, **options))) == set()
+    options = {"overlap": 0.3, "window": "hann", "flips": 8, "skip_background": True, "xla": "off", **fields}
+    assert leaving(TiledSegmenter(network, spec(classes=("a", "b"), **options))) == set()
 
 
 def test_the_list_of_kernels_tells_what_has_none(spec):
@@ -63,7 +65,8 @@ def test_the_list_of_kernels_tells_what_has_none(spec):
 
 
 def test_the_graph_never_leaves_for_python(network, spec):
-    options = {"scale": 0.5, "overlap": 0.5, "window": "hann", "flips": 4, "skip_background": True}
+    scaling = {"scale": None, "field_diameter": 100.0}
+    options = {"overlap": 0.5, "window": "hann", "flips": 4, "skip_background": True, **scaling}
     graph = TiledSegmenter(network, spec(classes=("a", "b"), **options))
     assert not [node.op for node in nodes_of(graph) if "PyFunc" in node.op]
 

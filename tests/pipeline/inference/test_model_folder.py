@@ -13,7 +13,7 @@ from configs import InputError
 from models import build_loss
 from pipeline.inference import check_tile, load_segmenter, save_model
 from pipeline.inference.model_folder import read_spec
-from records import read_index
+from records import Camera, ScaleRule, read_index
 
 # Keras 3.15.1 triggers this warning when it saves weights.
 SAVING = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
@@ -61,6 +61,23 @@ def test_some_classes_of_a_model_have_its_probabilities_and_thresholds(model_fol
 def test_a_class_that_the_model_lacks_is_refused_with_the_existing_ones(model_folder, names):
     with pytest.raises(InputError, match=f"--classes={','.join(names)}: the model in .* has the classes HE, MA;"):
         load_segmenter(model_folder, classes=names)
+
+
+def test_the_users_scale_replaces_a_fixed_one_and_an_angle_of_view_is_refused(model_folder):
+    segmenter = load_segmenter(model_folder, camera=Camera(scale=0.5), classes=["MA"])
+    assert segmenter.measure(np.zeros((9, 9, 3), np.uint8)).scale.factor == 0.5
+    message = "--field_degrees=45: the model in .* scales all photographs by 0.8, .*; give --scale instead"
+    with pytest.raises(InputError, match=message):
+        load_segmenter(model_folder, camera=Camera(degrees=45))
+
+
+@SAVING
+def test_a_model_that_scales_by_the_field_of_view_is_read_back(network, spec, tmp_path):
+    saved = spec(classes=("a", "b"), scale=None, field_diameter=100.0, field_degrees=45.0)
+    save_model(tmp_path, network, saved)
+    assert load_segmenter(tmp_path).spec == saved
+    camera = Camera(scale=0.5, degrees=30)
+    assert load_segmenter(tmp_path, camera=camera).rule == ScaleRule(None, 100.0, 45.0, camera)
 
 
 @SAVING
@@ -138,12 +155,16 @@ def test_an_unknown_field_of_segmenter_json_is_named(damaged):
 
 def test_fields_that_older_files_lack_have_their_former_meaning(damaged):
     content = json.loads((damaged / "segmenter.json").read_text())
-    for name in ("flips", "skip_background", "trim", "xla", "bins", "seen_before", "calibrated_on"):
+    for name in (
+        *("flips", "skip_background", "trim", "xla", "bins", "seen_before", "calibrated_on"),
+        *("field_diameter", "field_degrees"),
+    ):
         del content[name]
     (damaged / "segmenter.json").write_text(json.dumps(content))
     spec = read_spec(damaged / "segmenter.json")
     assert (spec.flips, spec.skip_background, spec.trim, spec.xla) == (1, False, False, "auto")
     assert (spec.bins, spec.seen_before, spec.calibrated_on) == (1280, (), ())
+    assert spec.rule() == ScaleRule(0.8, None, 50.0)
 
 
 @pytest.mark.parametrize(
@@ -152,6 +173,9 @@ def test_fields_that_older_files_lack_have_their_former_meaning(damaged):
         ("flips", 3, r"segmenter\.json: segment\.flips must be 1, 4 or 8; received 3\."),
         ("window", "hamming", r"segmenter\.json: segment\.window must be one of uniform, hann, gaussian"),
         ("overlap", "half", r"segmenter\.json: damaged \(TypeError"),
+        ("scale", None, r"segmenter\.json: neither scale nor field_diameter is set; one of them is needed\."),
+        ("field_diameter", 100, r"segmenter\.json: scale is 0\.8 and field_diameter is 100; set one of them to None\."),
+        ("field_degrees", 0, r"segmenter\.json: field_degrees must be above 0 and at most 180; received 0\."),
     ],
 )
 def test_an_invalid_value_in_segmenter_json_is_named(damaged, field, value, message):
@@ -200,7 +224,7 @@ def test_a_segmenter_json_of_version_0_1_is_read_with_all_its_values():
     content = json.loads(file.read_text())
     del content["schema_version"]
     spec = read_spec(file)
-    assert json.loads(json.dumps(dataclasses.asdict(spec))) == content
+    assert json.loads(json.dumps(dataclasses.asdict(spec))) == content | {"field_diameter": None, "field_degrees": 50.0}
     assert spec.classes == ("MA", "HE", "EX", "SE", "OD")
     assert spec.thresholds[:2] == (0.0855249761296273, 0.20351567165626933)
     assert (spec.tile, spec.overlap, spec.window, spec.trim, spec.xla) == (1440, 0.25, "hann", True, "auto")

@@ -4,6 +4,7 @@ import dataclasses
 
 from configs import Config, DataConfig, EvaluateConfig, SegmentConfig
 from pipeline.inference import SegmenterSpec
+from records import Camera, ScaleRule
 
 
 def test_some_classes_keep_their_colours(spec):
@@ -40,7 +41,22 @@ def test_a_spec_takes_its_fields_from_the_config():
         "bins": 320,
         "seen_before": (),
         "calibrated_on": (),
+        "field_diameter": None,
+        "field_degrees": 50.0,
     }
+
+
+def test_a_spec_scales_by_the_field_of_view_as_its_config_does():
+    data = DataConfig(field_diameter=1136.0, field_degrees=45.0)
+    made = SegmenterSpec.from_config(Config(data=data), {})
+    assert made.rule() == ScaleRule.of(data) == ScaleRule(None, 1136.0, 45.0)
+
+
+def test_what_the_user_says_of_the_camera_is_part_of_the_rule_and_replaces_a_fixed_scale(spec):
+    camera = Camera(scale=0.5, degrees=30)
+    assert spec(scale=None, field_diameter=100.0).rule(camera) == ScaleRule(None, 100.0, 50.0, camera)
+    assert spec(scale=0.25).rule(Camera(scale=0.5)).fixed().factor == 0.5
+    assert spec(scale=0.25).rule().fixed().factor == 0.25
 
 
 def test_a_spec_takes_thresholds_that_it_is_given():

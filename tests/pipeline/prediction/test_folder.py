@@ -14,7 +14,7 @@ from configs import InputError
 from pipeline.inference import MeasuredPhotograph, Segmented
 from pipeline.operating_point import OperatingPoint
 from pipeline.prediction.folder import PredictionFolder
-from records import Case, PhotographScale, sha256_of
+from records import UNKNOWN_CAMERA, Camera, Case, PhotographScale, sha256_of
 
 CLASSES = ("HE", "MA")
 TABLES = ("predictions.csv", "lesions.csv", "lesions.json")
@@ -38,7 +38,14 @@ def folder(spec, tmp_path):
     """Makes the folder `out` for a model whose files contain some text."""
 
     def make(
-        *, output="out", model="a model", annotated=None, map_forms=(), thresholds=THRESHOLDS, min_area=()
+        *,
+        output="out",
+        model="a model",
+        camera=UNKNOWN_CAMERA,
+        annotated=None,
+        map_forms=(),
+        thresholds=THRESHOLDS,
+        min_area=(),
     ) -> PredictionFolder:
         files = tmp_path / "model"
         files.mkdir(exist_ok=True)
@@ -51,6 +58,7 @@ def folder(spec, tmp_path):
             geometry,
             measure=lambda photograph, _: MeasuredPhotograph(photograph, HALF),
             operating_point=OperatingPoint(thresholds, min_area),
+            camera=camera,
             annotated=annotated or {},
             map_forms=map_forms,
         )
@@ -62,9 +70,9 @@ def predict(folder: PredictionFolder, photographs: dict[str, Path], *, overwrite
     """Does what the command does, with maps that the pixels give; returns the cases that were not finished."""
     todo = folder.begin(photographs, overwrite=overwrite, say=say)
     for case, path in todo.items():
-        photograph = folder.read(case, path)
-        maps = cv2.blur(photograph.pixels[..., :2], (3, 3)).astype(np.float32) / 255
-        folder.write(case, path, photograph, segmented=Segmented(maps, maps[::2, ::2], HALF, seconds=0.5))
+        measured = folder.read(case, path)
+        maps = cv2.blur(measured.pixels[..., :2], (3, 3)).astype(np.float32) / 255
+        folder.write(case, path, measured, segmented=Segmented(maps, maps[::2, ::2], HALF, seconds=0.5))
     folder.write_tables()
     return list(todo)
 
@@ -161,13 +169,13 @@ def test_each_form_of_probability_maps_is_written_once_and_beside_what_is_there(
     assert sizes == [(20, 25)] * 3 + [(40, 50)] * 2 + [(20, 25)]
 
 
-@pytest.mark.parametrize("changed", ["photograph", "model"])
-def test_probability_maps_of_another_photograph_or_model_do_not_stay(folder, photographs, changed):
+@pytest.mark.parametrize("changed", ["photograph", "model", "camera"])
+def test_probability_maps_of_another_photograph_model_or_camera_do_not_stay(folder, photographs, changed):
     one = {"a": photographs["a"]}
     predict(folder(map_forms=("scaled", "tiff")), one)
     if changed == "photograph":
         cv2.imwrite(str(photographs["a"]), np.full((40, 50, 3), 200, np.uint8))
-    now = {"model": "other thresholds"} if changed == "model" else {}
+    now = {"model": {"model": "other thresholds"}, "camera": {"camera": Camera(degrees=45)}}.get(changed, {})
     assert predict(folder(map_forms=("full_size",), **now), one, overwrite=changed == "model") == ["a"]
     assert maps_of(folder()).keys() == {"a.npz"}
     assert predict(folder(**now), one) == []
@@ -273,6 +281,14 @@ def test_another_photograph_of_the_name_of_an_earlier_record_is_refused(folder, 
         one.begin(photographs, overwrite=False)
 
 
+def test_what_the_user_says_of_the_camera_is_what_a_photograph_is_finished_with(folder, photographs):
+    predict(folder(), photographs)
+    assert predict(folder(camera=Camera(scale=0.5)), {"a": photographs["a"]}) == ["a"]
+    assert predict(folder(camera=Camera(scale=0.5)), photographs) == ["b", "c"]
+    assert predict(folder(camera=Camera(scale=0.5, degrees=45)), photographs) == ["a", "b", "c"]
+    assert predict(folder(camera=Camera(scale=0.5, degrees=45)), photographs) == []
+
+
 def test_a_damaged_record_is_refused_by_its_name(folder, photographs):
     predict(folder(), photographs)
     for content in ("{", "[]", '{"type": "FeatureCollection", "features": []}'):
@@ -303,10 +319,10 @@ def test_a_full_disk_is_reported_with_the_file_and_leaves_no_partial_file(folder
 
 def test_a_probability_map_with_nan_is_refused(folder, photographs):
     one = folder()
-    photograph = one.read("a", photographs["a"])
+    measured = one.read("a", photographs["a"])
     maps = np.full((40, 50, 2), np.nan, np.float32)
     with pytest.raises(InputError, match="the probability map contains NaN"):
-        one.write("a", photographs["a"], photograph, segmented=Segmented(maps, maps, HALF, 1.0))
+        one.write("a", photographs["a"], measured, segmented=Segmented(maps, maps, HALF, 1.0))
 
 
 @pytest.fixture

@@ -7,37 +7,52 @@ import weakref
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from configs import InputError
+from pipeline.inference import MeasuredPhotograph, Segmented
 from pipeline.prediction.overlap import OverlappedWork, Timings
 from pipeline.prediction.pool import SegmenterPool
+from records import PhotographScale
 
 CPU = ["/device:CPU:0"]
 CASES = [f"eye{number}" for number in range(12)]
+UNSCALED = PhotographScale(1.0, "fixed")
+
+
+class Segmenter:
+    """In place of a `TiledSegmenter`: calls a function with each photograph, whose map is black."""
+
+    network = None
+
+    def __init__(self, spec, segment=lambda pixels: None):
+        self.spec, self.rule, self._segment = spec, spec.rule(), segment
+
+    def measure(self, photograph, degrees=None):
+        return MeasuredPhotograph(photograph, UNSCALED)
+
+    def segment_measured(self, photograph):
+        began = time.perf_counter()
+        self._segment(photograph.pixels)
+        black = np.zeros((2, 2, 1), np.float32)
+        return Segmented(black, black, photograph.scale, time.perf_counter() - began)
 
 
 @pytest.fixture
 def work(spec):
     """Makes OverlappedWork of functions that take a case's name, each of which may be left out."""
 
-    class Segmenter:
-        def __init__(self, segment):
-            self.network, self.spec, self.segment = None, spec(), segment
-
     def make(*, read=None, segment=None, write=None, stopped=None, devices=1):
-        def segmented(photograph):
+        def segmented(pixels):
             if segment is not None:
-                segment(f"eye{photograph[0, 0, 0]}")
-            return tf.zeros([2, 2, 1])
+                segment(f"eye{pixels[0, 0, 0]}")
 
         def photograph(case):
             if read is not None:
                 read(case)
-            return np.full((2, 2, 3), int(case.removeprefix("eye")), np.uint8)
+            return MeasuredPhotograph(np.full((2, 2, 3), int(case.removeprefix("eye")), np.uint8), UNSCALED)
 
         return OverlappedWork(
-            SegmenterPool(lambda: Segmenter(segmented), CPU * devices, say=print),
+            SegmenterPool(lambda: Segmenter(spec(), segmented), CPU * devices, say=print),
             devices,
             photograph,
             write=lambda case, photograph, segmented: write(case) if write else None,
@@ -121,20 +136,14 @@ def test_no_more_photographs_are_in_memory_however_many_there_are(spec):
         def __eq__(self, other):
             return self is other
 
-    class Segmenter:
-        network = None
-        segment = staticmethod(lambda photograph: tf.zeros([2, 2, 1]))
-
-    Segmenter.spec = spec()
-
     def read(case):
         photograph = np.zeros((2, 2, 3), np.uint8).view(Photograph)
         with counting:
             alive.add(photograph)
             most.append(len(alive))
-        return photograph
+        return MeasuredPhotograph(photograph, UNSCALED)
 
-    pool = SegmenterPool(Segmenter, CPU, say=print)
+    pool = SegmenterPool(lambda: Segmenter(spec()), CPU, say=print)
     one = OverlappedWork(pool, 1, read, write=lambda *_: time.sleep(0.002), stopped=lambda: False)
     assert len(list(one.run([str(number) for number in range(100)]))) == 100
     threads = one._threads

@@ -11,15 +11,18 @@ import pytest
 import tensorflow as tf
 
 from configs import InputError
-from pipeline.inference import TiledSegmenter
+from pipeline.inference import MeasuredPhotograph, Segmented, TiledSegmenter
 from pipeline.prediction.pool import SegmenterPool, all_devices
+from records import PhotographScale
 
 CPU = ["/device:CPU:0"]
+UNSCALED = PhotographScale(1.0, "fixed")
 
 
-def photographs(number: int, *, side: int = 40) -> list[tuple[str, np.ndarray]]:
+def photographs(number: int, *, side: int = 40) -> list[tuple[str, MeasuredPhotograph]]:
     rng = np.random.default_rng(0)
-    return [(f"eye{k}", rng.integers(0, 256, (side + k, side, 3), np.uint8)) for k in range(number)]
+    pixels = [rng.integers(0, 256, (side + k, side, 3), np.uint8) for k in range(number)]
+    return [(f"eye{k}", MeasuredPhotograph(one, UNSCALED)) for k, one in enumerate(pixels)]
 
 
 def limited(most: int):
@@ -47,13 +50,13 @@ def test_results_come_in_order_and_are_those_of_the_segmenter(spec, said, device
 
     def load() -> TiledSegmenter:
         segmenter = TiledSegmenter(lambda images: images[..., :1] / 255, spec(overlap=0.5))
-        right = segmenter.segment
+        right = segmenter.segment_measured
 
-        def slowly(photograph: np.ndarray) -> tf.Tensor:
+        def slowly(photograph: MeasuredPhotograph) -> Segmented:
             time.sleep(next(delays))
             return right(photograph)
 
-        segmenter.segment = slowly
+        segmenter.segment_measured = slowly
         return segmenter
 
     pool = SegmenterPool(load, CPU * devices, say=said.append)
@@ -63,7 +66,8 @@ def test_results_come_in_order_and_are_those_of_the_segmenter(spec, said, device
     for (_, photograph), (_, same, segmented) in zip(given, found, strict=True):
         assert same is photograph
         result = segmented.result()
-        np.testing.assert_allclose(result.probabilities, photograph[..., :1] / 255, atol=1e-6)
+        np.testing.assert_allclose(result.probabilities, photograph.pixels[..., :1] / 255, atol=1e-6)
+        assert result.scale == photograph.scale
         assert result.seconds > 0
     assert said == []
 
@@ -74,7 +78,7 @@ def test_as_many_are_at_work_as_there_are_segmenters_and_one_more_is_read(spec, 
 
     def load() -> TiledSegmenter:
         segmenter = TiledSegmenter(lambda images: images[..., :1], spec())
-        segmenter.segment = lambda photograph: (together.wait(), tf.zeros([1, 1, 1]))[1]
+        segmenter.segment_measured = lambda photograph: together.wait()
         return segmenter
 
     def reading():
@@ -95,7 +99,7 @@ def test_a_batch_that_does_not_fit_is_halved_and_that_is_said_once(spec, said):
     pool = SegmenterPool(lambda: TiledSegmenter(limited(3), spec(tile_batch=8, **geometry)), CPU * 2, say=said.append)
     pool.warm_up()
     for (_, photograph), (_, _, segmented) in zip(photographs(3), pool.segment_all(photographs(3)), strict=True):
-        np.testing.assert_allclose(segmented.result().probabilities, expected.segment(photograph), atol=1e-6)
+        np.testing.assert_allclose(segmented.result().probabilities, expected.segment(photograph.pixels), atol=1e-6)
     assert said == [
         "out of memory with 8 tiles of 16 pixels at a time; continuing with 4.",
         "out of memory with 4 tiles of 16 pixels at a time; continuing with 2.",
@@ -152,17 +156,18 @@ pool = SegmenterPool(load, devices, say=print)
 pool.warm_up()
 for device, segmenter in zip(devices, segmenters, strict=True):
     assert {weight.value.device[-len(device):] for weight in segmenter.network.weights} == {device}
-    assert segmenter.segment.experimental_get_tracing_count() == 1
+    assert segmenter.segment_scaled.experimental_get_tracing_count() == 1
     with tf.device(device):
         assert segmenter.segment(np.zeros((40, 50, 3), np.uint8)).device.endswith(device)
 rng = np.random.default_rng(0)
-photographs = [(str(number), rng.integers(0, 256, (40, 40 + number, 3), np.uint8)) for number in range(4)]
+pixels = [rng.integers(0, 256, (40, 40 + number, 3), np.uint8) for number in range(4)]
+photographs = [(str(number), pool.measure(one)) for number, one in enumerate(pixels)]
 found = list(pool.segment_all(photographs))
 assert [name for name, _, _ in found] == [name for name, _ in photographs]
 for _, photograph, segmented in found:
-    expected = segmenters[0].segment(photograph)
+    expected = segmenters[0].segment(photograph.pixels)
     np.testing.assert_allclose(segmented.result().probabilities, expected, atol=1e-6)
-assert [segmenter.segment.experimental_get_tracing_count() for segmenter in segmenters] == [1, 1]
+assert [segmenter.segment_scaled.experimental_get_tracing_count() for segmenter in segmenters] == [1, 1]
 five = (devices * 3)[:5]
 many = SegmenterPool(lambda: TiledSegmenter(lambda images: images[..., :2], segmenters[0].spec), five, say=print)
 many.warm_up()

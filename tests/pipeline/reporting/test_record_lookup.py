@@ -57,7 +57,6 @@ def test_unknown_cases_and_places_without_a_tile_have_no_record(records_set):
 
 
 def test_places_are_scaled_as_the_photograph_was(records_set):
-    index = dataclasses.replace(records_set.index, data=dataclasses.replace(records_set.index.data, scale=0.5))
-    entry = dataclasses.replace(index.cases["A"], height=220, width=300)
-    index = dataclasses.replace(index, cases=index.cases | {"A": entry})
+    entry = dataclasses.replace(records_set.index.cases["A"], height=220, width=300, scale=0.5)
+    index = dataclasses.replace(records_set.index, cases=records_set.index.cases | {"A": entry})
     assert record_at(index, "A", y=100, x=140) == record_at(records_set.index, "A", y=50, x=70)

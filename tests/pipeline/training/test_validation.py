@@ -30,9 +30,9 @@ TINY_FAST = ModelConfig(network="fast", fast=FastConfig(widths=(8, 8)))
 SAVING = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
 
 
-def darkness(photograph: np.ndarray) -> np.ndarray:
+def darkness(loaded: LoadedCase) -> np.ndarray:
     """A probability map of two classes that knows a little about the lesions; its probabilities are middles of bins."""
-    dark = 1 - photograph[..., 1] / 255
+    dark = 1 - loaded.photograph[..., 1] / 255
     return (np.floor(np.stack([dark, dark**2], axis=-1) * (BINS - 1)) + 0.5).astype(np.float32) / BINS
 
 
@@ -46,7 +46,7 @@ def scored(records_set) -> PhotographScores:
 def pixels(records_set):
     """Probabilities and masks of the same photographs, all pixels in one row: `[N, 2]` each."""
     pictures = [records_set.pictures[name] for name in "DEFG"]
-    maps = [darkness(picture.photograph).reshape(-1, 2) for picture in pictures]
+    maps = [darkness(picture).reshape(-1, 2) for picture in pictures]
     return np.concatenate(maps), np.concatenate([picture.masks.reshape(-1, 2) for picture in pictures])
 
 
@@ -73,7 +73,7 @@ def test_each_class_has_the_threshold_of_the_highest_dice_over_all_photographs(s
 def test_a_single_class_has_no_columns_of_its_own(records_set):
     data = dataclasses.replace(records_set.index.data, classes=("HE",))
     scored = score_photographs(
-        lambda photograph: darkness(photograph)[..., :1], [records_set.cases["D"]], data, thresholds=(0.5,), bins=BINS
+        lambda loaded: darkness(loaded)[..., :1], [records_set.cases["D"]], data, thresholds=(0.5,), bins=BINS
     )
     assert set(scored.logs) == {"val_photo_aupr", "val_photo_dice"}
 
@@ -91,14 +91,14 @@ def test_at_most_one_photograph_is_read_ahead(records_set, monkeypatch):
     begun, segmented = [], []
     read = photographs.load_case
 
-    def noted(case: Case, data: DataConfig) -> LoadedCase:
+    def noted(case: Case, *arguments: object) -> LoadedCase:
         begun.append(case.name)
-        return read(case, data)
+        return read(case, *arguments)
 
-    def segment(photograph: np.ndarray) -> np.ndarray:
-        segmented.append(photograph.shape)
+    def segment(loaded: LoadedCase) -> np.ndarray:
+        segmented.append(loaded.photograph.shape)
         assert len(begun) <= len(segmented) + 1
-        return darkness(photograph)
+        return darkness(loaded)
 
     monkeypatch.setattr(photographs, "load_case", noted)
     cases = [records_set.cases[name] for name in "DEFG"]
@@ -114,7 +114,7 @@ def test_a_photograph_that_cannot_be_read_and_a_probability_map_with_nan_are_nam
         score_photographs(darkness, [records_set.cases["D"], gone], data, thresholds=(0.5, 0.5), bins=BINS)
     with pytest.raises(InputError, match="case D: .*NaN"):
         score_photographs(
-            lambda photograph: darkness(photograph) * np.float32("nan"),
+            lambda loaded: darkness(loaded) * np.float32("nan"),
             [records_set.cases["D"], records_set.cases["E"]],
             data,
             thresholds=(0.5, 0.5),
@@ -298,7 +298,7 @@ def test_the_graph_follows_the_weights_from_epoch_to_epoch_in_one_trace(records_
 
     def score_of(segment) -> PhotographScores:
         return score_photographs(
-            lambda photograph: segment(photograph).numpy(),
+            lambda loaded: segment(loaded.photograph).numpy(),
             cases,
             records_set.index.data,
             thresholds=(0.5, 0.5),

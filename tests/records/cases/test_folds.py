@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs import DataConfig, InputError
-from records import Case, Survey
+from records import Case, PhotographScale, Survey
 from records.cases import find_training_cases, plan_folds
 
 DATA = DataConfig(classes=("HE",), validation_fraction=0.25)
@@ -20,7 +20,8 @@ def make_case(name: str, patient: str | None = None) -> Case:
 
 
 def make_survey(name: str, lesion_pixels: int) -> Survey:
-    return Survey(10, 10, {"HE": lesion_pixels}, {"HE": []}, 1, 1, f"photograph {name}", f"files {name}")
+    scale = PhotographScale(1.0, "fixed")
+    return Survey(10, 10, {"HE": lesion_pixels}, {"HE": []}, scale, 1, 1, f"photograph {name}", f"files {name}")
 
 
 def plan_of(sources: list[list[Case]], pixels: dict[str, int], *, folds: int, data: DataConfig = DATA):

@@ -11,7 +11,7 @@ from PIL import Image
 from pydicom import uid
 
 from configs import InputError
-from records import Case, image_files, photograph_size, read_mask, read_photograph, survey_case
+from records import Case, image_files, photograph_degrees, photograph_size, read_mask, read_photograph, survey_case
 from records.images.imaging import describe_values
 
 MANY = 10**6
@@ -194,6 +194,26 @@ def test_a_photograph_is_read_as_its_header_says(path, dicom, photograph, name):
     assert read.dtype == np.uint8 and read.shape == photograph.shape
     assert np.abs(read.astype(int) - expected(photograph)).max() <= near
     assert photograph_size(path, max_pixels=MANY) == (HEIGHT, WIDTH)
+
+
+@pytest.mark.parametrize(
+    ("elements", "degrees"),
+    [
+        ({"HorizontalFieldOfView": 45.0}, 45),
+        ({"HorizontalFieldOfView": None}, None),
+        ({"HorizontalFieldOfView": 0.0}, None),
+        ({"HorizontalFieldOfView": 200.0}, None),
+        ({}, None),
+    ],
+)
+def test_the_angle_of_view_is_that_of_the_header(path, dicom, photograph, elements, degrees):
+    path.write_bytes(dicom(photograph, "RGB", **elements))
+    assert photograph_degrees(path) == degrees
+
+
+def test_two_angles_of_view_are_refused(path, dicom, photograph):
+    path.write_bytes(dicom(photograph, "RGB", HorizontalFieldOfView=[45.0, 30.0]))
+    refusal(lambda path, max_pixels: photograph_degrees(path), path)
 
 
 @pytest.mark.parametrize("name", REFUSED)

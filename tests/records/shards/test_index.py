@@ -170,11 +170,24 @@ def test_a_difference_in_any_single_field_is_found(records_set, field):
         "colors": ("ff0000", "00ff00"),
         "codec": "jpeg",
         "jpeg_quality": 90,
+        "field_degrees": 45.0,
     }
-    value = others[field] if field in others else getattr(records_set.data, field) + 1
-    data = dataclasses.replace(records_set.data, **{field: value})
+    value = others[field] if field in others else (getattr(records_set.data, field) or 999) + 1
+    one_scale = {"scale": None} if field == "field_diameter" else {}
+    data = dataclasses.replace(records_set.data, **{field: value, **one_scale})
     with pytest.raises(InputError, match=rf"data\.{field} is .* in the records"):
         check_config(records_set.index, Config(data=data), records_set.folder)
+
+
+def test_an_index_of_version_0_1_is_read_with_the_scale_of_its_config_for_all(records_set, folder):
+    def as_it_was(content: dict) -> None:
+        del content["data"]["field_diameter"], content["data"]["field_degrees"]
+        for case in content["cases"].values():
+            del case["scale"]
+
+    index = read_index(changed(folder, as_it_was))
+    assert index == records_set.index
+    assert {entry.scale for entry in index.cases.values()} == {0.5}
 
 
 def test_the_shards_of_a_split_are_listed_in_order(records_set):

@@ -15,7 +15,16 @@ import tensorflow as tf
 from PIL import Image
 
 from configs import DataConfig, InputError
-from records import Case, field_of_view, read_index, rescale_mask, rescale_photograph, tile_origins
+from records import (
+    Case,
+    PhotographScale,
+    Survey,
+    field_of_view,
+    read_index,
+    rescale_mask,
+    rescale_photograph,
+    tile_origins,
+)
 from records.shards.cutting import MIN_FIELD_OF_VIEW, Tile
 from records.shards.record import decode_record
 from records.shards.sharding import plan_shards, read_shard, write_shard
@@ -141,7 +150,7 @@ def test_an_additional_case_changes_no_tile_of_the_others(records_set, shard, wr
 
 
 def test_a_shard_written_alone_has_the_same_bytes(records_set, tmp_path):
-    plans = plan_shards(records_set.cases, records_set.data)
+    plans = plan_shards(records_set.cases, records_set.data, records_set.surveys)
     assert len(plans) > 3
     for plan in plans:
         result = write_shard(plan, tmp_path)
@@ -153,7 +162,11 @@ def test_plans_hold_each_case_once_ordered_by_name():
     data = DataConfig(photographs_per_shard=3)
     splits = ["train"] * 7 + ["validation"] * 3 + ["test"]
     cases = [Case(f"{number:02d}", Path(), {}, split) for number, split in enumerate(splits)]
-    plans = plan_shards(random.Random(0).sample(cases, len(cases)), data)
+    surveys = {
+        case.name: Survey(9, 9, {}, {}, PhotographScale(1 / (1 + number), "field of view"), 1, 1, "", "")
+        for number, case in enumerate(cases)
+    }
+    plans = plan_shards(random.Random(0).sample(cases, len(cases)), data, surveys)
     assert [[case.name for case in plan.cases] for plan in plans] == [
         ["00", "01", "02"],
         ["03", "04", "05"],
@@ -161,6 +174,7 @@ def test_plans_hold_each_case_once_ordered_by_name():
         ["07", "08", "09"],
         ["10"],
     ]
+    assert all(plan.scales == tuple(1 / (1 + int(case.name)) for case in plan.cases) for plan in plans)
     assert [plan.split for plan in plans] == ["train"] * 3 + ["validation", "test"]
     assert [plan.name for plan in plans[2:4]] == [
         "fundus_tiles-train.tfrecord-00002-of-00003",
@@ -198,7 +212,7 @@ def test_the_shards_hold_all_cases_except_the_one_that_cannot_be_read(damaged_se
 
 
 def test_a_shard_that_cannot_be_finished_leaves_no_file(records_set, tmp_path):
-    (plan, *_) = plan_shards(records_set.cases, records_set.data)
+    (plan, *_) = plan_shards(records_set.cases, records_set.data, records_set.surveys)
     with pytest.raises(OSError, match="nowhere"):
         write_shard(plan, tmp_path / "nowhere")
     broken = dataclasses.replace(
