@@ -72,20 +72,25 @@ def captioned(
 
 
 def with_legend(sheet: np.ndarray, classes: Sequence[str], *, letters: int = LETTERS) -> np.ndarray:
-    """Writes the classes below a sheet, uint8 RGB `[H, W, 3]`, each beside the colour of its outlines."""
-    side, gap = letters - 2, 5 * MARGIN
-    places, x, line = [], MARGIN, 0
-    for name in classes:
-        width = side + MARGIN + math.ceil(_font(letters).getlength(name))
-        if x + width > sheet.shape[1] and x > MARGIN:
-            x, line = MARGIN, line + 1
+    """Writes the classes below a sheet, uint8 RGB `[H, W, 3]`, each beside the colour of its outlines.
+
+    A sheet that is too narrow for an entry becomes wider, with white on the right.
+    """
+    side, margin = letters - 2, round(MARGIN * letters / LETTERS)
+    widths = [side + margin + math.ceil(_font(letters).getlength(name)) for name in classes]
+    missing = max(2 * margin + max(widths) - sheet.shape[1], 0)
+    sheet = np.pad(sheet, ((0, 0), (0, missing), (0, 0)), constant_values=WHITE[0])
+    places, x, line = [], margin, 0
+    for width in widths:
+        if x + width + margin > sheet.shape[1] and x > margin:
+            x, line = margin, line + 1
         places.append((x, caption_height(line, letters)))
-        x += width + gap
+        x += width + 5 * margin
     strip = Image.new("RGB", (sheet.shape[1], caption_height(line + 1, letters)), WHITE)
     drawing = ImageDraw.Draw(strip)
     for name, color, (x, y) in zip(classes, CLASS_COLORS, places, strict=False):
         drawing.rectangle((x, y + MARGIN, x + side, y + MARGIN + side), fill=color, outline=BLACK)
-        drawing.text((x + side + MARGIN, y), name, fill=BLACK, font=_font(letters))
+        drawing.text((x + side + margin, y), name, fill=BLACK, font=_font(letters))
     return np.concatenate([sheet, np.asarray(strip)])
 
 

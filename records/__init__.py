@@ -75,6 +75,7 @@ from records.images import (
     rescale_photograph,
     write_jpeg,
     write_png,
+    write_tiff,
 )
 from records.shards import (
     CHECK,
@@ -178,4 +179,5 @@ __all__ = [
     "write_jpeg",
     "write_png",
     "write_text",
+    "write_tiff",
 ]

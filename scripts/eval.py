@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from configs import InputError
 from records import SPLITS, UNKNOWN_CAMERA, make_folder, read_index
-from scripts.support import camera, command
+from scripts.support import camera, command, operating
 from scripts.support.wording import percent, plain
 
 _MODEL = flags.DEFINE_string("model", None, "Model folder, such as WORKDIR/model.")
@@ -32,9 +32,6 @@ _SPLIT = flags.DEFINE_enum(
 _CLASSES = flags.DEFINE_list(
     "classes", None, "Some of the model's classes; with --predictions and no --model: the classes of the files."
 )
-_THRESHOLD = flags.DEFINE_string(
-    "threshold", None, "Operating threshold instead of the model's: a number, or NAME=NUMBER,… for each class."
-)
 _RECORDS = flags.DEFINE_string("records", None, "Records that the model was trained on; their tiles are scored too.")
 _OUTPUT = flags.DEFINE_string(
     "output", None, "Folder for report.html, scores.json, photographs.csv, lesions.csv, counts.npz, evaluation.csv."
@@ -44,6 +41,7 @@ _ALLOW_MISSING = flags.DEFINE_bool(
 )
 _BASELINE = flags.DEFINE_bool("baseline", False, "Also score a colour threshold, for comparison with the model.")
 _COMPARE = flags.DEFINE_bool("compare", False, "Deprecated: use python -m scripts.compare.")
+operating.define_flags()
 camera.define_flags()
 
 
@@ -70,13 +68,13 @@ def main(folders: list[str]) -> int:
         predictions=_PREDICTIONS.value,
         records=_RECORDS.value,
         classes=_CLASSES.value,
-        threshold=_THRESHOLD.value,
         allow_missing_masks=_ALLOW_MISSING.value,
+        **operating.given(),
     )
     plan = plan_evaluation(request, segmenter, index)
     output = make_folder(Path(_OUTPUT.value), flag="--output")
     _print_plan(plan, output)
-    gallery = Gallery(plan.data.classes, plan.thresholds)
+    gallery = Gallery(plan.data.classes, plan.operating_point)
     evaluation = evaluate(plan, output, look=gallery.look, progress=_progress, warn=_warn)
     result, content, seconds = evaluation.result, evaluation.content, evaluation.seconds
     print("\n".join(evaluation_lines(content)))
@@ -106,11 +104,14 @@ def _check_flags() -> None:
 
 
 def _print_plan(plan, output: Path) -> None:
-    thresholds = zip(plan.data.classes, plan.thresholds, strict=True)
+    point = plan.operating_point
+    classes = [
+        f"{name} at {threshold:g}" + (f" from {area} pixels" if area > 1 else "")
+        for name, threshold, area in zip(plan.data.classes, point.thresholds, point.least_areas, strict=True)
+    ]
     print(
         f"{len(plan.cases)} photographs of split {_SPLIT.value} in {_SOURCE.value} ({plan.layout}); classes "
-        f"{', '.join(f'{name} at {threshold:g}' for name, threshold in thresholds)} "
-        f"(threshold: {plan.threshold_source}) → {output}",
+        f"{', '.join(classes)} (threshold: {plan.threshold_source}) → {output}",
         flush=True,
     )
 

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from configs import InputError
 from records import Case, find_cases
-from scripts.support import camera, command
+from scripts.support import camera, command, operating
 
 if TYPE_CHECKING:
     from pipeline.interruption import StopRequest
@@ -30,11 +30,18 @@ _OUTPUT = flags.DEFINE_string(
     "output", None, "Folder for masks, overlays, geojson, predictions.csv, lesions.csv, lesions.json.", required=True
 )
 _CLASSES = flags.DEFINE_list("classes", None, "Some of the model's classes; default: all.")
-_PROBABILITIES = flags.DEFINE_bool("probabilities", False, "Also write probabilities/CASE.npz (float16).")
+_PROBABILITIES = flags.DEFINE_bool(
+    "probabilities", False, "Also write probability maps at the network's scale: probabilities/CASE.npz (float16)."
+)
+_FULL_SIZE = flags.DEFINE_bool("full_size", False, "With --probabilities: write them at the photographs' size.")
+_TIFF = flags.DEFINE_bool(
+    "tiff", False, "Also write probability maps as probabilities/CASE_CLASS.tif (16-bit grey, the photographs' size)."
+)
 _SOURCE = flags.DEFINE_string(
     "source", None, "Folder of photographs and masks: overlays show its masks beside the detections."
 )
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Predict finished photographs again.")
+operating.define_flags()
 camera.define_flags()
 
 
@@ -42,23 +49,26 @@ def main(arguments: list[str]) -> int:
     """Predicts the photographs that are not finished and writes the tables of all."""
     from pipeline.inference import load_segmenter
     from pipeline.interruption import StopRequest
+    from pipeline.operating_point import parse_operating_point
     from pipeline.prediction import OverlappedWork, PredictionFolder, SegmenterPool, all_devices, photographs_of
 
-    photographs, known = photographs_of(arguments), camera.given()
+    map_forms, photographs, known = _map_forms(), photographs_of(arguments), camera.given()
     model, devices = Path(_MODEL.value), all_devices()
     pool = SegmenterPool(lambda: load_segmenter(model, classes=_CLASSES.value, camera=known), devices, say=_say)
     spec = pool.spec
+    operating_point = parse_operating_point(**operating.given(), classes=spec.classes, thresholds=spec.thresholds)
     annotated = _annotated_cases(spec.classes, colored=bool(spec.colors))
     folder = PredictionFolder(
         Path(_OUTPUT.value),
         model,
         spec,
         measure=pool.measure,
+        operating_point=operating_point,
         camera=known,
         annotated=annotated,
-        probabilities=_PROBABILITIES.value,
+        map_forms=map_forms,
     )
-    todo = folder.begin(photographs, overwrite=_OVERWRITE.value)
+    todo = folder.begin(photographs, overwrite=_OVERWRITE.value, say=_say)
     print(
         f"{len(photographs)} photographs, {len(photographs) - len(todo)} of them already finished, "
         f"{len(annotated.keys() & todo.keys())} to be shown beside their ground truth; on "
@@ -113,6 +123,14 @@ def _write_all(
             f"{error.filename}: cannot be written ({error.strerror}); the same command continues with the photographs "
             "that are not finished."
         ) from error
+
+
+def _map_forms() -> tuple[str, ...]:
+    """Returns the forms in which probability maps are asked for."""
+    if _FULL_SIZE.value and not _PROBABILITIES.value:
+        raise InputError("--full_size is about the files of --probabilities; add --probabilities or leave it out.")
+    arrays = "full_size" if _FULL_SIZE.value else "scaled"
+    return (arrays,) * _PROBABILITIES.value + ("tiff",) * _TIFF.value
 
 
 def _annotated_cases(classes: tuple[str, ...], *, colored: bool) -> Mapping[str, Case]:

@@ -8,6 +8,7 @@ from configs import DataConfig, InputError
 from pipeline.evaluation.counting import pool
 from pipeline.evaluation.photographs import evaluate_photographs
 from pipeline.evaluation.scores import score
+from pipeline.operating_point import OperatingPoint
 from records import Case, field_of_view
 
 THRESHOLD = 0.5  # areas under curves do not depend on it
@@ -28,7 +29,7 @@ def baseline_aupr(cases: Iterable[Case], data: DataConfig, *, bins: int) -> dict
         lambda loaded: color_threshold_map(loaded.photograph, len(data.classes)),
         cases,
         data,
-        thresholds=(THRESHOLD,) * len(data.classes),
+        operating_point=OperatingPoint((THRESHOLD,) * len(data.classes)),
         bins=bins,
     )
     pooled = pool(outcome for _, outcome in outcomes if not isinstance(outcome, InputError))

@@ -35,10 +35,11 @@ def write_comparison(folder: Path, one: Result, other: Result) -> dict[str, Any]
       other: result to compare with it.
 
     Returns:
-      The content of `compare.json`: `folders`, `photographs`, `classes`, `thresholds` (of both); `pooled[region]
-      [class][score]`: `one`, `other`, `difference`, `interval`; `per_photograph[region][class][score]`: `photographs`
-      (where the score is defined in both), `mean`, `median`, `mean_interval`, `median_interval` of the differences, and
-      `better`, the fraction of photographs where the other is better. Intervals are null with one photograph.
+      The content of `compare.json`: `folders`, `photographs`, `classes`, `thresholds` and `min_area` (of both);
+      `pooled[region][class][score]`: `one`, `other`, `difference`, `interval`; `per_photograph[region][class][score]`:
+      `photographs` (where the score is defined in both), `mean`, `median`, `mean_interval`, `median_interval` of the
+      differences, and `better`, the fraction of photographs where the other is better. Intervals are null with one
+      photograph.
 
     Raises:
       InputError: the results have different classes, bins, splits or photographs.
@@ -50,6 +51,7 @@ def write_comparison(folder: Path, one: Result, other: Result) -> dict[str, Any]
         "photographs": len(one.cases),
         "classes": list(one.classes),
         "thresholds": [result.about.get("thresholds") for result in (one, other)],
+        "min_area": [result.about.get("min_area") for result in (one, other)],
         "pooled": _pooled(one, other),
         "per_photograph": _per_photograph(one, first, second),
     }

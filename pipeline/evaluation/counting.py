@@ -10,20 +10,21 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from pipeline.evaluation.lesion_matching import match_lesions
+from pipeline.operating_point import OperatingPoint
 
 REGIONS = ("frame", "field_of_view")
 
 
 @dataclasses.dataclass(frozen=True)
 class Counts:
-    """Pixels of one class in one region: histograms over the probability, and outcomes at the threshold.
+    """Pixels of one class in one region: histograms over the probability, and outcomes at the operating point.
 
     Attributes:
       lesion: int64 `[bins]`, lesion pixels whose probability lies in each of the equal bins over 0..1; bin i is
         [i / bins, (i + 1) / bins), and the last one includes 1.
       negatives: int64 `[bins]`, the same histogram of all other pixels.
-      true_positive: number of lesion pixels at or above the threshold.
-      false_positive: number of other pixels at or above the threshold.
+      true_positive: number of lesion pixels in detections.
+      false_positive: number of other pixels in detections.
     """
 
     lesion: np.ndarray
@@ -68,7 +69,7 @@ def count_photograph(
     *,
     field_of_view: np.ndarray,
     classes: tuple[str, ...],
-    thresholds: tuple[float, ...],
+    operating_point: OperatingPoint,
     bins: int,
 ) -> PhotographCounts:
     """Counts the pixels, lesions and detections of one photograph.
@@ -79,7 +80,7 @@ def count_photograph(
       masks: bool `[H, W, C]`.
       field_of_view: bool `[H, W]`.
       classes: names of the C classes.
-      thresholds: operating threshold of each class; a pixel at or above it is positive.
+      operating_point: what counts as a detection; the histograms do not depend on it.
       bins: number of histogram bins.
 
     Returns:
@@ -88,10 +89,9 @@ def count_photograph(
     frame, inside, lesions, detections = {}, {}, {}, {}
     for index, name in enumerate(classes):
         probability, mask = np.ascontiguousarray(probabilities[..., index]), np.ascontiguousarray(masks[..., index])
-        frame[name], inside[name] = _count_pixels(
-            probability, mask, field_of_view, threshold=thresholds[index], bins=bins
-        )
-        lesions[name], detections[name] = match_lesions(probability, mask, thresholds[index])
+        detected = operating_point.detect_class(probability, index)
+        frame[name], inside[name] = _count_pixels(probability, mask, field_of_view, detected=detected, bins=bins)
+        lesions[name], detections[name] = match_lesions(probability, mask, detected)
     height, width = field_of_view.shape
     return PhotographCounts(case, height, width, {"frame": frame, "field_of_view": inside}, lesions, detections)
 
@@ -107,11 +107,11 @@ def pool(photographs: Iterable[PhotographCounts]) -> dict[str, dict[str, Counts]
 
 
 def _count_pixels(
-    probability: np.ndarray, mask: np.ndarray, field_of_view: np.ndarray, *, threshold: float, bins: int
+    probability: np.ndarray, mask: np.ndarray, field_of_view: np.ndarray, *, detected: np.ndarray, bins: int
 ) -> tuple[Counts, Counts]:
     """Returns the counts in the frame and in the field of view."""
     # Most pixels lie in the lowest bin, so only the others are examined one by one.
-    places = np.flatnonzero(probability >= min(1 / bins, threshold))
+    places = np.flatnonzero((probability >= 1 / bins) | detected)
     values = probability.ravel()[places]
     kinds = mask.ravel()[places] + 2 * field_of_view.ravel()[places]  # bit 0: lesion, bit 1: field of view
     # In float64 the product is exact, so that a probability at or next to an edge falls on the right side of it.
@@ -120,7 +120,7 @@ def _count_pixels(
     lesion, seen, both = (int(np.count_nonzero(pixels)) for pixels in (mask, field_of_view, mask & field_of_view))
     of_kind = np.array([mask.size - lesion - seen + both, lesion - both, seen - both, both])
     histogram[:, 0] += of_kind - histogram.sum(axis=1)
-    found = np.bincount(kinds[values >= threshold], minlength=4).tolist()
+    found = np.bincount(kinds[detected.ravel()[places]], minlength=4).tolist()
     inside = Counts(histogram[3], histogram[2], found[3], found[2])
     frame = Counts(histogram[1] + histogram[3], histogram[0] + histogram[2], found[1] + found[3], found[0] + found[2])
     return frame, inside

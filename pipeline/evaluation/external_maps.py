@@ -2,7 +2,9 @@
 
 Files are in the folder itself, or in its `probabilities/` or `masks/` as `python -m scripts.predict` writes them:
 
-- `CASE.npz` with the arrays `probabilities`, float 0..1 `[H, W, C]`, and `classes`, strings `[C]`;
+- `CASE.npz` with the arrays `probabilities`, float 0..1 `[h, w, C]`, and `classes`, strings `[C]`; if the map is not of
+  the photograph's size, also `size`, (H, W) of the photograph, to which it is resized bilinearly (half-pixel centres),
+  as the network's own map is;
 - `CASE_CLASS.png` (or TIFF, BMP): 8-bit grey, where 255 means 1, or 16-bit grey, where 65,535 does; or a mask, of 1 bit
   or with only the values 0 and 1.
 
@@ -14,7 +16,9 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
+import cv2
 import numpy as np
 
 from configs import InputError
@@ -30,6 +34,14 @@ from records.images import (
 )
 
 PLACES = ("", "probabilities", "masks")
+
+
+class _Arrays(NamedTuple):
+    """The content of a `CASE.npz`: probabilities `[h, w, C]`, names of the C classes, and (H, W) of the photograph."""
+
+    probabilities: np.ndarray
+    names: list[str]
+    size: tuple[int, int]
 
 
 def find_maps(folder: Path) -> dict[str, Path]:
@@ -48,8 +60,8 @@ def find_maps(folder: Path) -> dict[str, Path]:
         raise InputError(f"--predictions={folder}: no such folder.")
     for place in PLACES:
         if (folder / place).is_dir():
-            files = {file.stem: file for file in sorted((folder / place).glob("*.npz"))} or image_files(folder / place)
-            if files:
+            arrays = {file.stem: file for file in sorted((folder / place).glob("*.npz"))}
+            if files := arrays | image_files(folder / place) | arrays:  # arrays first, also where names are equal
                 return files
     raise InputError(
         f"--predictions={folder}: no maps there; expected CASE.npz or CASE_CLASS.png, in it or in its probabilities/ "
@@ -65,7 +77,7 @@ def classes_of(files: Mapping[str, Path]) -> tuple[str, ...]:
     """
     stem, first = next(iter(files.items()))
     if first.suffix == ".npz":
-        return tuple(_arrays(first)[1])
+        return tuple(_arrays(first).names)
     names = sorted({stem.rpartition("_")[2] for stem in files if "_" in stem})
     if not names or any("_" not in stem for stem in files):
         raise InputError(f"{first}: no class in the name, such as {stem}_HE; give --classes=NAME,….")
@@ -89,32 +101,39 @@ def read_map(files: Mapping[str, Path], case: str, size: tuple[int, int], *, cla
     """
     path = files.get(case)
     if path is not None and path.suffix == ".npz":
-        probabilities, names = _arrays(path)
-        missing = [name for name in classes if name not in names]
+        arrays = _arrays(path)
+        missing = [name for name in classes if name not in arrays.names]
         if missing:
-            raise InputError(f"{path}: no class {', '.join(missing)}; it has {', '.join(names)}.")
-        return _checked(probabilities[..., [names.index(name) for name in classes]], size, path)
+            raise InputError(f"{path}: no class {', '.join(missing)}; it has {', '.join(arrays.names)}.")
+        _check_size(arrays.size, size, path)
+        chosen = arrays.probabilities[..., [arrays.names.index(name) for name in classes]]
+        return _resized(_checked(chosen, path), size)
     planes = []
     for name in classes:
         stem = f"{case}_{name}"
         if stem not in files and (len(classes) > 1 or path is None):
             raise InputError(f"case {case}: no map of class {name}; expected {stem}.png or {case}.npz.")
         file = files.get(stem, path)
-        planes.append(_checked(_read_grey(file, max_pixels=2 * size[0] * size[1]), size, file))  # type: ignore[arg-type]
+        values = _read_grey(file, max_pixels=2 * size[0] * size[1])  # type: ignore[arg-type]
+        _check_size(values.shape, size, file)  # type: ignore[arg-type]
+        planes.append(_checked(values, file))  # type: ignore[arg-type]
     return np.stack(planes, axis=-1)
 
 
-def _arrays(path: Path) -> tuple[np.ndarray, list[str]]:
+def _arrays(path: Path) -> _Arrays:
     with open_file(path) as file, naming_damage(path, zipfile.BadZipFile, zlib.error), np.load(file) as arrays:
         if not {"probabilities", "classes"} <= set(arrays.files):
             raise InputError(f"{path}: expected the arrays probabilities and classes; has {', '.join(arrays.files)}.")
         probabilities, names = arrays["probabilities"], [str(name) for name in arrays["classes"]]
+        size = arrays["size"] if "size" in arrays.files else np.array(probabilities.shape[:2])
     if probabilities.ndim != 3 or probabilities.shape[2] != len(names) or probabilities.dtype.kind != "f":
         raise InputError(
             f"{path}: probabilities are {probabilities.dtype} {list(probabilities.shape)}; expected floats "
             f"[height, width, {len(names)}]."
         )
-    return probabilities, names
+    if size.shape != (2,) or size.dtype.kind not in "iu":
+        raise InputError(f"{path}: size is {size.dtype} {list(size.shape)}; expected two integers, height and width.")
+    return _Arrays(probabilities, names, (int(size[0]), int(size[1])))
 
 
 def _read_grey(path: Path, *, max_pixels: int) -> np.ndarray:
@@ -130,13 +149,23 @@ def _read_grey(path: Path, *, max_pixels: int) -> np.ndarray:
     return values / np.float32(1 if values.max(initial=0) == 1 else 255)
 
 
-def _checked(probabilities: np.ndarray, size: tuple[int, int], path: Path) -> np.ndarray:
-    if probabilities.shape[:2] != size:
-        height, width = probabilities.shape[:2]
-        raise InputError(f"{path}: {width}x{height} pixels, but its photograph has {size[1]}x{size[0]}.")
+def _check_size(given: tuple[int, ...], size: tuple[int, int], path: Path) -> None:
+    if given != size:
+        raise InputError(f"{path}: {given[1]}x{given[0]} pixels, but its photograph has {size[1]}x{size[0]}.")
+
+
+def _checked(probabilities: np.ndarray, path: Path) -> np.ndarray:
     if np.isnan(probabilities).any():
         raise InputError(f"{path}: has pixels that are not a number (NaN).")
     if probabilities.min() < 0 or probabilities.max() > 1:
         least, most = probabilities.min(), probabilities.max()
         raise InputError(f"{path}: has values from {least:g} to {most:g}; expected probabilities, 0 to 1.")
     return probabilities.astype(np.float32)
+
+
+def _resized(probabilities: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resizes float32 `[h, w, C]` to `[H, W, C]`, as `pipeline.inference.scaling.resize_maps` does in the graph."""
+    if probabilities.shape[:2] == size:
+        return probabilities
+    resized = cv2.resize(probabilities, size[::-1], interpolation=cv2.INTER_LINEAR)
+    return resized.reshape(*size, -1)  # OpenCV drops the axis of a single class

@@ -1,7 +1,7 @@
 """Lesion matching: which lesions were found, which detections are false, and how both depend on the score.
 
 A lesion is an 8-connected region of the mask; a detection is an 8-connected region of the pixels at or above the
-operating threshold.
+operating threshold, of at least `min_area` pixels (`pipeline.operating_point`).
 
 - A lesion is *found* if detections cover at least a fifth of its pixels.
 - A detection is a *false positive* if less than a fifth of its pixels are lesion pixels.
@@ -39,7 +39,7 @@ LESION = np.dtype(
         ("center_y", np.float32),  # mean row
         ("area", np.int32),  # pixels
         ("maximum", np.float32),  # highest probability in it
-        # For a lesion: its pixels at or above the operating threshold. For a detection: its lesion pixels.
+        # For a lesion: its pixels in detections. For a detection: its lesion pixels.
         ("overlap", np.int32),
         # For a lesion: the highest score s such that detections with at least s cover a fifth of it, 0 if it is missed.
         # For a detection: `maximum`.
@@ -50,26 +50,25 @@ LESION = np.dtype(
 )
 
 
-def match_lesions(probability: np.ndarray, mask: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:
+def match_lesions(probability: np.ndarray, mask: np.ndarray, detected: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Matches the lesions and the detections of one class in one photograph.
 
     Args:
       probability: float32 0..1 `[H, W]`.
       mask: bool `[H, W]`.
-      threshold: operating threshold, above 0; a pixel at or above it is positive.
+      detected: bool `[H, W]`, pixels of the detections, all of a probability above 0.
 
     Returns:
       The lesions and the detections, `LESION` `[lesions]` and `[detections]`.
     """
-    positive = probability >= threshold
-    detections, places, labels = _regions(positive, probability)
+    detections, places, labels = _regions(detected, probability)
     detections["overlap"] = np.bincount(labels, mask.ravel()[places], len(detections))
     detections["score"] = detections["maximum"]
     detections["matched"] = OVERLAP * detections["overlap"].astype(np.int64) >= detections["area"]
 
     lesions, lesion_places, lesion_labels = _regions(mask, probability)
     if len(lesions):
-        score = np.zeros(positive.size, np.float32)
+        score = np.zeros(detected.size, np.float32)
         score[places] = detections["score"][labels]
         scores = score[lesion_places]
         lesions["overlap"] = np.bincount(lesion_labels, scores > 0, len(lesions))

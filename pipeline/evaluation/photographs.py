@@ -13,6 +13,7 @@ import numpy as np
 
 from configs import DataConfig, InputError
 from pipeline.evaluation.counting import PhotographCounts, count_photograph
+from pipeline.operating_point import OperatingPoint
 from records import Case, field_of_view, photograph_degrees, read_masks, read_photograph
 
 if TYPE_CHECKING:  # it imports TensorFlow
@@ -73,7 +74,7 @@ def evaluate_photographs(
     cases: Iterable[Case],
     data: DataConfig,
     *,
-    thresholds: tuple[float, ...],
+    operating_point: OperatingPoint,
     bins: int,
     measure: Measure | None = None,
     seconds: Seconds | None = None,
@@ -87,7 +88,7 @@ def evaluate_photographs(
       map_of: makes or reads the probability map of a case.
       cases: cases to evaluate.
       data: classes, and the largest number of pixels allowed.
-      thresholds: operating threshold of each class.
+      operating_point: what counts as a detection.
       bins: number of histogram bins.
       measure: measures photographs for a model, such as `TiledSegmenter.measure`.
       seconds: times to add to.
@@ -106,7 +107,7 @@ def evaluate_photographs(
             loaded.masks,
             field_of_view=loaded.field_of_view,
             classes=data.classes,
-            thresholds=thresholds,
+            operating_point=operating_point,
             bins=bins,
         )
         seconds.scoring += time.perf_counter() - began

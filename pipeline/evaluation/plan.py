@@ -11,6 +11,7 @@ from pipeline.evaluation import external_maps
 from pipeline.evaluation.network_maps import by_segmenter, segmented_by
 from pipeline.evaluation.photographs import LoadedCase, MapOf
 from pipeline.inference import SegmenterSpec, TiledSegmenter
+from pipeline.operating_point import OperatingPoint, parse_operating_point
 from records import SPLITS, Case, Index, find_cases
 
 
@@ -25,7 +26,8 @@ class EvaluationRequest:
       predictions: folder of external maps to score instead of the model's.
       records: folder of the records that the model was trained on, if their tiles are scored too.
       classes: names of the classes of external maps, if they do not follow from the model or the files.
-      threshold: operating thresholds instead of the model's, see `parse_thresholds`.
+      threshold: operating thresholds instead of the model's, see `parse_operating_point`.
+      min_area: least size of a detection, see `parse_operating_point`.
       allow_missing_masks: in paired folders, a photograph without a mask shows no lesion.
     """
 
@@ -36,6 +38,7 @@ class EvaluationRequest:
     records: str | None = None
     classes: Sequence[str] | None = None
     threshold: str | None = None
+    min_area: str | None = None
     allow_missing_masks: bool = False
 
 
@@ -51,7 +54,7 @@ class EvaluationPlan:
       cases: cases of the split.
       data: classes and colours.
       bins: number of histogram bins.
-      thresholds: operating threshold of each class.
+      operating_point: what counts as a detection.
       threshold_source: where the thresholds come from, see `SegmenterSpec`, or "given".
     """
 
@@ -62,7 +65,7 @@ class EvaluationPlan:
     cases: tuple[Case, ...]
     data: DataConfig
     bins: int
-    thresholds: tuple[float, ...]
+    operating_point: OperatingPoint
     threshold_source: str
 
     @property
@@ -128,7 +131,7 @@ def plan_evaluation(
             f"{', '.join(classes)}; name the records of the model, or leave them out."
         )
     data = DataConfig(classes=classes, colors=spec.colors if spec is not None else ())
-    thresholds, threshold_source = _thresholds(request.threshold, spec, classes)
+    operating_point, threshold_source = _operating_point(request, spec, classes)
     layout, found = find_cases(Path(request.source), classes, colored=bool(data.colors), allow_missing_masks=True)
     return EvaluationPlan(
         request=request,
@@ -138,7 +141,7 @@ def plan_evaluation(
         cases=tuple(choose_cases(found, request, spec.splits if spec is not None else None)),
         data=data,
         bins=spec.bins if spec is not None else Config().evaluate.bins,
-        thresholds=thresholds,
+        operating_point=operating_point,
         threshold_source=threshold_source,
     )
 
@@ -178,37 +181,18 @@ def choose_cases(
     return chosen
 
 
-def parse_thresholds(text: str, classes: tuple[str, ...]) -> tuple[float, ...]:
-    """Reads --threshold: one number for all classes, or NAME=NUMBER,… for each.
-
-    Raises:
-      InputError: the classes are not those of `classes`, or a threshold is not a number above 0 and below 1.
-    """
-    pairs = [part.strip().rpartition("=") for part in text.split(",")]
-    given = {name: number for name, _, number in pairs}
-    if set(given) == {""} and len(pairs) == 1:
-        given = dict.fromkeys(classes, given[""])
-    elif set(given) != set(classes) or len(given) != len(pairs):
-        expected = ",".join(f"{name}=0.5" for name in classes)
-        raise InputError(f"--threshold={text}: expected one number, or one for each class, such as {expected}.")
-    try:
-        thresholds = tuple(float(given[name]) for name in classes)
-    except ValueError as error:
-        raise InputError(f"--threshold={text}: expected numbers ({error}).") from error
-    if not all(0 < threshold < 1 for threshold in thresholds):
-        raise InputError(f"--threshold={text}: expected numbers above 0 and below 1.")
-    return thresholds
-
-
-def _thresholds(
-    text: str | None, spec: SegmenterSpec | None, classes: tuple[str, ...]
-) -> tuple[tuple[float, ...], str]:
-    """Returns the threshold of each class, and where the thresholds come from."""
-    if text is not None:
-        return parse_thresholds(text, classes), "given"
+def _operating_point(
+    request: EvaluationRequest, spec: SegmenterSpec | None, classes: tuple[str, ...]
+) -> tuple[OperatingPoint, str]:
+    """Returns the operating point, and where its thresholds come from."""
     if spec is not None:
-        return spec.thresholds, spec.threshold_source
-    return (Config().evaluate.threshold,) * len(classes), "config"
+        thresholds, source = spec.thresholds, spec.threshold_source
+    else:
+        thresholds, source = (Config().evaluate.threshold,) * len(classes), "config"
+    operating_point = parse_operating_point(
+        threshold=request.threshold, min_area=request.min_area, classes=classes, thresholds=thresholds
+    )
+    return operating_point, source if request.threshold is None else "given"
 
 
 def _no_mask(case: Case) -> str:

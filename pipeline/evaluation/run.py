@@ -69,13 +69,14 @@ def evaluate(
         plan.map_of(),
         cases,
         plan.data,
-        thresholds=plan.thresholds,
+        operating_point=plan.operating_point,
         bins=plan.bins,
         measure=plan.segmenter.measure if plan.segmenter is not None and not plan.maps else None,
         seconds=seconds,
         look=look,
     )
-    with counts_writer(output, classes=plan.data.classes, bins=plan.bins, thresholds=plan.thresholds) as writer:
+    thresholds = plan.operating_point.thresholds
+    with counts_writer(output, classes=plan.data.classes, bins=plan.bins, thresholds=thresholds) as writer:
         for case, outcome in progress(outcomes, len(cases)):
             if isinstance(outcome, InputError):
                 failures[case.name] = str(outcome)
@@ -105,9 +106,10 @@ def _description(plan: EvaluationPlan, failures: Mapping[str, str], seconds: Sec
         "left_out": [{"case": case, "why": why} for case, why in failures.items()],
         "classes": list(plan.data.classes),
         "bins": plan.bins,
-        "thresholds": dict(zip(plan.data.classes, plan.thresholds, strict=True)),
+        "thresholds": dict(zip(plan.data.classes, plan.operating_point.thresholds, strict=True)),
         "threshold_source": plan.threshold_source,
         "threshold_seen": plan.threshold_seen,
+        "min_area": dict(zip(plan.data.classes, plan.operating_point.least_areas, strict=True)),
         "versions": _versions(),
         "fingerprints": {"config": spec.config_fingerprint, "records": spec.records_fingerprint} if spec else None,
         "seconds": {"segmenting": round(seconds.segmenting, 3), "scoring": round(seconds.scoring, 3)},

@@ -12,6 +12,7 @@ NaN.
 | `classes`, `bins`, `thresholds` | class names; number of histogram bins; `{class: threshold}` |
 | `threshold_source` | `validation` (best there), `held out` (calibrated), `config`, `given` or `unknown` |
 | `threshold_seen` | whether the thresholds were chosen on these photographs |
+| `min_area` | `{class: pixels}`: smaller detections were dropped; 1 if none; absent in files of earlier versions |
 | `binary` | classes whose maps hold only 0 and 1: their curves consist of a single point |
 | `versions`, `fingerprints` | `{package: version}`; `{"config", "records"}` of the model, or null |
 | `seconds` | `{"segmenting", "scoring"}`; the two run side by side |

@@ -17,20 +17,18 @@ import numpy as np
 
 from configs import DataConfig, InputError
 from pipeline.inference import NAN_MESSAGE, NETWORK_FILE, SEGMENTER_FILE, MeasuredPhotograph, Segmented, SegmenterSpec
+from pipeline.operating_point import OperatingPoint
+from pipeline.prediction.landmarks import find_landmarks
+from pipeline.prediction.map_files import FOLDER, forms_beside, map_files, remove_other_maps, write_maps
+from pipeline.prediction.measurements import LESION_COLUMNS, lesion_features, lesion_row, summarize, summary_columns
 from pipeline.prediction.outlines import runs
-from pipeline.prediction.pictures import (
-    MEASUREMENTS,
-    lesion_features,
-    output_files,
-    summarize,
-    summary_columns,
-    write_pictures,
-)
+from pipeline.prediction.pictures import legend, output_files, write_pictures
 from records import (
     Camera,
     Case,
     case_digests,
     complete_file,
+    field_of_view,
     make_folder,
     photograph_degrees,
     read_masks,
@@ -40,9 +38,9 @@ from records import (
     write_text,
 )
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+EARLIER = 1  # without the operating point, which was the model's, forms of maps, and places of lesions
 OWN = "fundus_tiles"  # the member of a GeoJSON file that other software ignores
-LESION_COLUMNS = ["case", "class", *MEASUREMENTS]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +52,9 @@ class Origin:
       sha256: digest of the photograph's file.
       model: fingerprint of the model folder and of the classes taken from it.
       truth: digest of the photograph and ground truth in `--source`, if the overlay shows it, else None.
-      probabilities: whether the probability map was written as well.
+      map_forms: the forms in which the probability map is there as well, some of MAP_FORMS.
+      thresholds: operating threshold of each class.
+      min_area: least number of pixels of a detection of each class.
       scale, degrees: what the user said of the camera, see `records.Camera`.
     """
 
@@ -62,7 +62,9 @@ class Origin:
     sha256: str
     model: str
     truth: str | None
-    probabilities: bool
+    map_forms: tuple[str, ...]
+    thresholds: Mapping[str, float]
+    min_area: Mapping[str, int]
     scale: float | None = None
     degrees: float | None = None
 
@@ -77,9 +79,10 @@ class PredictionFolder:
         spec: SegmenterSpec,
         *,
         measure: Callable[[np.ndarray, float | None], MeasuredPhotograph],
+        operating_point: OperatingPoint,
         camera: Camera,
         annotated: Mapping[str, Case],
-        probabilities: bool,
+        map_forms: tuple[str, ...],
     ):
         """Creates the folder if it does not exist.
 
@@ -88,46 +91,49 @@ class PredictionFolder:
           model: the model folder.
           spec: the spec of its segmenter.
           measure: measures a photograph with its angle of view, such as `TiledSegmenter.measure`.
+          operating_point: what counts as a detection.
           camera: what the user said of the camera, by which `measure` works.
           annotated: cases whose masks the overlays show beside the detections.
-          probabilities: whether probability maps are written as well.
+          map_forms: the forms in which probability maps are written as well, see `map_files`.
         """
-        self.measure, self.camera = measure, camera
-        self.output, self.spec, self.annotated, self.probabilities = output, spec, annotated, probabilities
+        self.measure, self.operating_point, self.camera = measure, operating_point, camera
+        self.output, self.spec, self.annotated, self.map_forms = output, spec, annotated, map_forms
         parts = [*(sha256_of(model / name) for name in (NETWORK_FILE, SEGMENTER_FILE)), *spec.classes]
         self.model = hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
-        self.folders = ["masks", "overlays", "geojson"] + ["probabilities"] * probabilities
+        self.folders = ["masks", "overlays", "geojson"] + [FOLDER] * bool(map_forms)
         for folder in [output, *(output / name for name in self.folders)]:
             sweep_temporaries(make_folder(folder, flag="--output"))
+        self._before: dict[str, Origin] = {}  # of the photographs that were in the folder
         self._origins: dict[str, Origin] = {}  # of photographs that are read but not yet written
 
-    def begin(self, photographs: Mapping[str, Path], *, overwrite: bool) -> dict[str, Path]:
+    def begin(
+        self, photographs: Mapping[str, Path], *, overwrite: bool, say: Callable[[str], None] = lambda line: None
+    ) -> dict[str, Path]:
         """Selects the photographs to predict and removes their records.
 
         Args:
           photographs: files by case name.
           overwrite: whether finished photographs are predicted again.
+          say: called with a line about records of an earlier version.
 
         Returns:
           The photographs that are not finished, or all with `overwrite`.
 
         Raises:
-          InputError: the folder contains predictions of another model, or of another photograph of the same name.
+          InputError: the folder contains predictions of another model, at another operating point, or of another
+            photograph of the same name.
         """
-        origins = {path.stem: Origin(**_read_record(path)[OWN]["origin"]) for path in self._records()}
-        kept = [case for case in origins if not (overwrite and case in photographs)]
-        others = [case for case in kept if origins[case].model != self.model]
-        if others:
-            advice = "pass these photographs as well" if overwrite else "add --overwrite"
-            raise InputError(
-                f"--output={self.output}: contains predictions of another model for {len(others)} photographs, such as "
-                f"{others[0]}; {advice}, or choose another folder."
-            )
+        records = {path.stem: _read_record(path)[OWN] for path in self._records()}
+        origins = self._before = {case: self._read_origin(record) for case, record in records.items()}
+        kept = {case: origin for case, origin in origins.items() if not (overwrite and case in photographs)}
+        self._refuse_others(kept, overwrite=overwrite)
+        earlier = {case for case in kept if records[case]["schema_version"] == EARLIER}
         todo = {
             case: path
             for case, path in photographs.items()
-            if overwrite or not self._finished(case, path, origins.get(case))
+            if overwrite or not self._finished(case, path, origins.get(case)) or case in earlier
         }
+        _say_earlier(self.output, again=len(earlier & todo.keys()), kept=len(earlier - todo.keys()), say=say)
         for case in todo:
             self._record(case).unlink(missing_ok=True)
         return todo
@@ -144,7 +150,7 @@ class PredictionFolder:
             raise InputError(f"{error.filename}: cannot be read ({error.strerror}).") from error
         photograph = read_photograph(path, max_pixels=DataConfig().max_pixels)
         measured = self.measure(photograph, photograph_degrees(path))
-        self._origins[case] = origin
+        self._origins[case] = self._with_kept_maps(case, origin)
         return measured
 
     def write(self, case: str, path: Path, measured: MeasuredPhotograph, *, segmented: Segmented) -> None:
@@ -167,17 +173,31 @@ class PredictionFolder:
         if case in self.annotated:
             data = DataConfig(classes=self.spec.classes, colors=self.spec.colors)
             masks = read_masks(self.annotated[case], photograph.shape[:2], data)
+        classes, visible = self.spec.classes, field_of_view(photograph)
+        detected = self.operating_point.detect(probabilities)
+        landmarks = find_landmarks(measured, visible, classes=classes, detected=detected)
+        features = lesion_features(classes, probabilities, detected, landmarks=landmarks)
         write_pictures(
             self.spec,
             case,
             photograph,
-            probabilities=probabilities,
+            detected=detected,
+            entries=legend(classes, self.operating_point, features),
             output=self.output,
             masks=masks,
-            save_probabilities=self.probabilities,
         )
-        features = lesion_features(self.spec, probabilities)
-        row = summarize(self.spec, case, path, photograph=photograph, probabilities=probabilities, features=features)
+        remove_other_maps(self.output, case, classes=self.spec.classes, forms=origin.map_forms)
+        write_maps(self.output, case, segmented, classes=self.spec.classes, forms=self.map_forms)
+        row = summarize(
+            classes,
+            case,
+            path,
+            measured=measured,
+            visible=visible,
+            probabilities=probabilities,
+            detected=detected,
+            features=features,
+        )
         own = {
             "schema_version": SCHEMA_VERSION,
             "origin": dataclasses.asdict(origin),
@@ -212,14 +232,13 @@ class PredictionFolder:
                 size = {"height": row["height"], "width": row["width"]}
                 images.append({"id": len(images) + 1, "file_name": Path(row["file"]).name, **size})
                 for feature in record["features"]:
-                    properties = feature["properties"]
-                    name = properties["classification"]["name"]
-                    lesion_table.writerow({"case": row["case"], "class": name, **properties["measurements"]})
+                    lesion = lesion_row(row["case"], feature)
+                    lesion_table.writerow(lesion)
                     number += 1
                     annotation = {
                         "id": number,
                         "image_id": len(images),
-                        "category_id": self.spec.classes.index(name) + 1,
+                        "category_id": self.spec.classes.index(lesion["class"]) + 1,
                         **_coco(feature, **size),
                     }
                     coco.write((",\n" if number > 1 else "\n") + json.dumps(annotation, separators=(",", ":")))
@@ -233,15 +252,58 @@ class PredictionFolder:
         return self.output / "geojson" / f"{case}.geojson"
 
     def _origin(self, case: str, path: Path) -> Origin:
+        thresholds, min_area = _limits(self.spec.classes, self.operating_point)
         return Origin(
             file=str(path.absolute()),
             sha256=sha256_of(path),
             model=self.model,
             truth=case_digests(self.annotated[case])[1] if case in self.annotated else None,
-            probabilities=self.probabilities,
+            map_forms=self.map_forms,
+            thresholds=thresholds,
+            min_area=min_area,
             scale=self.camera.scale,
             degrees=self.camera.degrees,
         )
+
+    def _read_origin(self, record: dict[str, Any]) -> Origin:
+        content = dict(record["origin"])
+        if record["schema_version"] == EARLIER:
+            thresholds, min_area = _limits(self.spec.classes, OperatingPoint(self.spec.thresholds))
+            content |= {"thresholds": thresholds, "min_area": min_area}
+            content["map_forms"] = ["full_size"] if content.pop("probabilities") else []
+        return Origin(**{**content, "map_forms": tuple(content["map_forms"])})
+
+    def _refuse_others(self, origins: Mapping[str, Origin], *, overwrite: bool) -> None:
+        """Refuses to mix models or operating points, as the tables would not tell which row is of which."""
+        limits = _limits(self.spec.classes, self.operating_point)
+        of_model = [case for case, origin in origins.items() if origin.model != self.model]
+        elsewhere = [case for case, origin in origins.items() if (origin.thresholds, origin.min_area) != limits]
+        if not (others := of_model or elsewhere):
+            return
+        what = "of another model" if of_model else f"at another operating point ({self._flags(origins[others[0]])})"
+        advice = "pass these photographs as well" if overwrite else "add --overwrite"
+        raise InputError(
+            f"--output={self.output}: contains predictions {what} for {len(others)} photographs, such as {others[0]}; "
+            f"{advice}, or choose another folder."
+        )
+
+    def _flags(self, origin: Origin) -> str:
+        """Returns the flags that make the operating point of a photograph."""
+        given = []
+        if tuple(origin.thresholds.values()) != self.spec.thresholds:
+            given.append("--threshold=" + ",".join(f"{name}={value:g}" for name, value in origin.thresholds.items()))
+        if set(origin.min_area.values()) != {1}:
+            given.append("--min_area=" + ",".join(f"{name}={value}" for name, value in origin.min_area.items()))
+        return " ".join(given) or "without --threshold and --min_area"
+
+    def _with_kept_maps(self, case: str, origin: Origin) -> Origin:
+        """Returns the origin with the forms of probability maps that an earlier run wrote for the same input."""
+        before = self._before.get(case)
+        if before is None or any(
+            getattr(before, name) != getattr(origin, name) for name in ("sha256", "model", "scale", "degrees")
+        ):
+            return origin
+        return dataclasses.replace(origin, map_forms=forms_beside(origin.map_forms, before.map_forms))
 
     def _finished(self, case: str, path: Path, before: Origin | None) -> bool:
         """Returns whether all files of a photograph that this run wants exist and were computed from the same input."""
@@ -258,11 +320,11 @@ class PredictionFolder:
                     "choose another --output, or add --overwrite."
                 )
             return False
-        files = output_files(case, self.spec.classes, probabilities=self.probabilities)
+        files = output_files(case, self.spec.classes) + map_files(case, self.spec.classes, self.map_forms)
         return (
             (now.scale, now.degrees) == (before.scale, before.degrees)
             and now.truth in (None, before.truth)
-            and now.probabilities <= before.probabilities
+            and set(now.map_forms) <= set(before.map_forms)
             and all((self.output / file).is_file() for file in files)
         )
 
@@ -270,11 +332,26 @@ class PredictionFolder:
 def _read_record(path: Path) -> dict[str, Any]:
     try:
         record = json.loads(path.read_text())
-        if record[OWN]["schema_version"] == SCHEMA_VERSION:
+        if record[OWN]["schema_version"] in (EARLIER, SCHEMA_VERSION):
             return record
     except (ValueError, KeyError, TypeError):
         pass
     raise InputError(f"{path}: damaged, or written by another version of predict; move it away and start again.")
+
+
+def _limits(classes: tuple[str, ...], operating_point: OperatingPoint) -> tuple[dict[str, float], dict[str, int]]:
+    """Returns the thresholds and the least areas by class, as `Origin` has them."""
+    thresholds, areas = operating_point.thresholds, operating_point.least_areas
+    return dict(zip(classes, thresholds, strict=True)), dict(zip(classes, areas, strict=True))
+
+
+def _say_earlier(output: Path, *, again: int, kept: int, say: Callable[[str], None]) -> None:
+    """Says what becomes of records of an earlier version."""
+    earlier = f"predicted in {output} by an earlier version, without the places of lesions"
+    if again:
+        say(f"{again} photographs were {earlier}; they are predicted again.")
+    if kept:
+        say(f"{kept} photographs were {earlier}, and are not given now; their new columns stay empty.")
 
 
 @contextlib.contextmanager

@@ -1,37 +1,22 @@
-"""Finds the photographs, and draws, measures and outlines what was detected in each."""
+"""Finds the photographs, and draws what was detected in each."""
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from configs import InputError
 from pipeline.inference import SegmenterSpec
+from pipeline.operating_point import OperatingPoint
 from pipeline.panels import captioned, with_legend
-from pipeline.prediction.outlines import outline
 from records import (
     CLASS_COLORS,
-    complete_file,
     contact_sheet,
     draw_contours,
-    field_of_view,
     image_files,
-    lesions,
     write_jpeg,
     write_png,
-)
-from records.images import Lesion
-
-MEASUREMENTS = (
-    "lesion",
-    "center_x",
-    "center_y",
-    "area_pixels",
-    "mean_probability",
-    "maximum_probability",
-    "box_x",
-    "box_y",
-    "box_width",
-    "box_height",
 )
 
 
@@ -64,10 +49,9 @@ def photographs_of(arguments: list[str]) -> dict[str, Path]:
     return found
 
 
-def output_files(case: str, classes: tuple[str, ...], *, probabilities: bool) -> list[Path]:
+def output_files(case: str, classes: tuple[str, ...]) -> list[Path]:
     """Returns the files that `write_pictures` writes, relative to the output folder."""
-    masks = [Path("masks", f"{case}_{name}.png") for name in classes]
-    return [*masks, Path("overlays", f"{case}.jpg")] + [Path("probabilities", f"{case}.npz")] * probabilities
+    return [*(Path("masks", f"{case}_{name}.png") for name in classes), Path("overlays", f"{case}.jpg")]
 
 
 def write_pictures(
@@ -75,133 +59,47 @@ def write_pictures(
     case: str,
     photograph: np.ndarray,
     *,
-    probabilities: np.ndarray,
+    detected: np.ndarray,
+    entries: Sequence[str],
     output: Path,
     masks: np.ndarray | None,
-    save_probabilities: bool,
 ) -> None:
-    """Writes `masks/CASE_CLASS.png`, `overlays/CASE.jpg`, and on request `probabilities/CASE.npz`.
+    """Writes `masks/CASE_CLASS.png` and `overlays/CASE.jpg`.
 
     Args:
       spec: the segmenter's spec.
       case: name of the photograph.
       photograph: uint8 RGB `[H, W, 3]`.
-      probabilities: the photograph's probability map, float32 `[H, W, C]`.
-      output: folder that contains the folders `masks`, `overlays` and, on request, `probabilities`.
+      detected: pixels of the detections, bool `[H, W, C]`.
+      entries: the `legend` of the overlay, which is below the photograph and covers none of it.
+      output: folder that contains the folders `masks` and `overlays`.
       masks: ground truth that the overlay shows to the left of the detections, bool `[H, W, C]`; None if unknown.
-      save_probabilities: whether the probability map is written as well.
     """
-    detected = _thresholded(spec, probabilities)
     for index, name in enumerate(spec.classes):
         write_png(output / "masks" / f"{case}_{name}.png", detected[..., index].astype(np.uint8) * 255)
+    height, width = photograph.shape[:2]
+    letters = max(round(max(height, width * (1 if masks is None else 2)) / 90), 11)  # looks the same at every size
     if masks is None:
         overlay = _overlay(photograph, detected)
     else:
-        overlay = _side_by_side(spec, photograph, masks, detected=detected)
-    write_jpeg(output / "overlays" / f"{case}.jpg", overlay)
-    if save_probabilities:
-        with complete_file(output / "probabilities" / f"{case}.npz") as temporary:
-            halved = probabilities.astype(np.float16)
-            np.savez_compressed(temporary, probabilities=halved, classes=np.array(spec.classes))
+        overlay = _side_by_side(photograph, masks, detected, letters=letters)
+    write_jpeg(output / "overlays" / f"{case}.jpg", with_legend(overlay, entries, letters=letters))
 
 
-def summary_columns(classes: tuple[str, ...]) -> list[str]:
-    """Returns the columns of `predictions.csv`."""
-    of_class = [f"{name}_{value}" for name in classes for value in ("lesions", "pixels", "share_of_retina", "maximum")]
-    return ["case", "file", "height", "width", "retina_pixels", *of_class]
-
-
-def summarize(
-    spec: SegmenterSpec,
-    case: str,
-    file: Path,
-    *,
-    photograph: np.ndarray,
-    probabilities: np.ndarray,
-    features: list[dict],
-) -> dict[str, object]:
-    """Returns the row of a photograph in `predictions.csv`.
+def legend(classes: tuple[str, ...], operating_point: OperatingPoint, features: list[dict]) -> list[str]:
+    """Returns what the legend of an overlay says of each class: what counts as a detection, and their number.
 
     Args:
-      spec: the segmenter's spec.
-      case: name of the photograph.
-      file: its file.
-      photograph: uint8 RGB `[H, W, 3]`.
-      probabilities: its probability map, float32 `[H, W, C]`.
-      features: its `lesion_features`.
+      classes: names of the classes.
+      operating_point: what counts as a detection.
+      features: the `lesion_features` of the photograph.
     """
-    detected, visible = _thresholded(spec, probabilities), field_of_view(photograph)
-    visible_pixels = int(np.count_nonzero(visible))
-    row: dict[str, object] = {
-        "case": case,
-        "file": str(file),
-        "height": photograph.shape[0],
-        "width": photograph.shape[1],
-        "retina_pixels": visible_pixels,
-    }
-    for index, name in enumerate(spec.classes):
-        inside = int(np.count_nonzero(detected[..., index] & visible))
-        row[f"{name}_lesions"] = sum(one["properties"]["classification"]["name"] == name for one in features)
-        row[f"{name}_pixels"] = int(np.count_nonzero(detected[..., index]))
-        row[f"{name}_share_of_retina"] = round(inside / visible_pixels, 6) if visible_pixels else ""
-        row[f"{name}_maximum"] = round(float(probabilities[..., index].max()), 4)
-    return row
-
-
-def lesion_features(spec: SegmenterSpec, probabilities: np.ndarray) -> list[dict]:
-    """Describes the detections, 8-connected regions, as GeoJSON features that QuPath reads as annotations.
-
-    Args:
-      spec: the segmenter's spec.
-      probabilities: a probability map, float32 `[H, W, C]`.
-
-    Returns:
-      The detections of each class in turn, from top to bottom, with the geometry of `outline`. In the measurements,
-      centres and mean probabilities are averages over pixels; the first pixel of a photograph has the centre (0, 0).
-    """
-    detected = _thresholded(spec, probabilities)
-    features = []
-    for index, name in enumerate(spec.classes):
-        regions = sorted(lesions(detected[..., index]), key=lambda one: (one.y, one.x))
-        for number, region in enumerate(regions, start=1):
-            properties = {
-                "objectType": "annotation",
-                "name": f"{name} {number}",
-                "classification": {"name": name, "color": CLASS_COLORS[index]},
-                "measurements": _measurements(region, number, probabilities[..., index]),
-            }
-            features.append({"type": "Feature", "geometry": _geometry(region), "properties": properties})
-    return features
-
-
-def _measurements(region: Lesion, number: int, probabilities: np.ndarray) -> dict[str, float]:
-    height, width = region.pixels.shape
-    values = probabilities[region.y : region.y + height, region.x : region.x + width][region.pixels]
-    ys, xs = np.nonzero(region.pixels)
-    measured = (
-        number,
-        round(region.x + float(xs.mean()), 1),
-        round(region.y + float(ys.mean()), 1),
-        len(values),
-        round(float(values.mean(dtype=np.float64)), 4),
-        round(float(values.max()), 4),
-        region.x,
-        region.y,
-        width,
-        height,
-    )
-    return dict(zip(MEASUREMENTS, measured, strict=True))
-
-
-def _geometry(region: Lesion) -> dict[str, object]:
-    closed = [[[*ring, ring[0]] for ring in polygon] for polygon in outline(region.pixels, region.x, region.y)]
-    if len(closed) == 1:
-        return {"type": "Polygon", "coordinates": closed[0]}
-    return {"type": "MultiPolygon", "coordinates": closed}
-
-
-def _thresholded(spec: SegmenterSpec, probabilities: np.ndarray) -> np.ndarray:
-    return probabilities >= np.array(spec.thresholds, np.float32)
+    found = Counter(feature["properties"]["classification"]["name"] for feature in features)
+    return [
+        f"{name} from {threshold:.3g}{f' and {area} px' if area > 1 else ''}: "
+        f"{found[name]} detection{'' if found[name] == 1 else 's'}"
+        for name, threshold, area in zip(classes, operating_point.thresholds, operating_point.least_areas, strict=True)
+    ]
 
 
 def _overlay(photograph: np.ndarray, masks: np.ndarray) -> np.ndarray:
@@ -212,13 +110,9 @@ def _overlay(photograph: np.ndarray, masks: np.ndarray) -> np.ndarray:
     return overlay
 
 
-def _side_by_side(
-    spec: SegmenterSpec, photograph: np.ndarray, masks: np.ndarray, *, detected: np.ndarray
-) -> np.ndarray:
-    letters = max(round(max(photograph.shape) / 90), 11)  # looks the same at every size
+def _side_by_side(photograph: np.ndarray, masks: np.ndarray, detected: np.ndarray, *, letters: int) -> np.ndarray:
     panels = [
         captioned(_overlay(photograph, shown), [title], letters=letters)
         for title, shown in (("ground truth", masks), ("prediction", detected))
     ]
-    legend = [f"{name} from {threshold:.3g}" for name, threshold in zip(spec.classes, spec.thresholds, strict=True)]
-    return with_legend(contact_sheet(panels), legend, letters=letters)
+    return contact_sheet(panels)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipeline.evaluation import LoadedCase, PhotographCounts, score
+from pipeline.operating_point import OperatingPoint
 from pipeline.reporting.outlined_photographs import OutlinedPhotograph, outline_photograph
 from records import perceptual_hash
 
@@ -44,16 +45,16 @@ class Gallery:
       seconds: time spent on hashing and drawing.
     """
 
-    def __init__(self, classes: Sequence[str], thresholds: Sequence[float]):
+    def __init__(self, classes: Sequence[str], operating_point: OperatingPoint):
         """Creates an empty gallery.
 
         Args:
           classes: names of the classes.
-          thresholds: operating threshold of each class.
+          operating_point: what counts as a detection.
         """
         self.hashes: dict[str, str] = {}
         self.seconds = 0.0
-        self._classes, self._thresholds = classes, np.array(thresholds, np.float32)
+        self._classes, self._operating_point = classes, operating_point
         self._with_lesions = 0
         self._worst, self._best, self._false_alarms = _Rank(), _Rank(highest_first=True), _Rank(highest_first=True)
 
@@ -76,8 +77,8 @@ class Gallery:
             ranks = [self._false_alarms] if value else []
         entered = [rank for rank in ranks if rank.takes(value, loaded.case)]
         if entered:
-            positive = probabilities >= self._thresholds
-            photograph = outline_photograph(loaded, positive, counts, classes=self._classes, value=value)
+            detected = self._operating_point.detect(probabilities)
+            photograph = outline_photograph(loaded, detected, counts, classes=self._classes, value=value)
             for rank in entered:
                 rank.add(photograph)
         self.seconds += time.perf_counter() - began

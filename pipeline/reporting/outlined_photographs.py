@@ -71,13 +71,13 @@ class OutlinedPhotograph:
 
 
 def outline_photograph(
-    loaded: LoadedCase, positive: np.ndarray, counts: PhotographCounts, *, classes: Sequence[str], value: float
+    loaded: LoadedCase, detected: np.ndarray, counts: PhotographCounts, *, classes: Sequence[str], value: float
 ) -> OutlinedPhotograph:
     """Draws the outlines of a photograph's masks and detections.
 
     Args:
       loaded: the case.
-      positive: bool `[H, W, C]`, pixels at or above the threshold.
+      detected: bool `[H, W, C]`, pixels of the detections.
       counts: counts of the photograph.
       classes: names of the C classes.
       value: value that it is ranked by.
@@ -86,7 +86,7 @@ def outline_photograph(
       The photograph with outlines.
     """
     part = _field_of_view_box(loaded.field_of_view)
-    photograph, masks, positive_part = loaded.photograph[part], loaded.masks[part], positive[part]
+    photograph, masks, detected_part = loaded.photograph[part], loaded.masks[part], detected[part]
     height, width = photograph.shape[:2]
     shrink = min(1.0, SIDE / max(height, width))
     size = max(round(height * shrink), 1), max(round(width * shrink), 1)
@@ -104,9 +104,9 @@ def outline_photograph(
         width=size[1],
         height=size[0],
         masks=_jpeg(outlined(photograph, masks, size, thickness=LINE)),
-        detections=_jpeg(outlined(photograph, positive_part, size, thickness=LINE)),
+        detections=_jpeg(outlined(photograph, detected_part, size, thickness=LINE)),
         missed=[
-            _missed(loaded, positive, name, number=number, lesion=counts.lesions[name][number - 1], part=part)
+            _missed(loaded, detected, name, number=number, lesion=counts.lesions[name][number - 1], part=part)
             for _, name, number in missed[:MISSED]
         ],
         missed_count=len(missed),
@@ -115,7 +115,7 @@ def outline_photograph(
 
 def _missed(
     loaded: LoadedCase,
-    positive: np.ndarray,
+    detected: np.ndarray,
     name: str,
     *,
     number: int,
@@ -128,7 +128,7 @@ def _missed(
     side = max(CLOSE_WINDOW, 2 * int(max(lesion["width"], lesion["height"])))
     window = _window(y, side, loaded.photograph.shape[0]), _window(x, side, loaded.photograph.shape[1])
     size = CLOSE_SIDE, CLOSE_SIDE
-    sides = [outlined(loaded.photograph[window], masks[window], size) for masks in (loaded.masks, positive)]
+    sides = [outlined(loaded.photograph[window], masks[window], size) for masks in (loaded.masks, detected)]
     return MissedLesion(
         class_name=name,
         number=number,

@@ -15,6 +15,7 @@ from pipeline.evaluation.network_maps import by_segmenter, segmented_by
 from pipeline.evaluation.photographs import Measure
 from pipeline.inference import SegmenterSpec, TiledSegmenter
 from pipeline.input import RecordSet
+from pipeline.operating_point import OperatingPoint
 from records import Case, case_digests, find_cases
 
 MOST_NAMED = 3  # cases that an error lists
@@ -147,7 +148,12 @@ def score_photographs(
       InputError: a photograph or mask cannot be read, or a probability map contains NaN.
     """
     evaluated = evaluate_photographs(
-        segmented_by(segment), cases, data, thresholds=thresholds, bins=bins, measure=measure
+        segmented_by(segment),
+        cases,
+        data,
+        operating_point=OperatingPoint(thresholds),
+        bins=bins,
+        measure=measure,
     )
     pooled = pool(_counts(outcome) for _, outcome in evaluated)["frame"]
     by_class = {name: score(counts) for name, counts in pooled.items() if counts.lesion.any()}

@@ -10,7 +10,7 @@ from records.images.decoding import (
     rgb_of,
     sixteen_bit_grey,
 )
-from records.images.drawing import CLASS_COLORS, contact_sheet, draw_contours, write_jpeg, write_png
+from records.images.drawing import CLASS_COLORS, contact_sheet, draw_contours, write_jpeg, write_png, write_tiff
 from records.images.field_circle import FieldCircle, fit_field_circle
 from records.images.field_of_view import MIN_BRIGHTNESS, WORKING_SIDE, field_of_view
 from records.images.imaging import (
@@ -78,4 +78,5 @@ __all__ = [
     "sixteen_bit_grey",
     "write_jpeg",
     "write_png",
+    "write_tiff",
 ]

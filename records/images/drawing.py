@@ -52,6 +52,14 @@ def write_jpeg(path: Path, image: np.ndarray, *, quality: int = 90) -> None:
     _write(path, ".jpg", image, options=[cv2.IMWRITE_JPEG_QUALITY, quality])
 
 
+def write_tiff(path: Path, image: np.ndarray) -> None:
+    """Writes uint16 `[H, W]` as grey TIFF, whole or not at all.
+
+    PackBits takes no longer than no compression, and every reader of TIFF has to know it.
+    """
+    _write(path, ".tif", image, options=[cv2.IMWRITE_TIFF_COMPRESSION, cv2.IMWRITE_TIFF_COMPRESSION_PACKBITS])
+
+
 def _write(path: Path, suffix: str, image: np.ndarray, *, options: list[int]) -> None:
     pixels = image[..., ::-1] if image.ndim == 3 else image
     write_bytes(path, cv2.imencode(suffix, np.ascontiguousarray(pixels), options)[1].tobytes())

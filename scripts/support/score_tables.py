@@ -43,6 +43,9 @@ def evaluation_lines(content: Mapping[str, Any]) -> Iterator[str]:
         yield "The thresholds were chosen on these photographs, so scores that depend on them are too optimistic."
     if content["threshold_source"] == "given":
         yield "The thresholds are those given, not the model's."
+    if any(area > 1 for area in content["min_area"].values()):
+        least = ", ".join(f"{name} {area}" for name, area in content["min_area"].items())
+        yield f"Detections of fewer pixels than --min_area were dropped ({least}); areas under curves count all pixels."
 
 
 def comparison_lines(content: Mapping[str, Any]) -> Iterator[str]:

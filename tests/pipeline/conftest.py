@@ -25,6 +25,7 @@ from pipeline.evaluation import Counts, count_photograph
 from pipeline.export.saved_model import export_model
 from pipeline.inference import SegmenterSpec, TiledSegmenter, load_segmenter, save_model
 from pipeline.input import RecordSet
+from pipeline.operating_point import OperatingPoint
 from pipeline.training import TrainingRun, fit, prepare
 from records import Case, Index, survey_case
 from records.shards.building import build_records
@@ -243,7 +244,13 @@ def count() -> Callable[..., dict[str, dict[str, Counts]]]:
         retina = np.ones(masks.shape[:2], bool) if retina is None else retina
         classes = CLASSES[: masks.shape[2]]
         found = count_photograph(
-            "P", probabilities, masks, field_of_view=retina, classes=classes, thresholds=thresholds, bins=bins
+            "P",
+            probabilities,
+            masks,
+            field_of_view=retina,
+            classes=classes,
+            operating_point=OperatingPoint(thresholds),
+            bins=bins,
         )
         return {region: dict(by_class) for region, by_class in found.counts.items()}
 

@@ -50,6 +50,20 @@ def test_a_legend_that_is_wider_than_its_sheet_takes_more_lines():
     assert narrow.shape[0] > 4 + 2 * 15
 
 
+@pytest.mark.parametrize("size", [(4, 20), (900, 60), (30, 4000)])
+def test_a_legend_is_below_its_sheet_which_stays_as_it_is_and_white_continues_one_that_is_too_narrow(size):
+    sheet = np.random.default_rng(0).integers(0, 256, (*size, 3)).astype(np.uint8)
+    name = "HE from 0.204 and 20 px: 14 detections"
+    shown = with_legend(sheet, [name, "MA"], letters=20)
+    assert np.array_equal(shown[: size[0], : size[1]], sheet)
+    assert np.all(shown[: size[0], size[1] :] == 255)
+    wide = with_legend(np.zeros((1, 4000, 3), np.uint8), [name], letters=20)
+    entry = np.flatnonzero((wide[1:] < 255).any(axis=(0, 2)))
+    first_line = shown[size[0] : size[0] + caption_height(1, 20) - 3, : entry.max() + 1]
+    assert np.array_equal(first_line, wide[1 : 1 + len(first_line), : entry.max() + 1])  # nothing is cut off
+    assert shown.shape[1] == (4000 if size[1] == 4000 else pytest.approx(entry.max() + 1, abs=10))
+
+
 def test_a_caption_stands_above_the_picture_that_stays_as_it_is():
     picture = np.full((30, 200, 3), 7, np.uint8)
     one, two = (captioned(picture, lines, letters=16) for lines in (["IDRiD_08"], ["IDRiD_08", "épreuve 1/3"]))

@@ -154,6 +154,26 @@ def test_for_a_class_that_the_model_lacks_its_classes_are_listed(fails, way, tmp
     assert "has the classes HE; name some of them" in line
 
 
+@pytest.mark.parametrize("name", ["eval", "predict"])
+@pytest.mark.parametrize("flag", ["--threshold=1.5", "--min_area=HE=0"])
+def test_an_operating_point_out_of_range_is_refused(fails, way, tmp_path, name, flag):
+    source = (f"--source={way.source}",) if name == "eval" else (next(way.source.glob("A*/1*/b*/*.jpg")),)
+    line = fails(name, f"--model={way.workdir / 'model'}", flag, f"--output={tmp_path / 'out'}", *source)
+    assert f"{flag}: expected " in line
+
+
+def test_predict_refuses_another_operating_point_in_a_folder_that_has_one(fails, way):
+    before = {file: file.read_bytes() for file in way.predictions.rglob("*") if file.is_file()}
+    arguments = (
+        f"--model={way.workdir / 'model'}",
+        f"--output={way.predictions}",
+        next(way.source.glob("A*/1*/b*/*.jpg")),
+    )
+    line = fails("predict", *arguments, "--min_area=5")
+    assert "at another operating point (without --threshold and --min_area) for 2 photographs" in line
+    assert {file: file.read_bytes() for file in way.predictions.rglob("*") if file.is_file()} == before
+
+
 def test_calibrate_refuses_an_existing_model_and_a_folder_without_results(fails, way, tmp_path):
     model = f"--model={way.workdir / 'model'}"
     line = fails("calibrate", model, f"--results={way.workdir}", f"--output={way.workdir / 'model'}")

@@ -117,7 +117,8 @@ def test_predict_wrote_mask_overlay_map_and_rows_of_every_photograph(way):
         mask = cv2.imread(str(way.predictions / "masks" / f"{file.stem}_HE.png"), cv2.IMREAD_UNCHANGED)
         assert mask.shape == size
         assert set(np.unique(mask)) <= {0, 255}
-        assert cv2.imread(str(way.predictions / "overlays" / f"{file.stem}.jpg")).shape[:2] == size
+        overlay = cv2.imread(str(way.predictions / "overlays" / f"{file.stem}.jpg"))
+        assert overlay.shape[0] > size[0] and overlay.shape[1] == size[1]  # with a legend below
         kept = np.load(way.predictions / "probabilities" / f"{file.stem}.npz")
         assert kept["probabilities"].dtype == np.float16
         assert kept["probabilities"].shape == (*size, 1)
@@ -215,10 +216,35 @@ def test_a_stopped_predict_goes_on_with_what_is_left(way, run, tmp_path):
     for row in copied:
         assert {**row, "case": originals[0].stem, "file": str(originals[0])} == first
     height, width = cv2.imread(str(originals[0])).shape[:2]
-    assert cv2.imread(str(out / "overlays" / "copy0.jpg")).shape[:2] == (height, width)
-    beside = cv2.imread(str(out / "overlays" / originals[0].name)).shape[:2]
-    assert beside[0] > height
+    alone, beside = (cv2.imread(str(out / "overlays" / name)).shape[:2] for name in ("copy0.jpg", originals[0].name))
+    assert height < alone[0] < 1.05 * height and alone[1] == width  # with a legend below
+    assert beside[0] > alone[0]
     assert 2 * width <= beside[1] <= 2 * width + 10
+
+
+@pytest.mark.slow
+def test_what_predict_writes_at_an_operating_point_has_the_scores_of_eval_at_the_same(way, run, tmp_path):
+    model, point = f"--model={way.workdir / 'model'}", ("--threshold=0.3", "--min_area=HE=12")
+    source = (f"--source={way.source}", "--split=test")
+    photographs = next(way.source.glob("A*/1*/b*"))
+    for name, arguments in {
+        "predict": (model, *point, f"--output={tmp_path / 'masks'}", photographs),
+        "eval": (model, *point, *source, f"--output={tmp_path / 'maps'}"),
+    }.items():
+        done = run(name, *arguments)
+        assert done.returncode == 0, done.stderr
+    assert "HE at 0.3 from 12 pixels" in done.stdout
+    assert "Detections of fewer pixels than --min_area were dropped (HE 12)" in done.stdout
+    done = run("eval", f"--predictions={tmp_path / 'masks'}", *source, f"--output={tmp_path / 'scored'}")
+    assert done.returncode == 0, done.stderr
+    maps, masks = (json.loads((tmp_path / name / "scores.json").read_text()) for name in ("maps", "scored"))
+    assert (maps["thresholds"], maps["min_area"], masks["min_area"]) == ({"HE": 0.3}, {"HE": 12}, {"HE": 1})
+    for key in ("dice", "iou", "sensitivity", "ppv", "specificity", "found_pixels"):
+        assert maps["scores"]["frame"]["HE"][key] == masks["scores"]["frame"]["HE"][key]
+    for key in ("lesions", "found", "findings", "false_positives"):
+        assert maps["lesions"]["HE"][key] == masks["lesions"]["HE"][key]
+    stays = json.loads((way.workdir / "scores.json").read_text())  # at the model's operating point
+    assert maps["scores"]["frame"]["HE"]["aupr"] == stays["scores"]["frame"]["HE"]["aupr"]
 
 
 def test_eval_names_bad_photographs_and_scores_the_others(way, run, tmp_path):

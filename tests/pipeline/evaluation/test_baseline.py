@@ -8,6 +8,7 @@ import pytest
 from pipeline.evaluation.baseline import baseline_aupr, color_threshold_map
 from pipeline.evaluation.counting import count_photograph
 from pipeline.evaluation.scores import average_precision
+from pipeline.operating_point import OperatingPoint
 from records import field_of_view
 
 
@@ -39,7 +40,7 @@ def test_on_dark_lesions_it_is_far_better_than_chance(picture):
         masks,
         field_of_view=field_of_view(picture.photograph),
         classes=("HE",),
-        thresholds=(0.5,),
+        operating_point=OperatingPoint((0.5,)),
         bins=256,
     ).counts["field_of_view"]["HE"]
     assert average_precision(counts.lesion, counts.negatives) > 0.5 > 3 * masks.mean()
@@ -55,7 +56,7 @@ def test_its_aupr_is_that_of_its_map_and_unreadable_cases_are_skipped(records_se
         masks,
         field_of_view=field_of_view(photograph),
         classes=data.classes,
-        thresholds=(0.5, 0.5),
+        operating_point=OperatingPoint((0.5, 0.5)),
         bins=256,
     ).counts["frame"]
     assert found == {name: average_precision(one.lesion, one.negatives) for name, one in counts.items()}

@@ -13,6 +13,7 @@ from pipeline.evaluation.calibration import calibrate, fit_class
 from pipeline.evaluation.counting import count_photograph
 from pipeline.evaluation.results import SCORES, counts_writer, read_result
 from pipeline.evaluation.scores import calibration_error
+from pipeline.operating_point import OperatingPoint
 
 BINS = 640
 
@@ -94,7 +95,7 @@ def counted():
             masks,
             field_of_view=retina,
             classes=classes,
-            thresholds=(0.5,) * len(classes),
+            operating_point=OperatingPoint((0.5,) * len(classes)),
             bins=BINS,
         )
 

@@ -11,6 +11,7 @@ from hypothesis.extra import numpy as hnp
 
 from pipeline.evaluation.counting import REGIONS, PhotographCounts, count_photograph, pool
 from pipeline.evaluation.scores import best_threshold
+from pipeline.operating_point import OperatingPoint
 
 CLASSES = ("HE", "MA")
 BINS = 64
@@ -114,9 +115,33 @@ def test_counts_of_all_kinds_of_pixels_are_those_that_numpy_counts(count, seed, 
         assert found.false_positive == np.count_nonzero(where & ~mask & (probability >= np.float32(threshold)))
 
 
+@given(st.integers(0, 10**6), st.integers(2, 9))
+@settings(max_examples=20, deadline=None, derandomize=True)
+def test_small_detections_are_dropped_from_outcomes_and_lesions_as_if_they_had_no_probability_but_from_no_histogram(
+    seed, least
+):
+    rng = np.random.default_rng(seed)
+    probabilities = rng.random((20, 30, 1)).astype(np.float32)
+    masks, retina = rng.random((20, 30, 1)) < 0.3, rng.random((20, 30)) < 0.7
+    options = {"field_of_view": retina, "classes": ("HE",), "bins": BINS}
+    every, large = OperatingPoint((0.7,)), OperatingPoint((0.7,), (least,))
+    dropped = every.detect(probabilities) & ~large.detect(probabilities)
+    whole = count_photograph("a", probabilities, masks, operating_point=every, **options)
+    found = count_photograph("a", probabilities, masks, operating_point=large, **options)
+    expected = count_photograph("a", np.where(dropped, 0, probabilities), masks, operating_point=every, **options)
+    for region in REGIONS:
+        counts, same, bare = (one.counts[region]["HE"] for one in (found, whole, expected))
+        assert (counts.true_positive, counts.false_positive) == (bare.true_positive, bare.false_positive)
+        assert np.array_equal(counts.lesion, same.lesion) and np.array_equal(counts.negatives, same.negatives)
+    assert np.array_equal(found.detections["HE"], expected.detections["HE"])
+    assert found.detections["HE"]["area"].min(initial=least) >= least
+    for name in ("overlap", "score", "matched"):
+        assert np.array_equal(found.lesions["HE"][name], expected.lesions["HE"][name])
+
+
 def test_pooled_counts_are_those_of_the_photographs_side_by_side(count, random_photograph):
     photographs = [random_photograph(seed, 20, 10 + seed) for seed in range(4)]
-    options = {"classes": CLASSES, "thresholds": (0.4, 0.6), "bins": BINS}
+    options = {"classes": CLASSES, "operating_point": OperatingPoint((0.4, 0.6)), "bins": BINS}
     single: list[PhotographCounts] = [
         count_photograph(str(i), probabilities, masks, field_of_view=retina, **options)
         for i, (probabilities, masks, retina) in enumerate(photographs)

@@ -14,6 +14,7 @@ from pipeline.evaluation import bootstrap, count_photograph
 from pipeline.evaluation.crossvalidation import POOLED, pool_folds
 from pipeline.evaluation.fold_results import FOLD, FoldResult, check_together, read_folds, write_fold
 from pipeline.evaluation.results import COUNTS, SCORES, counts_writer
+from pipeline.operating_point import OperatingPoint
 from records.files import sha256_of
 
 BINS = 64
@@ -42,7 +43,13 @@ def score_case(case: str, threshold: float):
     probabilities, masks = draw(case)
     retina = np.ones(masks.shape[:2], bool)
     return count_photograph(
-        case, probabilities, masks, field_of_view=retina, classes=("HE",), thresholds=(threshold,), bins=BINS
+        case,
+        probabilities,
+        masks,
+        field_of_view=retina,
+        classes=("HE",),
+        operating_point=OperatingPoint((threshold,)),
+        bins=BINS,
     )
 
 

@@ -57,6 +57,35 @@ def test_a_map_that_does_not_fit_the_photograph_is_refused(tmp_path, values, mes
         read_map(find_maps(tmp_path), "A", SIZE, classes=("HE",))
 
 
+@pytest.mark.parametrize("least", [0.0, np.nan, -0.5])
+def test_a_map_of_another_size_needs_that_of_its_photograph_and_is_checked_like_any_other(tmp_path, least):
+    small = np.where(LEVELS[::2, ::2, None] < 0.1, least, LEVELS[::2, ::2, None])
+    for case, size in (("A", SIZE), ("B", (12, 17)), ("C", (12, 16, 1)), ("D", (12.0, 16.0))):
+        np.savez(tmp_path / f"{case}.npz", probabilities=small, classes=np.array(["HE"]), size=np.array(size))
+    files = find_maps(tmp_path)
+    if least == 0:
+        found = read_map(files, "A", SIZE, classes=("HE",))
+        assert (found.shape, found.dtype) == ((*SIZE, 1), np.float32)
+    else:
+        with pytest.raises(InputError, match=r"A\.npz: has (values from -0\.5|pixels that are not a number)"):
+            read_map(files, "A", SIZE, classes=("HE",))
+    for case, message in (
+        ("B", "17x12 pixels, but its photograph has 16x12"),
+        ("C", r"size is int64 \[3\]; expected two integers, height and width"),
+        ("D", r"size is float64 \[2\]; expected two integers"),
+    ):
+        with pytest.raises(InputError, match=rf"{case}\.npz: {message}"):
+            read_map(files, case, SIZE, classes=("HE",))
+
+
+def test_a_folder_may_have_a_file_of_arrays_for_some_photographs_and_images_for_others(tmp_path):
+    cv2.imwrite(str(tmp_path / "A_HE.tif"), np.full(SIZE, 65535, np.uint16))
+    np.savez(tmp_path / "B.npz", probabilities=np.zeros((*SIZE, 1)), classes=np.array(["HE"]))
+    files = find_maps(tmp_path)
+    assert classes_of(files) == ("HE",)
+    assert [read_map(files, case, SIZE, classes=("HE",)).mean() for case in "AB"] == [1, 0]
+
+
 def test_missing_damaged_and_unsuitable_maps_are_refused_with_the_reason(tmp_path):
     np.savez(tmp_path / "A.npz", probabilities=LEVELS[..., None], classes=np.array(["HE"]))
     np.savez(tmp_path / "B.npz", maps=LEVELS)

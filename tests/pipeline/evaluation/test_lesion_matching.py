@@ -28,13 +28,17 @@ def blobs(seed: int, height: int = 24, width: int = 31) -> tuple[np.ndarray, np.
     return np.round(np.clip(level, 0, 1) * 50).astype(np.float32) / 50, mask
 
 
+def match(probability: np.ndarray, mask: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:
+    return match_lesions(probability, mask, probability >= np.float32(threshold))
+
+
 @given(st.integers(0, 10**6), st.integers(1, 20), st.integers(1, 20))
 @settings(max_examples=80, deadline=None, derandomize=True)
 def test_regions_are_scipys_with_its_boxes_centres_and_maxima(seed, height, width):
     rng = np.random.default_rng(seed)
     probability = rng.random((height, width)).astype(np.float32)
     threshold = float(rng.uniform(0.05, 0.95))
-    _, detections = match_lesions(probability, rng.random((height, width)) < rng.random(), threshold)
+    _, detections = match(probability, rng.random((height, width)) < rng.random(), threshold)
     labels, count = ndimage.label(probability >= np.float32(threshold), EIGHT)
     assert len(detections) == count
     for number, (detection, (rows, columns)) in enumerate(
@@ -53,7 +57,7 @@ def test_regions_are_scipys_with_its_boxes_centres_and_maxima(seed, height, widt
 def test_found_lesions_and_false_positives_follow_the_rule_of_a_fifth(seed, threshold):
     probability, mask = blobs(seed)
     found = probability >= np.float32(threshold)
-    lesions, detections = match_lesions(probability, mask, threshold)
+    lesions, detections = match(probability, mask, threshold)
     true_labels, true_count = ndimage.label(mask, EIGHT)
     found_labels, found_count = ndimage.label(found, EIGHT)
     assert (len(lesions), len(detections)) == (true_count, found_count)
@@ -73,7 +77,7 @@ def test_found_lesions_and_false_positives_follow_the_rule_of_a_fifth(seed, thre
 @settings(max_examples=60, deadline=None, derandomize=True)
 def test_the_score_of_a_lesion_is_the_highest_from_which_on_detections_cover_a_fifth(seed):
     probability, mask = blobs(seed)
-    lesions, detections = match_lesions(probability, mask, 0.5)
+    lesions, detections = match(probability, mask, 0.5)
     true_labels, _ = ndimage.label(mask, EIGHT)
     found_labels, _ = ndimage.label(probability >= np.float32(0.5), EIGHT)
     for number, lesion in enumerate(lesions, 1):
@@ -93,7 +97,7 @@ def test_a_lesion_of_ten_pixels_is_found_by_two(covered, found):
     mask[1, 1:11] = True
     probability = np.zeros((3, 12), np.float32)
     probability[1, 1 : 1 + covered] = 0.9
-    lesions, detections = match_lesions(probability, mask, 0.5)
+    lesions, detections = match(probability, mask, 0.5)
     assert lesions["matched"].tolist() == [found]
     assert (lesions["overlap"].tolist(), detections["matched"].tolist()) == ([covered], [True])
 
@@ -101,7 +105,7 @@ def test_a_lesion_of_ten_pixels_is_found_by_two(covered, found):
 def test_a_large_detection_that_grazes_a_lesion_is_a_false_positive_although_the_lesion_is_found():
     mask = np.zeros((10, 10), bool)
     mask[0, 0] = True
-    lesions, detections = match_lesions(np.ones((10, 10), np.float32), mask, 0.5)
+    lesions, detections = match(np.ones((10, 10), np.float32), mask, 0.5)
     assert lesions["matched"].tolist() == [True]
     assert detections["matched"].tolist() == [False]
 
@@ -109,14 +113,14 @@ def test_a_large_detection_that_grazes_a_lesion_is_a_false_positive_although_the
 @pytest.mark.parametrize("mask", [np.zeros((5, 7), bool), np.ones((5, 7), bool)])
 @pytest.mark.parametrize("level", [0.0, 1.0])
 def test_empty_and_full_masks_and_maps_are_matched(mask, level):
-    lesions, detections = match_lesions(np.full((5, 7), level, np.float32), mask, 0.5)
+    lesions, detections = match(np.full((5, 7), level, np.float32), mask, 0.5)
     assert (len(lesions), len(detections)) == (int(mask.any()), int(level))
     assert lesions["matched"].tolist() == [level == 1] * len(lesions)
     assert detections["matched"].tolist() == [bool(mask.any())] * len(detections)
 
 
 def several(seeds: range) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    return tuple(zip(*(match_lesions(*blobs(seed), 0.5) for seed in seeds), strict=True))
+    return tuple(zip(*(match(*blobs(seed), 0.5) for seed in seeds), strict=True))
 
 
 def test_the_curve_counts_at_every_score_what_is_taken_from_there_on():

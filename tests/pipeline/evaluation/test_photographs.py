@@ -12,10 +12,11 @@ from pipeline.evaluation.counting import count_photograph
 from pipeline.evaluation.network_maps import segmented_by
 from pipeline.evaluation.photographs import Seconds, evaluate_photographs, load_case
 from pipeline.evaluation.scores import score
+from pipeline.operating_point import OperatingPoint
 from records import field_of_view
 
 CLASSES = ("HE", "MA")
-OPTIONS = {"thresholds": (0.5, 0.5), "bins": 64}
+OPTIONS = {"operating_point": OperatingPoint((0.5, 0.5)), "bins": 64}
 
 
 def true_map(loaded) -> np.ndarray:

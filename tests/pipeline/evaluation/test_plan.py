@@ -1,4 +1,4 @@
-"""Plans of evaluations: thresholds, cases, and what they refuse."""
+"""Plans of evaluations: operating points, cases, and what they refuse."""
 
 import dataclasses
 import re
@@ -8,24 +8,12 @@ from pathlib import Path
 import pytest
 
 from configs import DataConfig, InputError
-from pipeline.evaluation.plan import EvaluationPlan, EvaluationRequest, choose_cases, parse_thresholds, plan_evaluation
+from pipeline.evaluation.plan import EvaluationPlan, EvaluationRequest, choose_cases, plan_evaluation
+from pipeline.operating_point import OperatingPoint
 from records import Case
 
 CLASSES = ("HE", "MA")
 CASES = [Case(name, Path(f"{name}.png"), {}, split) for name, split in (("A", "train"), ("B", "train"), ("T", "test"))]
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"), [("0.3", (0.3, 0.3)), ("MA=0.2,HE=0.6", (0.6, 0.2)), ("HE=.5, MA=1e-3", (0.5, 0.001))]
-)
-def test_thresholds_are_given_for_all_classes_or_for_each(text, expected):
-    assert parse_thresholds(text, CLASSES) == expected
-
-
-@pytest.mark.parametrize("text", ["0", "1", "nan", "high", "", "HE=0.5", "HE=0.5,EX=0.5", "HE=0.5,MA=0.5,MA=0.6"])
-def test_other_thresholds_are_refused(text):
-    with pytest.raises(InputError, match=rf"^--threshold={text}: expected [^\n]+$"):
-        parse_thresholds(text, CLASSES)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +59,7 @@ def plan(spec, split: str, source: str = "validation", layout: str = "idrid", **
         cases=tuple(CASES),
         data=DataConfig(classes=("HE",)),
         bins=64,
-        thresholds=(0.5,),
+        operating_point=OperatingPoint((0.5,)),
         threshold_source=source,
     )
 

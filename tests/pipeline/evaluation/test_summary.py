@@ -15,6 +15,7 @@ from pipeline.evaluation.lesion_matching import FALSE_POSITIVES, LESION, froc, s
 from pipeline.evaluation.results import counts_writer, read_counts, read_result
 from pipeline.evaluation.scores import PIXELS, SCORES, score
 from pipeline.evaluation.summary import write_summary
+from pipeline.operating_point import OperatingPoint
 
 CLASSES, BINS, THRESHOLDS = ("HE", "MA"), 160, (0.5, 0.4)
 EMPTY = 2  # this photograph shows no lesion
@@ -31,7 +32,13 @@ def counted(number: int, case: str, *, sharpness: float = 1) -> PhotographCounts
     probabilities = np.clip(0.2 + 0.45 * masks + noise, 0, 1).astype(np.float32)
     retina = np.indices((40, 50)).sum(axis=0) > 10
     return count_photograph(
-        case, probabilities, masks, field_of_view=retina, classes=CLASSES, thresholds=THRESHOLDS, bins=BINS
+        case,
+        probabilities,
+        masks,
+        field_of_view=retina,
+        classes=CLASSES,
+        operating_point=OperatingPoint(THRESHOLDS),
+        bins=BINS,
     )
 
 
@@ -273,7 +280,13 @@ def test_classes_whose_maps_are_masks_are_listed_as_binary(tmp_path, content):
     mask[3:8, 3:8] = True
     found = np.roll(mask, 2, axis=0).astype(np.float32)
     counts = count_photograph(
-        "M", found, mask, field_of_view=np.ones((20, 20), bool), classes=CLASSES, thresholds=THRESHOLDS, bins=BINS
+        "M",
+        found,
+        mask,
+        field_of_view=np.ones((20, 20), bool),
+        classes=CLASSES,
+        operating_point=OperatingPoint(THRESHOLDS),
+        bins=BINS,
     )
     assert write(tmp_path, [counts])["binary"] == list(CLASSES)
     assert content["binary"] == []

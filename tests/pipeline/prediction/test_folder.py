@@ -12,12 +12,15 @@ import pytest
 
 from configs import InputError
 from pipeline.inference import MeasuredPhotograph, Segmented
+from pipeline.operating_point import OperatingPoint
 from pipeline.prediction.folder import PredictionFolder
-from records import UNKNOWN_CAMERA, Camera, Case, PhotographScale
+from records import UNKNOWN_CAMERA, Camera, Case, PhotographScale, sha256_of
 
 CLASSES = ("HE", "MA")
 TABLES = ("predictions.csv", "lesions.csv", "lesions.json")
-UNSCALED = PhotographScale(1.0, "fixed")
+THRESHOLDS = (0.5, 0.85)  # of the model
+EARLIER = Path(__file__).parents[1] / "data" / "earlier_prediction.geojson"  # as version 1 of the records had it
+HALF = PhotographScale(0.5, "fixed")
 
 
 @pytest.fixture
@@ -35,35 +38,48 @@ def folder(spec, tmp_path):
     """Makes the folder `out` for a model whose files contain some text."""
 
     def make(
-        *, output="out", model="a model", camera=UNKNOWN_CAMERA, annotated=None, probabilities=False
+        *,
+        output="out",
+        model="a model",
+        camera=UNKNOWN_CAMERA,
+        annotated=None,
+        map_forms=(),
+        thresholds=THRESHOLDS,
+        min_area=(),
     ) -> PredictionFolder:
         files = tmp_path / "model"
         files.mkdir(exist_ok=True)
         (files / "network.keras").write_text("weights")
         (files / "segmenter.json").write_text(model)
-        geometry = spec(classes=CLASSES, thresholds=(0.5, 0.85))
+        geometry = spec(classes=CLASSES, thresholds=THRESHOLDS)
         return PredictionFolder(
             tmp_path / output,
             files,
             geometry,
-            measure=lambda pixels, degrees: MeasuredPhotograph(pixels, UNSCALED),
+            measure=lambda photograph, _: MeasuredPhotograph(photograph, HALF),
+            operating_point=OperatingPoint(thresholds, min_area),
             camera=camera,
             annotated=annotated or {},
-            probabilities=probabilities,
+            map_forms=map_forms,
         )
 
     return make
 
 
-def predict(folder: PredictionFolder, photographs: dict[str, Path], *, overwrite: bool = False) -> list[str]:
+def predict(folder: PredictionFolder, photographs: dict[str, Path], *, overwrite: bool = False, say=print) -> list[str]:
     """Does what the command does, with maps that the pixels give; returns the cases that were not finished."""
-    todo = folder.begin(photographs, overwrite=overwrite)
+    todo = folder.begin(photographs, overwrite=overwrite, say=say)
     for case, path in todo.items():
         measured = folder.read(case, path)
         maps = cv2.blur(measured.pixels[..., :2], (3, 3)).astype(np.float32) / 255
-        folder.write(case, path, measured, segmented=Segmented(maps, maps, measured.scale, seconds=0.5))
+        folder.write(case, path, measured, segmented=Segmented(maps, maps[::2, ::2], HALF, seconds=0.5))
     folder.write_tables()
     return list(todo)
+
+
+def rows(folder: PredictionFolder, table: str) -> list[dict[str, str]]:
+    with open(folder.output / table, newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def tables(folder: PredictionFolder) -> dict[str, bytes]:
@@ -126,8 +142,45 @@ def test_a_moved_photograph_is_finished_and_another_of_its_name_is_refused(folde
 
 def test_probability_maps_are_added_by_a_later_run_and_kept_by_runs_without(folder, photographs):
     predict(folder(), photographs)
-    assert predict(folder(probabilities=True), photographs) == ["a", "b", "c"]
+    assert predict(folder(map_forms=("scaled",)), photographs) == ["a", "b", "c"]
     assert predict(folder(), photographs) == []
+
+
+def maps_of(folder: PredictionFolder) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in (folder.output / "probabilities").iterdir()}
+
+
+def test_each_form_of_probability_maps_is_written_once_and_beside_what_is_there(folder, photographs):
+    one = {"a": photographs["a"]}
+    sizes = []
+    for forms, done, files in (
+        (("scaled",), ["a"], {"a.npz"}),
+        (("tiff",), ["a"], {"a.npz", "a_HE.tif", "a_MA.tif"}),
+        (("scaled", "tiff"), [], {"a.npz", "a_HE.tif", "a_MA.tif"}),
+        (("full_size",), ["a"], {"a.npz", "a_HE.tif", "a_MA.tif"}),
+        (("full_size", "tiff"), [], {"a.npz", "a_HE.tif", "a_MA.tif"}),
+        (("scaled",), ["a"], {"a.npz", "a_HE.tif", "a_MA.tif"}),
+    ):
+        assert predict(folder(map_forms=forms), one) == done
+        assert maps_of(folder()).keys() == files
+        with np.load(folder().output / "probabilities" / "a.npz") as kept:
+            sizes.append(kept["probabilities"].shape[:2])
+            assert kept["size"].tolist() == [40, 50]
+    assert sizes == [(20, 25)] * 3 + [(40, 50)] * 2 + [(20, 25)]
+
+
+@pytest.mark.parametrize("changed", ["photograph", "model", "camera"])
+def test_probability_maps_of_another_photograph_model_or_camera_do_not_stay(folder, photographs, changed):
+    one = {"a": photographs["a"]}
+    predict(folder(map_forms=("scaled", "tiff")), one)
+    if changed == "photograph":
+        cv2.imwrite(str(photographs["a"]), np.full((40, 50, 3), 200, np.uint8))
+    now = {"model": {"model": "other thresholds"}, "camera": {"camera": Camera(degrees=45)}}.get(changed, {})
+    assert predict(folder(map_forms=("full_size",), **now), one, overwrite=changed == "model") == ["a"]
+    assert maps_of(folder()).keys() == {"a.npz"}
+    assert predict(folder(**now), one) == []
+    assert predict(folder(**now), one, overwrite=True) == ["a"]  # of the same photograph and model
+    assert maps_of(folder()).keys() == {"a.npz"}
 
 
 def test_another_model_is_refused_unless_everything_is_overwritten(folder, photographs):
@@ -143,21 +196,97 @@ def test_another_model_is_refused_unless_everything_is_overwritten(folder, photo
     assert predict(folder(model="other thresholds"), photographs) == []
 
 
+def test_another_operating_point_is_refused_with_its_flags_unless_everything_is_overwritten(folder, photographs):
+    predict(folder(), photographs)
+    before = tables(folder())
+    for point in ({"thresholds": (0.5, 0.8)}, {"min_area": (1, 4)}):
+        other = folder(**point)
+        own = r"another operating point \(without --threshold and --min_area\)"
+        with pytest.raises(InputError, match=f"{own} for 3 photographs, such as a; add --overwrite, or choose"):
+            other.begin(photographs, overwrite=False)
+        with pytest.raises(InputError, match="for 2 photographs, such as b; pass these photographs as well"):
+            other.begin({"a": photographs["a"]}, overwrite=True)
+    assert tables(folder()) == before
+    other = {"thresholds": (0.625, 0.8), "min_area": (6, 1)}
+    assert predict(folder(**other), photographs, overwrite=True) == ["a", "b", "c"]
+    assert tables(folder()) != before
+    assert predict(folder(**other), photographs) == []
+    with pytest.raises(InputError, match=r"\(--threshold=HE=0.625,MA=0.8 --min_area=HE=6,MA=1\) for 3 photographs"):
+        folder().begin(photographs, overwrite=False)
+    assert predict(folder(), photographs, overwrite=True) == ["a", "b", "c"]
+    assert tables(folder()) == before
+    assert predict(folder(min_area=(1, 1)), photographs) == []
+
+
+def test_detections_of_too_few_pixels_are_in_no_file(folder, photographs):
+    predict(folder(output="all"), photographs)
+    predict(folder(output="large", min_area=(6, 1)), photographs)
+    (every, large) = (rows(folder(output=name), "lesions.csv") for name in ("all", "large"))
+    kept = [row for row in every if row["class"] == "MA" or int(row["area_pixels"]) >= 6]
+    assert 0 < len(kept) == len(large) < len(every)
+    numbered = [{name: value for name, value in row.items() if name != "lesion"} for row in kept]
+    assert [{name: value for name, value in row.items() if name != "lesion"} for row in large] == numbered
+    output = folder(output="large").output
+    coco = json.loads((output / "lesions.json").read_text())
+    assert [annotation["area"] for annotation in coco["annotations"]] == [int(row["area_pixels"]) for row in large]
+    for summary in rows(folder(output="large"), "predictions.csv"):
+        areas = [int(row["area_pixels"]) for row in large if (row["case"], row["class"]) == (summary["case"], "HE")]
+        mask = cv2.imread(str(output / "masks" / f"{summary['case']}_HE.png"), cv2.IMREAD_UNCHANGED)
+        assert int(summary["HE_pixels"]) == np.count_nonzero(mask) == sum(areas)
+
+
+@pytest.mark.parametrize("maps", [False, True])
+def test_a_photograph_of_an_earlier_version_stays_in_the_tables_until_it_is_given_and_predicted_again(
+    folder, photographs, maps
+):
+    predict(folder(), photographs)
+    one, said, path = folder(map_forms=("scaled",) if maps else ()), [], photographs["a"].with_name("old.png")
+    cv2.imwrite(str(path), np.full((40, 50, 3), 120, np.uint8))
+    record = json.loads(EARLIER.read_text())
+    own = record["fundus_tiles"]
+    own["origin"] |= {"model": one.model, "file": str(path), "sha256": sha256_of(path), "probabilities": maps}
+    own["row"]["file"] = str(path)
+    (one.output / "geojson" / "old.geojson").write_text(json.dumps(record))
+    files = ["masks/old_HE.png", "masks/old_MA.png", "overlays/old.jpg"] + ["probabilities/old.npz"] * maps
+    for file in files:
+        (one.output / file).write_bytes(b"of the earlier version")
+
+    assert one.begin({}, overwrite=False, say=said.append) == {}
+    one.write_tables()
+    assert said.pop().endswith("and are not given now; their new columns stay empty.")
+    row = rows(one, "predictions.csv")[3]
+    assert {name: row[name] for name in own["row"]} == {name: str(value) for name, value in own["row"].items()}
+    assert {row[name] for name in row.keys() - own["row"].keys()} == {""}
+    earlier = [row for row in rows(one, "lesions.csv") if row["case"] == "old"]
+    assert [row["area_pixels"] for row in earlier] == ["89", "160", "37"]
+    assert {(row["equivalent_diameter"], row["quadrant"]) for row in earlier} == {("", "")}
+
+    with pytest.raises(InputError, match=r"at another operating point \(without --threshold and --min_area\) for 4"):
+        folder(min_area=(4, 4)).begin({"old": path}, overwrite=False)
+    assert predict(folder(), {"old": path}, say=said.append) == ["old"]
+    (line,) = said
+    assert line.startswith("1 photographs were predicted in ") and line.endswith("; they are predicted again.")
+    kept = json.loads((one.output / "geojson" / "old.geojson").read_text())["fundus_tiles"]["origin"]["map_forms"]
+    assert kept == ["full_size"] * maps
+    assert rows(folder(), "predictions.csv")[3]["HE_upper_left"] == "0"
+    assert predict(folder(), {"old": path}) == []
+
+
+def test_another_photograph_of_the_name_of_an_earlier_record_is_refused(folder, photographs):
+    one = folder()
+    record = json.loads(EARLIER.read_text())
+    record["fundus_tiles"]["origin"]["model"] = one.model
+    (one.output / "geojson" / "a.geojson").write_text(json.dumps(record))
+    with pytest.raises(InputError, match=r"another photograph of this name, /photographs/old\.png; choose another"):
+        one.begin(photographs, overwrite=False)
+
+
 def test_what_the_user_says_of_the_camera_is_what_a_photograph_is_finished_with(folder, photographs):
     predict(folder(), photographs)
     assert predict(folder(camera=Camera(scale=0.5)), {"a": photographs["a"]}) == ["a"]
     assert predict(folder(camera=Camera(scale=0.5)), photographs) == ["b", "c"]
     assert predict(folder(camera=Camera(scale=0.5, degrees=45)), photographs) == ["a", "b", "c"]
     assert predict(folder(camera=Camera(scale=0.5, degrees=45)), photographs) == []
-
-
-def test_a_photograph_that_an_earlier_version_predicted_is_finished(folder, photographs):
-    predict(folder(), photographs)
-    for path in (folder().output / "geojson").iterdir():
-        record = json.loads(path.read_text())
-        del record["fundus_tiles"]["origin"]["scale"], record["fundus_tiles"]["origin"]["degrees"]
-        path.write_text(json.dumps(record))
-    assert predict(folder(), photographs) == []
 
 
 def test_a_damaged_record_is_refused_by_its_name(folder, photographs):
@@ -193,7 +322,7 @@ def test_a_probability_map_with_nan_is_refused(folder, photographs):
     measured = one.read("a", photographs["a"])
     maps = np.full((40, 50, 2), np.nan, np.float32)
     with pytest.raises(InputError, match="the probability map contains NaN"):
-        one.write("a", photographs["a"], measured, segmented=Segmented(maps, maps, UNSCALED, 1.0))
+        one.write("a", photographs["a"], measured, segmented=Segmented(maps, maps, HALF, 1.0))
 
 
 @pytest.fixture
@@ -209,12 +338,15 @@ def annotated(tmp_path, photographs) -> dict[str, Case]:
 def test_the_ground_truth_is_shown_on_the_left_and_only_where_it_is_known(folder, photographs, annotated):
     predict(folder(), photographs)
     alone = cv2.imread(str(folder().output / "overlays" / "a.jpg"))
-    assert alone.shape == (40, 50, 3)
+    assert np.all(alone[:40, 50:] > 240)  # white beside a photograph that is narrower than its legend
+    alone = alone[:40, :50]
     assert predict(folder(annotated=annotated), photographs) == ["a"]
-    assert cv2.imread(str(folder().output / "overlays" / "b.jpg")).shape == (40, 50, 3)
+    other = cv2.imread(str(folder().output / "overlays" / "b.jpg"))
+    assert np.abs(other[:40, :50].astype(int) - cv2.imread(str(photographs["b"]))).mean() < 60
+    assert np.all(other[:40, 50 + 8 :] > 240)
     beside = cv2.imread(str(folder().output / "overlays" / "a.jpg")).astype(int)
-    assert beside.shape[1] == 50 + 6 + 50
-    (top,) = (row for row in range(len(beside) - 39) if np.abs(beside[row : row + 40, 56:] - alone).max() < 30)
+    assert np.all(beside[:40, 50 + 6 + 50 + 8 :] > 240)
+    (top,) = (row for row in range(len(beside) - 39) if np.abs(beside[row : row + 40, 56:106] - alone).max() < 30)
     edge = np.zeros((40, 50), bool)
     edge[5:20, 5:20] = True
     edge[6:19, 6:19] = False

@@ -10,14 +10,10 @@ import scipy.ndimage
 
 from configs import InputError
 from pipeline.inference import TiledSegmenter
-from pipeline.prediction.pictures import (
-    lesion_features,
-    output_files,
-    photographs_of,
-    summarize,
-    summary_columns,
-    write_pictures,
-)
+from pipeline.operating_point import OperatingPoint
+from pipeline.prediction.landmarks import find_landmarks
+from pipeline.prediction.measurements import lesion_features, summarize, summary_columns
+from pipeline.prediction.pictures import legend, output_files, photographs_of, write_pictures
 from records import CLASS_COLORS, field_of_view
 
 CLASSES = ("HE", "MA")
@@ -51,9 +47,9 @@ def photograph():
 def predicted(segmenter, photograph, tmp_path_factory):
     """A prediction, the folder it was written to, and the probability map it must agree with."""
     folder = tmp_path_factory.mktemp("prediction")
-    for name in ("masks", "overlays", "probabilities"):
+    for name in ("masks", "overlays"):
         (folder / name).mkdir()
-    prediction = predict(segmenter, "eye", photograph, folder, probabilities=True)
+    prediction = predict(segmenter, "eye", photograph, folder)
     return prediction, folder, segmenter.segment(photograph).numpy()
 
 
@@ -64,18 +60,23 @@ class Prediction(NamedTuple):
     features: list[dict]
 
 
-def predict(
-    segmenter: TiledSegmenter, case: str, photograph: np.ndarray, folder: Path, *, probabilities: bool
-) -> Prediction:
-    spec, maps = segmenter.spec, segmenter.segment(photograph).numpy()
+def predict(segmenter: TiledSegmenter, case: str, photograph: np.ndarray, folder: Path) -> Prediction:
+    spec, maps, measured = segmenter.spec, segmenter.segment(photograph).numpy(), segmenter.measure(photograph)
+    operating_point, visible = OperatingPoint(spec.thresholds), field_of_view(photograph)
+    detected = operating_point.detect(maps)
+    landmarks = find_landmarks(measured, visible, classes=spec.classes, detected=detected)
+    features = lesion_features(spec.classes, maps, detected, landmarks=landmarks)
     write_pictures(
-        spec, case, photograph, probabilities=maps, output=folder, masks=None, save_probabilities=probabilities
+        spec,
+        case,
+        photograph,
+        detected=detected,
+        entries=legend(spec.classes, operating_point, features),
+        output=folder,
+        masks=None,
     )
-    features = lesion_features(spec, maps)
-    return Prediction(
-        summarize(spec, case, folder / f"{case}.png", photograph=photograph, probabilities=maps, features=features),
-        features,
-    )
+    arrays = {"measured": measured, "visible": visible, "probabilities": maps, "detected": detected}
+    return Prediction(summarize(spec.classes, case, folder / f"{case}.png", **arrays, features=features), features)
 
 
 def measurements(prediction: Prediction, name: str) -> list[dict]:
@@ -92,19 +93,13 @@ def test_masks_are_0_and_255_where_the_map_reaches_the_threshold(predicted):
         assert np.array_equal(mask == 255, maps[..., index] >= np.float32(THRESHOLDS[index]))
 
 
-def test_the_map_is_kept_in_float16_with_its_classes(predicted):
+def test_the_overlay_is_the_photograph_with_the_outlines_of_the_detections_above_a_white_legend(predicted, photograph):
     _, folder, maps = predicted
-    with np.load(folder / "probabilities" / "eye.npz") as kept:
-        assert set(kept.files) == {"probabilities", "classes"}
-        assert kept["classes"].tolist() == ["HE", "MA"]
-        assert kept["probabilities"].dtype == np.float16
-        assert np.array_equal(kept["probabilities"], maps.astype(np.float16))
-
-
-def test_the_overlay_is_the_photograph_with_the_outlines_of_the_detections(predicted, photograph):
-    _, folder, maps = predicted
-    overlay = cv2.imread(str(folder / "overlays" / "eye.jpg"))[..., ::-1].astype(int)
-    assert overlay.shape == photograph.shape
+    whole = cv2.imread(str(folder / "overlays" / "eye.jpg"))[..., ::-1].astype(int)
+    height, width = photograph.shape[:2]
+    overlay, below = whole[:height, :width], whole[height:]
+    assert 2 * 15 < len(below) < 2 * 25  # an entry of each class in a line of its own
+    assert np.median(below) > 250
     found = maps[..., 0] >= THRESHOLDS[0]
     edge = found & ~scipy.ndimage.binary_erosion(found, border_value=1)
     far = ~scipy.ndimage.binary_dilation(found | (maps[..., 1] >= THRESHOLDS[1]), iterations=9)
@@ -114,13 +109,11 @@ def test_the_overlay_is_the_photograph_with_the_outlines_of_the_detections(predi
     assert abs(overlay[far] - photograph[far].astype(int)).mean() < 25  # JPEG of noise
 
 
-def test_probabilities_are_only_written_on_request(segmenter, photograph, tmp_path):
-    for name in ("masks", "overlays"):
-        (tmp_path / name).mkdir()
-    predict(segmenter, "eye", photograph, tmp_path, probabilities=False)
-    written = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+def test_the_files_of_a_photograph_are_its_masks_and_its_overlay(predicted):
+    _, folder, _ = predicted
+    written = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     assert written == {"masks/eye_HE.png", "masks/eye_MA.png", "overlays/eye.jpg"}
-    assert written == {str(file) for file in output_files("eye", CLASSES, probabilities=False)}
+    assert written == {str(file) for file in output_files("eye", CLASSES)}
 
 
 @pytest.mark.parametrize("index", [0, 1])
@@ -164,11 +157,20 @@ def test_the_summary_counts_what_the_rows_list(predicted, photograph):
         assert summary[f"{name}_maximum"] == pytest.approx(maps[..., index].max(), abs=1e-4)
 
 
+def test_the_legend_has_threshold_least_area_and_number_of_detections_of_each_class(predicted):
+    prediction, _, _ = predicted
+    counts = [prediction.summary[f"{name}_lesions"] for name in CLASSES]
+    every = legend(CLASSES, OperatingPoint(THRESHOLDS), prediction.features)
+    assert every == [f"HE from 0.5: {counts[0]} detections", f"MA from 0.85: {counts[1]} detections"]
+    one = legend(CLASSES, OperatingPoint((0.12345, 0.5), (20, 1)), prediction.features[:1])
+    assert one == ["HE from 0.123 and 20 px: 1 detection", "MA from 0.5: 0 detections"]
+
+
 def test_a_photograph_that_shows_nothing_has_no_lesions_and_no_share(spec, tmp_path):
     for name in ("masks", "overlays"):
         (tmp_path / name).mkdir()
     segmenter = TiledSegmenter(lambda images: images[..., :1] / 255, spec())
-    prediction = predict(segmenter, "black", np.zeros((20, 30, 3), np.uint8), tmp_path, probabilities=False)
+    prediction = predict(segmenter, "black", np.zeros((20, 30, 3), np.uint8), tmp_path)
     assert prediction.features == []
     assert (prediction.summary["retina_pixels"], prediction.summary["HE_share_of_retina"]) == (0, "")
     assert not cv2.imread(str(tmp_path / "masks" / "black_HE.png"), cv2.IMREAD_UNCHANGED).any()

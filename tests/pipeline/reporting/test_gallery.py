@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from pipeline.evaluation import LoadedCase, count_photograph
+from pipeline.operating_point import OperatingPoint
 from pipeline.reporting.gallery import SHOWN, Gallery, mean_dice
 from pipeline.reporting.outlined_photographs import MISSED, SIDE, OutlinedPhotograph
 from records import CLASS_COLORS, perceptual_hash
@@ -18,7 +19,13 @@ def show(
     """Counts a photograph, shows it to the gallery and returns its mean Dice."""
     field_of_view = photograph.max(axis=-1) > 15
     counts = count_photograph(
-        case, probabilities, masks, field_of_view=field_of_view, classes=CLASSES, thresholds=THRESHOLDS, bins=16
+        case,
+        probabilities,
+        masks,
+        field_of_view=field_of_view,
+        classes=CLASSES,
+        operating_point=OperatingPoint(THRESHOLDS),
+        bins=16,
     )
     gallery.look(LoadedCase(case, photograph, masks, field_of_view), probabilities, counts)
     return mean_dice(counts)
@@ -40,7 +47,7 @@ def decoded(content: bytes) -> np.ndarray:
 @pytest.mark.parametrize("photographs", [1, 2, 5, 11, 12, 13, 25])
 def test_the_worst_and_the_best_are_those_of_a_full_sort_and_none_is_in_both(photographs):
     rng = np.random.default_rng(photographs)
-    gallery = Gallery(CLASSES, THRESHOLDS)
+    gallery = Gallery(CLASSES, OperatingPoint(THRESHOLDS))
     dice = {}
     for number in range(photographs):
         case = f"P{number:02d}"
@@ -55,7 +62,7 @@ def test_the_worst_and_the_best_are_those_of_a_full_sort_and_none_is_in_both(pho
 
 
 def test_photographs_without_a_lesion_are_ranked_by_their_false_positives():
-    gallery = Gallery(CLASSES, THRESHOLDS)
+    gallery = Gallery(CLASSES, OperatingPoint(THRESHOLDS))
     for number in range(9):
         photograph, masks, probabilities = striped(number)
         show(gallery, f"P{number}", photograph, np.zeros_like(masks), probabilities)
@@ -66,7 +73,7 @@ def test_photographs_without_a_lesion_are_ranked_by_their_false_positives():
 
 
 def test_a_photograph_without_lesions_and_false_positives_is_not_kept():
-    gallery = Gallery(CLASSES, THRESHOLDS)
+    gallery = Gallery(CLASSES, OperatingPoint(THRESHOLDS))
     photograph, masks, probabilities = striped(0)
     show(gallery, "P", photograph, np.zeros_like(masks), probabilities)
     assert gallery.worst == gallery.best == gallery.false_alarms == []
@@ -85,7 +92,7 @@ def outlined() -> OutlinedPhotograph:
         side = 5 + number
         masks[300 : 300 + side, 300 + 90 * number : 300 + 90 * number + side, number % 2] = True
     probabilities[300:318, 300 + 90 * 13 : 300 + 90 * 13 + 18, 1] = 0.2  # the largest, of MA, below its threshold
-    gallery = Gallery(CLASSES, THRESHOLDS)
+    gallery = Gallery(CLASSES, OperatingPoint(THRESHOLDS))
     show(gallery, "P", photograph, masks, probabilities)
     return gallery.worst[0]
 

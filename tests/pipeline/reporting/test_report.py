@@ -19,6 +19,7 @@ import pytest
 from pipeline.evaluation import LoadedCase, audit, bootstrap, count_photograph, read_result
 from pipeline.evaluation.results import counts_writer
 from pipeline.evaluation.summary import write_summary
+from pipeline.operating_point import OperatingPoint
 from pipeline.reporting.gallery import Gallery, mean_dice
 from pipeline.reporting.report import REPORT, write_report
 from records import field_of_view
@@ -68,7 +69,7 @@ def score(records_set, tmp_path_factory):
 
     def evaluate(*cases: str, names: Mapping[str, str] = MappingProxyType({})) -> Scored:
         folder = tmp_path_factory.mktemp("report")
-        gallery, dice = Gallery(CLASSES, THRESHOLDS), {}
+        gallery, dice = Gallery(CLASSES, OperatingPoint(THRESHOLDS)), {}
         with counts_writer(folder, classes=CLASSES, bins=64, thresholds=THRESHOLDS) as writer:
             for seed, own in enumerate(cases):
                 name, (photograph, masks) = names.get(own, own), records_set.pictures[own]
@@ -80,7 +81,7 @@ def score(records_set, tmp_path_factory):
                     masks,
                     field_of_view=loaded.field_of_view,
                     classes=CLASSES,
-                    thresholds=THRESHOLDS,
+                    operating_point=OperatingPoint(THRESHOLDS),
                     bins=64,
                 )
                 writer.add(counts)
@@ -101,6 +102,7 @@ def score(records_set, tmp_path_factory):
             "thresholds": dict(zip(CLASSES, THRESHOLDS, strict=True)),
             "threshold_source": "validation",
             "threshold_seen": False,
+            "min_area": dict.fromkeys(CLASSES, 1),
             "versions": {"tensorflow": "2.21.0"},
             "fingerprints": {"config": "c0ffee", "records": "bada55"},
             "seconds": {"segmenting": 1.5, "scoring": 0.25},
@@ -275,6 +277,12 @@ def test_a_threshold_that_was_given_or_chosen_on_these_photographs_is_mentioned(
     assert "--threshold" not in written.page.text
     assert "was given on the command line (--threshold)" in write(threshold_source="given").page.text
     assert "was chosen on these photographs" in write(threshold_seen=True).page.text
+
+
+def test_dropped_small_detections_are_mentioned(write, written):
+    assert "--min_area" not in written.page.text
+    text = write(min_area={"HE": 9, "MA": 1}).page.text
+    assert "Detections of fewer pixels than --min_area were dropped (HE 9, MA 1)" in text
 
 
 @pytest.mark.parametrize(
