@@ -94,12 +94,20 @@ def with_legend(sheet: np.ndarray, classes: Sequence[str], *, letters: int = LET
     return np.concatenate([sheet, np.asarray(strip)])
 
 
-def wrapped(text: str, width: int) -> list[str]:
+def with_notes(sheet: np.ndarray, notes: Sequence[str], *, letters: int = LETTERS) -> np.ndarray:
+    """Writes notes below a sheet, uint8 RGB `[H, W, 3]`, each on lines of its own."""
+    lines = [line for note in notes for line in wrapped(note, sheet.shape[1], letters=letters)]
+    if not lines:
+        return sheet
+    return np.concatenate([sheet, captioned(np.zeros((0, *sheet.shape[1:]), np.uint8), lines, letters=letters)])
+
+
+def wrapped(text: str, width: int, *, letters: int = LETTERS) -> list[str]:
     """Breaks a text into lines of at most `width` pixels, but not between a number and its unit."""
     lines = [""]
     for word in re.sub(r" (?=%|px)", "\N{NO-BREAK SPACE}", text).split(" "):
         longer = f"{lines[-1]} {word}".strip()
-        if _font(LETTERS).getlength(longer) <= width - 2 * MARGIN:
+        if _font(letters).getlength(longer) <= width - 2 * MARGIN:
             lines[-1] = longer
         else:
             lines.append(word)

@@ -40,6 +40,7 @@ _ALLOW_MISSING = flags.DEFINE_bool(
     "allow_missing_masks", False, "In paired folders, a photograph without a mask shows no lesion."
 )
 _BASELINE = flags.DEFINE_bool("baseline", False, "Also score a colour threshold, for comparison with the model.")
+_STRICT = flags.DEFINE_bool("strict", False, "Leave out photographs that do not suit the model; exit code 1.")
 _COMPARE = flags.DEFINE_bool("compare", False, "Deprecated: use python -m scripts.compare.")
 operating.define_flags()
 camera.define_flags()
@@ -69,6 +70,7 @@ def main(folders: list[str]) -> int:
         records=_RECORDS.value,
         classes=_CLASSES.value,
         allow_missing_masks=_ALLOW_MISSING.value,
+        strict=_STRICT.value,
         **operating.given(),
     )
     plan = plan_evaluation(request, segmenter, index)

@@ -41,6 +41,7 @@ _SOURCE = flags.DEFINE_string(
     "source", None, "Folder of photographs and masks: overlays show its masks beside the detections."
 )
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Predict finished photographs again.")
+_STRICT = flags.DEFINE_bool("strict", False, "Leave out photographs that do not suit the model; exit code 1.")
 operating.define_flags()
 camera.define_flags()
 
@@ -67,6 +68,7 @@ def main(arguments: list[str]) -> int:
         camera=known,
         annotated=annotated,
         map_forms=map_forms,
+        strict=_STRICT.value,
     )
     todo = folder.begin(photographs, overwrite=_OVERWRITE.value, say=_say)
     print(
@@ -96,6 +98,8 @@ def main(arguments: list[str]) -> int:
         return stopped.code
     if not in_tables:
         raise InputError(f"none of the {len(photographs)} photographs could be read and segmented.")
+    for line in folder.describe():
+        print(line) if not line.startswith("warning") else _say(line)
     print(
         f"predicted: {folder.output}, {in_tables} photographs in its tables    see: {folder.output / 'overlays'}, "
         f"{folder.output / 'predictions.csv'}"

@@ -6,14 +6,32 @@ import numpy as np
 
 from configs import InputError
 from pipeline.evaluation.photographs import LoadedCase, MapOf
-from pipeline.inference import NAN_MESSAGE, TiledSegmenter
+from pipeline.inference import NAN_MESSAGE, TiledSegmenter, photograph_warnings
 
 
-def by_segmenter(segmenter: TiledSegmenter) -> Callable[[LoadedCase], np.ndarray]:
-    """Returns a function that computes the probability map of a loaded case, float32 0..1 `[H, W, C]`."""
+def by_segmenter(
+    segmenter: TiledSegmenter,
+    *,
+    strict: bool = False,
+    warn: Callable[[str, list[str]], None] = lambda case, lines: None,
+) -> Callable[[LoadedCase], np.ndarray]:
+    """Returns a function that computes the probability map of a loaded case, float32 0..1 `[H, W, C]`.
+
+    Args:
+      segmenter: makes the maps.
+      strict: whether a photograph that does not suit the model raises an `InputError`.
+      warnings: gets what is unusual about a case, by its name.
+    """
 
     def segment(loaded: LoadedCase) -> np.ndarray:
-        return segmenter.segment_measured(loaded.measured or segmenter.measure(loaded.photograph)).probabilities
+        measured = loaded.measured or segmenter.measure(loaded.photograph)
+        segmented = segmenter.segment_measured(measured)
+        lines = photograph_warnings(measured, segmented.scale, segmenter.spec)
+        if lines and strict:
+            raise InputError(f"case {loaded.case}: does not suit the model ({'; '.join(lines)}).")
+        if lines and warnings is not None:
+            warnings[loaded.case] = lines
+        return segmented.probabilities
 
     return segment
 

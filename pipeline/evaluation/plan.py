@@ -29,6 +29,7 @@ class EvaluationRequest:
       threshold: operating thresholds instead of the model's, see `parse_operating_point`.
       min_area: least size of a detection, see `parse_operating_point`.
       allow_missing_masks: in paired folders, a photograph without a mask shows no lesion.
+      strict: leave out photographs that do not suit the model.
     """
 
     source: str
@@ -40,6 +41,7 @@ class EvaluationRequest:
     threshold: str | None = None
     min_area: str | None = None
     allow_missing_masks: bool = False
+    strict: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,10 +96,14 @@ class EvaluationPlan:
             return {}
         return {case.name: _no_mask(case) for case in self.cases if None in case.masks.values()}
 
-    def map_of(self) -> MapOf:
-        """Returns the function that makes or reads the probability map of a case."""
+    def map_of(self, warnings: dict[str, list[str]]) -> MapOf:
+        """Returns the function that makes or reads the probability map of a case.
+
+        Args:
+          warnings: gets what is unusual about a photograph for the model, by the name of its case.
+        """
         if self.segmenter is not None and not self.maps:
-            return segmented_by(by_segmenter(self.segmenter))
+            return segmented_by(by_segmenter(self.segmenter, strict=self.request.strict, warnings=warnings))
 
         def read(loaded: LoadedCase) -> np.ndarray:
             return external_maps.read_map(self.maps, loaded.case, loaded.masks.shape[:2], classes=self.data.classes)

@@ -65,8 +65,9 @@ def evaluate(
     failures = plan.without_needed_mask()
     cases = [case for case in plan.cases if case.name not in failures]
     seconds = Seconds()
+    warnings: dict[str, list[str]] = {}
     outcomes = evaluate_photographs(
-        plan.map_of(),
+        plan.map_of(warnings),
         cases,
         plan.data,
         operating_point=plan.operating_point,
@@ -86,13 +87,15 @@ def evaluate(
             warn(message)
         if len(failures) == len(plan.cases):
             raise InputError(f"none of the {len(plan.cases)} photographs could be scored.")
-    about = _description(plan, failures, seconds)
+    about = _description(plan, failures, seconds, warnings=warnings)
     result = read_counts(output, about)
     scored = tuple(case for case in cases if case.name not in failures)
     return Evaluation(result, write_summary(output, result, about), scored=scored, failures=failures, seconds=seconds)
 
 
-def _description(plan: EvaluationPlan, failures: Mapping[str, str], seconds: Seconds) -> dict[str, Any]:
+def _description(
+    plan: EvaluationPlan, failures: Mapping[str, str], seconds: Seconds, *, warnings: Mapping[str, list[str]]
+) -> dict[str, Any]:
     """Returns the first entries of `scores.json`, which describe the run."""
     request, spec = plan.request, plan.spec
     return {
@@ -104,6 +107,7 @@ def _description(plan: EvaluationPlan, failures: Mapping[str, str], seconds: Sec
         "records": request.records,
         "photographs": len(plan.cases) - len(failures),
         "left_out": [{"case": case, "why": why} for case, why in failures.items()],
+        "warnings": [{"case": case, "warnings": lines} for case, lines in warnings.items()],
         "classes": list(plan.data.classes),
         "bins": plan.bins,
         "thresholds": dict(zip(plan.data.classes, plan.operating_point.thresholds, strict=True)),

@@ -1,6 +1,7 @@
 """From a photograph to its probability map: the tiled graph and the model folder."""
 
 from pipeline.inference.adapting import adapt_spec
+from pipeline.inference.measured import MeasuredPhotograph
 from pipeline.inference.model_folder import (
     NETWORK_FILE,
     SEGMENTER_FILE,
@@ -10,9 +11,9 @@ from pipeline.inference.model_folder import (
     save_model,
     save_spec,
 )
-from pipeline.inference.segmenter import NAN_MESSAGE, MeasuredPhotograph, Segmented, TiledSegmenter
+from pipeline.inference.segmenter import NAN_MESSAGE, Segmented, TiledSegmenter
 from pipeline.inference.spec import SegmenterSpec
-from pipeline.inference.suitability import disc_warning, quality_warnings, quantiles_of
+from pipeline.inference.suitability import photograph_warnings, quantiles_of
 
 __all__ = [
     "NAN_MESSAGE",
@@ -24,10 +25,9 @@ __all__ = [
     "TiledSegmenter",
     "adapt_spec",
     "check_tile",
-    "disc_warning",
     "load_model",
     "load_segmenter",
-    "quality_warnings",
+    "photograph_warnings",
     "quantiles_of",
     "save_model",
     "save_spec",

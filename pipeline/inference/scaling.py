@@ -76,8 +76,8 @@ def shrink_by_sums(photograph: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
 def resize_maps(maps: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     """Resizes probability maps, float32 `[h, w, C]`, to `[H, W, C]` bilinearly with half-pixel centres.
 
-    `tf.image.resize` gives the same numbers, to the rounding of its coordinates, on one core. Here it resizes the rows, in strips, and a product
-    with the matrix of vertical weights makes the columns, block by block: both use all cores.
+    `tf.image.resize` gives the same numbers, to the rounding of its coordinates, on one core. Here it resizes the rows,
+    in strips, and a product with the matrix of vertical weights makes the columns, block by block: both use all cores.
 
     Args:
       maps: probabilities, float32 `[h, w, C]`.

@@ -1,7 +1,7 @@
 """The graph from a photograph to its probability map, which eval scores, predict runs and export saves."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import keras
@@ -12,6 +12,7 @@ from pipeline.inference.background import tiles_in_field_of_view
 from pipeline.inference.compiling import compiles
 from pipeline.inference.disc import scale_by_disc
 from pipeline.inference.field_circle import field_diameter
+from pipeline.inference.measured import MeasuredPhotograph
 from pipeline.inference.orientations import average_over
 from pipeline.inference.scaling import resize_maps, resize_photograph
 from pipeline.inference.spec import SegmenterSpec
@@ -34,20 +35,6 @@ NAN_MESSAGE = (
     "Train with a lower train.learning_rate, with train.global_clipnorm, or in float32."
 )
 PHOTOGRAPH = tf.TensorSpec([None, None, 3], tf.uint8, name="photograph")
-
-
-class MeasuredPhotograph(NamedTuple):
-    """A photograph as it is read.
-
-    Attributes:
-      pixels: uint8 RGB `[H, W, 3]`.
-      scale: how it is to be scaled.
-      quality: its measures, see `records.measure_quality`.
-    """
-
-    pixels: np.ndarray
-    scale: PhotographScale
-    quality: Mapping[str, float]
 
 
 class Segmented(NamedTuple):

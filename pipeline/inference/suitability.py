@@ -4,7 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from records import MEASURES
+from pipeline.inference.measured import MeasuredPhotograph
+from pipeline.inference.spec import SegmenterSpec
+from records import DISC_DIAMETER, MEASURES, PhotographScale
 
 # Quantiles that a model folder keeps of each measure.
 QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
@@ -45,6 +47,24 @@ def quantiles_of(photographs: Iterable[Mapping[str, float]]) -> dict[str, list[f
         for name, value in photograph.items():
             values.setdefault(name, []).append(value)
     return {name: [round(value, 6) for value in np.quantile(some, QUANTILES).tolist()] for name, some in values.items()}
+
+
+def photograph_warnings(
+    photograph: MeasuredPhotograph, scale: PhotographScale, spec: SegmenterSpec, *, disc: float | None = None
+) -> list[str]:
+    """Returns in plain words what a reader of a photograph's results must know, one line each.
+
+    Args:
+      photograph: the photograph, as it was measured.
+      scale: how it was scaled in the end.
+      spec: the spec of the model.
+      disc: diameter of the disc that was detected, pixels of the photograph; None if there is none.
+    """
+    lines = scale.warnings() + quality_warnings(photograph.quality, spec.quality)
+    if disc is not None and scale.ruler != "optic disc" and DISC_DIAMETER in spec.quality:
+        line = disc_warning(disc * scale.factor, spec.quality[DISC_DIAMETER])
+        lines += [line] if line else []
+    return lines
 
 
 def quality_warnings(quality: Mapping[str, float], usual: Quantiles) -> list[str]:

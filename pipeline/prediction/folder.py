@@ -9,14 +9,22 @@ import csv
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
 
 from configs import DataConfig, InputError
-from pipeline.inference import NAN_MESSAGE, NETWORK_FILE, SEGMENTER_FILE, MeasuredPhotograph, Segmented, SegmenterSpec
+from pipeline.inference import (
+    NAN_MESSAGE,
+    NETWORK_FILE,
+    SEGMENTER_FILE,
+    MeasuredPhotograph,
+    Segmented,
+    SegmenterSpec,
+    photograph_warnings,
+)
 from pipeline.operating_point import OperatingPoint
 from pipeline.prediction.landmarks import find_landmarks
 from pipeline.prediction.map_files import FOLDER, forms_beside, map_files, remove_other_maps, write_maps
@@ -28,6 +36,7 @@ from records import (
     Case,
     case_digests,
     complete_file,
+    describe_scales,
     field_of_view,
     make_folder,
     photograph_degrees,
@@ -39,6 +48,7 @@ from records import (
 )
 
 SCHEMA_VERSION = 2
+MOST_WARNED = 10  # photographs whose warnings are printed
 EARLIER = 1  # without the operating point, which was the model's, forms of maps, and places of lesions
 OWN = "fundus_tiles"  # the member of a GeoJSON file that other software ignores
 
@@ -83,6 +93,7 @@ class PredictionFolder:
         camera: Camera,
         annotated: Mapping[str, Case],
         map_forms: tuple[str, ...],
+        strict: bool = False,
     ):
         """Creates the folder if it does not exist.
 
@@ -95,7 +106,9 @@ class PredictionFolder:
           camera: what the user said of the camera, by which `measure` works.
           annotated: cases whose masks the overlays show beside the detections.
           map_forms: the forms in which probability maps are written as well, see `map_files`.
+          strict: whether a photograph that does not suit the model is an error.
         """
+        self.strict = strict
         self.measure, self.operating_point, self.camera = measure, operating_point, camera
         self.output, self.spec, self.annotated, self.map_forms = output, spec, annotated, map_forms
         parts = [*(sha256_of(model / name) for name in (NETWORK_FILE, SEGMENTER_FILE)), *spec.classes]
@@ -142,7 +155,8 @@ class PredictionFolder:
         """Reads and measures a photograph, and remembers its digest for the record.
 
         Raises:
-          InputError: a file of the photograph or of its ground truth cannot be read.
+          InputError: a file of the photograph or of its ground truth cannot be read; or, if strict, the photograph does
+            not suit the model.
         """
         try:
             origin = self._origin(case, path)  # first: if the file changes after this, the next run predicts it again
@@ -150,6 +164,7 @@ class PredictionFolder:
             raise InputError(f"{error.filename}: cannot be read ({error.strerror}).") from error
         photograph = read_photograph(path, max_pixels=DataConfig().max_pixels)
         measured = self.measure(photograph, photograph_degrees(path))
+        self._check(path, photograph_warnings(measured, measured.scale, self.spec))
         self._origins[case] = self._with_kept_maps(case, origin)
         return measured
 
@@ -163,7 +178,8 @@ class PredictionFolder:
           segmented: its probability map.
 
         Raises:
-          InputError: the probability map contains NaN, or the size of a ground truth mask does not fit.
+          InputError: the probability map contains NaN, the size of a ground truth mask does not fit, or, if strict, the
+            disc does not suit the model.
           OSError: a file, which the error names, could not be written.
         """
         origin, probabilities, photograph = self._origins.pop(case), segmented.probabilities, measured.pixels
@@ -176,6 +192,10 @@ class PredictionFolder:
         classes, visible = self.spec.classes, field_of_view(photograph)
         detected = self.operating_point.detect(probabilities)
         landmarks = find_landmarks(measured, visible, classes=classes, detected=detected)
+        warnings = photograph_warnings(
+            measured, segmented.scale, self.spec, disc=landmarks.disc and landmarks.disc.diameter
+        )
+        self._check(path, warnings)
         features = lesion_features(classes, probabilities, detected, landmarks=landmarks)
         write_pictures(
             self.spec,
@@ -183,6 +203,7 @@ class PredictionFolder:
             photograph,
             detected=detected,
             entries=legend(classes, self.operating_point, features),
+            notes=warnings,
             output=self.output,
             masks=masks,
         )
@@ -192,7 +213,9 @@ class PredictionFolder:
             classes,
             case,
             path,
-            measured=measured,
+            quality=measured.quality,
+            scale=segmented.scale,
+            warnings=warnings,
             visible=visible,
             probabilities=probabilities,
             detected=detected,
@@ -206,6 +229,20 @@ class PredictionFolder:
         }
         record = {"type": "FeatureCollection", "features": features, OWN: own}
         write_text(self._record(case), json.dumps(record, separators=(",", ":")) + "\n")
+
+    def _check(self, path: Path, warnings: Sequence[str]) -> None:
+        if self.strict and warnings:
+            raise InputError(f"{path}: does not suit the model ({'; '.join(warnings)}).")
+
+    def describe(self) -> list[str]:
+        """Returns lines about all photographs in the folder: the distribution of scales, and the warnings."""
+        rows = [_read_record(path)[OWN]["row"] for path in self._records()]
+        lines = [f"scales: {describe_scales([row['scale'] for row in rows if 'scale' in row])}"]
+        warned = [row for row in rows if row.get("warnings")]
+        lines += [f"warning: {row['case']}: {row['warnings']}" for row in warned[:MOST_WARNED]]
+        if len(warned) > MOST_WARNED:
+            lines.append(f"warning: and {len(warned) - MOST_WARNED} more photographs; see predictions.csv.")
+        return lines
 
     def write_tables(self) -> int:
         """Writes `predictions.csv`, `lesions.csv` and `lesions.json` of all photographs in the folder.

@@ -1,14 +1,12 @@
 """What the places of lesions are measured by: the centre of the field of view, and the optic disc."""
 
 import dataclasses
-import math
 
 import numpy as np
 
 from pipeline.inference import MeasuredPhotograph
-from records import find_regions
+from records import DISC, equivalent_diameter, find_regions
 
-DISC = "OD"  # name of the class of the optic disc
 QUADRANTS = ("upper_left", "upper_right", "lower_left", "lower_right")
 
 Point = tuple[float, float]  # x and y, pixels; the first pixel of the photograph has the centre (0, 0)
@@ -63,11 +61,6 @@ def find_landmarks(
     else:
         center = _mean_place(visible)
     return Landmarks(center, _largest(detected[..., classes.index(DISC)]) if DISC in classes else None)
-
-
-def equivalent_diameter(area: int) -> float:
-    """Returns the diameter of a circle of an area, pixels."""
-    return 2 * math.sqrt(area / math.pi)
 
 
 def _mean_place(mask: np.ndarray) -> Point | None:

@@ -5,14 +5,14 @@
 
 import math
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from pipeline.inference import MeasuredPhotograph
-from pipeline.prediction.landmarks import QUADRANTS, Landmarks, equivalent_diameter
+from pipeline.prediction.landmarks import QUADRANTS, Landmarks
 from pipeline.prediction.outlines import outline
-from records import CLASS_COLORS, lesions
+from records import CLASS_COLORS, MEASURES, PhotographScale, equivalent_diameter, lesions
 from records.images import Lesion
 
 # Of a lesion, in a GeoJSON file and in lesions.csv. Those from the optic disc's on are absent where there is none.
@@ -78,7 +78,8 @@ def summary_columns(classes: tuple[str, ...]) -> list[str]:
     """Returns the columns of `predictions.csv`."""
     of_class = [f"{name}_{value}" for name in classes for value in ("lesions", "pixels", "share_of_retina", "maximum")]
     of_quadrant = [f"{name}_{quadrant}" for name in classes for quadrant in QUADRANTS]
-    return ["case", "file", "height", "width", "retina_pixels", *of_class, *of_quadrant, "scale"]
+    quality = [f"quality_{name}" for name in MEASURES]
+    return ["case", "file", "height", "width", "retina_pixels", *of_class, *of_quadrant, "scale", *quality, "warnings"]
 
 
 def summarize(
@@ -86,7 +87,9 @@ def summarize(
     case: str,
     file: Path,
     *,
-    measured: MeasuredPhotograph,
+    quality: Mapping[str, float],
+    scale: PhotographScale,
+    warnings: Sequence[str],
     visible: np.ndarray,
     probabilities: np.ndarray,
     detected: np.ndarray,
@@ -98,7 +101,9 @@ def summarize(
       classes: names of the C classes.
       case: name of the photograph.
       file: its file.
-      measured: the photograph.
+      quality: its measures, see `records.measure_quality`.
+      scale: how it was scaled.
+      warnings: what a reader must know of it.
       visible: its field of view, bool `[H, W]`.
       probabilities: its probability map, float32 `[H, W, C]`.
       detected: pixels of the detections, bool `[H, W, C]`.
@@ -123,7 +128,9 @@ def summarize(
     for name in classes:
         for quadrant in QUADRANTS:
             row[f"{name}_{quadrant}"] = "" if in_quadrant[name, None] else in_quadrant[name, quadrant]
-    row["scale"] = round(measured.scale.factor, 6)
+    row["scale"] = round(scale.factor, 6)
+    row |= {f"quality_{name}": round(value, 5) for name, value in quality.items()}
+    row["warnings"] = "; ".join(warnings)
     return row
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from configs import InputError
 from pipeline.inference import SegmenterSpec
 from pipeline.operating_point import OperatingPoint
-from pipeline.panels import captioned, with_legend
+from pipeline.panels import captioned, with_legend, with_notes
 from records import (
     CLASS_COLORS,
     contact_sheet,
@@ -61,6 +61,7 @@ def write_pictures(
     *,
     detected: np.ndarray,
     entries: Sequence[str],
+    notes: Sequence[str],
     output: Path,
     masks: np.ndarray | None,
 ) -> None:
@@ -72,6 +73,7 @@ def write_pictures(
       photograph: uint8 RGB `[H, W, 3]`.
       detected: pixels of the detections, bool `[H, W, C]`.
       entries: the `legend` of the overlay, which is below the photograph and covers none of it.
+      notes: what a reader must know of the photograph, written below the legend.
       output: folder that contains the folders `masks` and `overlays`.
       masks: ground truth that the overlay shows to the left of the detections, bool `[H, W, C]`; None if unknown.
     """
@@ -83,7 +85,8 @@ def write_pictures(
         overlay = _overlay(photograph, detected)
     else:
         overlay = _side_by_side(photograph, masks, detected, letters=letters)
-    write_jpeg(output / "overlays" / f"{case}.jpg", with_legend(overlay, entries, letters=letters))
+    overlay = with_notes(with_legend(overlay, entries, letters=letters), notes, letters=letters)
+    write_jpeg(output / "overlays" / f"{case}.jpg", overlay)
 
 
 def legend(classes: tuple[str, ...], operating_point: OperatingPoint, features: list[dict]) -> list[str]:

@@ -11,6 +11,7 @@ from tqdm import tqdm
 from configs import Config, InputError
 from pipeline.evaluation import count_photograph, load_case, pool, score
 from pipeline.inference import TiledSegmenter, load_segmenter
+from pipeline.operating_point import OperatingPoint
 from records import field_of_view, find_cases, fit_field_circle
 from scripts.benchmarks.measuring import Result
 
@@ -102,7 +103,7 @@ def _count(segmenter: TiledSegmenter, case: str, photograph: np.ndarray, *, mask
         masks,
         field_of_view=field_of_view(photograph),
         classes=spec.classes,
-        thresholds=spec.thresholds,
+        operating_point=OperatingPoint(spec.thresholds),
         bins=spec.bins,
     )
     return segmented.scale.factor, counts

@@ -37,6 +37,8 @@ def evaluation_lines(content: Mapping[str, Any]) -> Iterator[str]:
             f"{values['false_positives_per_photograph']:.2f} false positives per photograph; sensitivity "
             f"{', '.join(f'{plain(value)} at {limit:g}' for limit, value in froc)} of them"
         )
+    for one in content.get("warnings", ()):
+        yield f"warning: {one['case']}: {'; '.join(one['warnings'])}"
     if content["binary"]:
         yield f"{', '.join(content['binary'])}: masks, not probability maps; their curves consist of a single point."
     if content["threshold_seen"]:
