@@ -10,10 +10,7 @@ from pipeline.inference import NAN_MESSAGE, TiledSegmenter, photograph_warnings
 
 
 def by_segmenter(
-    segmenter: TiledSegmenter,
-    *,
-    strict: bool = False,
-    warn: Callable[[str, list[str]], None] = lambda case, lines: None,
+    segmenter: TiledSegmenter, *, strict: bool = False, warnings: dict[str, list[str]] | None = None
 ) -> Callable[[LoadedCase], np.ndarray]:
     """Returns a function that computes the probability map of a loaded case, float32 0..1 `[H, W, C]`.
 

@@ -9,7 +9,7 @@ NaN.
 | `model`, `predictions`, `source`, `layout`, `split`, `records` | what was scored, as given; null if not given |
 | `photographs` | number of photographs scored |
 | `left_out` | list of `{"case", "why"}` |
-| `warnings` | list of `{"case", "warnings"}`: photographs that do not suit the model; absent in files of earlier versions |
+| `warnings` | list of `{"case", "warnings"}`: what does not suit the model; absent in files of earlier versions |
 | `classes`, `bins`, `thresholds` | class names; number of histogram bins; `{class: threshold}` |
 | `threshold_source` | `validation` (best there), `held out` (calibrated), `config`, `given` or `unknown` |
 | `threshold_seen` | whether the thresholds were chosen on these photographs |

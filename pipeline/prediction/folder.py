@@ -192,9 +192,8 @@ class PredictionFolder:
         classes, visible = self.spec.classes, field_of_view(photograph)
         detected = self.operating_point.detect(probabilities)
         landmarks = find_landmarks(measured, visible, classes=classes, detected=detected)
-        warnings = photograph_warnings(
-            measured, segmented.scale, self.spec, disc=landmarks.disc and landmarks.disc.diameter
-        )
+        disc = None if landmarks.disc is None else landmarks.disc.diameter
+        warnings = photograph_warnings(measured, segmented.scale, self.spec, disc=disc)
         self._check(path, warnings)
         features = lesion_features(classes, probabilities, detected, landmarks=landmarks)
         write_pictures(
