@@ -4,6 +4,7 @@ python -m scripts.benchmark shard --config=configs/seed_haemorrhages.py --source
 python -m scripts.benchmark input --config=configs/seed_haemorrhages.py --records=RECORDS --json=FILE
 python -m scripts.benchmark train --config=configs/idrid_haemorrhages.py [--records=RECORDS] --json=FILE
 python -m scripts.benchmark inference --config=configs/idrid_haemorrhages.py [--model=MODEL] [--source=IDRID]
+python -m scripts.benchmark predict --config=configs/idrid_haemorrhages.py --model=MODEL --source=IDRID --json=FILE
 """
 
 import sys
@@ -28,6 +29,7 @@ BENCHMARKS: dict[str, list[set[str]]] = {
     "input": [{"records"}, {"source"}],
     "train": [{"records"}, set()],
     "inference": [{"model", "source"}, {"model"}, {"source"}, set()],
+    "predict": [{"model", "source"}],
 }
 
 _FOLDERS = {

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from configs import InputError
-from pipeline.prediction.folder import PredictionFolder
 from pipeline.inference import MeasuredPhotograph, Segmented
+from pipeline.prediction.folder import PredictionFolder
 from records import Case, PhotographScale
 
 CLASSES = ("HE", "MA")
