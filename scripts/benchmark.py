@@ -5,6 +5,7 @@ python -m scripts.benchmark input --config=configs/seed_haemorrhages.py --record
 python -m scripts.benchmark train --config=configs/idrid_haemorrhages.py [--records=RECORDS] --json=FILE
 python -m scripts.benchmark inference --config=configs/idrid_haemorrhages.py [--model=MODEL] [--source=IDRID]
 python -m scripts.benchmark sizes --config=configs/idrid_lesions.py --model=pretrained/idrid_lesions --source=IDRID
+python -m scripts.benchmark predict --config=configs/idrid_haemorrhages.py --model=MODEL --source=IDRID --json=FILE
 """
 
 import sys
@@ -30,6 +31,7 @@ BENCHMARKS: dict[str, list[set[str]]] = {
     "train": [{"records"}, set()],
     "inference": [{"model", "source"}, {"model"}, {"source"}, set()],
     "sizes": [{"model", "source"}],
+    "predict": [{"model", "source"}],
 }
 
 _FOLDERS = {

@@ -23,7 +23,7 @@ _MODEL = flags.DEFINE_string("model", None, "Model folder, such as WORKDIR/model
 _PREDICTIONS = flags.DEFINE_string(
     "predictions",
     None,
-    "Folder of external maps to score instead: CASE.npz as predict writes them, or CASE_CLASS.png of any program.",
+    "Folder of external maps to score instead: as predict writes them, or CASE_CLASS.png (or .tif) of any program.",
 )
 _SOURCE = flags.DEFINE_string("source", None, "Folder of photographs and masks.")
 _SPLIT = flags.DEFINE_enum(

@@ -10,6 +10,8 @@ from records import PhotographScale, equivalent_diameter, lesions
 # Factors that are tried, relative to that at which the frame's diagonal is as wide as the field of view: a crop shows
 # less than the field of view, so they are mostly smaller.
 LADDER = (1.4, 1.0, 0.7, 0.5, 0.35, 0.25)
+SURE = 0.5  # least probability times roundness of a disc
+AGAIN = 0.1  # largest relative difference from the usual diameter, once the photograph is scaled by the disc
 
 
 def find_disc(probabilities: np.ndarray, threshold: float) -> tuple[float, float] | None:
@@ -47,11 +49,14 @@ def scale_by_disc(
       The scale at which the network is surest of a round disc of a usual size; `frame` if there is none.
     """
     least, median, most = usual
-    best, scale = 0.0, frame
+    candidates = []
     for step in LADDER:
         factor = frame.factor * step
         disc = find_disc(disc_map(factor), threshold)
-        if disc is not None and least <= disc[0] <= most and disc[1] > best:
-            best = disc[1]
-            scale = PhotographScale(factor * median / disc[0], "optic disc", frame.circle)
-    return scale
+        if disc is not None and least <= disc[0] <= most:
+            candidates.append((disc[1], factor * median / disc[0]))
+    for _, factor in sorted(candidates, reverse=True):
+        disc = find_disc(disc_map(factor), threshold)  # at its own scale a true disc is found again, as large as it was
+        if disc is not None and abs(disc[0] / median - 1) <= AGAIN and disc[1] >= SURE:
+            return PhotographScale(factor, "optic disc", frame.circle)
+    return frame

@@ -19,7 +19,7 @@ from pipeline.inference import SegmenterSpec, TiledSegmenter, load_segmenter
 from records import find_cases, read_photograph
 from records.synthetic import synthetic_photograph
 from scripts.benchmarks import segmenting
-from scripts.benchmarks.measuring import Result, median_ratio, take_turns
+from scripts.benchmarks.measuring import Result, counting_cores, median_ratio, take_turns
 from scripts.benchmarks.segmenting_memory import peak_maps
 
 REPEATS = 5
@@ -175,7 +175,7 @@ def _choices(network: Network, preset: SegmenterSpec) -> dict[str, TiledSegmente
 def _time(variants: dict[str, Variant]) -> Timings:
     first = {name: _seconds(variant.run) for name, variant in variants.items()}
     cores: dict[str, list[float]] = {name: [] for name in variants}
-    counting = {name: _counting(variant.run, cores[name]) for name, variant in variants.items()}
+    counting = {name: counting_cores(variant.run, cores[name]) for name, variant in variants.items()}
     seconds = take_turns(counting, repeats=REPEATS)
     return Timings(
         first,
@@ -236,17 +236,6 @@ def _keys(
         "background_share": {key: 1 - tiles[f"no background, {key}"] / tiles[f"segment, {key}"] for key in specs},
         "first_call_seconds": {key: timings.first[f"segment, {key}"] for key in specs},
     }
-
-
-def _counting(run: segmenting.Run, spent: list[float]) -> segmenting.Run:
-    """Returns the function that also records the CPU seconds of this process over all cores."""
-
-    def counted() -> None:
-        began = time.process_time()
-        run()
-        spent.append(time.process_time() - began)
-
-    return counted
 
 
 def _seconds(run: segmenting.Run) -> float:

@@ -56,6 +56,17 @@ def take_turns(variants: Mapping[str, Callable[[], float | None]], *, repeats: i
     return seconds
 
 
+def counting_cores(run: Callable[[], None], spent: list[float]) -> Callable[[], None]:
+    """Returns the function that also appends the CPU seconds of this process over all cores to `spent`."""
+
+    def counted() -> None:
+        began = time.process_time()
+        run()
+        spent.append(time.process_time() - began)
+
+    return counted
+
+
 def median_ratio(one: list[float], other: list[float]) -> float:
     """Returns the median over the turns of one/other; within a turn, the machine was the same for both."""
     return statistics.median(a / b for a, b in zip(one, other, strict=True))

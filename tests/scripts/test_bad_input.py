@@ -194,6 +194,7 @@ def test_predict_refuses_a_command_without_photographs(fails, way, tmp_path):
     assert "no such file or folder" in fails("predict", *arguments, "/no/such.jpg")
     (tmp_path / "empty").mkdir()
     assert "contains no photographs; name the folder that does" in fails("predict", *arguments, tmp_path / "empty")
+    assert "--full_size is about the files of --probabilities" in fails("predict", *arguments, "--full_size", tmp_path)
 
 
 def test_eval_refuses_a_split_without_cases(fails, way, tmp_path):

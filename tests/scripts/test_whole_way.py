@@ -121,10 +121,11 @@ def test_predict_wrote_mask_overlay_map_and_rows_of_every_photograph(way):
         assert overlay.shape[0] > size[0] and overlay.shape[1] == size[1]  # with a legend below
         kept = np.load(way.predictions / "probabilities" / f"{file.stem}.npz")
         assert kept["probabilities"].dtype == np.float16
-        assert kept["probabilities"].shape == (*size, 1)
-        assert list(kept["classes"]) == ["HE"]
-        near = np.abs(kept["probabilities"][..., 0].astype(float) - threshold) < 1e-3  # float16 may round across
-        assert np.array_equal((mask > 0)[~near], (kept["probabilities"][..., 0] >= threshold)[~near])
+        assert kept["probabilities"].shape[0] < size[0]  # the network's scale
+        assert (list(kept["classes"]), tuple(kept["size"])) == (["HE"], size)
+        enlarged = cv2.resize(kept["probabilities"].astype(np.float32), size[::-1], interpolation=cv2.INTER_LINEAR)
+        near = np.abs(enlarged - threshold) < 1e-3  # float16 may round across
+        assert np.array_equal((mask > 0)[~near], (enlarged >= threshold)[~near])
 
 
 CLIENT = """
@@ -138,7 +139,8 @@ model = tf.saved_model.load(str(export))
 files = sorted(photographs.glob("*.jpg"))
 for file in files:
     served = model.signatures["serving_default"](tf.constant(file.read_bytes()))["probabilities"].numpy()
-    predicted = np.load(probabilities / f"{file.stem}.npz")["probabilities"]
+    predicted = np.load(probabilities / f"{file.stem}.npz")["probabilities"].astype(np.float32)
+    predicted = tf.image.resize(predicted, served.shape[:2])
     np.testing.assert_allclose(served, predicted, rtol=0, atol=2.0**-11)  # float16 just below 1
 print(len(files), "maps agree")
 """
@@ -176,11 +178,16 @@ def test_predict_names_bad_photographs_and_does_the_others(way, run, tmp_path):
     folder.mkdir()
     (folder / good.name).write_bytes(good.read_bytes())
     (folder / "cut.jpg").write_bytes(good.read_bytes()[:20_000])
-    done = run("predict", f"--model={way.workdir / 'model'}", f"--output={tmp_path / 'out'}", folder)
+    maps = ("--probabilities", "--full_size", "--tiff")
+    done = run("predict", f"--model={way.workdir / 'model'}", f"--output={tmp_path / 'out'}", *maps, folder)
     assert done.returncode == 1
     assert f"left out: {folder / 'cut.jpg'}: damaged or cut short" in done.stderr
     assert [row["case"] for row in rows(tmp_path / "out" / "predictions.csv")] == [good.stem]
     assert not list((tmp_path / "out").rglob("*cut*"))
+    kept = np.load(tmp_path / "out" / "probabilities" / f"{good.stem}.npz")["probabilities"][..., 0]
+    tiff = cv2.imread(str(tmp_path / "out" / "probabilities" / f"{good.stem}_HE.tif"), cv2.IMREAD_UNCHANGED)
+    assert kept.shape == cv2.imread(str(good)).shape[:2]
+    np.testing.assert_allclose(tiff / 65535, kept.astype(float), atol=3e-4)
     assert "Traceback" not in done.stderr
 
 
