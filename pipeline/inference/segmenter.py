@@ -133,13 +133,12 @@ class TiledSegmenter(tf.Module):
     def scale(self, photograph: tf.Tensor) -> tf.Tensor:
         """Computes the same factor as `ScaleRule.measure`, float64 scalar."""
         rule = self.rule
-        if rule.field_diameter is None:
+        if rule.diameter is None:
             return tf.constant(rule.scale, tf.float64)
         full = tf.cast(tf.shape(photograph)[:2], tf.float64)
         diameter = tf.cast(field_diameter(photograph), tf.float64)
         fitted = tf.where(diameter > 0, diameter, tf.norm(full))
-        wanted = rule.field_diameter / fitted * (rule.camera.degrees or rule.field_degrees) / rule.field_degrees
-        factor = tf.minimum(wanted, LARGEST_SCALE)
+        factor = tf.minimum(rule.diameter / fitted, LARGEST_SCALE)
         return factor if rule.camera.scale is None else tf.where(diameter > 0, factor, rule.camera.scale)
 
     @tf.function(input_signature=[PHOTOGRAPH])
