@@ -99,7 +99,7 @@ def _check_flags() -> None:
             raise InputError(f"--{name} is required; see --help.")
     if _MODEL.value is None and _PREDICTIONS.value is None:
         raise InputError("--model is required, or --predictions; see --help.")
-    if _MODEL.value is None and camera.given() != UNKNOWN_CAMERA:
+    if camera.given() != UNKNOWN_CAMERA and _PREDICTIONS.value is not None:
         raise InputError("--scale and --field_degrees: maps of --predictions are not scaled; leave them out.")
     if _RECORDS.value is not None and _PREDICTIONS.value is not None:
         raise InputError("--records: tiles are scored by a model, not by --predictions; leave one of the two out.")

@@ -39,14 +39,14 @@ camera.define_flags()
 
 def main(_: list[str]) -> int:
     """Exports the model, and checks the export as a client does if asked to."""
-    model, output = Path(_MODEL.value), Path(_OUTPUT.value)
+    model, output, known = Path(_MODEL.value), Path(_OUTPUT.value), camera.given()
     photograph = None if _CLIENT_CHECK.value is None else Path(_CLIENT_CHECK.value)
     if photograph:
         photograph_size(photograph, max_pixels=DataConfig().max_pixels)  # fails before any work is done
     from pipeline.export import check_client, export_model
     from pipeline.inference import load_segmenter
 
-    segmenter = load_segmenter(model, classes=_CLASSES.value, camera=camera.given())
+    segmenter = load_segmenter(model, classes=_CLASSES.value, camera=known)
     spec = segmenter.spec
     target = output / str(_VERSION.value)
     print(

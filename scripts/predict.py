@@ -48,12 +48,13 @@ camera.define_flags()
 
 def main(arguments: list[str]) -> int:
     """Predicts the photographs that are not finished and writes the tables of all."""
+    known = camera.given()
     from pipeline.inference import load_segmenter
     from pipeline.interruption import StopRequest
     from pipeline.operating_point import parse_operating_point
     from pipeline.prediction import OverlappedWork, PredictionFolder, SegmenterPool, all_devices, photographs_of
 
-    map_forms, photographs, known = _map_forms(), photographs_of(arguments), camera.given()
+    map_forms, photographs = _map_forms(), photographs_of(arguments)
     model, devices = Path(_MODEL.value), all_devices()
     pool = SegmenterPool(lambda: load_segmenter(model, classes=_CLASSES.value, camera=known), devices, say=_say)
     spec = pool.spec

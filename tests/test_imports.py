@@ -1,6 +1,8 @@
 """A folder's modules are private: other folders import what its `__init__.py` re-exports."""
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +14,7 @@ ROOMS = ("configs", "records", "models", "pipeline")  # scripts are commands, wh
 PUBLIC_MODULES = {
     "configs.loading",  # for presets and command lines
     "configs.suggestions",
+    "records.images.field_circle",  # for `pipeline.inference.field_circle`, which takes the same steps in the graph
     # These import tensorflow, which takes seconds; a command that needs none of them starts at once.
     "pipeline.evaluation.calibration",
     "pipeline.evaluation.network_maps",
@@ -69,6 +72,11 @@ def private_imports(path: Path, known: set[str]) -> list[str]:
         if folder not in ROOMS and folder != own and not own.startswith(folder + "."):
             found.append(f"{path.relative_to(ROOT)}:{line} imports {module}")
     return found
+
+
+def test_commands_that_read_results_alone_need_no_tensorflow():
+    code = "import sys, pipeline.evaluation, records, scripts.support.camera; sys.exit('tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
 @pytest.mark.parametrize("room", [*ROOMS, "scripts"])

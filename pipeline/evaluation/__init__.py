@@ -20,7 +20,7 @@ from pipeline.evaluation.fold_runs import (
 )
 from pipeline.evaluation.leaks import Audit, audit
 from pipeline.evaluation.lesion_matching import FALSE_POSITIVES, LESION, froc, sensitivity_at
-from pipeline.evaluation.photographs import LoadedCase, evaluate_photographs, load_case
+from pipeline.evaluation.photographs import LoadedCase, Measure, evaluate_photographs, load_case
 from pipeline.evaluation.results import Result, read_result
 from pipeline.evaluation.scores import SCORES, best_threshold, precision_recall, score
 
@@ -34,6 +34,7 @@ __all__ = [
     "CrossValidation",
     "FoldResult",
     "LoadedCase",
+    "Measure",
     "PhotographCounts",
     "Result",
     "add_seconds",

@@ -57,8 +57,8 @@ class ServedSegmenter(tf.Module):
             "classes": tf.constant(spec.classes),
             "thresholds": tf.constant(spec.thresholds, tf.float32),
             "scale": tf.constant(rule.scale or 0, tf.float32),  # 0: each photograph has its own
-            "field_diameter": tf.constant(rule.field_diameter or 0, tf.float32),
-            "field_degrees": tf.constant(rule.camera.degrees or rule.field_degrees, tf.float32),
+            "field_diameter": tf.constant(rule.diameter or 0, tf.float32),
+            "field_degrees": tf.constant(rule.degrees, tf.float32),
             "tile": tf.constant(spec.tile),
             "tile_batch": tf.constant(spec.tile_batch),
             "precision": tf.constant(self.precision),

@@ -157,13 +157,12 @@ class TiledSegmenter(tf.Module):
     def scale(self, photograph: tf.Tensor) -> tf.Tensor:
         """Computes the same factor as `ScaleRule.measure`, float64 scalar."""
         rule = self.rule
-        if rule.field_diameter is None:
+        if rule.diameter is None:
             return tf.constant(rule.scale, tf.float64)
         full = tf.cast(tf.shape(photograph)[:2], tf.float64)
         diameter = tf.cast(field_diameter(photograph), tf.float64)
         fitted = tf.where(diameter > 0, diameter, tf.norm(full))
-        wanted = rule.field_diameter / fitted * (rule.camera.degrees or rule.field_degrees) / rule.field_degrees
-        rows, factor = full[0], tf.minimum(wanted, LARGEST_SCALE)
+        rows, factor = full[0], tf.minimum(rule.diameter / fitted, LARGEST_SCALE)
         whole = tf.maximum(tf.round(rows * factor / SCALE_ROWS), 1) * SCALE_ROWS / rows
         factor = tf.where(rows % SCALE_ROWS == 0, whole, factor)
         return factor if rule.camera.scale is None else tf.where(diameter > 0, factor, rule.camera.scale)

@@ -10,9 +10,8 @@ import numpy as np
 
 from configs import Config, DataConfig, InputError
 from models import Network
-from pipeline.evaluation import LoadedCase, PhotographCounts, best_threshold, evaluate_photographs, pool, score
+from pipeline.evaluation import LoadedCase, Measure, PhotographCounts, best_threshold, evaluate_photographs, pool, score
 from pipeline.evaluation.network_maps import by_segmenter, segmented_by
-from pipeline.evaluation.photographs import Measure
 from pipeline.inference import SegmenterSpec, TiledSegmenter
 from pipeline.input import RecordSet
 from pipeline.operating_point import OperatingPoint

@@ -109,7 +109,17 @@ class ScaleRule:
     def __str__(self) -> str:
         if self.field_diameter is None:
             return f"scale {self.scale:.4g}"
-        return f"a scale at which a field of view of {self.field_degrees:g}° is {self.field_diameter:g} pixels wide"
+        return f"a scale at which a field of view of {self.degrees:g}° is {self.diameter:g} pixels wide"
+
+    @property
+    def degrees(self) -> float:
+        """Angle of view of a photograph whose file does not say it, degrees."""
+        return self.camera.degrees or self.field_degrees
+
+    @property
+    def diameter(self) -> float | None:
+        """Diameter of a field of view of `degrees` in the scaled photograph, pixels; None if all have one scale."""
+        return self.field_diameter and self.field_diameter * self.degrees / self.field_degrees
 
     def fixed(self) -> PhotographScale:
         """Returns the scale of every photograph, if it is the same for all."""

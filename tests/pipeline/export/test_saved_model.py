@@ -17,9 +17,10 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from configs import FastConfig, ModelConfig
 from models import build_network
+from pipeline.export.readme import readme
 from pipeline.export.saved_model import ServedSegmenter, decode_photograph, export_model
 from pipeline.inference import TiledSegmenter, load_segmenter
-from records import read_photograph
+from records import Camera, read_photograph
 
 # Runs with `python -I` and imports only TensorFlow and NumPy, none of our code.
 CLIENT = """
@@ -281,3 +282,21 @@ def test_batches_are_counted_as_they_go_through_the_network(spec, fields):
     counted = served.batches(tf.constant(photograph)).numpy()
     served.segment(tf.constant(photograph))
     assert runs.numpy() == counted > 0
+
+
+@pytest.mark.slow
+def test_a_saved_graph_scales_photographs_of_any_size_as_predict_does(spec, disc, tmp_path):
+    made = spec(classes=("R", "G", "B"), scale=None, field_diameter=100.0, tile=64)
+    rule = made.rule(Camera(scale=0.5, degrees=45))
+    segmenter = TiledSegmenter(lambda images: images / 255, made, rule)
+    served = ServedSegmenter(segmenter, precision="float32")
+    tf.saved_model.save(served, str(tmp_path), signatures={"segment": served.segment})
+    loaded = tf.saved_model.load(str(tmp_path))
+    flat = np.full((70, 90, 3), 90, np.uint8)  # without a circle
+    for photograph in (disc(330, 420, diameter=300), disc(90, 110, diameter=80), flat, flat[:1, :1]):
+        found = loaded.signatures["segment"](photograph=tf.constant(photograph))["probabilities"]
+        expected = segmenter.segment_measured(segmenter.measure(photograph)).probabilities
+        np.testing.assert_allclose(found, expected, atol=2 / 255)
+    metadata = loaded.metadata()
+    assert [metadata[name] for name in ("scale", "field_diameter", "field_degrees")] == [0, 90, 45]
+    assert f"resizes the photograph to {rule}, cuts" in readme(made, rule, "float32").replace("\n", " ")

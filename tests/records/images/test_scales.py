@@ -33,6 +33,7 @@ def test_a_degree_has_as_many_pixels_whatever_the_angle_of_view(degrees, camera,
     scale = rule.for_diameter(10_000, degrees, ruler="field of view")
     seen = camera or degrees  # the user's word counts before the file's
     assert scale.factor * 10_000 / seen == pytest.approx(100 / reference)
+    assert rule.diameter / rule.degrees == pytest.approx(100 / reference)
 
 
 def test_without_a_circle_the_users_scale_is_taken_or_else_the_frame():
