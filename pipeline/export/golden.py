@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from pipeline.inference import SegmenterSpec
 from pipeline.machine import gpus, processor
-from records import ScaleRule, fit_field_circle, stride_of_overlap, write_jpeg
+from records import ScaleRule, stride_of_overlap, write_jpeg
 from records.synthetic import synthetic_photograph
 
 PHOTOGRAPH_FILE, MAP_FILE, FACTS_FILE = "golden.jpg", "golden.npy", "golden.json"
@@ -69,5 +69,5 @@ def golden_photograph(spec: SegmenterSpec, rule: ScaleRule) -> np.ndarray:
         side = math.ceil(scaled / rule.fixed().factor)
         shrinks = side < drawn_side
         return cv2.resize(drawn, (side, side), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
-    missing = max(math.ceil(scaled / rule.measure(drawn, fit_field_circle(drawn)).factor) - drawn_side, 0)
+    missing = max(math.ceil(scaled / rule.measure(drawn).factor) - drawn_side, 0)
     return np.pad(drawn, [(0, missing), (0, missing), (0, 0)])

@@ -57,7 +57,7 @@ def adapt_spec(
     def measure(case: Case) -> dict[str, float]:
         photograph = read_photograph(case.photograph, max_pixels=data.max_pixels)
         circle = fit_field_circle(photograph)
-        factor = rule.measure(photograph, circle, degrees=photograph_degrees(case.photograph)).factor
+        factor = rule.by_circle(circle, photograph.shape[:2], photograph_degrees(case.photograph)).factor
         return measure_quality(photograph, circle, factor) | _disc(case, photograph.shape[:2], data, factor=factor)
 
     measured = progress(map_cases(measure, cases, workers=workers), len(cases), "measures")

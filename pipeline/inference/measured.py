@@ -1,6 +1,7 @@
 """A photograph as it is read and measured for a model, before any device sees it."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -19,4 +20,4 @@ class MeasuredPhotograph(NamedTuple):
 
     pixels: np.ndarray
     scale: PhotographScale
-    quality: Mapping[str, float]
+    quality: Mapping[str, float] = MappingProxyType({})

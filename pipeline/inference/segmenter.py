@@ -97,7 +97,7 @@ class TiledSegmenter(tf.Module):
           degrees: its angle of view, if its file says it.
         """
         circle = fit_field_circle(photograph)
-        scale = self.rule.measure(photograph, circle, degrees=degrees)
+        scale = self.rule.by_circle(circle, photograph.shape[:2], degrees)
         return MeasuredPhotograph(photograph, scale, measure_quality(photograph, circle, scale.factor))
 
     def segment_measured(self, photograph: MeasuredPhotograph) -> Segmented:

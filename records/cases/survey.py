@@ -16,7 +16,6 @@ from records.images import (
     describe_colors,
     describe_values,
     find_regions,
-    fit_field_circle,
     photograph_degrees,
     photograph_size,
     read_color_masks,
@@ -129,7 +128,7 @@ def _scale(case: Case, data: DataConfig, rule: ScaleRule) -> PhotographScale:
     if rule.field_diameter is None:
         return rule.fixed()
     photograph = read_photograph(case.photograph, max_pixels=data.max_pixels)
-    return rule.measure(photograph, fit_field_circle(photograph), degrees=photograph_degrees(case.photograph))
+    return rule.measure(photograph, degrees=photograph_degrees(case.photograph))
 
 
 def mask_values(case: Case, data: DataConfig) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from configs import DataConfig
-from records.images.field_circle import FieldCircle
+from records.images.field_circle import FieldCircle, fit_field_circle
 
 # Where a photograph's rows are a multiple of this, so are those of the scaled one (which changes the factor by at most
 # 0.2 %): then it can be shrunk in strips, on as many cores.
@@ -126,19 +126,24 @@ class ScaleRule:
         assert self.scale is not None
         return PhotographScale(self.scale, "fixed")
 
-    def measure(
-        self, photograph: np.ndarray, circle: FieldCircle | None, *, degrees: float | None = None
-    ) -> PhotographScale:
+    def measure(self, photograph: np.ndarray, *, degrees: float | None = None) -> PhotographScale:
         """Returns the scale of a photograph.
 
         Args:
           photograph: uint8 RGB `[H, W, 3]`.
-          circle: what `fit_field_circle` returns for it.
           degrees: its angle of view, as its file says, degrees; None: the file does not say.
         """
         if self.field_diameter is None:
             return self.fixed()
-        height, width = photograph.shape[:2]
+        return self.by_circle(fit_field_circle(photograph), photograph.shape[:2], degrees)
+
+    def by_circle(
+        self, circle: FieldCircle | None, size: tuple[int, ...], degrees: float | None = None
+    ) -> PhotographScale:
+        """Returns the scale of a photograph of `size` (H, W) with the circle that `fit_field_circle` returned."""
+        if self.field_diameter is None:
+            return self.fixed()
+        height, width = size
         if circle is not None and circle.is_reliable:
             return self._by_diameter(circle.diameter, height, degrees, ruler="field of view", circle=circle)
         if self.camera.scale is not None:

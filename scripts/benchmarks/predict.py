@@ -8,8 +8,9 @@ from statistics import median
 
 from configs import Config
 from pipeline.inference import load_segmenter
+from pipeline.operating_point import OperatingPoint
 from pipeline.prediction import OverlappedWork, PredictionFolder, SegmenterPool, all_devices
-from records import find_cases, photograph_degrees, read_photograph
+from records import UNKNOWN_CAMERA, find_cases, photograph_degrees, read_photograph
 from scripts.benchmarks.measuring import Result, counting_cores, median_ratio, take_turns
 
 REPEATS = 5
@@ -51,7 +52,14 @@ def measure(config: Config, model: Path, source: Path) -> Result:
     def predict(name: str) -> None:
         with tempfile.TemporaryDirectory() as output:
             folder = PredictionFolder(
-                Path(output), model, pool.spec, measure=pool.measure, annotated={}, map_forms=FORMS[name]
+                Path(output),
+                model,
+                pool.spec,
+                measure=pool.measure,
+                operating_point=OperatingPoint(pool.spec.thresholds),
+                camera=UNKNOWN_CAMERA,
+                annotated={},
+                map_forms=FORMS[name],
             )
             ratios[name].append(_predict(pool, folder, photographs))
             sizes = [file.stat().st_size for file in Path(output).rglob("*.*")]

@@ -9,7 +9,6 @@ from models import Network
 from pipeline.inference import SegmenterSpec, TiledSegmenter
 from records import (
     field_of_view,
-    fit_field_circle,
     rescale_photograph,
     scaled_size,
     stride_of_overlap,
@@ -22,7 +21,7 @@ Run = Callable[[], None]  # segments one photograph
 
 def scale_of(photograph: np.ndarray, spec: SegmenterSpec) -> float:
     """Returns the factor by which a spec scales a photograph `[H, W, 3]`."""
-    return spec.rule().measure(photograph, fit_field_circle(photograph)).factor
+    return spec.rule().measure(photograph).factor
 
 
 def number_of_tiles(photograph: np.ndarray, spec: SegmenterSpec) -> int:

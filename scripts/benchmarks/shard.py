@@ -19,7 +19,6 @@ from records import (
     ScaleRule,
     assign_validation,
     find_cases,
-    fit_field_circle,
     read_photograph,
     rescale_photograph,
     survey_case,
@@ -112,7 +111,7 @@ def _bound(
 ) -> None:
     def decode_and_encode(case: Case) -> None:
         full = read_photograph(case.photograph, max_pixels=data.max_pixels)
-        photograph = rescale_photograph(full, ScaleRule.of(data).measure(full, fit_field_circle(full)).factor)
+        photograph = rescale_photograph(full, ScaleRule.of(data).measure(full).factor)
         for y, x, mask in work[case.name]:
             tile = photograph[y : y + data.tile, x : x + data.tile]
             if data.codec == "png":
