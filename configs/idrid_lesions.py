@@ -1,4 +1,4 @@
-"""The four lesion classes of IDRiD and the optic disc at a third of full resolution: makes pretrained/idrid_lesions.
+"""The four lesion classes of IDRiD and the optic disc at the same scale: makes pretrained/idrid_lesions.
 
 MODEL_CARD.md there reports its scores, docs/experiments.md the reasons for its settings. Training takes `max_minutes`,
 and the learning rate follows the clock.

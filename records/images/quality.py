@@ -32,6 +32,7 @@ PATCHES = 3  # along each axis, evenly spread over the square inside the field o
 PATCH = 96  # side of a patch at the model's scale, pixels
 SIGMAS = (0.7, 1.4, 2.8)  # of the Gaussians whose differences are finer and coarser detail, pixels at the model's scale
 NOISE = 0.05  # squared grey levels that count as nothing
+LIGHT = 15  # side of the neighbourhoods over which light is averaged, samples
 INSET = 0.95  # of the radius: pixels this near the centre count, not the rim itself
 DARK = 10.0  # grey levels added to brightnesses that something is divided by, so that noise in the dark is no detail
 
@@ -78,16 +79,26 @@ def _colors(photograph: np.ndarray, circle: FieldCircle) -> dict[str, float]:
         pixels = np.zeros((1, 3), np.float32)
     largest, smallest = pixels.max(axis=1), pixels.min(axis=1)
     red, green, blue = pixels.mean(axis=0) + DARK
-    low, high = np.quantile(cv2.blur(samples.max(axis=-1), (15, 15))[inside], (0.05, 0.95)) if inside.any() else (0, 0)
+    low, high = _quantiles_of_light(samples.max(axis=-1), inside)
     return {
         "brightness": float(largest.mean() / 255),
-        "evenness": float((low + DARK) / (high + DARK)),
+        "evenness": (low + DARK) / (high + DARK),
         "red_to_green": float(red / green),
         "blue_to_green": float(blue / green),
         "saturation": float(((largest - smallest) / (largest + DARK)).mean()),
         "clipped": float((largest == 255).mean()),
         "field_fraction": float(inside.mean() / INSET**2),
     }
+
+
+def _quantiles_of_light(brightness: np.ndarray, inside: np.ndarray) -> tuple[float, float]:
+    """Returns the 5 % and 95 % quantiles of the light in the field of view, averaged over neighbourhoods in it."""
+    if not inside.any():
+        return 0.0, 0.0
+    weights = inside.astype(np.float32)
+    total = cv2.blur(brightness * weights, (LIGHT, LIGHT))[inside] / cv2.blur(weights, (LIGHT, LIGHT))[inside]
+    low, high = np.quantile(total, (0.05, 0.95))
+    return float(low), float(high)
 
 
 def _details(photograph: np.ndarray, circle: FieldCircle, factor: float) -> dict[str, float]:
