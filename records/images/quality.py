@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from records.images.field_circle import FieldCircle, sampling_step
+from records.images.field_of_view import MIN_BRIGHTNESS, MIN_BRIGHTNESS_FRACTION
 
 MEASURES = (
     "sharpness",  # contrast of details of about 1 pixel at the model's scale, relative to that of twice the size
@@ -74,12 +75,15 @@ def _colors(photograph: np.ndarray, circle: FieldCircle) -> dict[str, float]:
     samples = photograph[step // 2 :: step, step // 2 :: step]
     y, x = (step * np.arange(length, dtype=np.float32) + step / 2 for length in samples.shape[:2])
     inside = (y[:, None] - circle.y) ** 2 + (x - circle.x) ** 2 <= (INSET * circle.diameter / 2) ** 2
+    brightness = samples.max(axis=-1)
+    if inside.any():  # without what the frame, or a border around it, cuts off the circle
+        inside &= brightness > max(MIN_BRIGHTNESS, MIN_BRIGHTNESS_FRACTION * np.quantile(brightness[inside], 0.95))
     pixels = samples[inside].astype(np.float32)  # [n, 3]
     if not len(pixels):
         pixels = np.zeros((1, 3), np.float32)
     largest, smallest = pixels.max(axis=1), pixels.min(axis=1)
     red, green, blue = pixels.mean(axis=0) + DARK
-    low, high = _quantiles_of_light(samples.max(axis=-1), inside)
+    low, high = _quantiles_of_light(brightness, inside)
     return {
         "brightness": float(largest.mean() / 255),
         "evenness": (low + DARK) / (high + DARK),
