@@ -22,6 +22,7 @@ from records import (
     DISC,
     DISC_DIAMETER,
     LARGEST_SCALE,
+    LEAST_SCALE_ROWS,
     SCALE_ROWS,
     PhotographScale,
     ScaleRule,
@@ -163,8 +164,8 @@ class TiledSegmenter(tf.Module):
         diameter = tf.cast(field_diameter(photograph), tf.float64)
         fitted = tf.where(diameter > 0, diameter, tf.norm(full))
         rows, factor = full[0], tf.minimum(rule.diameter / fitted, LARGEST_SCALE)
-        whole = tf.maximum(tf.round(rows * factor / SCALE_ROWS), 1) * SCALE_ROWS / rows
-        factor = tf.where(rows % SCALE_ROWS == 0, whole, factor)
+        whole = tf.round(rows * factor / SCALE_ROWS) * SCALE_ROWS / rows
+        factor = tf.where((rows % SCALE_ROWS == 0) & (rows * factor >= LEAST_SCALE_ROWS), whole, factor)
         return factor if rule.camera.scale is None else tf.where(diameter > 0, factor, rule.camera.scale)
 
     @tf.function(input_signature=[PHOTOGRAPH])

@@ -29,6 +29,7 @@ from records.images.imaging import (
 from records.images.quality import DISC, DISC_DIAMETER, MEASURES, equivalent_diameter, measure_quality
 from records.images.regions import Lesion, Regions, find_regions, lesions
 from records.images.scales import LARGEST as LARGEST_SCALE
+from records.images.scales import LEAST_ROWS as LEAST_SCALE_ROWS
 from records.images.scales import ROWS as SCALE_ROWS
 from records.images.scales import UNKNOWN_CAMERA, Camera, PhotographScale, ScaleRule, describe_scales
 
@@ -37,6 +38,7 @@ __all__ = [
     "DISC",
     "DISC_DIAMETER",
     "LARGEST_SCALE",
+    "LEAST_SCALE_ROWS",
     "MEASURES",
     "MIN_BRIGHTNESS",
     "ORIENTATION_TAG",

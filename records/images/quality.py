@@ -49,11 +49,12 @@ def measure_quality(photograph: np.ndarray, circle: FieldCircle | None, factor: 
     Returns:
       The values of MEASURES by name.
     """
-    if circle is None or not circle.is_reliable:
-        shape = photograph.shape
-        whole = FieldCircle(shape[1] / 2, shape[0] / 2, math.hypot(*shape[:2]) / INSET, 0.0, 0.0, 1.0)
-        return _colors(photograph, whole) | _details(photograph, whole, factor) | _fit(circle or whole)
-    return _colors(photograph, circle) | _details(photograph, circle, factor) | _fit(circle)
+    field = circle
+    if field is None or not field.is_reliable:
+        height, width = photograph.shape[:2]
+        field = FieldCircle(width / 2, height / 2, math.hypot(height, width) / INSET, 0.0, 0.0, 1.0)
+    values = _colors(photograph, field) | _details(photograph, field, factor) | _fit(circle or field)
+    return {name: values[name] for name in MEASURES}
 
 
 def equivalent_diameter(area: float) -> float:

@@ -16,9 +16,9 @@ import numpy as np
 from configs import DataConfig
 from records.images.field_circle import FieldCircle, fit_field_circle
 
-# Where a photograph's rows are a multiple of this, so are those of the scaled one (which changes the factor by at most
-# 0.2 %): then it can be shrunk in strips, on as many cores.
-ROWS = 4
+# Where a photograph's rows are a multiple of ROWS, so are those of the scaled one, unless it is so small that this
+# changes the factor by more than 0.25 %: then the photograph can be shrunk in strips, on as many cores.
+ROWS, LEAST_ROWS = 4, 800
 LARGEST = 2.0  # photographs are enlarged up to this factor
 ENLARGED = 1.3  # from this factor on, small lesions may not be there to be seen
 
@@ -157,6 +157,6 @@ class ScaleRule:
         seen = self.camera.degrees or degrees or self.field_degrees  # what the user says counts first
         wanted = self.field_diameter / diameter * seen / self.field_degrees
         factor = min(wanted, LARGEST)
-        if height % ROWS == 0:
-            factor = max(round(height * factor / ROWS), 1) * ROWS / height
+        if height % ROWS == 0 and height * factor >= LEAST_ROWS:
+            factor = round(height * factor / ROWS) * ROWS / height
         return PhotographScale(factor, ruler, circle, limited=wanted > LARGEST)

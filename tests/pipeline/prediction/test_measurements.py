@@ -15,7 +15,7 @@ from pipeline.prediction.measurements import (
     summarize,
     summary_columns,
 )
-from records import PhotographScale
+from records import MEASURES, PhotographScale
 
 OUTPUTS = Path(__file__).parents[3] / "docs" / "outputs.md"
 CLASSES = ("HE", "OD")
@@ -39,12 +39,14 @@ def detected() -> np.ndarray:
 def measure(detected: np.ndarray, *, classes=CLASSES, visible: bool = True) -> tuple[list[dict], dict[str, object]]:
     """Returns features and summary of a photograph that shows retina everywhere or nowhere."""
     seen = np.full(detected.shape[:2], visible)
-    measured = MeasuredPhotograph(np.zeros((*seen.shape, 3), np.uint8), PhotographScale(1 / 3, "fixed"))
+    pixels = np.zeros((*seen.shape, 3), np.uint8)
+    measured = MeasuredPhotograph(pixels, PhotographScale(1 / 3, "fixed"), dict.fromkeys(MEASURES, 0.5))
     landmarks = find_landmarks(measured, seen, classes=classes, detected=detected)
     maps = detected.astype(np.float32)
     features = lesion_features(classes, maps, detected, landmarks=landmarks)
     arrays = {"visible": seen, "probabilities": maps, "detected": detected}
-    return features, summarize(classes, "eye", Path("eye.png"), measured=measured, features=features, **arrays)
+    told = {"quality": measured.quality, "scale": measured.scale, "warnings": ["dark", "blurred"]}
+    return features, summarize(classes, "eye", Path("eye.png"), features=features, **arrays, **told)
 
 
 def test_lesions_are_measured_in_pixels_and_in_disc_diameters(detected):
@@ -68,6 +70,7 @@ def test_numbers_by_quadrant_add_up_and_the_scale_is_there(detected):
     assert [summary[f"HE_{quadrant}"] for quadrant in QUADRANTS] == [2, 1, 0, 1]
     assert [summary[f"OD_{quadrant}"] for quadrant in QUADRANTS] == [1, 0, 0, 1]
     assert summary["scale"] == pytest.approx(1 / 3, abs=1e-6)
+    assert (summary["quality_sharpness"], summary["warnings"]) == (0.5, "dark; blurred")
     assert list(summary) == summary_columns(CLASSES)
 
 

@@ -72,10 +72,12 @@ def predict(segmenter: TiledSegmenter, case: str, photograph: np.ndarray, folder
         photograph,
         detected=detected,
         entries=legend(spec.classes, operating_point, features),
+        notes=[],
         output=folder,
         masks=None,
     )
-    arrays = {"measured": measured, "visible": visible, "probabilities": maps, "detected": detected}
+    arrays = {"visible": visible, "probabilities": maps, "detected": detected}
+    arrays |= {"quality": measured.quality, "scale": measured.scale, "warnings": []}
     return Prediction(summarize(spec.classes, case, folder / f"{case}.png", **arrays, features=features), features)
 
 

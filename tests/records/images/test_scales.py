@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from configs import DataConfig
-from records import Camera, PhotographScale, ScaleRule, describe_scales
+from records import Camera, FieldCircle, PhotographScale, ScaleRule, describe_scales
 
 BY_FIELD = ScaleRule(None, 100.0, 50.0)
 BLACK = np.zeros((90, 120, 3), np.uint8)  # its diagonal is 150
@@ -30,7 +30,8 @@ def test_the_circle_gets_the_configs_diameter(disc, diameter):
 @given(degrees=st.floats(1, 179), camera=st.none() | st.floats(1, 179), reference=st.floats(1, 180))
 def test_a_degree_has_as_many_pixels_whatever_the_angle_of_view(degrees, camera, reference):
     rule = ScaleRule(None, 100.0, reference, Camera(degrees=camera))
-    scale = rule.for_diameter(10_000, degrees, ruler="field of view")
+    circle = FieldCircle(5000, 5000, diameter=10_000, visible=1, agreement=1, deviation=0)
+    scale = rule.by_circle(circle, (9999, 10_000), degrees)
     seen = camera or degrees  # the user's word counts before the file's
     assert scale.factor * 10_000 / seen == pytest.approx(100 / reference)
     assert rule.diameter / rule.degrees == pytest.approx(100 / reference)
