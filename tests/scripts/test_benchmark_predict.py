@@ -14,4 +14,4 @@ def test_a_small_run_leaves_the_keys_that_other_programs_read(way, monkeypatch):
         assert benchmark.FORMS.keys() <= result.keys[key].keys()
     assert all(len(row) <= len(result.columns) for row in result.rows)
     megabytes = {row[0]: float(row[-1]) for row in result.rows[1:]}
-    assert megabytes["no maps"] < megabytes["--probabilities"] < megabytes["--probabilities --full_size"]
+    assert megabytes["no maps"] < megabytes["--probabilities"] <= megabytes["--probabilities --full_size"]
