@@ -12,8 +12,8 @@ from pipeline.prediction import OverlappedWork, PredictionFolder, SegmenterPool,
 from records import find_cases, photograph_degrees, read_photograph
 from scripts.benchmarks.measuring import Result, counting_cores, median_ratio, take_turns
 
-REPEATS = 5
-PHOTOGRAPHS = 8
+REPEATS = 3
+PHOTOGRAPHS = 16
 ALONE = "segmentation alone"
 FORMS: dict[str, tuple[str, ...]] = {
     "no maps": (),
