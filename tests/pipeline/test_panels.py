@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.panels import caption_height, captioned, densest_window, outlined, with_legend
+from pipeline.panels import caption_height, captioned, densest_window, outlined, with_legend, with_notes
 from records import CLASS_COLORS
 
 
@@ -72,3 +72,12 @@ def test_a_caption_stands_above_the_picture_that_stays_as_it_is():
         assert np.array_equal(sheet[above:], picture)
         assert (sheet[:above].max(axis=-1) < 60).sum() > 100 * lines  # dark letters
     assert np.array_equal(one[: caption_height(1, 16) - 3], two[: caption_height(1, 16) - 3])
+
+
+def test_notes_are_written_below_the_sheet_on_as_many_lines_as_they_need():
+    sheet = np.full((40, 200, 3), 7, np.uint8)
+    noted = with_notes(sheet, ["no field of view found: scaled by 0.327 (optic disc)", "dark"], letters=11)
+    assert (noted[:40] == sheet).all()
+    assert noted.shape[0] == 40 + caption_height(3)  # the first note takes two lines
+    assert (noted[40:] < 128).any()
+    assert with_notes(sheet, []) is sheet
