@@ -28,12 +28,14 @@ FULL_TILE, FULL_BATCH = 512, 4  # at full resolution
 FULL_OVERLAPS = {"54": 0.0, "176": 0.5}  # by the resulting number of tiles
 CHOICES = [*itertools.product((256, 384, 512, 768), (0.0, 0.1, 0.25, 0.5)), (1440, 0.0)]  # tile and overlap
 SEAM_PHOTOGRAPHS = 3
+SCALE = "scale alone, preset"
 
 TITLE = """\
 {network}, {precision}; {photographs}; {repeats} turns
 54 and 176: {width}x{height} pixels in tiles of {full_tile}, overlap 0 and 1/2, batches of {full_batch}; preset: as
   configured, {tiles} tiles of {tile} at {scale}, batches of {tile_batch}; photographs and tiles in memory
 network alone: the bare network over the tiles; whole: over the scaled photograph in one piece
+scale alone: only what finds the circle of the field of view, if the preset scales by it
 predict, by tile, and predict, at once: keras.Model.predict of each tile, and of all, stitched with NumPy
 no background: with skip_background; flips 8: with flips=8; tile T, O: the config's scale in tiles of T, overlap O
 of floor: median over the turns of the ratio to the network alone over the same tiles; from preset on, to whole
@@ -150,6 +152,9 @@ def _variants(network: Network, photograph: np.ndarray, specs: dict[str, Segment
         few = TiledSegmenter(network, dataclasses.replace(spec, skip_background=True))
         kept = int(few.kept_tiles(photograph).numpy().sum())
         variants[f"no background, {key}"] = Variant(segmenting.segment(few, photograph), floor, kept)
+    variants[SCALE] = Variant(
+        segmenting.measure_scale(TiledSegmenter(network, specs["preset"]), photograph), floor, None
+    )
     flipped = TiledSegmenter(network, dataclasses.replace(specs["preset"], flips=8))
     tiles = segmenting.number_of_tiles(photograph, flipped.spec)
     variants["flips 8, preset"] = Variant(segmenting.segment(flipped, photograph), "whole, preset", tiles)
@@ -228,6 +233,7 @@ def _keys(
     return {
         "graph_over_floor": {key: ratios[f"segment, {key}"] for key in specs},
         "graph_over_floor_on_cores": {key: timings.on_cores[f"segment, {key}"] for key in specs},
+        "scale_over_floor": ratios[SCALE],
         "usual_over_graph": median_ratio(seconds["predict, by tile, 54"], seconds["segment, 54"]),
         "peak_maps": peak,
         "preset_over_same_tiles": median_ratio(seconds["segment, preset"], seconds["network alone, preset"]),

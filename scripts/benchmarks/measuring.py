@@ -56,7 +56,7 @@ def take_turns(variants: Mapping[str, Callable[[], float | None]], *, repeats: i
     return seconds
 
 
-def counting_cores(run: Callable[[], None], spent: list[float]) -> Callable[[], None]:
+def counting_cores(run: Callable[[], object], spent: list[float]) -> Callable[[], None]:
     """Returns the function that also appends the CPU seconds of this process over all cores to `spent`."""
 
     def counted() -> None:

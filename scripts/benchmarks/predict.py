@@ -1,7 +1,7 @@
 """predict relative to its bound: the segmentation of the same photographs in memory, and nothing else."""
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -15,7 +15,7 @@ from scripts.benchmarks.measuring import Result, counting_cores, median_ratio, t
 
 REPEATS = 3
 PHOTOGRAPHS = 16
-ALONE = "segmentation alone"
+ALONE, MEASURING = "segmentation alone", "measuring alone"
 FORMS: dict[str, tuple[str, ...]] = {
     "no maps": (),
     "--probabilities": ("scaled",),
@@ -26,6 +26,7 @@ TITLE = """\
 {photographs} photographs of {source}; {repeats} turns
 segmentation alone: of the photographs in memory; the others: all of predict's work from files to files, which reads
   and writes photographs while it segments others
+measuring alone: the circle of the field of view and the measures of quality, of the photographs in memory
 of alone: median over the turns of the ratio to the segmentation alone in the same turn
 on cores: the same ratio of CPU time, for a machine that is shared with others
 of segmenting: the ratio that predict prints, to the time spent segmenting while others are read and written
@@ -65,8 +66,15 @@ def measure(config: Config, model: Path, source: Path) -> Result:
             sizes = [file.stat().st_size for file in Path(output).rglob("*.*")]
             megabytes[name] = sum(sizes) / len(photographs) / 1e6
 
-    alone = _segmentation(pool, photographs, max_pixels=data.max_pixels)
-    runs = {ALONE: alone} | {name: partial(predict, name) for name in FORMS}
+    read = {
+        case: (read_photograph(path, max_pixels=data.max_pixels), photograph_degrees(path))
+        for case, path in photographs.items()
+    }
+    measured = {case: pool.measure(*one) for case, one in read.items()}
+    runs = {
+        ALONE: lambda: [future.result() for _, _, future in pool.segment_all(measured.items())],
+        MEASURING: lambda: [pool.measure(*one) for one in read.values()],
+    } | {name: partial(predict, name) for name in FORMS}
     cores: dict[str, list[float]] = {name: [] for name in runs}
     seconds = take_turns({name: counting_cores(run, cores[name]) for name, run in runs.items()}, repeats=REPEATS)
     of_alone = {name: median_ratio(times, seconds[ALONE]) for name, times in seconds.items()}
@@ -84,22 +92,12 @@ def measure(config: Config, model: Path, source: Path) -> Result:
             ]
             for name, times in seconds.items()
         ],
-        keys={"predict_over_segmentation_alone": of_alone, "predict_over_segmenting": of_segmenting},
+        keys={
+            "predict_over_segmentation_alone": of_alone,
+            "predict_over_segmenting": of_segmenting,
+            "measuring_over_segmentation_alone": median_ratio(cores[MEASURING], cores[ALONE]),
+        },
     )
-
-
-def _segmentation(pool: SegmenterPool, photographs: Mapping[str, Path], *, max_pixels: int) -> Callable[[], None]:
-    """Returns a function that segments the photographs, which are in memory."""
-    measured = [
-        (case, pool.measure(read_photograph(path, max_pixels=max_pixels), photograph_degrees(path)))
-        for case, path in photographs.items()
-    ]
-
-    def run() -> None:
-        for _, _, future in pool.segment_all(measured):
-            future.result()
-
-    return run
 
 
 def _predict(pool: SegmenterPool, folder: PredictionFolder, photographs: Mapping[str, Path]) -> float:

@@ -36,6 +36,12 @@ def segment(segmenter: TiledSegmenter, photograph: np.ndarray) -> Run:
     return lambda: _wait(segmenter.segment(in_memory))
 
 
+def measure_scale(segmenter: TiledSegmenter, photograph: np.ndarray) -> Run:
+    """Returns a function that only computes the scale of a photograph in memory, in the graph."""
+    in_memory = tf.constant(photograph)
+    return lambda: _wait(segmenter.scale(in_memory))
+
+
 def bare_network(network: Network, photograph: np.ndarray, spec: SegmenterSpec, *, xla: bool = False) -> Run:
     """Returns a function that runs only the network, over the tiles in full batches in memory; the last is padded."""
     tiles, _ = _cut(network, photograph, spec)

@@ -41,6 +41,7 @@ def test_a_small_run_leaves_the_keys_that_other_programs_read(small, monkeypatch
     assert all(ratio > 0 for ratio in result.keys["graph_over_floor"].values())
     assert result.keys["graph_over_floor_on_cores"].keys() == result.keys["graph_over_floor"].keys()
     assert result.keys["usual_over_graph"] > 0
+    assert result.keys["scale_over_floor"] > 0
     assert result.keys["peak_maps"] == 2.5
     assert all(0 < share < 1 for key, share in result.keys["background_share"].items() if key != "preset")
     tiles = {row[0]: row[result.columns.index("tiles")] for row in result.rows}

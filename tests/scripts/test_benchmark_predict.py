@@ -8,10 +8,11 @@ def test_a_small_run_leaves_the_keys_that_other_programs_read(way, monkeypatch):
     monkeypatch.setattr(benchmark, "REPEATS", 1)
     monkeypatch.setattr(benchmark, "PHOTOGRAPHS", 2)
     result = benchmark.measure(Config(), model=way.workdir / "model", source=way.source)
-    assert [row[0] for row in result.rows] == ["segmentation alone", *benchmark.FORMS]
+    assert [row[0] for row in result.rows] == ["segmentation alone", "measuring alone", *benchmark.FORMS]
     for key in ("predict_over_segmentation_alone", "predict_over_segmenting"):
         assert all(ratio > 0 for ratio in result.keys[key].values())
         assert benchmark.FORMS.keys() <= result.keys[key].keys()
+    assert result.keys["measuring_over_segmentation_alone"] > 0
     assert all(len(row) <= len(result.columns) for row in result.rows)
-    megabytes = {row[0]: float(row[-1]) for row in result.rows[1:]}
+    megabytes = {row[0]: float(row[-1]) for row in result.rows[2:]}
     assert megabytes["no maps"] < megabytes["--probabilities"] <= megabytes["--probabilities --full_size"]
