@@ -191,9 +191,12 @@ def test_every_loss_trains_under_mixed_bfloat16(name, mixed_bfloat16):
     image = keras.Input((None, None, 3))
     logits = keras.layers.Conv2D(1, 3, padding="same")(image)
     network = keras.Model(image, keras.layers.Activation("sigmoid", dtype="float32")(logits))
-    network.compile(keras.optimizers.Adam(0.1), build_loss(name), jit_compile=False)
+    network.compile(keras.optimizers.Adam(0.1), build_loss(name), run_eagerly=True)  # tracing takes longer
     images = masks + np.random.default_rng(0).normal(0, 0.1, (4, 16, 16, 3)).astype(np.float32)
-    losses = network.fit(images, masks, batch_size=4, epochs=30, shuffle=False, verbose=0).history["loss"]
+    losses = []
+    for _ in range(30):
+        network.reset_metrics()
+        losses.append(network.train_on_batch(images, masks))
     assert np.all(np.isfinite(losses))
     assert losses[-1] < 0.5 * losses[0]
 

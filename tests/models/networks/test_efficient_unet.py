@@ -8,7 +8,7 @@ from configs import EfficientUNetConfig, InputError
 from models.networks.efficient_unet import build_efficient_unet
 from models.networks.encoders import encoder_layers
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("shallow_encoders")]
 
 # Parameters of EfficientNetB0 without classifier; 4,049,571 in Keras, of which 7 are statistics of the input.
 B0 = 4_049_564
@@ -28,15 +28,25 @@ def decoder_parameters(width: int, skips: dict[int, int], bottom: int, normaliza
 
 
 @pytest.mark.parametrize("normalization", ["batch", "group", "none"])
-def test_the_number_of_parameters_is_that_of_encoder_and_decoder(normalization):
+def test_the_number_of_parameters_of_the_decoder_is_that_of_its_normalisation(normalization):
     network = build_efficient_unet(EfficientUNetConfig(width=8, normalization=normalization), classes=1)
+    encoder = sum(layer.count_params() for layer in encoder_layers(network))
+    skips = {stride: network.get_layer(f"skip{stride}").input[1].shape[-1] for stride in (16, 8, 4, 2)}
+    bottom = network.get_layer("up16").input.shape[-1]
+    assert network.count_params() == encoder + decoder_parameters(8, skips, bottom, normalization)
+
+
+@pytest.mark.usefixtures("deep_encoders")
+def test_the_number_of_parameters_is_that_of_encoder_and_decoder():
+    network = build_efficient_unet(EfficientUNetConfig(width=8), classes=1)
     skips = {16: 672, 8: 240, 4: 144, 2: 96}
     assert sum(layer.count_params() for layer in encoder_layers(network)) == B0
-    assert network.count_params() == B0 + decoder_parameters(8, skips, 1280, normalization)
+    assert network.count_params() == B0 + decoder_parameters(8, skips, 1280, "batch")
     # The default network is built in test_every_network.
     assert B0 + decoder_parameters(16, skips, 1280, "batch") == 10_115_373
 
 
+@pytest.mark.usefixtures("deep_encoders")
 def test_a_network_of_the_second_generation_has_other_maps():
     network = build_efficient_unet(EfficientUNetConfig("EfficientNetV2B0", width=4), classes=1)
     assert network.stride == 32

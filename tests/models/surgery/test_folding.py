@@ -18,18 +18,21 @@ ignore_keras_copy = pytest.mark.filterwarnings(
 )
 
 
-def tiles(side: int = 64) -> tuple[np.ndarray, np.ndarray]:
-    """Returns images float32 `[2, side, side, 3]` with dark squares, and the squares."""
-    images = np.random.default_rng(0).uniform(120, 220, (2, side, side, 3)).astype(np.float32)
-    masks = np.zeros((2, side, side, 1), np.float32)
-    masks[:, 8:24, 8:30] = 1
-    return np.where(masks > 0, images - 90, images), masks
+@pytest.fixture(scope="module")
+def images() -> np.ndarray:
+    """Returns images float32 `[2, 32, 32, 3]` with a dark square each."""
+    images = np.random.default_rng(0).uniform(120, 220, (2, 32, 32, 3)).astype(np.float32)
+    images[:, 4:12, 4:15] -= 90
+    return images
 
 
-def trained(network: Network, steps: int = 3) -> Network:
-    """Trains for so few steps that the moving averages are still changing."""
-    network.compile(keras.optimizers.Adam(1e-2), "binary_crossentropy", jit_compile=False)
-    network.fit(*tiles(), batch_size=2, epochs=steps, verbose=0)
+def with_statistics(network: Network) -> Network:
+    """Gives every normalisation factors, shifts, means and variances other than 0 and 1, as a training does."""
+    random = np.random.default_rng(0)
+    for name in normalizations(network):
+        layer = network.get_layer(name)
+        ranges = zip(layer.get_weights(), (1, 1, 1, 4), strict=True)  # factor, shift, mean, variance
+        layer.set_weights([random.uniform(0.5, 1.5, weights.shape) * scale for weights, scale in ranges])
     return network
 
 
@@ -49,13 +52,10 @@ def one_pair(convolution: layers.Layer, *, between=(), norm=FusedBatchNormalizat
 @pytest.mark.parametrize(
     ("policy", "tolerance"), [("float32", 1e-5), ("mixed_bfloat16", 0.03)], ids=["float32", "bfloat16"]
 )
-def test_the_results_are_equal_without_any_normalisation(policy, tolerance):
+def test_the_results_are_equal_without_any_normalisation(policy, tolerance, images):
     keras.utils.set_random_seed(0)
     with precision_policy(policy):
-        network = build_fast(FastConfig(widths=(8, 16, 16)), classes=2)
-    network.compile(keras.optimizers.Adam(1e-2), "binary_crossentropy", jit_compile=False)
-    images, masks = tiles()
-    network.fit(images, np.repeat(masks, 2, axis=-1), batch_size=2, epochs=5, verbose=0)
+        network = with_statistics(build_fast(FastConfig(widths=(8, 16, 16)), classes=2))
     folded = fold_normalization(network)
     assert isinstance(folded, Network)
     assert folded.stride == network.stride
@@ -81,13 +81,12 @@ def test_the_results_are_equal_without_any_normalisation(policy, tolerance):
     ],
     ids=lambda layer: f"{type(layer).__name__}{'' if layer.use_bias else ' without bias'}",
 )
-def test_every_kind_of_convolution_is_folded(convolution, norm):
+def test_every_kind_of_convolution_is_folded(convolution, norm, images):
     keras.utils.set_random_seed(0)
     convolution = type(convolution).from_config(convolution.get_config())
-    network = trained(one_pair(convolution, norm=norm))
+    network = with_statistics(one_pair(convolution, norm=norm))
     folded = fold_normalization(network)
     assert normalizations(folded) == []
-    images, _ = tiles()
     np.testing.assert_allclose(folded(images), network(images, training=False), atol=1e-5)
 
 
@@ -102,9 +101,8 @@ def test_the_folded_kernel_is_that_of_the_formula():
     np.testing.assert_allclose(bias, [-4])
 
 
-def test_the_network_itself_is_not_changed_and_shares_no_weights():
-    network = trained(build_fast(FastConfig(widths=(8, 8)), classes=1))
-    images, _ = tiles()
+def test_the_network_itself_is_not_changed_and_shares_no_weights(images):
+    network = with_statistics(build_fast(FastConfig(widths=(8, 8)), classes=1))
     names, before = [layer.name for layer in network.layers], network(images, training=False).numpy()
     folded = fold_normalization(network)
     folded.set_weights([np.zeros_like(weights) for weights in folded.get_weights()])
@@ -113,26 +111,25 @@ def test_the_network_itself_is_not_changed_and_shares_no_weights():
 
 
 @ignore_keras_copy
-def test_a_folded_network_is_saved_and_loaded_unchanged(tmp_path):
-    folded = fold_normalization(trained(build_fast(FastConfig(widths=(8, 8)), classes=1)))
+def test_a_folded_network_is_saved_and_loaded_unchanged(images, tmp_path):
+    folded = fold_normalization(with_statistics(build_fast(FastConfig(widths=(8, 8)), classes=1)))
     folded.save(tmp_path / "folded.keras")
     loaded = keras.models.load_model(tmp_path / "folded.keras")
     assert isinstance(loaded, Network)
-    assert np.array_equal(loaded(tiles()[0]), folded(tiles()[0]))
+    assert np.array_equal(loaded(images), folded(images))
 
 
 @ignore_keras_copy
-def test_a_loaded_network_folds_like_the_saved_one(tmp_path):
-    network = trained(build_fast(FastConfig(widths=(8, 8)), classes=1))
+def test_a_loaded_network_folds_like_the_saved_one(images, tmp_path):
+    network = with_statistics(build_fast(FastConfig(widths=(8, 8)), classes=1))
     network.save(tmp_path / "network.keras")
     loaded = keras.models.load_model(tmp_path / "network.keras", compile=False)
-    images, _ = tiles()
     assert np.array_equal(fold_normalization(loaded)(images), fold_normalization(network)(images))
 
 
 def test_a_normalisation_after_an_activation_is_kept():
     """The U-Net has convolutions with activation, then normalisation."""
-    network = trained(build_unet(UNetConfig(width=4, levels=2), classes=1))
+    network = with_statistics(build_unet(UNetConfig(width=4, levels=2), classes=1))
     assert fold_normalization(network) is network
 
 
@@ -158,17 +155,16 @@ def test_a_normalisation_is_kept_if_the_convolution_is_used_twice():
     image, x = image_input(NO_PREPROCESSING, stride=1)
     convolution = layers.Conv2D(3, 3, padding="same")
     x = FusedBatchNormalization(name="norm")(convolution(layers.Rescaling(1 / 255)(x)))
-    network = trained(Network(image, probability_head(convolution(x), classes=1)))
+    network = with_statistics(Network(image, probability_head(convolution(x), classes=1)))
     folded = fold_normalization(network)
     assert normalizations(folded) == ["norm"]
 
 
-def test_of_two_normalisations_only_the_one_after_a_convolution_is_folded():
+def test_of_two_normalisations_only_the_one_after_a_convolution_is_folded(images):
     image, x = image_input(NO_PREPROCESSING, stride=1)
     x = layers.Conv2D(4, 3, padding="same")(layers.Rescaling(1 / 255)(x))
     x = layers.Activation("relu")(FusedBatchNormalization(name="goes")(x))
-    network = trained(Network(image, probability_head(FusedBatchNormalization(name="stays")(x), classes=1)))
+    network = with_statistics(Network(image, probability_head(FusedBatchNormalization(name="stays")(x), classes=1)))
     folded = fold_normalization(network)
     assert normalizations(folded) == ["stays"]
-    images, _ = tiles()
     np.testing.assert_allclose(folded(images), network(images, training=False), atol=1e-5)
