@@ -54,7 +54,7 @@ def test_train_measures_steps_the_loop_and_the_normalization(run, tmp_path):
             "benchmark inference takes --source and --model or --model or --source or no folder; received --records.",
         ),
         (("input",), "benchmark input takes --records or --source; received none."),
-        (("trian",), "expected one benchmark of shard, input, train, inference, predict; received 'trian'."),
+        (("trian",), "expected one benchmark of shard, input, train, inference, sizes, predict; received 'trian'."),
         (("input", "--records=/no/such"), "--records=/no/such: no index.json there"),
     ],
 )

@@ -224,7 +224,11 @@ def test_a_segmenter_json_of_version_0_1_is_read_with_all_its_values():
     content = json.loads(file.read_text())
     del content["schema_version"]
     spec = read_spec(file)
-    assert json.loads(json.dumps(dataclasses.asdict(spec))) == content | {"field_diameter": None, "field_degrees": 50.0}
+    assert json.loads(json.dumps(dataclasses.asdict(spec))) == content | {
+        "field_diameter": None,
+        "field_degrees": 50.0,
+        "quality": {},
+    }
     assert spec.classes == ("MA", "HE", "EX", "SE", "OD")
     assert spec.thresholds[:2] == (0.0855249761296273, 0.20351567165626933)
     assert (spec.tile, spec.overlap, spec.window, spec.trim, spec.xla) == (1440, 0.25, "hann", True, "auto")
