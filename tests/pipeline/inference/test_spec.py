@@ -41,6 +41,7 @@ def test_a_spec_takes_its_fields_from_the_config():
         "bins": 320,
         "seen_before": (),
         "calibrated_on": (),
+        "quality": {},
         "field_diameter": None,
         "field_degrees": 50.0,
     }
