@@ -12,14 +12,15 @@ if not __package__:  # started by its path: the root is searched, not scripts/, 
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 from tqdm import tqdm
 
 from configs import InputError
-from records import Case, find_cases
+from records import Case, describe_scales, find_cases
 from scripts.support import camera, command, operating
+from scripts.support.warnings import print_warnings
 
 if TYPE_CHECKING:
     from pipeline.interruption import StopRequest
@@ -90,19 +91,22 @@ def main(arguments: list[str]) -> int:
         write=lambda case, photograph, segmented: folder.write(case, todo[case], photograph, segmented=segmented),
         stopped=lambda: stop.error() is not None,
     )
-    written, in_tables = _write_all(work, folder, todo, stop=stop)
+    written, rows = _write_all(work, folder, todo, stop=stop)
     if work.timings.segmented:
         print(work.timings)
     stopped = stop.error()
     if stopped is not None:
         print(f"stopped by {stopped}; the same command continues with the remaining {len(todo) - written} photographs.")
         return stopped.code
-    if not in_tables:
+    if not rows:
         raise InputError(f"none of the {len(photographs)} photographs could be read and segmented.")
-    for line in folder.describe():
-        print(line) if not line.startswith("warning") else _say(line)
+    print(f"scales: {describe_scales([row['scale'] for row in rows if 'scale' in row])}")
+    print_warnings(
+        (f"{row['case']}: {row['warnings']}" for row in rows if row.get("warnings")),
+        more="photographs; see predictions.csv",
+    )
     print(
-        f"predicted: {folder.output}, {in_tables} photographs in its tables    see: {folder.output / 'overlays'}, "
+        f"predicted: {folder.output}, {len(rows)} photographs in its tables    see: {folder.output / 'overlays'}, "
         f"{folder.output / 'predictions.csv'}"
     )
     return command.SOME_FAILED if work.failures else command.DONE
@@ -110,8 +114,8 @@ def main(arguments: list[str]) -> int:
 
 def _write_all(
     work: "OverlappedWork", folder: "PredictionFolder", todo: Mapping[str, Path], *, stop: "StopRequest"
-) -> tuple[int, int]:
-    """Returns how many photographs were written now, and how many are in the tables."""
+) -> tuple[int, list[dict[str, Any]]]:
+    """Returns how many photographs were written now, and the rows of all in `predictions.csv`."""
     written = 0
     try:
         with stop.listening():

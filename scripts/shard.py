@@ -37,8 +37,7 @@ from records import (
     write_text,
 )
 from scripts.support import camera, command
-
-WARNINGS = 10  # most warnings of one kind that are printed
+from scripts.support.warnings import print_warnings
 
 _SOURCE = flags.DEFINE_string("source", None, "Folder of photographs and masks (IDRiD's layout or paired folders).")
 _RECORDS = flags.DEFINE_string("records", None, "Folder for the shards and their index.", required=True)
@@ -80,8 +79,10 @@ def main(_: list[str]) -> int:
         rule=camera.rule(config.data),
         progress=_bar,
     )
-    _warn(plan.scale_warnings())
-    _warn(f"no photograph shows any {name}; check its masks, or its colour" for name in plan.classes_without_lesions)
+    print_warnings(plan.scale_warnings())
+    print_warnings(
+        f"no photograph shows any {name}; check its masks, or its colour" for name in plan.classes_without_lesions
+    )
     print(f"{plan} → {folder}", flush=True)
     if _CHECK.value:
         failures = _check(plan, folder)
@@ -111,7 +112,7 @@ def _check(plan: RecordsPlan, folder: Path) -> dict[str, str]:
     """Checks the source; returns the photographs that cannot be decoded."""
     check = check_source(plan, workers=_workers(), progress=_bar)
     print(check)
-    _warn(
+    print_warnings(
         f"{pair.one} ({pair.one_split}) and {pair.other} ({pair.other_split}) look the same, {pair.bits} of 256 bits "
         "differ"
         for pair in check.look_alikes
@@ -122,7 +123,7 @@ def _check(plan: RecordsPlan, folder: Path) -> dict[str, str]:
 
 def _write(plan: RecordsPlan, folder: Path) -> dict[str, str]:
     """Writes the records; returns the photographs that could not be read."""
-    _warn(f"{one} and {other} are the same file and count twice" for one, other in plan.equal_pairs())
+    print_warnings(f"{one} and {other} are the same file and count twice" for one, other in plan.equal_pairs())
     from records.shards.writing import write_records  # imports tensorflow, which takes seconds
 
     # A delayed bar first appears when a shard is written.
@@ -157,7 +158,7 @@ def _print_index(index: Index) -> None:
             f"{name}: {split.records} tiles of {len(split.cases)} photographs, {len(split.shards)} shards, "
             f"{megabytes:.1f} MB"
         )
-    _warn(
+    print_warnings(
         f"{pair.one} and {pair.other} look the same ({pair.bits} of 256 bits differ), in "
         + " and ".join(sorted({index.cases[name].split for name in (pair.one, pair.other)}))
         for pair in index.nearly_equal
@@ -183,14 +184,6 @@ def _verify(folder: Path) -> int:
 
 def _bar(results: Iterable[Any], total: int, what: str) -> Iterable[Any]:
     return tqdm(results, total=total, desc=what, unit=" photographs", disable=None)
-
-
-def _warn(lines: Iterable[str]) -> None:
-    lines = list(lines)
-    for line in lines[:WARNINGS]:
-        print(f"warning: {line}", file=sys.stderr)
-    if len(lines) > WARNINGS:
-        print(f"warning: and {len(lines) - WARNINGS} more of this kind.", file=sys.stderr)
 
 
 def _workers() -> int:

@@ -6,7 +6,7 @@ import numpy as np
 
 from configs import InputError
 from pipeline.evaluation.photographs import LoadedCase, MapOf
-from pipeline.inference import NAN_MESSAGE, TiledSegmenter, photograph_warnings
+from pipeline.inference import NAN_MESSAGE, TiledSegmenter, photograph_warnings, refuse_unsuitable
 
 
 def by_segmenter(
@@ -24,8 +24,8 @@ def by_segmenter(
         measured = loaded.measured or segmenter.measure(loaded.photograph)
         segmented = segmenter.segment_measured(measured)
         lines = photograph_warnings(measured, segmented.scale, segmenter.spec)
-        if lines and strict:
-            raise InputError(f"case {loaded.case}: does not suit the model ({'; '.join(lines)}).")
+        if strict:
+            refuse_unsuitable(f"case {loaded.case}", lines)
         if lines and warnings is not None:
             warnings[loaded.case] = lines
         return segmented.probabilities

@@ -13,7 +13,7 @@ from pipeline.inference.model_folder import (
 )
 from pipeline.inference.segmenter import NAN_MESSAGE, Segmented, TiledSegmenter
 from pipeline.inference.spec import SegmenterSpec
-from pipeline.inference.suitability import photograph_warnings, quantiles_of
+from pipeline.inference.suitability import photograph_warnings, quantiles_of, refuse_unsuitable
 
 __all__ = [
     "NAN_MESSAGE",
@@ -29,6 +29,7 @@ __all__ = [
     "load_segmenter",
     "photograph_warnings",
     "quantiles_of",
+    "refuse_unsuitable",
     "save_model",
     "save_spec",
 ]

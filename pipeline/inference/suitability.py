@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from configs import InputError
 from pipeline.inference.measured import MeasuredPhotograph
 from pipeline.inference.spec import SegmenterSpec
 from records import DISC_DIAMETER, MEASURES, PhotographScale
@@ -65,6 +66,12 @@ def photograph_warnings(
         line = disc_warning(disc * scale.factor, spec.quality[DISC_DIAMETER])
         lines += [line] if line else []
     return lines
+
+
+def refuse_unsuitable(name: str, warnings: Sequence[str]) -> None:
+    """Raises InputError if there are warnings about a photograph, which the message calls `name`."""
+    if warnings:
+        raise InputError(f"{name}: does not suit the model ({'; '.join(warnings)}).")
 
 
 def quality_warnings(quality: Mapping[str, float], usual: Quantiles) -> list[str]:

@@ -4,14 +4,12 @@ The record of a photograph is `geojson/CASE.geojson`. It is removed before any o
 and written last, and the tables are made from records only, so the next run repairs whatever a kill left behind.
 """
 
-import contextlib
-import csv
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 
@@ -24,19 +22,18 @@ from pipeline.inference import (
     Segmented,
     SegmenterSpec,
     photograph_warnings,
+    refuse_unsuitable,
 )
 from pipeline.operating_point import OperatingPoint
 from pipeline.prediction.landmarks import find_landmarks
 from pipeline.prediction.map_files import FOLDER, forms_beside, map_files, remove_other_maps, write_maps
-from pipeline.prediction.measurements import LESION_COLUMNS, lesion_features, lesion_row, summarize, summary_columns
-from pipeline.prediction.outlines import runs
+from pipeline.prediction.measurements import lesion_features, summarize
 from pipeline.prediction.pictures import legend, output_files, write_pictures
+from pipeline.prediction.tables import write_tables
 from records import (
     Camera,
     Case,
     case_digests,
-    complete_file,
-    describe_scales,
     field_of_view,
     make_folder,
     photograph_degrees,
@@ -48,7 +45,6 @@ from records import (
 )
 
 SCHEMA_VERSION = 2
-MOST_WARNED = 10  # photographs whose warnings are printed
 EARLIER = 1  # without the operating point, which was the model's, forms of maps, and places of lesions
 OWN = "fundus_tiles"  # the member of a GeoJSON file that other software ignores
 
@@ -229,57 +225,16 @@ class PredictionFolder:
         record = {"type": "FeatureCollection", "features": features, OWN: own}
         write_text(self._record(case), json.dumps(record, separators=(",", ":")) + "\n")
 
+    def write_tables(self) -> list[dict[str, Any]]:
+        """Writes the tables of all photographs in the folder, and returns the rows of `predictions.csv`."""
+        records = (_read_record(path) for path in self._records())
+        return write_tables(
+            self.output, self.spec.classes, ((record[OWN]["row"], record["features"]) for record in records)
+        )
+
     def _check(self, path: Path, warnings: Sequence[str]) -> None:
-        if self.strict and warnings:
-            raise InputError(f"{path}: does not suit the model ({'; '.join(warnings)}).")
-
-    def describe(self) -> list[str]:
-        """Returns lines about all photographs in the folder: the distribution of scales, and the warnings."""
-        rows = [_read_record(path)[OWN]["row"] for path in self._records()]
-        lines = [f"scales: {describe_scales([row['scale'] for row in rows if 'scale' in row])}"]
-        warned = [row for row in rows if row.get("warnings")]
-        lines += [f"warning: {row['case']}: {row['warnings']}" for row in warned[:MOST_WARNED]]
-        if len(warned) > MOST_WARNED:
-            lines.append(f"warning: and {len(warned) - MOST_WARNED} more photographs; see predictions.csv.")
-        return lines
-
-    def write_tables(self) -> int:
-        """Writes `predictions.csv`, `lesions.csv` and `lesions.json` of all photographs in the folder.
-
-        Returns:
-          The number of photographs.
-        """
-        images: list[dict[str, object]] = []
-        with contextlib.ExitStack() as stack:
-            rows, lesion_rows, coco = (
-                stack.enter_context(_complete_text(self.output / name))
-                for name in ("predictions.csv", "lesions.csv", "lesions.json")
-            )
-            table = csv.DictWriter(rows, summary_columns(self.spec.classes), lineterminator="\n")
-            lesion_table = csv.DictWriter(lesion_rows, LESION_COLUMNS, lineterminator="\n")
-            table.writeheader()
-            lesion_table.writeheader()
-            coco.write(f'{{"categories": {json.dumps(_categories(self.spec.classes))},\n"annotations": [')
-            number = 0
-            for path in self._records():
-                record = _read_record(path)
-                row = record[OWN]["row"]
-                table.writerow(row)
-                size = {"height": row["height"], "width": row["width"]}
-                images.append({"id": len(images) + 1, "file_name": Path(row["file"]).name, **size})
-                for feature in record["features"]:
-                    lesion = lesion_row(row["case"], feature)
-                    lesion_table.writerow(lesion)
-                    number += 1
-                    annotation = {
-                        "id": number,
-                        "image_id": len(images),
-                        "category_id": self.spec.classes.index(lesion["class"]) + 1,
-                        **_coco(feature, **size),
-                    }
-                    coco.write((",\n" if number > 1 else "\n") + json.dumps(annotation, separators=(",", ":")))
-            coco.write(f'],\n"images": {json.dumps(images)}}}\n')
-        return len(images)
+        if self.strict:
+            refuse_unsuitable(str(path), warnings)
 
     def _records(self) -> Iterable[Path]:
         return sorted((self.output / "geojson").glob("[!.]*.geojson"))
@@ -388,33 +343,3 @@ def _say_earlier(output: Path, *, again: int, kept: int, say: Callable[[str], No
         say(f"{again} photographs were {earlier}; they are predicted again.")
     if kept:
         say(f"{kept} photographs were {earlier}, and are not given now; their new columns stay empty.")
-
-
-@contextlib.contextmanager
-def _complete_text(path: Path) -> Iterator[TextIO]:
-    with complete_file(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
-        yield file
-
-
-def _categories(classes: tuple[str, ...]) -> list[dict[str, object]]:
-    return [{"id": number, "name": name, "supercategory": "lesion"} for number, name in enumerate(classes, start=1)]
-
-
-def _coco(feature: dict[str, Any], height: int, width: int) -> dict[str, object]:
-    """Returns the part of a COCO annotation that follows from the lesion alone.
-
-    Polygons in COCO have no holes, so a lesion with holes is run-length encoded, which COCO requires to be a "crowd".
-    """
-    geometry, measured = feature["geometry"], feature["properties"]["measurements"]
-    closed = [geometry["coordinates"]] if geometry["type"] == "Polygon" else geometry["coordinates"]
-    polygons = [[ring[:-1] for ring in polygon] for polygon in closed]
-    with_holes = any(len(polygon) > 1 for polygon in polygons)
-    return {
-        "segmentation": {"counts": runs(polygons, height, width), "size": [height, width]}
-        if with_holes
-        else [[coordinate for corner in shell for coordinate in corner] for (shell,) in polygons],
-        "area": measured["area_pixels"],
-        "bbox": [measured[name] for name in ("box_x", "box_y", "box_width", "box_height")],
-        "iscrowd": int(with_holes),
-        "score": measured["mean_probability"],
-    }
