@@ -10,14 +10,12 @@ from pipeline.inference.spec import SegmenterSpec
 from pipeline.inference.suitability import quantiles_of
 from records import (
     DISC,
-    DISC_DIAMETER,
     Case,
     FieldCircle,
     Progress,
-    equivalent_diameter,
-    find_regions,
     fit_field_circle,
     map_cases,
+    measure_disc,
     measure_quality,
     no_progress,
     photograph_degrees,
@@ -42,8 +40,9 @@ def adapt_spec(
     Raises:
       InputError: a photograph or mask cannot be read, or fewer than half of the circles can be fitted.
     """
-    circles = [_or_raise(one) for one in progress(map_cases(_circle, cases, workers=workers), len(cases), "circles")]
-    diameters = [one.diameter for one in circles if one is not None and one.is_reliable]
+    fitted = progress(map_cases(_circle, cases, workers=workers), len(cases), "circles")
+    circles = {case.name: _or_raise(circle) for case, circle in zip(cases, fitted, strict=True)}
+    diameters = [one.diameter for one in circles.values() if one is not None and one.is_reliable]
     if len(diameters) < (len(cases) + 1) // 2:
         raise InputError(
             f"only {len(diameters)} of {len(cases)} photographs show the circle of their field of view; a model for "
@@ -56,9 +55,12 @@ def adapt_spec(
 
     def measure(case: Case) -> dict[str, float]:
         photograph = read_photograph(case.photograph, max_pixels=data.max_pixels)
-        circle = fit_field_circle(photograph)
-        factor = rule.by_circle(circle, photograph.shape[:2], photograph_degrees(case.photograph)).factor
-        return measure_quality(photograph, circle, factor) | _disc(case, photograph.shape[:2], data, factor=factor)
+        circle, size = circles[case.name], photograph.shape[:2]
+        factor = rule.by_circle(circle, size, photograph_degrees(case.photograph)).factor
+        measures = measure_quality(photograph, circle, factor)
+        if case.masks.get(DISC) is not None:
+            measures |= measure_disc(read_masks(case, size, data), spec.classes, factor=factor)
+        return measures
 
     measured = progress(map_cases(measure, cases, workers=workers), len(cases), "measures")
     return dataclasses.replace(spec, quality=quantiles_of(_or_raise(one) for one in measured))
@@ -66,13 +68,6 @@ def adapt_spec(
 
 def _circle(case: Case) -> FieldCircle | None:
     return fit_field_circle(read_photograph(case.photograph, max_pixels=DataConfig().max_pixels))
-
-
-def _disc(case: Case, size: tuple[int, int], data: DataConfig, *, factor: float) -> dict[str, float]:
-    if DISC not in data.classes or case.masks.get(DISC) is None:
-        return {}
-    disc = read_masks(case, size, data)[..., data.classes.index(DISC)]
-    return {DISC_DIAMETER: factor * equivalent_diameter(find_regions(disc).area.max())} if disc.any() else {}
 
 
 def _or_raise(result):

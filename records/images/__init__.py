@@ -26,7 +26,7 @@ from records.images.imaging import (
     rescale_mask,
     rescale_photograph,
 )
-from records.images.quality import DISC, DISC_DIAMETER, MEASURES, equivalent_diameter, measure_quality
+from records.images.quality import DISC, DISC_DIAMETER, MEASURES, equivalent_diameter, measure_disc, measure_quality
 from records.images.regions import Lesion, Regions, find_regions, lesions
 from records.images.scales import LARGEST as LARGEST_SCALE
 from records.images.scales import LEAST_ROWS as LEAST_SCALE_ROWS
@@ -65,6 +65,7 @@ __all__ = [
     "fit_field_circle",
     "is_sixteen_bit_grey",
     "lesions",
+    "measure_disc",
     "measure_quality",
     "naming_damage",
     "open_file",

@@ -12,6 +12,7 @@ import numpy as np
 
 from records.images.field_circle import FieldCircle, sampling_step
 from records.images.field_of_view import MIN_BRIGHTNESS, MIN_BRIGHTNESS_FRACTION
+from records.images.regions import find_regions
 
 MEASURES = (
     "sharpness",  # contrast of details of about 1 pixel at the model's scale, relative to that of twice the size
@@ -55,6 +56,21 @@ def measure_quality(photograph: np.ndarray, circle: FieldCircle | None, factor: 
         field = FieldCircle(width / 2, height / 2, math.hypot(height, width) / INSET, 0.0, 0.0, 1.0)
     values = _colors(photograph, field) | _details(photograph, field, factor) | _fit(circle or field)
     return {name: values[name] for name in MEASURES}
+
+
+def measure_disc(masks: np.ndarray, classes: tuple[str, ...], *, factor: float = 1.0) -> dict[str, float]:
+    """Measures the optic disc in masks, bool `[H, W, C]`.
+
+    Args:
+      masks: masks of the classes.
+      classes: names of the C classes.
+      factor: factor by which the photograph is scaled, if the masks are not scaled themselves.
+
+    Returns:
+      DISC_DIAMETER, that of a circle as large as the largest region, pixels at the model's scale; nothing without one.
+    """
+    areas = find_regions(masks[..., classes.index(DISC)]).area if DISC in classes else np.zeros(0)
+    return {DISC_DIAMETER: factor * equivalent_diameter(areas.max())} if len(areas) else {}
 
 
 def equivalent_diameter(area: float) -> float:

@@ -10,14 +10,11 @@ from configs import DataConfig
 from records.cases import Case, Survey, perceptual_hash, read_masks, rescale_masks
 from records.grid import tile_origins
 from records.images import (
-    DISC,
-    DISC_DIAMETER,
     encode_jpeg,
     encode_png,
-    equivalent_diameter,
     field_of_view,
-    find_regions,
     fit_field_circle,
+    measure_disc,
     measure_quality,
     read_photograph,
     rescale_photograph,
@@ -96,7 +93,7 @@ def cut_case(case: Case, data: DataConfig, scale: float | None = None) -> Cut:
         tiles.append(Tile(encoded, encode_png(mask), case.name, y, x))
         places.append(Place(y, x, int(np.count_nonzero(mask))))
     owned = own_lesions(masks, places, tile=data.tile, stride=data.stride)
-    quality = measure_quality(full, fit_field_circle(full), scale) | _disc(masks, data.classes)
+    quality = measure_quality(full, fit_field_circle(full), scale) | measure_disc(masks, data.classes)
     return Cut(tiles, places, owned, perceptual_hash(full), quality)
 
 
@@ -131,13 +128,6 @@ def _chosen_origins(case: Case, photograph: np.ndarray, bits: np.ndarray, *, dat
     draw = np.random.default_rng((data.seed, zlib.crc32(case.name.encode())))
     chosen = draw.permutation(len(candidates))[:wanted]
     return sorted(nonempty + [candidates[index] for index in chosen])
-
-
-def _disc(masks: np.ndarray, classes: tuple[str, ...]) -> dict[str, float]:
-    if DISC not in classes or not masks[..., classes.index(DISC)].any():
-        return {}
-    area = find_regions(masks[..., classes.index(DISC)]).area.max()
-    return {DISC_DIAMETER: equivalent_diameter(area)}
 
 
 def _cut(image: np.ndarray, y: int, x: int, *, tile: int) -> np.ndarray:
