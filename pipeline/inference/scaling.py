@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from records import SCALE_ROWS
 
+MAP_STRIPS = 8  # of a resized map, computed on as many cores
 STRIP = 256  # rows of the result computed at once, which limits the memory of the sums
 
 
@@ -74,8 +75,9 @@ def shrink_by_sums(photograph: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
 def resize_maps(maps: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     """Resizes probability maps, float32 `[h, w, C]`, to `[H, W, C]` bilinearly with half-pixel centres.
 
-    A single call of `tf.image.resize` gives the same numbers in twice the time. Here it is called for one axis after
-    the other, and the second call treats each row as one pixel of W * C channels, which it interpolates together.
+    A single call of `tf.image.resize` gives the same numbers in three times the time. Here it is called for the columns
+    alone; for the rows, which make most of the work, `crop_and_resize` computes strips of the result on several cores,
+    and treats each row as one pixel of W * C channels, which it interpolates together.
 
     Args:
       maps: probabilities, float32 `[h, w, C]`.
@@ -83,8 +85,22 @@ def resize_maps(maps: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     """
     height, classes = tf.shape(maps)[0], tf.shape(maps)[2]
     wide = tf.image.resize(maps, [height, size[1]])  # [h, W, C]
-    rows = tf.image.resize(tf.reshape(wide, [1, height, 1, size[1] * classes]), [size[0], 1])
-    return tf.reshape(rows, [size[0], size[1], classes])
+    padded = tf.concat([wide[:1], wide, wide[-1:]], axis=0)  # the first and last rows of the result lie beyond a centre
+    rows = -(-size[0] // MAP_STRIPS)  # of a strip; the last may end below the result
+    first = tf.cast(tf.range(MAP_STRIPS) * rows, tf.float32)
+
+    def position(row: tf.Tensor) -> tf.Tensor:
+        """Returns where a row of the result lies in the padded map, as a fraction of its height."""
+        return ((row + 0.5) * tf.cast(height / size[0], tf.float32) + 0.5) / tf.cast(height + 1, tf.float32)
+
+    nothing = tf.zeros_like(first)
+    strips = tf.image.crop_and_resize(
+        tf.reshape(padded, [1, height + 2, 1, size[1] * classes]),
+        tf.stack([position(first), nothing, position(first + tf.cast(rows - 1, tf.float32)), nothing], axis=1),
+        tf.zeros([MAP_STRIPS], tf.int32),
+        tf.stack([rows, 1]),
+    )
+    return tf.reshape(strips, [MAP_STRIPS * rows, size[1], classes])[: size[0]]
 
 
 def _edges(pixels: tf.Tensor, full: tf.Tensor, shrunk: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -16,10 +16,10 @@ import dataclasses
 
 import numpy as np
 
-SAMPLES = 512  # largest number of samples along the longer side
+SAMPLES = 256  # largest number of samples along the longer side
 BASE = 10.0  # grey levels added before taking logarithms, so that noise of the dark surround is no step
 LEAST_STEP = 0.5  # of the logarithm, at the edge
-FEWEST = 64  # points that are enough for a circle
+FEWEST = 32  # points that are enough for a circle
 CHOSEN = 256  # points that the circles are drawn from and compared with
 # Which of these points each circle goes through, int `[circles, 3]`.
 TRIPLES = np.random.default_rng(0).permuted(np.tile(np.arange(CHOSEN), (256, 1)), axis=1)[:, :3]
@@ -27,7 +27,7 @@ RADII = (0.15, 1.5)  # least and largest radius, as a fraction of the photograph
 AGREES = 0.01  # of the radius: distance from the circle at which a point no longer counts
 NEAR = (0.015, 0.01, 0.0075, 0.0075)  # of the radius: distances within which points are fitted, step by step
 SECTORS = 72  # the visible part of the circle is counted in sectors of 5 degrees
-LEAST_VISIBLE, LEAST_AGREEMENT, LARGEST_DEVIATION = 0.15, 0.4, 0.0025  # of a circle that is reliable
+LEAST_VISIBLE, LEAST_AGREEMENT, LARGEST_DEVIATION = 0.15, 0.4, 0.0032  # of a circle that is reliable
 
 
 @dataclasses.dataclass(frozen=True)

@@ -99,7 +99,7 @@ def test_enlarging_gives_the_numbers_of_resize(height, width, full_height, full_
     size = (max(full_height, height), max(full_width, width))
     found = resize_maps(tf.constant(maps), tf.constant(size))
     assert found.shape == (*size, classes)
-    np.testing.assert_allclose(found, tf.image.resize(maps, size), atol=1e-6)
+    np.testing.assert_allclose(found, tf.image.resize(maps, size), atol=2e-5)  # positions are rounded to float32
 
 
 def test_enlarging_interpolates_between_the_middles_of_pixels():
