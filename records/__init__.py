@@ -34,12 +34,11 @@ from records.cases import (
 )
 from records.disk_errors import disk_error
 from records.files import (
-    claimed,
     complete_file,
-    is_running,
     make_folder,
     sha256_of,
     sweep_temporaries,
+    temporary_folder,
     write_bytes,
     write_text,
 )
@@ -79,6 +78,7 @@ from records.images import (
     write_png,
     write_tiff,
 )
+from records.locks import claimed, claimed_folder, held, holder, is_held
 from records.shards import (
     CHECK,
     INDEX,
@@ -127,6 +127,7 @@ __all__ = [
     "check_config",
     "check_source",
     "claimed",
+    "claimed_folder",
     "complete_file",
     "contact_sheet",
     "describe_scales",
@@ -142,8 +143,10 @@ __all__ = [
     "find_training_cases",
     "fit_field_circle",
     "hash_case",
+    "held",
+    "holder",
     "image_files",
-    "is_running",
+    "is_held",
     "lesions",
     "locate_records",
     "make_folder",
@@ -173,6 +176,7 @@ __all__ = [
     "survey_case",
     "survey_cases",
     "sweep_temporaries",
+    "temporary_folder",
     "tile_cells",
     "tile_origins",
     "tile_starts",

@@ -12,7 +12,6 @@ if not __package__:  # started by its path: the root is searched, not scripts/, 
     sys.path[0] = __file__.rpartition("/scripts/")[0]
 
 import itertools
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from pipeline.evaluation import (
     pool_folds,
 )
 from pipeline.interruption import StoppedError
+from pipeline.machine import usable_cores
 from records import SPLITS
 from records.cases import find_training_cases, plan_folds, survey_cases
 from scripts.support import command
@@ -121,7 +121,7 @@ def _plan(workdir: Path, config: Config) -> CrossValidation:
         "Reading their masks.",
         flush=True,
     )
-    surveys, _ = survey_cases(cases, config.data, workers=os.cpu_count() or 1, strict=True, progress=_bar)
+    surveys, _ = survey_cases(cases, config.data, workers=usable_cores(), strict=True, progress=_bar)
     plan = plan_folds(found, surveys, config.data, folds=_FOLDS.value)
     return CrossValidation(workdir, tuple(_SOURCE.value), config, plan=plan, allow_missing_masks=_ALLOW_MISSING.value)
 

@@ -10,7 +10,7 @@ import sys
 if not __package__:  # started by its path: the root is searched, not scripts/, whose inspect.py hides Python's own
     sys.path[0] = __file__.rpartition("/scripts/")[0]
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +18,13 @@ from absl import flags
 from tqdm import tqdm
 
 from configs import InputError
-from records import Case, describe_scales, find_cases
+from records import Case, claimed_folder, describe_scales, find_cases, make_folder
 from scripts.support import camera, command, operating
 from scripts.support.warnings import print_warnings
 
 if TYPE_CHECKING:
     from pipeline.interruption import StopRequest
-    from pipeline.prediction import OverlappedWork, PredictionFolder
+    from pipeline.prediction import OverlappedWork, PredictionFolder, SegmenterPool
 
 _MODEL = flags.DEFINE_string("model", None, "Model folder, such as WORKDIR/model.", required=True)
 _OUTPUT = flags.DEFINE_string(
@@ -51,9 +51,8 @@ def main(arguments: list[str]) -> int:
     """Predicts the photographs that are not finished and writes the tables of all."""
     known = camera.given()
     from pipeline.inference import load_segmenter
-    from pipeline.interruption import StopRequest
     from pipeline.operating_point import parse_operating_point
-    from pipeline.prediction import OverlappedWork, PredictionFolder, SegmenterPool, all_devices, photographs_of
+    from pipeline.prediction import PredictionFolder, SegmenterPool, all_devices, photographs_of
 
     map_forms, photographs = _map_forms(), photographs_of(arguments)
     model, devices = Path(_MODEL.value), all_devices()
@@ -61,21 +60,34 @@ def main(arguments: list[str]) -> int:
     spec = pool.spec
     operating_point = parse_operating_point(**operating.given(), classes=spec.classes, thresholds=spec.thresholds)
     annotated = _annotated_cases(spec.classes, colored=bool(spec.colors))
-    folder = PredictionFolder(
-        Path(_OUTPUT.value),
-        model,
-        spec,
-        measure=pool.measure,
-        operating_point=operating_point,
-        camera=known,
-        annotated=annotated,
-        map_forms=map_forms,
-        strict=_STRICT.value,
-    )
+    output = make_folder(Path(_OUTPUT.value), flag="--output")
+    with claimed_folder(output, flag="--output"):
+        folder = PredictionFolder(
+            output,
+            model,
+            spec,
+            measure=pool.measure,
+            operating_point=operating_point,
+            camera=known,
+            annotated=annotated,
+            map_forms=map_forms,
+            strict=_STRICT.value,
+        )
+        return _predict(pool, folder, photographs, devices=devices)
+
+
+def _predict(
+    pool: "SegmenterPool", folder: "PredictionFolder", photographs: Mapping[str, Path], *, devices: Sequence[str]
+) -> int:
+    """Predicts the photographs that are not finished, writes the tables and returns the exit code."""
+    from pipeline.interruption import StopRequest
+    from pipeline.prediction import OverlappedWork
+
+    spec = pool.spec
     todo = folder.begin(photographs, overwrite=_OVERWRITE.value, say=_say)
     print(
         f"{len(photographs)} photographs, {len(photographs) - len(todo)} of them already finished, "
-        f"{len(annotated.keys() & todo.keys())} to be shown beside their ground truth; on "
+        f"{len(folder.annotated.keys() & todo.keys())} to be shown beside their ground truth; on "
         f"{', '.join(device.removeprefix('/device:') for device in devices)}; classes {', '.join(spec.classes)}, tiles "
         f"of {spec.tile} pixels at {pool.rule}, overlap {spec.overlap:g} → "
         f"{folder.output}/{{{','.join(folder.folders)}}}",
@@ -83,7 +95,7 @@ def main(arguments: list[str]) -> int:
     )
     if todo:
         pool.warm_up()
-    stop = StopRequest(folder.output)
+    stop = StopRequest(folder.output, waits_for="the photographs that are being segmented and written")
     work = OverlappedWork(
         pool,
         len(devices),

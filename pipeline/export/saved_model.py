@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import re
+import secrets
 import shutil
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from pipeline.export import verify
 from pipeline.export.golden import write_golden
 from pipeline.export.readme import SERVING_DEFAULT_LEAVES, readme
 from pipeline.inference import SEGMENTER_FILE, TiledSegmenter
-from records import is_running, make_folder
+from records import held, is_held, make_folder, temporary_folder
 
 SAVED_MODEL_FILE, VERIFY_FILE = "saved_model.pb", "verify.py"
 
@@ -123,9 +124,8 @@ def export_model(
     _refuse(target, overwrite=overwrite)
     make_folder(output, flag="--output")
     _sweep(output)
-    temporary = output / f".tmp-{os.getpid()}-{version}"
     served = ServedSegmenter(segmenter, precision=precision)
-    try:
+    with temporary_folder(output, str(version)) as temporary:
         signatures = {
             "serving_default": served.serving_default,
             "segment": served.segment,
@@ -134,13 +134,11 @@ def export_model(
         tf.saved_model.save(served, str(temporary), signatures=signatures)
         shutil.copy(model_folder / SEGMENTER_FILE, temporary / SEGMENTER_FILE)
         shutil.copy(verify.__file__, temporary / VERIFY_FILE)
-        (temporary / "README.md").write_text(readme(segmenter.spec, segmenter.rule, precision))
+        (temporary / "README.md").write_text(readme(segmenter.spec, segmenter.rule, precision), encoding="utf-8")
         write_golden(temporary, segmenter.spec, segmenter.rule, precision=precision)
         _flush(temporary)
         _refuse(target, overwrite=overwrite)  # another export may have been faster
         _put(temporary, target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return target
 
 
@@ -158,17 +156,18 @@ def _put(new: Path, target: Path) -> None:
     if not target.exists():
         new.rename(target)
         return
-    old = target.with_name(f".old-{os.getpid()}-{target.name}")
-    target.rename(old)
-    new.rename(target)
-    shutil.rmtree(old)
+    old = target.with_name(f".old-{secrets.token_hex(4)}-{target.name}")
+    with held(target):
+        target.rename(old)
+        new.rename(target)
+        shutil.rmtree(old)
 
 
 def _sweep(output: Path) -> None:
     """Removes the remains of killed exports; a version that was moved aside and not replaced is moved back."""
     for path in output.glob(".*-*-*"):
-        name = re.fullmatch(r"\.(tmp|old)-(\d+)-(\d+)", path.name)
-        if name is None or is_running(int(name[2])):
+        name = re.fullmatch(r"\.(tmp|old)-(\w+)-(\d+)", path.name)
+        if name is None or is_held(path):
             continue
         if name[1] == "old" and not (output / name[3]).exists():
             path.rename(output / name[3])

@@ -2,13 +2,13 @@
 
 import collections
 import dataclasses
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from configs import InputError
 from pipeline.inference import MeasuredPhotograph, Segmented
+from pipeline.machine import usable_cores
 from pipeline.prediction.pool import SegmenterPool
 
 # Threads that read, and as many that write: decoding and encoding take about four times as long as a GPU's work.
@@ -84,7 +84,7 @@ class OverlappedWork:
           stopped: function that is called before each photograph; when it returns True, no more are started.
         """
         self._pool, self._read, self._write, self._stopped = pool, read, write, stopped
-        self._threads = min(os.cpu_count() or 1, THREADS_PER_DEVICE * devices)
+        self._threads = min(usable_cores(), THREADS_PER_DEVICE * devices)
         self.failures: list[str] = []
         self.timings = Timings(devices)
 
