@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from configs import InputError
 from records import SPLITS, UNKNOWN_CAMERA, make_folder, read_index
-from scripts.support import camera, command, operating
+from scripts.support import camera, command, limits, operating
 from scripts.support.wording import percent, plain
 
 _MODEL = flags.DEFINE_string("model", None, "Model folder, such as WORKDIR/model.")
@@ -44,6 +44,7 @@ _STRICT = flags.DEFINE_bool("strict", False, "Leave out photographs that do not 
 _COMPARE = flags.DEFINE_bool("compare", False, "Deprecated: use python -m scripts.compare.")
 operating.define_flags()
 camera.define_flags()
+limits.define_flags()
 
 
 def main(folders: list[str]) -> int:
@@ -60,7 +61,11 @@ def main(folders: list[str]) -> int:
     from scripts.support.score_tables import evaluation_lines
 
     segmenter = (
-        load_segmenter(Path(_MODEL.value), classes=_CLASSES.value, camera=camera.given()) if _MODEL.value else None
+        load_segmenter(
+            Path(_MODEL.value), classes=_CLASSES.value, camera=camera.given(), max_pixels=limits.max_pixels()
+        )
+        if _MODEL.value
+        else None
     )
     request = EvaluationRequest(
         source=_SOURCE.value,
@@ -71,6 +76,7 @@ def main(folders: list[str]) -> int:
         classes=_CLASSES.value,
         allow_missing_masks=_ALLOW_MISSING.value,
         strict=_STRICT.value,
+        max_pixels=limits.max_pixels(),
         **operating.given(),
     )
     plan = plan_evaluation(request, segmenter, index)

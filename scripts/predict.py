@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from configs import InputError
 from records import Case, claimed_folder, describe_scales, find_cases, make_folder
-from scripts.support import camera, command, operating
+from scripts.support import camera, command, limits, operating
 from scripts.support.warnings import print_warnings
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Predict finished photographs
 _STRICT = flags.DEFINE_bool("strict", False, "Leave out photographs that do not suit the model; exit code 1.")
 operating.define_flags()
 camera.define_flags()
+limits.define_flags()
 
 
 def main(arguments: list[str]) -> int:
@@ -56,7 +57,11 @@ def main(arguments: list[str]) -> int:
 
     map_forms, photographs = _map_forms(), photographs_of(arguments)
     model, devices = Path(_MODEL.value), all_devices()
-    pool = SegmenterPool(lambda: load_segmenter(model, classes=_CLASSES.value, camera=known), devices, say=_say)
+    pool = SegmenterPool(
+        lambda: load_segmenter(model, classes=_CLASSES.value, camera=known, max_pixels=limits.max_pixels()),
+        devices,
+        say=_say,
+    )
     spec = pool.spec
     operating_point = parse_operating_point(**operating.given(), classes=spec.classes, thresholds=spec.thresholds)
     annotated = _annotated_cases(spec.classes, colored=bool(spec.colors))
@@ -102,6 +107,7 @@ def _predict(
         lambda case: folder.read(case, todo[case]),
         write=lambda case, photograph, segmented: folder.write(case, todo[case], photograph, segmented=segmented),
         stopped=lambda: stop.error() is not None,
+        bytes_of=lambda case: folder.bytes_of(case, todo[case]),
     )
     written, rows = _write_all(work, folder, todo, stop=stop)
     if work.timings.segmented:

@@ -30,6 +30,7 @@ class EvaluationRequest:
       min_area: least size of a detection, see `parse_operating_point`.
       allow_missing_masks: in paired folders, a photograph without a mask shows no lesion.
       strict: leave out photographs that do not suit the model.
+      max_pixels: largest number of pixels of a photograph; None: the model's, or the default without a model.
     """
 
     source: str
@@ -42,6 +43,7 @@ class EvaluationRequest:
     min_area: str | None = None
     allow_missing_masks: bool = False
     strict: bool = False
+    max_pixels: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,7 +138,8 @@ def plan_evaluation(
             f"--records={request.records}: tiles of the classes {', '.join(index.data.classes)}, but those scored are "
             f"{', '.join(classes)}; name the records of the model, or leave them out."
         )
-    data = DataConfig(classes=classes, colors=spec.colors if spec is not None else ())
+    limit = request.max_pixels or (spec.max_pixels if spec is not None else DataConfig().max_pixels)
+    data = DataConfig(classes=classes, colors=spec.colors if spec is not None else (), max_pixels=limit)
     operating_point, threshold_source = _operating_point(request, spec, classes)
     layout, found = find_cases(Path(request.source), classes, colored=bool(data.colors), allow_missing_masks=True)
     return EvaluationPlan(

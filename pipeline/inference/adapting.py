@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from configs import DataConfig, InputError
+from configs import InputError
 from pipeline.inference.spec import SegmenterSpec
 from pipeline.inference.suitability import quantiles_of
 from records import (
@@ -40,7 +40,11 @@ def adapt_spec(
     Raises:
       InputError: a photograph or mask cannot be read, or fewer than half of the circles can be fitted.
     """
-    fitted = progress(map_cases(_circle, cases, workers=workers), len(cases), "circles")
+
+    def circle_of(case: Case) -> FieldCircle | None:
+        return fit_field_circle(read_photograph(case.photograph, max_pixels=spec.max_pixels))
+
+    fitted = progress(map_cases(circle_of, cases, workers=workers), len(cases), "circles")
     circles = {case.name: _or_raise(circle) for case, circle in zip(cases, fitted, strict=True)}
     diameters = [one.diameter for one in circles.values() if one is not None and one.is_reliable]
     if len(diameters) < (len(cases) + 1) // 2:
@@ -51,7 +55,7 @@ def adapt_spec(
     if spec.field_diameter is None:
         diameter = round(float(np.median(diameters)) * spec.rule().fixed().factor)
         spec = dataclasses.replace(spec, scale=None, field_diameter=float(diameter))
-    rule, data = spec.rule(), DataConfig(classes=spec.classes, colors=spec.colors)
+    rule, data = spec.rule(), spec.data()
 
     def measure(case: Case) -> dict[str, float]:
         photograph = read_photograph(case.photograph, max_pixels=data.max_pixels)
@@ -64,10 +68,6 @@ def adapt_spec(
 
     measured = progress(map_cases(measure, cases, workers=workers), len(cases), "measures")
     return dataclasses.replace(spec, quality=quantiles_of(_or_raise(one) for one in measured))
-
-
-def _circle(case: Case) -> FieldCircle | None:
-    return fit_field_circle(read_photograph(case.photograph, max_pixels=DataConfig().max_pixels))
 
 
 def _or_raise(result):

@@ -33,6 +33,7 @@ class SegmenterSpec:
       calibrated_on: names of the photographs that thresholds and calibration were chosen on, if "held out".
       quality: quantiles of measures of the training photographs, see `pipeline.inference.suitability`; empty if they
         were never measured.
+      max_pixels: photographs with more pixels are refused before they are decoded.
       field_diameter, field_degrees: how each photograph gets a scale of its own, see `DataConfig`.
     """
 
@@ -58,6 +59,7 @@ class SegmenterSpec:
     quality: Mapping[str, Sequence[float]] = dataclasses.field(default_factory=dict)
     field_diameter: float | None = None
     field_degrees: float = DataConfig().field_degrees
+    max_pixels: int = DataConfig().max_pixels
 
     @classmethod
     def from_config(
@@ -90,7 +92,12 @@ class SegmenterSpec:
             bins=config.evaluate.bins,
             field_diameter=config.data.field_diameter,
             field_degrees=config.data.field_degrees,
+            max_pixels=config.data.max_pixels,
         )
+
+    def data(self) -> DataConfig:
+        """Returns what is known of the data: how photographs and masks of the model's classes are read."""
+        return DataConfig(classes=self.classes, colors=self.colors, max_pixels=self.max_pixels)
 
     def rule(self, camera: Camera = UNKNOWN_CAMERA) -> ScaleRule:
         """Returns how photographs are scaled; if the scale is fixed, that of the camera takes its place."""
