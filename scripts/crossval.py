@@ -29,9 +29,10 @@ from pipeline.evaluation import (
 )
 from pipeline.interruption import StoppedError
 from pipeline.machine import usable_cores
+from pipeline.operating_point import parse_operating_point
 from records import SPLITS
 from records.cases import find_training_cases, plan_folds, survey_cases
-from scripts.support import command
+from scripts.support import command, operating
 from scripts.support.children import Children
 from scripts.support.folds import run_fold
 from scripts.support.score_tables import crossvalidation_lines
@@ -46,6 +47,7 @@ _PATIENTS = flags.DEFINE_string("patients", None, "CSV with the columns case,pat
 _ALLOW_MISSING = flags.DEFINE_bool(
     "allow_missing_masks", False, "In paired folders, a photograph without a mask shows no lesion."
 )
+operating.define_flags()
 command.define_config(required=False)
 
 
@@ -58,6 +60,10 @@ def main(_: list[str]) -> int:
         if not value:
             raise InputError(f"--{name} is required with --{'source' if name == 'config' else 'config'}; see --help.")
     config, only = command.config(), _only()
+    thresholds = (config.evaluate.threshold,) * len(config.data.classes)
+    parse_operating_point(
+        **operating.given(), classes=config.data.classes, thresholds=thresholds
+    )  # a mistake ends here
     check_same_config(workdir, config)
     run = _plan(workdir, config)
     begin_crossvalidation(run)
@@ -84,8 +90,10 @@ def main(_: list[str]) -> int:
 
 
 def _pool_alone(workdir: Path) -> int:
-    if _ONLY.value or _PATIENTS.value:
-        raise InputError("--only and --patients are for running folds, which needs --config and --source.")
+    if _ONLY.value or _PATIENTS.value or _operating():
+        raise InputError(
+            "--only, --patients, --threshold and --min_area are for running folds, which needs --config and --source."
+        )
     content = pool_folds(workdir)
     if content is None:
         raise InputError(f"--workdir={workdir}: no finished fold there; expected {workdir}/fold_*/result/fold.json.")
@@ -107,6 +115,10 @@ def _only() -> list[int]:
     return only
 
 
+def _operating() -> dict[str, str]:
+    return {name: str(value) for name, value in operating.given().items() if value is not None}
+
+
 def _plan(workdir: Path, config: Config) -> CrossValidation:
     found, tests = find_training_cases(
         [Path(source) for source in _SOURCE.value],
@@ -123,7 +135,14 @@ def _plan(workdir: Path, config: Config) -> CrossValidation:
     )
     surveys, _ = survey_cases(cases, config.data, workers=usable_cores(), strict=True, progress=_bar)
     plan = plan_folds(found, surveys, config.data, folds=_FOLDS.value)
-    return CrossValidation(workdir, tuple(_SOURCE.value), config, plan=plan, allow_missing_masks=_ALLOW_MISSING.value)
+    return CrossValidation(
+        workdir,
+        tuple(_SOURCE.value),
+        config,
+        plan=plan,
+        allow_missing_masks=_ALLOW_MISSING.value,
+        operating=_operating(),
+    )
 
 
 def _bar(results: Iterable[Any], total: int, what: str) -> Iterable[Any]:
@@ -135,11 +154,7 @@ def _print_plan(run: CrossValidation, only: list[int]) -> None:
         train, validation, held_out = (len(run.plan.members(fold, split)) for split in SPLITS)
         print(
             f"fold {fold}: {train} photographs to train, {validation} to validate, {held_out} held out; thresholds: "
-            + (
-                "best in validation"
-                if run.chooses_thresholds(fold)
-                else f"the config's {run.config.evaluate.threshold:g}"
-            )
+            + _thresholds(run, fold)
             + ("" if fold in only else " (not now)")
         )
     todo, minutes = run.unfinished(only), run.config.train.max_minutes
@@ -149,6 +164,13 @@ def _print_plan(run: CrossValidation, only: list[int]) -> None:
             "them, plus sharding and scoring"
         )
     print(f"→ {run.workdir}", flush=True)
+
+
+def _thresholds(run: CrossValidation, fold: int) -> str:
+    """Returns which thresholds a fold is scored at."""
+    if "threshold" in run.operating:
+        return f"{run.operating['threshold']}, as given"
+    return "best in validation" if run.chooses_thresholds(fold) else f"the config's {run.config.evaluate.threshold:g}"
 
 
 if __name__ == "__main__":

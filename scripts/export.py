@@ -13,7 +13,7 @@ from pathlib import Path
 from absl import flags
 
 from records import photograph_size
-from scripts.support import camera, command, limits
+from scripts.support import camera, command, limits, operating
 
 _MODEL = flags.DEFINE_string("model", None, "Model folder, such as WORKDIR/model.", required=True)
 _OUTPUT = flags.DEFINE_string(
@@ -33,6 +33,7 @@ _CLIENT_CHECK = flags.DEFINE_string(
     None,
     "Photograph to send to the export as a client does; exit code 1 if its probability map differs from predict's.",
 )
+operating.define_flags()
 camera.define_flags()
 limits.define_flags()
 
@@ -43,9 +44,11 @@ def main(_: list[str]) -> int:
     photograph = None if _CLIENT_CHECK.value is None else Path(_CLIENT_CHECK.value)
     from pipeline.export import check_client, export_model
     from pipeline.inference import load_segmenter
+    from pipeline.operating_point import parse_operating_point
 
     segmenter = load_segmenter(model, classes=_CLASSES.value, camera=known, max_pixels=limits.max_pixels())
     spec = segmenter.spec
+    operating_point = parse_operating_point(**operating.given(), classes=spec.classes, thresholds=spec.thresholds)
     if photograph:
         photograph_size(photograph, max_pixels=spec.max_pixels)  # fails before any work is done
     target = output / str(_VERSION.value)
@@ -55,7 +58,7 @@ def main(_: list[str]) -> int:
         flush=True,
     )
     options = {"version": _VERSION.value, "overwrite": _OVERWRITE.value, "precision": _PRECISION.value}
-    export_model(segmenter, model, output, **options)
+    export_model(segmenter, model, output, operating_point=operating_point, **options)
     code = command.DONE
     if photograph:
         check = check_client(target, segmenter, photograph)

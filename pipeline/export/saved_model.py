@@ -16,6 +16,7 @@ from pipeline.export import verify
 from pipeline.export.golden import write_golden
 from pipeline.export.readme import SERVING_DEFAULT_LEAVES, readme
 from pipeline.inference import SEGMENTER_FILE, TiledSegmenter
+from pipeline.operating_point import OperatingPoint
 from records import held, is_held, make_folder, temporary_folder
 
 SAVED_MODEL_FILE, VERIFY_FILE = "saved_model.pb", "verify.py"
@@ -24,7 +25,7 @@ SAVED_MODEL_FILE, VERIFY_FILE = "saved_model.pb", "verify.py"
 class ServedSegmenter(tf.Module):
     """A `TiledSegmenter` with the signatures that clients call and the metadata they need."""
 
-    def __init__(self, segmenter: TiledSegmenter, *, precision: str):
+    def __init__(self, segmenter: TiledSegmenter, operating_point: OperatingPoint, *, precision: str):
         """Converts the segmenter's network to a precision, see `export_model`."""
         super().__init__()
         network = segmenter.network
@@ -32,7 +33,7 @@ class ServedSegmenter(tf.Module):
             network = in_precision(network, precision)
         # An exported function must not ask for XLA (tensorflow/serving#2214).
         spec = dataclasses.replace(segmenter.spec, xla="off")
-        self.precision = precision
+        self.precision, self.operating_point = precision, operating_point
         self.segmenter = segmenter = TiledSegmenter(network, spec, segmenter.rule)
         tile_shape = [None, spec.tile, spec.tile, 3]
         self.tiles_function = tf.function(
@@ -56,7 +57,8 @@ class ServedSegmenter(tf.Module):
         spec, rule = self.segmenter.spec, self.segmenter.rule
         return {
             "classes": tf.constant(spec.classes),
-            "thresholds": tf.constant(spec.thresholds, tf.float32),
+            "thresholds": tf.constant(self.operating_point.thresholds, tf.float32),
+            "min_area": tf.constant(self.operating_point.least_areas, tf.int32),  # pixels of the least detection
             "scale": tf.constant(rule.scale or 0, tf.float32),  # 0: each photograph has its own
             "field_diameter": tf.constant(rule.diameter or 0, tf.float32),
             "field_degrees": tf.constant(rule.degrees, tf.float32),
@@ -100,6 +102,7 @@ def export_model(
     version: int,
     overwrite: bool,
     precision: str = "float32",
+    operating_point: OperatingPoint | None = None,
 ) -> Path:
     """Writes `OUTPUT/VERSION/` completely or not at all: the SavedModel, and files that TF Serving ignores.
 
@@ -113,6 +116,7 @@ def export_model(
       version: number of the version, at least 0.
       overwrite: whether an existing export of this version is replaced, as the last step.
       precision: "float32", "mixed_bfloat16" or "mixed_float16".
+      operating_point: what clients are told to count as a detection; None: the model's thresholds.
 
     Returns:
       `OUTPUT/VERSION`.
@@ -124,7 +128,8 @@ def export_model(
     _refuse(target, overwrite=overwrite)
     make_folder(output, flag="--output")
     _sweep(output)
-    served = ServedSegmenter(segmenter, precision=precision)
+    point = operating_point or OperatingPoint(segmenter.spec.thresholds)
+    served = ServedSegmenter(segmenter, point, precision=precision)
     with temporary_folder(output, str(version)) as temporary:
         signatures = {
             "serving_default": served.serving_default,
@@ -134,7 +139,9 @@ def export_model(
         tf.saved_model.save(served, str(temporary), signatures=signatures)
         shutil.copy(model_folder / SEGMENTER_FILE, temporary / SEGMENTER_FILE)
         shutil.copy(verify.__file__, temporary / VERIFY_FILE)
-        (temporary / "README.md").write_text(readme(segmenter.spec, segmenter.rule, precision), encoding="utf-8")
+        (temporary / "README.md").write_text(
+            readme(segmenter.spec, segmenter.rule, point, precision=precision), encoding="utf-8"
+        )
         write_golden(temporary, segmenter.spec, segmenter.rule, precision=precision)
         _flush(temporary)
         _refuse(target, overwrite=overwrite)  # another export may have been faster
