@@ -34,6 +34,7 @@ from records.cases import (
 )
 from records.disk_errors import disk_error
 from records.files import (
+    claimed_output,
     complete_file,
     make_folder,
     sha256_of,
@@ -78,7 +79,7 @@ from records.images import (
     write_png,
     write_tiff,
 )
-from records.locks import claimed, claimed_folder, held, holder, is_held
+from records.locks import claimed, held, holder, is_held
 from records.shards import (
     CHECK,
     INDEX,
@@ -127,7 +128,7 @@ __all__ = [
     "check_config",
     "check_source",
     "claimed",
-    "claimed_folder",
+    "claimed_output",
     "complete_file",
     "contact_sheet",
     "describe_scales",

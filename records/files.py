@@ -1,15 +1,15 @@
-"""Files that appear under their final names only when they are complete."""
+"""Files that appear under their final names only when they are complete, and folders for output."""
 
 import contextlib
 import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from configs import InputError
-from records.locks import held, is_held
+from records.locks import claimed_folder, held, is_held
 
 
 @contextlib.contextmanager
@@ -95,6 +95,36 @@ def make_folder(path: Path, *, flag: str) -> Path:
     if not os.access(path, os.W_OK):
         raise InputError(f"{flag}={path}: the folder cannot be written to; change its permissions or name another.")
     return path
+
+
+@contextlib.contextmanager
+def claimed_output(folder: Path, *, flag: str) -> Iterator[Callable[[], Path]]:
+    """Claims a folder for output at once if it exists, and otherwise when it is made.
+
+    So a second run is refused before it loads anything, and one that ends by a mistake makes no folder.
+
+    Args:
+      folder: the folder.
+      flag: flag that names it, for messages.
+
+    Yields:
+      A function that makes the folder if it does not exist, and returns it.
+
+    Raises:
+      InputError: another command is working there, or the folder cannot be made.
+    """
+    with contextlib.ExitStack() as stack:
+        existed = folder.is_dir()
+        if existed:
+            stack.enter_context(claimed_folder(folder, flag=flag))
+
+        def make() -> Path:
+            make_folder(folder, flag=flag)
+            if not existed:
+                stack.enter_context(claimed_folder(folder, flag=flag))
+            return folder
+
+        yield make
 
 
 def _temporary_name(name: str) -> str:

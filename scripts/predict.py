@@ -10,7 +10,7 @@ import sys
 if not __package__:  # started by its path: the root is searched, not scripts/, whose inspect.py hides Python's own
     sys.path[0] = __file__.rpartition("/scripts/")[0]
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from absl import flags
 from tqdm import tqdm
 
 from configs import InputError
-from records import Case, claimed_folder, describe_scales, find_cases, make_folder
+from records import Case, claimed_output, describe_scales, find_cases
 from scripts.support import camera, command, limits, operating
 from scripts.support.warnings import print_warnings
 
@@ -50,6 +50,11 @@ limits.define_flags()
 
 def main(arguments: list[str]) -> int:
     """Predicts the photographs that are not finished and writes the tables of all."""
+    with claimed_output(Path(_OUTPUT.value), flag="--output") as make_output:
+        return _predict(arguments, make_output)
+
+
+def _predict(arguments: list[str], make_output: Callable[[], Path]) -> int:
     known = camera.given()
     from pipeline.inference import load_segmenter
     from pipeline.operating_point import parse_operating_point
@@ -65,24 +70,22 @@ def main(arguments: list[str]) -> int:
     spec = pool.spec
     operating_point = parse_operating_point(**operating.given(), classes=spec.classes, thresholds=spec.thresholds)
     annotated = _annotated_cases(spec.classes, colored=bool(spec.colors))
-    output = make_folder(Path(_OUTPUT.value), flag="--output")
-    with claimed_folder(output, flag="--output"):
-        folder = PredictionFolder(
-            output,
-            model,
-            spec,
-            measure=pool.measure,
-            operating_point=operating_point,
-            camera=known,
-            annotated=annotated,
-            map_forms=map_forms,
-            strict=_STRICT.value,
-        )
-        return _predict(pool, folder, photographs, devices=devices)
+    folder = PredictionFolder(
+        make_output(),
+        model,
+        spec,
+        measure=pool.measure,
+        operating_point=operating_point,
+        camera=known,
+        annotated=annotated,
+        map_forms=map_forms,
+        strict=_STRICT.value,
+    )
+    return _predict_into(folder, pool, photographs, devices=devices)
 
 
-def _predict(
-    pool: "SegmenterPool", folder: "PredictionFolder", photographs: Mapping[str, Path], *, devices: Sequence[str]
+def _predict_into(
+    folder: "PredictionFolder", pool: "SegmenterPool", photographs: Mapping[str, Path], *, devices: Sequence[str]
 ) -> int:
     """Predicts the photographs that are not finished, writes the tables and returns the exit code."""
     from pipeline.interruption import StopRequest

@@ -8,12 +8,11 @@ import sys
 if not __package__:  # started by its path: the root is searched, not scripts/, whose inspect.py hides Python's own
     sys.path[0] = __file__.rpartition("/scripts/")[0]
 
-import contextlib
 from pathlib import Path
 
 from absl import flags
 
-from records import claimed_folder, make_folder
+from records import claimed_output
 from scripts.support import command
 
 _RECORDS = flags.DEFINE_multi_string(
@@ -36,18 +35,12 @@ def main(_: list[str]) -> int:
 
     records = [Path(folder) for folder in _RECORDS.value]
     sources = [Path(folder) for folder in _SOURCE.value]
-    with contextlib.ExitStack() as stack:
-        if (
-            existed := workdir.is_dir()
-        ):  # a rival must not go on while its files are read, and a mistake makes no folder
-            stack.enter_context(claimed_folder(workdir, flag="--workdir"))
+    with claimed_output(workdir, flag="--workdir") as make_workdir:
         run = prepare(config, records, workdir, sources=sources, overwrite=_OVERWRITE.value)
         if run.plan.finished:
             print(f"this training is already finished; model: {run.plan.model_folder}. Add --overwrite to train again.")
             return command.DONE
-        make_folder(workdir, flag="--workdir")
-        if not existed:
-            stack.enter_context(claimed_folder(workdir, flag="--workdir"))
+        make_workdir()
         print("\n".join(run.plan.lines()), flush=True)
         try:
             model = fit(run, verbose=1 if sys.stdout.isatty() else 0)

@@ -157,7 +157,7 @@ def add_seconds(folder: Path, step: str, seconds: float) -> None:
 
 def _read_seconds(folder: Path) -> dict[str, float]:
     path = folder / "seconds.json"
-    return json.loads(path.read_text()) if path.exists() else {}
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def _write_lists(folder: Path, number: int, cases: Sequence[Case]) -> tuple[Path, Path]:

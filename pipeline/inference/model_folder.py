@@ -145,7 +145,7 @@ def read_spec(path: Path) -> SegmenterSpec:
       InputError: the file is damaged, of another schema version, or has values that are not allowed.
     """
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
         version = content.pop("schema_version")
         if version != SCHEMA_VERSION:
             raise InputError(f"schema version {version}, but this software reads {SCHEMA_VERSION}.")

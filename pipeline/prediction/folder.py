@@ -329,7 +329,7 @@ class PredictionFolder:
 
 def _read_record(path: Path) -> dict[str, Any]:
     try:
-        record = json.loads(path.read_text())
+        record = json.loads(path.read_text(encoding="utf-8"))
         if record[OWN]["schema_version"] in (EARLIER, SCHEMA_VERSION):
             return record
     except (ValueError, KeyError, TypeError):

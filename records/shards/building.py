@@ -99,7 +99,7 @@ def _results(
 def _finished(plan: ShardPlan, surveys: Mapping[str, Survey], folder: Path, *, building: Path) -> ShardResult | None:
     """Returns the result of a shard that an earlier start wrote, if the plan still asks for the same shard."""
     try:
-        note = json.loads(_note(building, plan).read_text())
+        note = json.loads(_note(building, plan).read_text(encoding="utf-8"))
         result = ShardResult(**{**note["result"], "shard": Shard(**note["result"]["shard"])})
     except (OSError, ValueError, KeyError, TypeError):
         return None

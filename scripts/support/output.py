@@ -5,7 +5,7 @@ import sys
 
 HANDLER = "fundus_tiles"
 # What commands print beside ASCII, for terminals that lack it.
-PLAIN = {"→": "->", "–": "-", "…": "...", "±": "+-", "×": "x", "“": '"', "”": '"', "’": "'"}
+PLAIN = {"→": "->", "–": "-", "…": "...", "±": "+-", "×": "x", "°": " degrees", "“": '"', "”": '"', "’": "'"}
 
 
 def accept_every_character() -> None:

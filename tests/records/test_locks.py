@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from configs import InputError
-from records import claimed, claimed_folder, held, holder, is_held, locks
+from records import claimed, claimed_output, held, holder, is_held, locks
+from records.locks import claimed_folder
 
 ROOT = Path(__file__).parents[2]
 
@@ -61,6 +62,21 @@ def test_a_folder_that_is_claimed_is_refused_with_its_flag_and_who_works_there(t
     with claimed_folder(tmp_path, flag="--output"):
         pass
     assert holder(tmp_path / locks.LOCK) == ""
+
+
+def test_an_output_folder_that_exists_is_claimed_at_once_and_another_when_it_is_made(tmp_path):
+    with claimed_output(tmp_path / "new" / "out", flag="--output") as make:
+        assert not (tmp_path / "new").exists()
+        folder = make()
+        with pytest.raises(InputError, match="another run is writing there"), claimed_output(folder, flag="--output"):
+            pass
+    with claimed_output(folder, flag="--output") as make:
+        with pytest.raises(InputError, match="another run is writing there"), claimed_output(folder, flag="--output"):
+            pass
+        assert make() == folder
+    with pytest.raises(InputError), claimed_output(tmp_path / "none", flag="--output"):
+        raise InputError("a mistake")
+    assert not (tmp_path / "none").exists()
 
 
 def test_the_folder_of_a_lock_may_be_removed_while_it_is_held(tmp_path):
