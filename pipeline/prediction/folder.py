@@ -171,6 +171,7 @@ class PredictionFolder:
             path,
             len(self.spec.classes),
             max_pixels=self.spec.max_pixels,
+            unscaled=self.spec.scale == 1,
             annotated=case in self.annotated,
             map_forms=self.map_forms,
         )
