@@ -292,7 +292,8 @@ def test_a_saved_graph_scales_photographs_of_any_size_as_predict_does(spec, disc
     made = spec(classes=("R", "G", "B"), scale=None, field_diameter=100.0, tile=64)
     rule = made.rule(Camera(scale=0.5, degrees=45))
     segmenter = TiledSegmenter(lambda images: images / 255, made, rule)
-    served = ServedSegmenter(segmenter, OperatingPoint((0.5,)), precision="float32")
+    point = OperatingPoint(made.thresholds)
+    served = ServedSegmenter(segmenter, point, precision="float32")
     tf.saved_model.save(served, str(tmp_path), signatures={"segment": served.segment})
     loaded = tf.saved_model.load(str(tmp_path))
     flat = np.full((70, 90, 3), 90, np.uint8)  # without a circle
@@ -302,4 +303,6 @@ def test_a_saved_graph_scales_photographs_of_any_size_as_predict_does(spec, disc
         np.testing.assert_allclose(found, expected, atol=2 / 255)
     metadata = loaded.metadata()
     assert [metadata[name] for name in ("scale", "field_diameter", "field_degrees")] == [0, 90, 45]
-    assert f"resizes the photograph to {rule}, cuts" in readme(made, rule, "float32").replace("\n", " ")
+    assert f"resizes the photograph to {rule}, cuts" in readme(made, rule, point, precision="float32").replace(
+        "\n", " "
+    )

@@ -241,6 +241,7 @@ def test_a_segmenter_json_of_version_0_1_is_read_with_all_its_values():
     assert json.loads(json.dumps(dataclasses.asdict(spec))) == content | {
         "field_diameter": None,
         "field_degrees": 50.0,
+        "max_pixels": 200_000_000,
         "quality": {},
     }
     assert spec.classes == ("MA", "HE", "EX", "SE", "OD")
