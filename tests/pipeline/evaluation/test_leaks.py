@@ -123,6 +123,7 @@ def test_resaved_brightened_and_resized_copies_are_found_and_different_photograp
     check_copies({f"noise{seed}": smooth_noise(seed) for seed in range(5)}, index)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("FUNDUS_TILES_IDRID" not in os.environ, reason="FUNDUS_TILES_IDRID is not set")
 def test_copies_of_photographs_of_idrid_are_found_and_different_ones_are_not(index):
     _, cases = find_cases(Path(os.environ["FUNDUS_TILES_IDRID"]), ("HE",))

@@ -80,6 +80,7 @@ def test_a_model_that_scales_by_the_field_of_view_is_read_back(network, spec, tm
     assert load_segmenter(tmp_path, camera=camera).rule == ScaleRule(None, 100.0, 45.0, camera)
 
 
+@pytest.mark.slow
 @SAVING
 def test_a_model_folder_in_half_precision_has_half_the_size_and_about_the_map(network, spec, tmp_path, fundus):
     segmenters = []
