@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import glob
 import os
 import shutil
 from collections import Counter
@@ -16,7 +17,7 @@ import numpy as np
 from configs import InputError
 from configs.suggestions import did_you_mean
 from records.annotations.annotated import UNCLASSIFIED, AnnotatedPhotograph, AnnotatedSet, Canvas, case_names
-from records.files import make_folder, sweep_temporaries
+from records.files import is_running, make_folder
 from records.images import encode_png, find_regions, opened, read_photograph
 
 SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "TIFF": ".tif", "BMP": ".bmp", "WEBP": ".webp"}
@@ -131,8 +132,12 @@ def import_annotations(
             return f"{case[0]}: {error}"
 
     cv2.setNumThreads(1)  # the pool uses all cores already
-    with _complete_folder(output) as temporary, ThreadPoolExecutor(workers) as pool:
-        for (_, photograph), written in zip(cases, progress(pool.map(write, cases), len(cases), "masks"), strict=True):
+    with (
+        _complete_folder(output) as temporary,
+        ThreadPoolExecutor(workers) as pool,
+        contextlib.closing(pool.map(write, cases)) as results,  # type: ignore[type-var] # closed, it cancels the rest
+    ):
+        for (_, photograph), written in zip(cases, progress(results, len(cases), "masks"), strict=True):
             if isinstance(written, str):
                 failures.append(written)
                 continue
@@ -264,14 +269,20 @@ def _complete_folder(path: Path) -> Iterator[Path]:
     """Yields a temporary folder, which gets the name `path` and the place of what is there when the block ends."""
     path = path.absolute()
     make_folder(path.parent, flag="--output")
-    sweep_temporaries(path.parent)
-    temporary, earlier = (path.with_name(f".tmp-{os.getpid()}-{kind}-{path.name}") for kind in ("new", "old"))
+    temporary, earlier = (path.with_name(f".tmp-{os.getpid()}-{kind}-{path.name}") for kind in ("import", "earlier"))
+    for left in path.parent.glob(f".tmp-*-import-{glob.escape(path.name)}"):  # by a process that was killed
+        if not is_running(int(left.name.split("-")[1])):
+            shutil.rmtree(left, ignore_errors=True)
     temporary.mkdir()
     try:
         yield temporary
         if path.exists():
             path.rename(earlier)
-        temporary.rename(path)
+        try:
+            temporary.rename(path)
+        except OSError:
+            earlier.rename(path)
+            raise
+        shutil.rmtree(earlier, ignore_errors=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(earlier, ignore_errors=True)
