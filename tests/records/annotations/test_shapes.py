@@ -1,12 +1,16 @@
 """Which pixels a shape covers."""
 
+import contextlib
+
+import hypothesis.extra.numpy as arrays
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pycocotools import mask as coco_masks
 
 from configs import InputError
-from records.annotations.shapes import Bitmap, Disc, Polygons, ring
+from records.annotations.shapes import Bitmap, Disc, Polygons, RunLengths, ring
 
 HEIGHT, WIDTH = 12, 15
 SHAPE = (HEIGHT, WIDTH)
@@ -85,3 +89,23 @@ def test_corners_that_are_none_are_refused(corners):
 
 def test_further_coordinates_are_dropped():
     assert ring([[0, 1, 9], [2, 3, 9], [4, 5, 9]]).tolist() == [[0, 1], [2, 3], [4, 5]]
+
+
+@settings(max_examples=60)
+@given(arrays.arrays(np.bool_, SHAPE, elements=st.booleans()))
+def test_run_lengths_of_either_form_are_what_pycocotools_encodes(mask):
+    encoded = coco_masks.encode(np.asfortranarray(mask.view(np.uint8)))
+    text = encoded["counts"].decode()
+    assert np.array_equal(fill(RunLengths([HEIGHT, WIDTH], text)), mask)
+    changes = np.flatnonzero(np.diff(mask.ravel(order="F"), prepend=False, append=not mask[-1, -1]))
+    counts = np.diff(changes, prepend=0).tolist()
+    assert np.array_equal(fill(RunLengths([HEIGHT, WIDTH], counts)), mask)
+
+
+@settings(max_examples=100)
+@given(st.text("0123456789:;<=>?@ABCDEFPQRSTUV`abcdefo~é", max_size=8))
+def test_damaged_compressed_runs_set_no_pixels_at_random(text):
+    mask = np.zeros(SHAPE, bool)
+    with contextlib.suppress(InputError):
+        RunLengths([HEIGHT, WIDTH], text).paint(mask)
+    assert set(np.unique(mask.view(np.uint8))) <= {0, 1}
