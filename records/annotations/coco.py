@@ -11,7 +11,7 @@ import numpy as np
 from configs import InputError
 from records.annotations.annotated import SPLITS, AnnotatedPhotograph, AnnotatedSet, Region, Shape
 from records.annotations.files import PhotographFinder, folder_of, name_in_annotation
-from records.annotations.json_files import COCO, kind_of_file, member, read_json, stated_size
+from records.annotations.json_files import COCO, kind_of_file, member, naming, read_json, stated_size
 from records.annotations.shapes import Polygons, RunLengths, ring
 
 
@@ -30,22 +30,18 @@ def read_coco(source: Path, finder: PhotographFinder) -> AnnotatedSet:
     annotated = AnnotatedSet()
     for file in files:
         annotated.used.add(file)
-        _add_file(annotated, file, finder, split=_split(file) if len(files) > 1 else None)
+        with naming(file):
+            _add_file(annotated, file, finder, split=_split(file) if len(files) > 1 else None)
     return annotated
 
 
 def _add_file(annotated: AnnotatedSet, file: Path, finder: PhotographFinder, *, split: str | None) -> None:
-    try:
-        content = read_json(file)
-        categories = {one["id"]: str(one["name"]) for one in member(content, "categories", list)}
-        entries = {one["id"]: one for one in member(content, "images", list)}
-        annotations = defaultdict(list)
-        for one in member(content, "annotations", list):
-            annotations[one["image_id"]].append(one)
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{file}: not COCO as it should be ({error!r}); export it again.") from error
-    except InputError as error:
-        raise InputError(f"{file}: {error}") from error
+    content = read_json(file)
+    categories = {one["id"]: str(one["name"]) for one in member(content, "categories", list)}
+    entries = {one["id"]: one for one in member(content, "images", list)}
+    annotations = defaultdict(list)
+    for one in member(content, "annotations", list):
+        annotations[one["image_id"]].append(one)
     annotated.add_classes(list(categories.values()))
     for number in annotations.keys() - entries.keys():
         annotated.failures.append(
@@ -53,12 +49,13 @@ def _add_file(annotated: AnnotatedSet, file: Path, finder: PhotographFinder, *, 
         )
     for number, entry in entries.items():
         try:
-            path = name_in_annotation(member(entry, "file_name", str))
-            photograph = finder.find(path, beside=[file.parent])
-            annotated.used.add(photograph)
-            regions = tuple(_regions(annotations[number], categories))
+            with naming(f"{file}: image {number} ({entry.get('file_name')})"):
+                path = name_in_annotation(member(entry, "file_name", str))
+                photograph = finder.find(path, beside=[file.parent])
+                annotated.used.add(photograph)
+                regions = tuple(_regions(annotations[number], categories))
         except InputError as error:
-            annotated.failures.append(f"{file}: image {number} ({entry.get('file_name')}): {error}")
+            annotated.failures.append(str(error))
             continue
         annotated.photographs.append(
             AnnotatedPhotograph(
@@ -75,12 +72,11 @@ def _add_file(annotated: AnnotatedSet, file: Path, finder: PhotographFinder, *, 
 def _regions(annotations: list[dict[str, Any]], categories: dict[Any, str]) -> Iterator[Region]:
     for one in annotations:
         origin = f"annotation {one.get('id')}"
-        if one.get("category_id") not in categories:
-            raise InputError(f"{origin}: category {one.get('category_id')!r} is not listed.")
-        try:
-            yield Region(categories[one["category_id"]], _shape(one.get("segmentation")), origin)
-        except InputError as error:
-            raise InputError(f"{origin}: {error}") from error
+        with naming(origin):
+            if one.get("category_id") not in categories:
+                raise InputError(f"category {one.get('category_id')!r} is not listed.")
+            shape = _shape(one.get("segmentation"))
+        yield Region(categories[one["category_id"]], shape, origin)
 
 
 def _shape(segmentation: Any) -> Shape:
@@ -99,7 +95,6 @@ def _split(file: Path) -> str:
     splits = {SPLITS[word] for word in re.split(r"[^a-z]+", file.stem.lower()) if word in SPLITS}
     if len(splits) != 1:
         raise InputError(
-            f"{file}: one of several COCO files, whose names must say train, validation or test; name a single one by "
-            "--source."
+            "one of several COCO files, whose names must say train, validation or test; name a single one by --source."
         )
     return splits.pop()

@@ -10,7 +10,7 @@ from typing import Any
 from configs import InputError
 from records.annotations.annotated import UNCLASSIFIED, AnnotatedPhotograph, AnnotatedSet, Region, split_of_path
 from records.annotations.files import PhotographFinder, files_below, folder_of
-from records.annotations.json_files import GEOJSON, json_kind, member, read_json, stated_size
+from records.annotations.json_files import GEOJSON, json_kind, member, naming, read_json, stated_size
 from records.annotations.shapes import Polygons, ring
 
 OURS = "fundus_tiles"  # the member that predict adds
@@ -29,14 +29,15 @@ def read_geojson(source: Path, finder: PhotographFinder) -> AnnotatedSet:
     folder = folder_of(source)
     for file in geojson_files(source):
         try:
-            content = read_json(file)
-            if json_kind(content) != GEOJSON and not (content == [] and file.suffix.lower() == ".geojson"):
-                continue
-            annotated.used.add(file)
-            _add_photograph(annotated, content, file, finder=finder, split=split_of_path(file.relative_to(folder)))
+            with naming(file):
+                content = read_json(file)
+                if json_kind(content) == GEOJSON or (content == [] and file.suffix.lower() == ".geojson"):
+                    annotated.used.add(file)
+                    split = split_of_path(file.relative_to(folder))
+                    _add_photograph(annotated, content, file, finder=finder, split=split)
         except InputError as error:
             annotated.used.add(file)
-            annotated.failures.append(str(error) if str(file) in str(error) else f"{file}: {error}")
+            annotated.failures.append(str(error))
     return annotated
 
 
@@ -92,14 +93,14 @@ def _features(content: Any) -> Iterator[dict[str, Any]]:
 
 def _regions(features: list[dict[str, Any]]) -> Iterator[Region]:
     for number, feature in enumerate(features, start=1):
-        try:
-            geometry = member(feature, "geometry", dict)
-            polygons = _polygons(geometry)
-            if polygons:
-                shape = Polygons([[ring(corners) for corners in polygon] for polygon in polygons])
-                yield Region(_class(feature.get("properties")), shape, f"feature {number}")
-        except (InputError, TypeError) as error:
-            raise InputError(f"feature {number}: {error}") from error
+        with naming(f"feature {number}"):
+            polygons = _polygons(member(feature, "geometry", dict))
+            shape = Polygons([[ring(corners) for corners in polygon] for polygon in polygons])
+            if not all(shape.polygons):
+                raise InputError("a polygon without corners.")
+            name = _class(feature.get("properties"))
+        if polygons:
+            yield Region(name, shape, f"feature {number}")
 
 
 def _polygons(geometry: dict[str, Any]) -> list[Any]:

@@ -1,28 +1,47 @@
 """JSON files of annotation tools: reading them, telling whose they are, and taking them apart with messages."""
 
+import contextlib
 import functools
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from configs import InputError
+from records.disk_errors import one_line
 
+# What taking JSON apart raises where it is not as a format has it, also where names are none that files can have.
+MALFORMED = (AttributeError, LookupError, OverflowError, RecursionError, TypeError, ValueError)
 COCO, LABELME, LABEL_STUDIO, GEOJSON = "coco", "labelme", "label_studio", "geojson"
+
+
+@contextlib.contextmanager
+def naming(origin: object) -> Iterator[None]:
+    """Turns what JSON of an unexpected form raises into an InputError, and puts a name before the message of any.
+
+    Args:
+      origin: the file, or the part of it, that is read in the `with` block.
+    """
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{origin}: {error}") from error
+    except MALFORMED as error:
+        raise InputError(f"{origin}: not as the format has it ({one_line(error)}); export it again.") from error
 
 
 def read_json(path: Path) -> Any:
     """Reads a JSON file.
 
     Raises:
-      InputError: it cannot be read.
+      InputError: it cannot be read; the message does not name it.
     """
     try:
         return json.loads(path.read_bytes())
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
+        raise InputError(f"cannot be read ({error.strerror}).") from error
     except (ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path}: not JSON, or cut short ({reason}); export it again.") from error
+        raise InputError(f"not JSON, or cut short ({one_line(error)}); export it again.") from error
 
 
 def json_kind(content: Any) -> str | None:

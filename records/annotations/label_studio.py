@@ -5,16 +5,18 @@ the tag's name, the label and a number, but not the photograph's name, as its au
 https://github.com/HumanSignal/label-studio/issues/8561.
 """
 
+import contextlib
 import re
 import urllib.parse
 from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from configs import InputError
 from records.annotations.annotated import AnnotatedPhotograph, AnnotatedSet
 from records.annotations.files import PhotographFinder, files_below, folder_of, name_in_annotation
-from records.annotations.json_files import LABEL_STUDIO, json_kind, read_json
+from records.annotations.json_files import LABEL_STUDIO, MALFORMED, json_kind, naming, read_json
 from records.annotations.mask_files import MaskFile
 
 BRUSH = re.compile(r"task-(\d+)-annotation-(\d+)-by-([^-]*)-(.*)-(\d+)\.png", re.IGNORECASE)
@@ -29,7 +31,7 @@ def read_label_studio(source: Path, finder: PhotographFinder) -> AnnotatedSet:
     tasks = _tasks(folder, annotated)
     if not tasks:
         raise InputError(f"--source={source}: no photographs' names; {ADVICE}")
-    tags = sorted({tag for task in tasks.values() for tag in _tags(task)}, key=len, reverse=True)
+    tags = sorted(_tags(tasks.values()), key=len, reverse=True)
     brushes = defaultdict(list)
     for file in files_below(folder):
         if not (named := BRUSH.fullmatch(file.name)):
@@ -43,9 +45,10 @@ def read_label_studio(source: Path, finder: PhotographFinder) -> AnnotatedSet:
     annotated.add_classes(sorted({mask.name for found in brushes.values() for _, mask in found}))
     for number, task in tasks.items():
         try:
-            _add_task(annotated, task, brushes.pop(number, []), finder=finder, folder=folder)
+            with naming(f"{folder}: task {number}"):
+                _add_task(annotated, task, brushes.pop(number, []), finder=finder, folder=folder)
         except InputError as error:
-            annotated.failures.append(f"{folder}: task {number}: {error}")
+            annotated.failures.append(str(error))
     annotated.failures += [
         f"{mask.path}: task {number} is not in the JSON export."
         for number, found in brushes.items()
@@ -83,18 +86,24 @@ def _tasks(folder: Path, annotated: AnnotatedSet) -> dict[int, dict[str, Any]]:
     tasks: dict[int, dict[str, Any]] = {}
     for file in files_below(folder):
         if file.suffix.lower() == ".json":
-            content = read_json(file)
-            if json_kind(content) == LABEL_STUDIO:
-                annotated.used.add(file)
-                tasks |= {task["id"]: task for task in content if isinstance(task, dict) and "id" in task}
+            with naming(file):
+                content = read_json(file)
+                if json_kind(content) == LABEL_STUDIO:
+                    annotated.used.add(file)
+                    tasks |= {task["id"]: task for task in content}
     return tasks
 
 
-def _tags(task: dict[str, Any]) -> set[str]:
-    """Returns the names of the tags with which regions of a task were drawn."""
-    if "annotations" not in task:
-        return {name for name, value in task.items() if isinstance(value, list)}
-    return {str(region.get("from_name")) for region in _results(task)}
+def _tags(tasks: Iterable[dict[str, Any]]) -> set[str]:
+    """Returns the names of the tags with which regions were drawn; damaged tasks are named when they are read."""
+    tags: set[str] = set()
+    for task in tasks:
+        with contextlib.suppress(*MALFORMED):
+            if "annotations" in task:
+                tags |= {str(region.get("from_name")) for region in _results(task)}
+            else:  # JSON-MIN has a list of regions by the name of each tag
+                tags |= {name for name, value in task.items() if isinstance(value, list)}
+    return tags
 
 
 def _results(task: dict[str, Any]) -> list[dict[str, Any]]:

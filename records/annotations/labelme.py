@@ -14,7 +14,7 @@ from PIL import Image
 from configs import InputError
 from records.annotations.annotated import AnnotatedPhotograph, AnnotatedSet, Region, Shape, split_of_path
 from records.annotations.files import PhotographFinder, files_below, folder_of, name_in_annotation
-from records.annotations.json_files import LABELME, json_kind, member, read_json, stated_size
+from records.annotations.json_files import LABELME, json_kind, member, naming, read_json, stated_size
 from records.annotations.shapes import Bitmap, Disc, Polygons, ring
 
 WITHOUT_AREA = ("point", "points", "line", "linestrip")
@@ -29,14 +29,15 @@ def read_labelme(source: Path, finder: PhotographFinder) -> AnnotatedSet:
         if file.suffix.lower() != ".json":
             continue
         try:
-            content = read_json(file)
-            if json_kind(content) != LABELME:
-                continue
-            annotated.used.add(file)
-            photograph = _photograph(content, file, finder, split=split_of_path(file.relative_to(folder)))
+            with naming(file):
+                content = read_json(file)
+                if json_kind(content) != LABELME:
+                    continue
+                annotated.used.add(file)
+                photograph = _photograph(content, file, finder, split=split_of_path(file.relative_to(folder)))
         except InputError as error:
             annotated.used.add(file)
-            annotated.failures.append(str(error) if str(file) in str(error) else f"{file}: {error}")
+            annotated.failures.append(str(error))
             continue
         if isinstance(photograph.photograph, Path):
             annotated.used.add(photograph.photograph)
@@ -68,12 +69,11 @@ def _photograph(content: Any, file: Path, finder: PhotographFinder, *, split: st
 
 def _regions(shapes: list[Any]) -> Iterator[Region]:
     for number, one in enumerate(shapes, start=1):
-        try:
-            kind = one.get("shape_type") or "polygon" if isinstance(one, dict) else "none"
-            if kind not in WITHOUT_AREA:
-                yield Region(member(one, "label", str), _shape(kind, one), f"shape {number}")
-        except InputError as error:
-            raise InputError(f"shape {number}: {error}") from error
+        with naming(f"shape {number}"):
+            kind = one.get("shape_type") or "polygon"
+            name, shape = member(one, "label", str), None if kind in WITHOUT_AREA else _shape(kind, one)
+        if shape is not None:
+            yield Region(name, shape, f"shape {number}")
 
 
 def _shape(kind: str, one: dict[str, Any]) -> Shape:

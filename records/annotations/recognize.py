@@ -1,6 +1,7 @@
 """Which format a folder of annotations has, and reading it."""
 
 import dataclasses
+import shlex
 import zipfile
 from collections import Counter
 from collections.abc import Callable
@@ -62,9 +63,10 @@ FORMATS = {
         lambda source: _has_brushes(source) or _has_json_of(LABEL_STUDIO)(source),
         read_label_studio,
     ),
-    "coco": Format("COCO", lambda source: bool(coco_files(source)), read_coco),
     "labelme": Format("LabelMe", _has_json_of(LABELME), read_labelme),
+    # Before COCO, as GeoJSON of predict says where the photographs are and its COCO file does not.
     "geojson": Format("GeoJSON (QuPath, predict)", _has_json_of(GEOJSON), read_geojson),
+    "coco": Format("COCO", lambda source: bool(coco_files(source)), read_coco),
 }
 
 
@@ -79,7 +81,8 @@ def refuse_annotations(source: Path) -> None:
         form = f" --format={found[0]}" if len(found) > 1 else ""
         raise InputError(
             f"--source={source}: annotations in the format {FORMATS[found[0]].title}; first run python -m "
-            f"scripts.import_masks --source={source} --output=FOLDER{form}, and then this command with --source=FOLDER."
+            f"scripts.import_masks --source={shlex.quote(str(source))} --output=FOLDER{form}, and then this command "
+            "with --source=FOLDER."
         )
 
 
