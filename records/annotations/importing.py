@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import glob
 import os
 import shutil
 from collections import Counter
@@ -17,7 +16,7 @@ import numpy as np
 from configs import InputError
 from configs.suggestions import did_you_mean
 from records.annotations.annotated import UNCLASSIFIED, AnnotatedPhotograph, AnnotatedSet, Canvas, case_names
-from records.files import is_running, make_folder
+from records.files import make_folder, sweep_temporaries
 from records.images import encode_png, find_regions, opened, read_photograph
 
 SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "TIFF": ".tif", "BMP": ".bmp", "WEBP": ".webp"}
@@ -253,36 +252,42 @@ def _check_splits(photographs: Sequence[AnnotatedPhotograph]) -> None:
 
 
 def _refuse_output(output: Path, keep: Sequence[Path], *, overwrite: bool) -> None:
-    if output.is_dir() and (entries := [path.name for path in output.iterdir()]):
-        if any(output.resolve() in (path.resolve(), *path.resolve().parents) for path in keep):
-            raise InputError(f"--output={output}: holds the source; name another folder.")
-        if not overwrite:
-            raise InputError(f"--output={output}: not empty; name another folder, or replace it with --overwrite.")
-        if others := sorted(set(entries) - set(OURS)):
-            raise InputError(
-                f"--output={output}: holds more than an import ({others[0]}), so it is not replaced; name another one."
-            )
+    entries = [path.name for path in output.iterdir() if not path.name.startswith(".")] if output.is_dir() else []
+    if not entries:
+        return
+    if any(output.resolve() in (path.resolve(), *path.resolve().parents) for path in keep):
+        raise InputError(f"--output={output}: holds the source; name another folder.")
+    if not overwrite:
+        raise InputError(f"--output={output}: not empty; name another folder, or replace it with --overwrite.")
+    if others := sorted(set(entries) - set(OURS)):
+        raise InputError(
+            f"--output={output}: holds more than an import ({others[0]}), so it is not replaced; name another one."
+        )
 
 
 @contextlib.contextmanager
 def _complete_folder(path: Path) -> Iterator[Path]:
-    """Yields a temporary folder, which gets the name `path` and the place of what is there when the block ends."""
-    path = path.absolute()
-    make_folder(path.parent, flag="--output")
-    temporary, earlier = (path.with_name(f".tmp-{os.getpid()}-{kind}-{path.name}") for kind in ("import", "earlier"))
-    for left in path.parent.glob(f".tmp-*-import-{glob.escape(path.name)}"):  # by a process that was killed
-        if not is_running(int(left.name.split("-")[1])):
-            shutil.rmtree(left, ignore_errors=True)
+    """Yields a temporary folder in `path`, whose content takes the place of an earlier import when the block ends.
+
+    It lies inside, as `path` may be a mounted disk, or be all that the user can write to.
+    """
+    is_new = not path.exists()
+    make_folder(path, flag="--output")
+    sweep_temporaries(path)
+    temporary, earlier = (path / f".tmp-{os.getpid()}-{kind}" for kind in ("import", "earlier"))
     temporary.mkdir()
     try:
         yield temporary
-        if path.exists():
-            path.rename(earlier)
-        try:
-            temporary.rename(path)
-        except OSError:
-            earlier.rename(path)
-            raise
+        earlier.mkdir()
+        for name in OURS:
+            if (path / name).exists():
+                (path / name).rename(earlier / name)
+        for name in OURS[::-1]:  # images last, without which the folder is no source
+            if (temporary / name).exists():
+                (temporary / name).rename(path / name)
         shutil.rmtree(earlier, ignore_errors=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        if is_new:
+            with contextlib.suppress(OSError):  # it is not empty
+                path.rmdir()

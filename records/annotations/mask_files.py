@@ -8,7 +8,7 @@ import numpy as np
 
 from configs import InputError
 from records.annotations.annotated import Canvas
-from records.images import opened, read_mask, read_photograph
+from records.images import opened, photograph_size, read_mask, read_photograph
 
 HALF = 128  # of 8 bits
 
@@ -76,6 +76,6 @@ class ColoredMask:
 
 def _check_size(path: Path, size: tuple[int, int]) -> None:
     """Raises an InputError if a mask does not have the photograph's size, (H, W)."""
-    with opened(path, max_pixels=2**62) as image:
-        if (image.height, image.width) != size:
-            raise InputError(f"{path}: {image.width}x{image.height} pixels; the photograph has {size[1]}x{size[0]}.")
+    height, width = photograph_size(path, max_pixels=2**62)
+    if (height, width) != size:
+        raise InputError(f"{path}: {width}x{height} pixels; the photograph has {size[1]}x{size[0]}.")

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco_masks
 
+from records import find_cases, read_mask, read_photograph
 from records.annotations import choose_classes, import_annotations, read_annotations
 from records.annotations.importing import Imported
 
@@ -44,6 +45,19 @@ def photographs(random_photograph, blobs) -> Photographs:
         ex = blobs(height, width, seed=seed + 10) & ~he
         masks = {"HE": he, "EX": ex} if seed < 2 else {"HE": np.zeros_like(he), "EX": np.zeros_like(he)}
         found[f"eye {seed}" if seed else "EYE.7"] = Annotated(random_photograph(height, width, seed=seed), masks)
+    return found
+
+
+@pytest.fixture(scope="session")
+def lesions_of_idrid(idrid) -> Photographs:
+    """Parts of three of IDRiD's photographs."""
+    found = {}
+    for case in find_cases(idrid, ("HE", "EX"))[1]:
+        if case.name in ("IDRiD_01", "IDRiD_12", "IDRiD_33"):
+            part = np.s_[1200:1700, 1700:2300]
+            masks = {name: read_mask(path, max_pixels=10**8)[part] for name, path in case.masks.items() if path}
+            masks["EX"] &= ~masks["HE"]  # as CVAT's masks have one class per pixel
+            found[case.name] = Annotated(read_photograph(case.photograph, max_pixels=10**8)[part], masks)
     return found
 
 

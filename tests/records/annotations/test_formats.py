@@ -75,6 +75,17 @@ def test_masks_and_photographs_come_back_to_the_pixel(form, write, run, mask_of,
             assert np.array_equal(mask_of(tmp_path / "out", name, case), mask), (case, name)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("form", FORMATS)
+def test_lesions_of_idrid_come_back_to_the_pixel(form, write, run, mask_of, lesions_of_idrid, tmp_path):
+    failures = run(write(form, tmp_path / "source", lesions_of_idrid), tmp_path / "out").failures
+    assert failures == []
+    for case, one in lesions_of_idrid.items():
+        for name, mask in one.masks.items():
+            assert np.array_equal(mask_of(tmp_path / "out", name, case), mask), (case, name)
+    assert sum(mask.sum() for one in lesions_of_idrid.values() for mask in one.masks.values()) > 5_000
+
+
 @pytest.mark.parametrize("form", FORMATS)
 def test_shard_takes_what_was_imported_and_names_the_command_for_what_was_not(form, write, run, photographs, tmp_path):
     source = write(form, tmp_path / "source", photographs)

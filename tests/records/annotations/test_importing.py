@@ -5,6 +5,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from configs import InputError
 from records.annotations.annotated import case_names
@@ -163,3 +164,25 @@ def test_without_a_folder_of_photographs_they_are_not_sought_deep_below(tmp_path
     touch(tmp_path, "overlays/E01.jpg")
     with pytest.raises(InputError, match="name the folder of the photographs by --images"):
         PhotographFinder(None).find(PurePosixPath("E01.jpg"), beside=[tmp_path])
+
+
+def test_a_file_in_the_place_of_the_output_is_kept(source, run, tmp_path):
+    (tmp_path / "out").write_text("thesis")
+    with pytest.raises(InputError, match="a file is in the way"):
+        run(source, tmp_path / "out")
+    assert (tmp_path / "out").read_text() == "thesis"
+
+
+def test_sizes_are_those_of_the_turned_mask_and_photograph(write, run, mask_of, photographs, tmp_path):
+    source = write("label_studio", tmp_path / "source", photographs)
+    turned = Image.Exif()
+    turned[0x0112] = 6  # a quarter to the right
+    for file in (source / "images" / "eye 1.png", *source.glob("task-4-*.png")):
+        with Image.open(file) as image:
+            pixels = image.transpose(Image.Transpose.ROTATE_90)
+        pixels.save(file, exif=turned)
+    assert run(source, tmp_path / "out").failures == []
+    assert np.array_equal(mask_of(tmp_path / "out", "HE", "eye 1"), photographs["eye 1"].masks["HE"])
+    with Image.open(source / "images" / "eye 1.png") as image:
+        image.save(source / "images" / "eye 1.png")  # without the tag
+    assert len(run(source, tmp_path / "other").failures) == 1
