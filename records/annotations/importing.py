@@ -50,12 +50,15 @@ def choose_classes(annotated: AnnotatedSet, wanted: Sequence[str]) -> dict[str, 
       wanted: classes as NAME or NAME:NEW; empty for all that have a name.
 
     Raises:
-      InputError: a class does not exist, or its new name cannot be that of a folder.
+      InputError: a class does not exist or is wanted twice, its new name cannot be that of a folder, or none is wanted
+        and some were looked for in some photographs only.
     """
     classes = {name: name for name in annotated.classes if name != UNCLASSIFIED}
     if wanted:
         pairs = [one.rpartition(":") if one not in annotated.classes else (one, "", one) for one in wanted]
         classes = {(name or new).strip(): new.strip() for name, _, new in pairs}
+        if len(classes) < len(pairs):
+            raise InputError(f"--classes={','.join(wanted)}: names a class twice; a class gets one name.")
     for name, new in classes.items():
         if name not in annotated.classes:
             known = ", ".join(annotated.classes) or "none"
@@ -114,8 +117,8 @@ def import_annotations(
       progress: shows how many photographs are done.
 
     Raises:
-      InputError: the output holds something else, the source has splits for some photographs only, classes were looked
-        for in some photographs only and none is chosen, or no photograph could be written.
+      InputError: the output holds something else, the source has splits for some photographs only, or no photograph
+        could be written.
     """
     _refuse_output(output, keep, overwrite=overwrite)
     _check_splits(annotated.photographs)

@@ -113,7 +113,9 @@ def read_annotations(
         raise InputError(f"--format={chosen}: no such format; {known}.")
     found = [chosen] if chosen is not None else recognized_formats(source)
     if not found:
-        raise InputError(f"--source={source}: no annotations of a known format; {known}.")
+        raise InputError(
+            f"--source={source}: no annotations of a known format; {known}. IDRiD and paired folders are read by shard."
+        )
     if len(found) > 1:
         raise InputError(
             f"--source={source}: annotations of several formats ({', '.join(found)}); choose one by --format, or name "

@@ -15,6 +15,7 @@ from configs import InputError
 from records import find_cases
 from records.annotations import read_annotations, recognized_formats
 
+EARLIER = Path(__file__).parents[2] / "pipeline" / "data" / "earlier_prediction.geojson"
 FORMATS = (
     "cvat",
     "coco, a square for each pixel",
@@ -179,6 +180,15 @@ def test_objects_of_qupath(run, mask_of, tmp_path):
     run(tmp_path / "s", tmp_path / "all", classes=["HE", "HE: small:HE", "Unclassified:OD"])
     assert np.array_equal(mask_of(tmp_path / "all", "HE", "a"), expected | painted((1, 14, 1, 1)))
     assert np.array_equal(mask_of(tmp_path / "all", "OD", "a"), painted((12, 12, 2, 2)))
+
+
+def test_records_of_earlier_versions_of_predict_say_their_classes_and_size(run, tmp_path):
+    photograph(tmp_path / "photographs" / "old.tif", height=40, width=50)
+    imported, failures, notes = run(EARLIER, tmp_path / "out", images=tmp_path / "photographs")
+    assert (imported.regions, failures, notes) == ({"HE": (2, 1), "MA": (1, 1)}, [], [])
+    photograph(tmp_path / "photographs" / "old.tif", height=50, width=40)
+    with pytest.raises(InputError, match=r"annotated at 50x40 pixels, but .*old\.tif has 40x50"):
+        run(EARLIER, tmp_path / "other", images=tmp_path / "photographs")
 
 
 def test_an_empty_export_of_qupath_shows_no_lesion(run, mask_of, tmp_path):

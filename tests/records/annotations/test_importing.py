@@ -38,6 +38,7 @@ def test_classes_are_chosen_renamed_and_united(source, run, mask_of, photographs
     ("classes", "message"),
     [
         (["HEE"], r"--classes=HEE: no such class; there are HE, EX. Did you mean 'HE'\?"),
+        (["HE", "HE:red"], "names a class twice"),
         (["HE:a/b"], "no name of a folder; give NAME:NEW"),
         (["HE:.."], "no name of a folder"),
         (["HE:"], "no name of a folder"),
