@@ -12,17 +12,19 @@ from configs import InputError
 from records.annotations.annotated import SPLITS, AnnotatedPhotograph, AnnotatedSet, Region, Shape
 from records.annotations.files import PhotographFinder, folder_of, name_in_annotation
 from records.annotations.json_files import COCO, kind_of_file, member, naming, read_json, stated_size
-from records.annotations.shapes import Polygons, RunLengths, ring
+from records.annotations.shapes import Polygons, RunLengths, Unoutlined, ring
 
 
 def coco_files(source: Path) -> list[Path]:
-    """Returns the COCO files of a source: the file itself, or those in the folder or in its annotations/."""
-    files = [source] if source.is_file() else [*source.glob("[!.]*.json"), *source.glob("annotations/[!.]*.json")]
-    return sorted(file for file in files if file.suffix.lower() == ".json" and kind_of_file(file) == COCO)
+    """Returns the COCO files of a source: the file itself, or those in the folder, annotations/, train/ and so on."""
+    if source.is_file():
+        return [source] if kind_of_file(source) == COCO else []
+    inside = [file for file in source.glob("*/[!.]*.json") if file.parent.name.lower() in ("annotations", *SPLITS)]
+    return sorted(file for file in [*source.glob("[!.]*.json"), *inside] if kind_of_file(file) == COCO)
 
 
 def read_coco(source: Path, finder: PhotographFinder) -> AnnotatedSet:
-    """Reads the COCO files of a source; of several, each is the split that its name says."""
+    """Reads the COCO files of a source; of several, each is the split that its folder (as Roboflow's) or name says."""
     files = coco_files(source)
     folder = folder_of(source)
     if finder.folder is None and (folder / "images").is_dir():
@@ -83,7 +85,7 @@ def _shape(segmentation: Any) -> Shape:
     if isinstance(segmentation, dict):
         return RunLengths(segmentation.get("size"), segmentation.get("counts"))
     if not isinstance(segmentation, list) or not segmentation:
-        raise InputError("a box without an outline; masks need polygons or run lengths.")
+        return Unoutlined()
     return Polygons([[ring(_pairs(polygon))] for polygon in segmentation])
 
 
@@ -92,9 +94,12 @@ def _pairs(numbers: Any) -> Any:
 
 
 def _split(file: Path) -> str:
+    if file.parent.name.lower() in SPLITS:
+        return SPLITS[file.parent.name.lower()]
     splits = {SPLITS[word] for word in re.split(r"[^a-z]+", file.stem.lower()) if word in SPLITS}
     if len(splits) != 1:
         raise InputError(
-            "one of several COCO files, whose names must say train, validation or test; name a single one by --source."
+            "one of several COCO files, whose names or folders must say train, validation or test; name a single one "
+            "by --source."
         )
     return splits.pop()

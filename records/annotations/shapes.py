@@ -90,6 +90,15 @@ class Bitmap:
         return bool(part.any())
 
 
+@dataclasses.dataclass(frozen=True)
+class Unoutlined:
+    """A region of which there is only a box; it does no harm as long as its class is not wanted."""
+
+    def paint(self, mask: np.ndarray) -> bool:
+        """Raises an InputError."""
+        raise InputError("a box without an outline; masks need polygons or run lengths.")
+
+
 def ring(corners: Any) -> Ring:
     """Returns corners of JSON, `[[x, y], …]`, as an array; further coordinates are dropped.
 

@@ -109,15 +109,31 @@ def test_several_coco_files_are_splits(write, run, photographs, tmp_path):
     source = write("coco, runs", tmp_path / "source", photographs)
     whole = json.loads((source / "annotations" / "instances_default.json").read_text())
     (source / "annotations" / "instances_default.json").unlink()
-    for part, images in (("train2017", whole["images"][:2]), ("val2017", whole["images"][2:])):
+    for part, images in (("instances_train2017", whole["images"][:2]), ("instances_val2017", whole["images"][2:])):
         ids = {image["id"] for image in images}
         annotations = [one for one in whole["annotations"] if one["image_id"] in ids]
-        dump(source / "annotations" / f"instances_{part}.json", {**whole, "images": images, "annotations": annotations})
+        dump(source / "annotations" / f"{part}.json", {**whole, "images": images, "annotations": annotations})
     imported, failures, notes = run(source, tmp_path / "out")
     assert (imported.photographs, failures, notes) == ({"train": 2, "validation": 1}, [], [])
     shutil.copy(source / "annotations" / "instances_val2017.json", source / "annotations" / "more.json")
-    with pytest.raises(InputError, match=r"more\.json: one of several COCO files, whose names must say train, valid"):
+    with pytest.raises(
+        InputError, match=r"more\.json: one of several COCO files, whose names or folders must say train, val"
+    ):
         run(source, tmp_path / "other")
+
+
+def test_folders_of_roboflow_are_splits(write, run, photographs, tmp_path):
+    source = write("coco, runs", tmp_path / "source", photographs)
+    whole = json.loads((source / "annotations" / "instances_default.json").read_text())
+    for part, image in zip(("train", "valid", "test"), whole["images"], strict=True):
+        annotations = [one for one in whole["annotations"] if one["image_id"] == image["id"]]
+        dump(source / part / "_annotations.coco.json", {**whole, "images": [image], "annotations": annotations})
+        (source / "images" / "default" / image["file_name"]).rename(source / part / image["file_name"])
+    for folder in ("annotations", "images"):
+        shutil.rmtree(source / folder)
+    assert recognized_formats(source) == ["coco"]
+    imported, failures, notes = run(source, tmp_path / "out")
+    assert (imported.photographs, failures, notes) == ({"train": 1, "validation": 1, "test": 1}, [], [])
 
 
 def test_shapes_of_labelme(run, mask_of, tmp_path):
@@ -367,6 +383,18 @@ def test_a_damaged_file_of_labelme_does_not_end_the_others(content, run, tmp_pat
     assert imported.photographs == {None: 1}
     assert len(failures) == 1
     assert "b.json" in failures[0]
+
+
+def test_boxes_of_a_class_that_is_not_wanted_do_no_harm(write, run, photographs, tmp_path):
+    source = write("coco, runs", tmp_path / "source", photographs)
+    file = source / "annotations" / "instances_default.json"
+    content = json.loads(file.read_text())
+    for one in content["annotations"]:
+        if one["category_id"] == 2:
+            one["segmentation"] = []
+    dump(file, content)
+    assert len(run(source, tmp_path / "all").failures) == 2
+    assert run(source, tmp_path / "he", classes=["HE"]).failures == []
 
 
 def test_annotations_of_another_size_leave_the_photograph_out(write, run, photographs, tmp_path):
