@@ -5,6 +5,7 @@ Re-exports what other packages use and what needs no TensorFlow. `records.shards
 loads it.
 """
 
+from records.annotations import FORMATS, choose_classes, import_annotations, read_annotations
 from records.cases import (
     IMAGE_SUFFIXES,
     SPLITS,
@@ -101,6 +102,7 @@ __all__ = [
     "CLASS_COLORS",
     "DISC",
     "DISC_DIAMETER",
+    "FORMATS",
     "IMAGE_SUFFIXES",
     "INDEX",
     "LARGEST_SCALE",
@@ -126,6 +128,7 @@ __all__ = [
     "case_digests",
     "check_config",
     "check_source",
+    "choose_classes",
     "claimed",
     "complete_file",
     "contact_sheet",
@@ -143,6 +146,7 @@ __all__ = [
     "fit_field_circle",
     "hash_case",
     "image_files",
+    "import_annotations",
     "is_running",
     "lesions",
     "locate_records",
@@ -158,6 +162,7 @@ __all__ = [
     "photograph_size",
     "plan_folds",
     "plan_records",
+    "read_annotations",
     "read_index",
     "read_mask",
     "read_masks",

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from configs import InputError
+from records.annotations import refuse_annotations
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".dcm")
 SPLITS = ("train", "validation", "test")
@@ -123,6 +124,7 @@ def _paired_cases(source: Path, classes: tuple[str, ...], colored: bool, *, allo
     for part, split in parts.items():
         for folder in (part / "images", part / "masks"):
             if not folder.is_dir():
+                refuse_annotations(source)
                 raise InputError(
                     f"{folder}: no such folder; --source takes IDRiD's layout, or folders images/ and masks/."
                 )
