@@ -10,7 +10,7 @@ import sys
 if not __package__:  # started by its path: the root is searched, not scripts/, whose inspect.py hides Python's own
     sys.path[0] = __file__.rpartition("/scripts/")[0]
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +41,16 @@ _TIFF = flags.DEFINE_bool(
 _SOURCE = flags.DEFINE_string(
     "source", None, "Folder of photographs and masks: overlays show its masks beside the detections."
 )
+_RECURSIVE = flags.DEFINE_bool(
+    "recursive", False, "Search the folders below, too: FOLDER/001/left.jpg is predicted as 001_left."
+)
+_FOLDER_NAMES = flags.DEFINE_integer(
+    "folder_names",
+    None,
+    "Folders whose names are put in front of each photograph's: 1 for FOLDER_PHOTOGRAPH; default: with --recursive, 1 "
+    "for photographs below a folder that is named.",
+    lower_bound=0,
+)
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Predict finished photographs again.")
 _STRICT = flags.DEFINE_bool("strict", False, "Leave out photographs that do not suit the model; exit code 1.")
 operating.define_flags()
@@ -53,12 +63,13 @@ def main(arguments: list[str]) -> int:
     from pipeline.inference import load_segmenter
     from pipeline.interruption import StopRequest
     from pipeline.operating_point import parse_operating_point
-    from pipeline.prediction import OverlappedWork, PredictionFolder, SegmenterPool, all_devices, photographs_of
+    from pipeline.prediction import OverlappedWork, PredictionFolder, SegmenterPool, all_devices, without_unwritable
 
-    map_forms, photographs = _map_forms(), photographs_of(arguments)
+    map_forms, named = _map_forms(), _photographs(arguments)
     model, devices = Path(_MODEL.value), all_devices()
     pool = SegmenterPool(lambda: load_segmenter(model, classes=_CLASSES.value, camera=known), devices, say=_say)
     spec = pool.spec
+    photographs, unwritable = without_unwritable(named, spec.classes)
     operating_point = parse_operating_point(**operating.given(), classes=spec.classes, thresholds=spec.thresholds)
     annotated = _annotated_cases(spec.classes, colored=bool(spec.colors))
     folder = PredictionFolder(
@@ -91,7 +102,7 @@ def main(arguments: list[str]) -> int:
         write=lambda case, photograph, segmented: folder.write(case, todo[case], photograph, segmented=segmented),
         stopped=lambda: stop.error() is not None,
     )
-    written, rows = _write_all(work, folder, todo, stop=stop)
+    written, rows = _write_all(work, folder, todo, unwritable=unwritable, stop=stop)
     if work.timings.segmented:
         print(work.timings)
     stopped = stop.error()
@@ -99,7 +110,7 @@ def main(arguments: list[str]) -> int:
         print(f"stopped by {stopped}; the same command continues with the remaining {len(todo) - written} photographs.")
         return stopped.code
     if not rows:
-        raise InputError(f"none of the {len(photographs)} photographs could be read and segmented.")
+        raise InputError(f"none of the {len(named)} photographs could be read and segmented.")
     print(f"scales: {describe_scales([row['scale'] for row in rows if 'scale' in row])}")
     print_warnings(
         (f"{row['case']}: {row['warnings']}" for row in rows if row.get("warnings")),
@@ -109,11 +120,16 @@ def main(arguments: list[str]) -> int:
         f"predicted: {folder.output}, {len(rows)} photographs in its tables    see: {folder.output / 'overlays'}, "
         f"{folder.output / 'predictions.csv'}"
     )
-    return command.SOME_FAILED if work.failures else command.DONE
+    return command.SOME_FAILED if work.failures or unwritable else command.DONE
 
 
 def _write_all(
-    work: "OverlappedWork", folder: "PredictionFolder", todo: Mapping[str, Path], *, stop: "StopRequest"
+    work: "OverlappedWork",
+    folder: "PredictionFolder",
+    todo: Mapping[str, Path],
+    *,
+    unwritable: Sequence[str],
+    stop: "StopRequest",
 ) -> tuple[int, list[dict[str, Any]]]:
     """Returns how many photographs were written now, and the rows of all in `predictions.csv`."""
     written = 0
@@ -124,7 +140,7 @@ def _write_all(
                     written += 1
                     bar.update(written + len(work.failures) - bar.n)
                 bar.update(written + len(work.failures) - bar.n)
-            for line in work.failures:
+            for line in [*unwritable, *work.failures]:
                 _say(f"left out: {line}")
             return written, folder.write_tables()
     except OSError as error:
@@ -132,6 +148,14 @@ def _write_all(
             f"{error.filename}: cannot be written ({error.strerror}); the same command continues with the photographs "
             "that are not finished."
         ) from error
+
+
+def _photographs(arguments: list[str]) -> dict[str, Path]:
+    from pipeline.prediction import photographs_of
+
+    return photographs_of(
+        arguments, recursive=_RECURSIVE.value, folder_names=_FOLDER_NAMES.value, skip=Path(_OUTPUT.value)
+    )
 
 
 def _map_forms() -> tuple[str, ...]:
@@ -146,7 +170,14 @@ def _annotated_cases(classes: tuple[str, ...], *, colored: bool) -> Mapping[str,
     """Returns the cases of --source that have ground truth, by name."""
     if _SOURCE.value is None:
         return {}
-    layout, cases = find_cases(Path(_SOURCE.value), classes, colored=colored, allow_missing_masks=True)
+    layout, cases = find_cases(
+        Path(_SOURCE.value),
+        classes,
+        colored=colored,
+        allow_missing_masks=True,
+        unite_masks=True,
+        recursive=_RECURSIVE.value,
+    )
     return {case.name: case for case in cases if layout == "idrid" or any(case.masks.values())}
 
 
