@@ -50,7 +50,7 @@ def nearest_name(names: Sequence[str], known: Iterable[str]) -> str:
 
 
 def check_name(name: str, classes: Iterable[str], *, path: Path) -> None:
-    """Raises an InputError if no files can be named by a case: its name is not UTF-8, or too long.
+    """Raises an InputError if no files can be named by a case: its name is not UTF-8, too long, or has control characters.
 
     Args:
       name: name of the case.
@@ -61,6 +61,8 @@ def check_name(name: str, classes: Iterable[str], *, path: Path) -> None:
         longest = max(len(f"{name}{ending}".encode()) for ending in (".geojson", *(f"_{one}.png" for one in classes)))
     except UnicodeEncodeError as error:
         raise InputError(f"{printable(path)}: its name is not UTF-8; rename it.") from error
+    if printable(name) != name:
+        raise InputError(f"{printable(path)}: its name has control characters, such as a line break; rename it.")
     if longest > LONGEST:
         raise InputError(
             f"{path}: the names of files made from it would have {longest} bytes, at most {LONGEST} are written; give "
@@ -69,5 +71,6 @@ def check_name(name: str, classes: Iterable[str], *, path: Path) -> None:
 
 
 def printable(path: Path | str) -> str:
-    """Returns a path, or text with one, with an escape for every byte that is not UTF-8."""
-    return str(path).encode(errors="surrogateescape").decode(errors="backslashreplace")
+    """Returns a path, or text with one, with escapes for bytes that are not UTF-8 and for control characters."""
+    text = str(path).encode(errors="surrogateescape").decode(errors="backslashreplace")
+    return "".join(repr(one)[1:-1] if unicodedata.category(one) == "Cc" else one for one in text)
