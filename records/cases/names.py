@@ -50,7 +50,7 @@ def nearest_name(names: Sequence[str], known: Iterable[str]) -> str:
 
 
 def check_name(name: str, classes: Iterable[str], *, path: Path) -> None:
-    """Raises an InputError if no files can be named by a case: its name is not UTF-8, too long, or has control characters.
+    """Raises an InputError if a case's name cannot be part of a file's: not UTF-8, control characters, too long.
 
     Args:
       name: name of the case.

@@ -119,7 +119,7 @@ def test_a_class_folder_in_other_letters_is_named(tmp_path):
 def test_several_masks_of_a_photograph_are_refused_by_name_and_united_when_asked(tmp_path, masks):
     source = touch(tmp_path, "images/E.jpg", "images/F.jpg", "masks/HE/F.png", *masks)
     line = refusal(source)
-    assert "--unite_masks" in line and str(source / masks[0]) in line or str(source / masks[-1]) in line
+    assert "--unite_masks" in line and any(str(source / mask) in line for mask in masks)
     cases = find_cases(source, ("HE",), unite_masks=True)[1]
     assert sorted(cases[0].mask_files("HE")) == sorted(source / mask for mask in masks)
     assert cases[1].mask_files("HE") == (source / "masks/HE/F.png",) and not cases[1].further_masks
