@@ -10,7 +10,7 @@ import sys
 if not __package__:  # started by its path: the root is searched, not scripts/, whose inspect.py hides Python's own
     sys.path[0] = __file__.rpartition("/scripts/")[0]
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,13 +63,15 @@ def main(arguments: list[str]) -> int:
     from pipeline.inference import load_segmenter
     from pipeline.interruption import StopRequest
     from pipeline.operating_point import parse_operating_point
-    from pipeline.prediction import OverlappedWork, PredictionFolder, SegmenterPool, all_devices, without_unwritable
+    from pipeline.prediction import OverlappedWork, PredictionFolder, SegmenterPool, all_devices, photographs_of
 
-    map_forms, named = _map_forms(), _photographs(arguments)
+    map_forms = _map_forms()
+    photographs = photographs_of(
+        arguments, recursive=_RECURSIVE.value, folder_names=_FOLDER_NAMES.value, skip=Path(_OUTPUT.value)
+    )
     model, devices = Path(_MODEL.value), all_devices()
     pool = SegmenterPool(lambda: load_segmenter(model, classes=_CLASSES.value, camera=known), devices, say=_say)
     spec = pool.spec
-    photographs, unwritable = without_unwritable(named, spec.classes)
     operating_point = parse_operating_point(**operating.given(), classes=spec.classes, thresholds=spec.thresholds)
     annotated = _annotated_cases(spec.classes, colored=bool(spec.colors))
     folder = PredictionFolder(
@@ -102,7 +104,7 @@ def main(arguments: list[str]) -> int:
         write=lambda case, photograph, segmented: folder.write(case, todo[case], photograph, segmented=segmented),
         stopped=lambda: stop.error() is not None,
     )
-    written, rows = _write_all(work, folder, todo, unwritable=unwritable, stop=stop)
+    written, rows = _write_all(work, folder, todo, stop=stop)
     if work.timings.segmented:
         print(work.timings)
     stopped = stop.error()
@@ -110,7 +112,7 @@ def main(arguments: list[str]) -> int:
         print(f"stopped by {stopped}; the same command continues with the remaining {len(todo) - written} photographs.")
         return stopped.code
     if not rows:
-        raise InputError(f"none of the {len(named)} photographs could be read and segmented.")
+        raise InputError(f"none of the {len(photographs)} photographs could be read and segmented.")
     print(f"scales: {describe_scales([row['scale'] for row in rows if 'scale' in row])}")
     print_warnings(
         (f"{row['case']}: {row['warnings']}" for row in rows if row.get("warnings")),
@@ -120,16 +122,11 @@ def main(arguments: list[str]) -> int:
         f"predicted: {folder.output}, {len(rows)} photographs in its tables    see: {folder.output / 'overlays'}, "
         f"{folder.output / 'predictions.csv'}"
     )
-    return command.SOME_FAILED if work.failures or unwritable else command.DONE
+    return command.SOME_FAILED if work.failures else command.DONE
 
 
 def _write_all(
-    work: "OverlappedWork",
-    folder: "PredictionFolder",
-    todo: Mapping[str, Path],
-    *,
-    unwritable: Sequence[str],
-    stop: "StopRequest",
+    work: "OverlappedWork", folder: "PredictionFolder", todo: Mapping[str, Path], *, stop: "StopRequest"
 ) -> tuple[int, list[dict[str, Any]]]:
     """Returns how many photographs were written now, and the rows of all in `predictions.csv`."""
     written = 0
@@ -140,7 +137,7 @@ def _write_all(
                     written += 1
                     bar.update(written + len(work.failures) - bar.n)
                 bar.update(written + len(work.failures) - bar.n)
-            for line in [*unwritable, *work.failures]:
+            for line in work.failures:
                 _say(f"left out: {line}")
             return written, folder.write_tables()
     except OSError as error:
@@ -148,14 +145,6 @@ def _write_all(
             f"{error.filename}: cannot be written ({error.strerror}); the same command continues with the photographs "
             "that are not finished."
         ) from error
-
-
-def _photographs(arguments: list[str]) -> dict[str, Path]:
-    from pipeline.prediction import photographs_of
-
-    return photographs_of(
-        arguments, recursive=_RECURSIVE.value, folder_names=_FOLDER_NAMES.value, skip=Path(_OUTPUT.value)
-    )
 
 
 def _map_forms() -> tuple[str, ...]:

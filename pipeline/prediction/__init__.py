@@ -2,7 +2,7 @@
 
 from pipeline.prediction.folder import PredictionFolder
 from pipeline.prediction.overlap import OverlappedWork
-from pipeline.prediction.photographs import photographs_of, without_unwritable
+from pipeline.prediction.photographs import photographs_of
 from pipeline.prediction.pool import SegmenterPool, all_devices
 
-__all__ = ["OverlappedWork", "PredictionFolder", "SegmenterPool", "all_devices", "photographs_of", "without_unwritable"]
+__all__ = ["OverlappedWork", "PredictionFolder", "SegmenterPool", "all_devices", "photographs_of"]

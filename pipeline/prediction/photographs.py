@@ -1,12 +1,11 @@
 """Finds the photographs that a command line names, and the names under which they are predicted."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from configs import InputError
 from records import (
     Warn,
-    check_name,
     image_stem,
     lines_by_reason,
     list_folder,
@@ -53,23 +52,6 @@ def photographs_of(
                 _refuse_same_name(name, found[name], file)
             found[name] = file
     return found
-
-
-def without_unwritable(photographs: Mapping[str, Path], classes: Iterable[str]) -> tuple[dict[str, Path], list[str]]:
-    """Separates photographs by whose names no file can be called.
-
-    Returns:
-      The other photographs, and a line for each of these.
-    """
-    classes, kept, lines = tuple(classes), {}, []
-    for name, path in photographs.items():
-        try:
-            check_name(name, classes, path=path)
-        except InputError as error:
-            lines.append(str(error))
-        else:
-            kept[name] = path
-    return kept, lines
 
 
 def _images(folder: Path, *, recursive: bool, skip: Path | None, warn: Warn) -> list[Path]:

@@ -1,7 +1,6 @@
 """Lists folders: which entries are images, judged by their content, which are folders, and what the others are."""
 
 import dataclasses
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -35,37 +34,49 @@ def list_folder(folder: Path) -> Listing:
     Raises:
       InputError: the folder cannot be read.
     """
+    images, folders, others = [], [], {}
     try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        for path in sorted(folder.iterdir()):
+            if path.name.startswith(".") or path.name.lower() in JUNK:
+                continue
+            if path.is_dir():
+                folders.append(path)
+            elif not path.is_file():
+                others[path] = "a link to nothing" if path.is_symlink() else "not a file"
+            elif has_image_suffix(path) or image_kind(path) is not None:
+                images.append(path)
+            else:
+                others[path] = unread_kind(path)
     except OSError as error:
         raise InputError(f"{printable(folder)}: the folder cannot be read ({error.strerror}).") from error
-    images, folders, others = [], [], {}
-    for entry in entries:
-        path = folder / entry.name
-        if entry.name.startswith(".") or entry.name.lower() in JUNK:
-            continue
-        if entry.is_dir():
-            folders.append(path)
-        elif not entry.is_file():
-            others[path] = "a link to nothing" if entry.is_symlink() else "not a file"
-        elif has_image_suffix(path) or image_kind(path) is not None:
-            images.append(path)
-        else:
-            others[path] = unread_kind(path)
     return Listing(tuple(images), tuple(folders), others)
 
 
 def walk(folder: Path) -> Iterator[tuple[Path, Listing]]:
-    """Yields a folder and every folder below it, with their listings; links are followed, but none twice."""
-    seen, todo = set(), [folder]
+    """Yields a folder and every folder below it, with their listings; links are followed, but none twice.
+
+    A folder below that cannot be read, such as lost+found, is in its own listing with the reason.
+
+    Raises:
+      InputError: the folder itself cannot be read.
+    """
+    yield folder, (listing := list_folder(folder))
+    seen, todo = {_identity(folder)}, list(listing.folders)
     while todo:
-        path = todo.pop()
-        status = path.stat()
-        if (status.st_dev, status.st_ino) not in seen:
-            seen.add((status.st_dev, status.st_ino))
-            listing = list_folder(path)
+        path = todo.pop(0)
+        if _identity(path) not in seen:
+            seen.add(_identity(path))
+            try:
+                listing = list_folder(path)
+            except InputError:
+                listing = Listing((), (), {path: "folders that cannot be read"})
             yield path, listing
-            todo += reversed(listing.folders)
+            todo[:0] = listing.folders
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    status = folder.stat()
+    return status.st_dev, status.st_ino
 
 
 def images_by_folder(folder: Path, *, recursive: bool) -> dict[tuple[str, ...], tuple[Path, ...]]:

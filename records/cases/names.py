@@ -65,8 +65,8 @@ def check_name(name: str, classes: Iterable[str], *, path: Path) -> None:
         raise InputError(f"{printable(path)}: its name has control characters, such as a line break; rename it.")
     if longest > LONGEST:
         raise InputError(
-            f"{path}: the names of files made from it would have {longest} bytes, at most {LONGEST} are written; give "
-            "it a shorter name."
+            f"{printable(path)}: the names of files made from it would have {longest} bytes, at most {LONGEST} are "
+            "written; give it a shorter name."
         )
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from configs import InputError
-from pipeline.prediction.photographs import photographs_of, without_unwritable
+from pipeline.prediction.photographs import photographs_of
 
 JPEG = b"\xff\xd8\xff\xe0"
 
@@ -85,16 +85,3 @@ def test_two_photographs_of_one_name_are_refused_with_both_and_the_flag_that_hel
     assert list(found(tmp_path / "three", recursive=True, folder_names=2)[0]) == ["1_a_eye", "2_a_eye"]
     assert "--folder_names" not in refusal(one, tmp_path / "one/eye.png")
     assert "the same file; name it once" in refusal(one, tmp_path / "one/../one/eye.jpg")
-
-
-def test_photographs_by_whose_names_no_file_can_be_called_are_left_out_with_a_line_each():
-    names = ["good", "x" * 240, "M\udcfcller", "line\nbreak", "眼" * 79]
-    kept, lines = without_unwritable({name: Path(f"{name}.jpg") for name in names}, ("HE",))
-    assert list(kept) == ["good"]
-    assert [line.partition(": ")[2] for line in lines] == [
-        "the names of files made from it would have 248 bytes, at most 240 are written; give it a shorter name.",
-        "its name is not UTF-8; rename it.",
-        "its name has control characters, such as a line break; rename it.",
-        "the names of files made from it would have 245 bytes, at most 240 are written; give it a shorter name.",
-    ]
-    assert all("\n" not in line and line.isprintable() for line in lines)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from configs import InputError
-from records import Case, find_cases
+from records import Case, find_cases, list_folder
 
 CLASSES = ("HE", "MA")
 
@@ -103,11 +103,28 @@ def test_links_to_nothing_and_pipes_are_named(source):
     os.mkfifo(source / "images" / "pipe")
     (source / "images" / "folder.jpg").mkdir()
     (source / "loop").symlink_to(source)
+    (source / "images" / "self").symlink_to("self")
     lines = found(source)[1]
     assert [line.partition(": ")[2] for line in lines] == [
-        "1 not used (a link to nothing): images/c.jpg",
+        "2 not used (a link to nothing): images/c.jpg, images/self",
         "1 not used (not a file): images/pipe",
     ]
+
+
+def test_a_folder_that_cannot_be_read_is_named(source, monkeypatch):
+    (source / "lost+found").mkdir()
+    iterdir = Path.iterdir
+
+    def refusing(path: Path):
+        if path.name == "lost+found":
+            raise PermissionError(13, "Permission denied")
+        return iterdir(path)
+
+    monkeypatch.setattr(Path, "iterdir", refusing)
+    cases, (line,) = found(source)
+    assert len(cases) == 2 and "1 not used (folders that cannot be read): lost+found" in line
+    with pytest.raises(InputError, match=r"lost\+found: the folder cannot be read \(Permission denied\)"):
+        list_folder(source / "lost+found")
 
 
 def test_parts_have_names_in_any_case_and_folders_beside_them_are_named(source, tmp_path):
