@@ -1,5 +1,6 @@
 """The layout of paired folders: images/ and masks/, or these below folders for the splits."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 from configs import InputError
@@ -57,18 +58,19 @@ def _cases_of_part(part: Path, split: str, classes: tuple[str, ...], *, rules: S
     reasons: dict[Path, str | None] = {masks: "masks without photographs"}
     if not rules.recursive:
         reasons |= dict.fromkeys(list_folder(images).folders, SUBFOLDER)
-    gathered.add_mixed(list_folder(masks).images, ())
-    trees = {folders[0] for folders in photographs if folders}
-    for folder in list_folder(masks).folders:
+    listing = list_folder(masks)
+    gathered.add_mixed(listing.images, ())
+    for folder in listing.folders:
         if folder.name in classes and not rules.colored:
             for folders, files in images_by_folder(folder, recursive=rules.recursive).items():
                 gathered.add_of_class(files, folders, folder.name)
             reasons[folder] = SUBFOLDER
-        elif folder.name in trees:
-            for folders, files in images_by_folder(folder, recursive=True).items():
-                gathered.add_mixed(files, (folder.name, *folders))
+        elif not (images / folder.name).is_dir():
+            reasons[folder] = OTHER_CLASS
+        elif rules.recursive:
+            reasons |= _add_tree(gathered, folder, photographs, classes=() if rules.colored else classes)
         else:
-            reasons[folder] = SUBFOLDER if (images / folder.name).is_dir() else OTHER_CLASS
+            reasons[folder] = SUBFOLDER
     cases = [
         gathered.case(stem, folders, name=name_in_tree(file, folders), split=split)
         for folders, files in photographs.items()
@@ -79,6 +81,32 @@ def _cases_of_part(part: Path, split: str, classes: tuple[str, ...], *, rules: S
             _refuse_missing(case, gathered, images=images, masks=masks, colored=rules.colored)
     gathered.refuse_unpaired()
     return FoundCases(cases, reasons | dict.fromkeys(gathered.other_classes, OTHER_CLASS))
+
+
+def _add_tree(
+    gathered: MasksOfPart, folder: Path, photographs: Collection[tuple[str, ...]], *, classes: Collection[str]
+) -> dict[Path, str | None]:
+    """Adds the masks of a folder of masks/ that images/ has too, where classes may be the innermost folders.
+
+    Args:
+      gathered: gets the masks.
+      folder: the folder.
+      photographs: the folders below images/.
+      classes: names of the classes that may have folders of their own.
+
+    Returns:
+      Why folders below are not used.
+    """
+    reasons: dict[Path, str | None] = {}
+    for below, files in images_by_folder(folder, recursive=True).items():
+        folders = (folder.name, *below)
+        if folders in photographs or folders[:-1] not in photographs:
+            gathered.add_mixed(files, folders)
+        elif folders[-1] in classes:
+            gathered.add_of_class(files, folders[:-1], folders[-1])
+        else:
+            reasons[folder.joinpath(*below)] = OTHER_CLASS
+    return reasons
 
 
 def _refuse_missing(case: Case, gathered: MasksOfPart, *, images: Path, masks: Path, colored: bool) -> None:

@@ -145,7 +145,9 @@ def test_without_any_photograph_the_refusal_says_what_there_is(tmp_path):
 TREE = ("images/001/left.jpg", "images/002/left.jpg", "images/c.jpg", "masks/HE/001/left.png", "masks/HE/c.png")
 
 
-@pytest.mark.parametrize("second", ["masks/HE/002/left.png", "masks/002/left_HE.png", "masks/002/left.png"])
+@pytest.mark.parametrize(
+    "second", ["masks/HE/002/left.png", "masks/002/HE/left.png", "masks/002/left_HE.png", "masks/002/left.png"]
+)
 def test_trees_on_both_sides_have_the_folder_in_front_of_the_name(tmp_path, second):
     source = write(tmp_path, *TREE, second)
     cases, lines = found(source, recursive=True)
@@ -162,6 +164,12 @@ def test_in_trees_a_mask_of_another_folder_is_refused(tmp_path, folder):
     source = write(tmp_path, *TREE, "masks/HE/002/left.png", f"masks/HE/{folder}/right.png")
     with pytest.raises(InputError, match=f"pairs with no photograph: .*{folder}/right.png"):
         find_cases(source, ("HE",), recursive=True)
+
+
+def test_in_trees_other_classes_are_named(tmp_path):
+    source = write(tmp_path, *TREE, "masks/HE/002/left.png", "masks/MA/002/left.png", "masks/002/EX/left.png")
+    (line,) = found(source, recursive=True)[1]
+    assert "(masks of classes that are not asked for): masks/002/EX/left.png, masks/MA/002/left.png" in line
 
 
 def test_equal_names_in_a_tree_are_refused_with_both(tmp_path):
