@@ -18,7 +18,7 @@ from absl import flags
 from tqdm import tqdm
 
 from configs import InputError
-from records import Case, describe_scales, find_cases
+from records import Case, describe_scales, find_cases, photographs_of
 from scripts.support import camera, command, operating
 from scripts.support.warnings import print_warnings
 
@@ -63,7 +63,7 @@ def main(arguments: list[str]) -> int:
     from pipeline.inference import load_segmenter
     from pipeline.interruption import StopRequest
     from pipeline.operating_point import parse_operating_point
-    from pipeline.prediction import OverlappedWork, PredictionFolder, SegmenterPool, all_devices, photographs_of
+    from pipeline.prediction import OverlappedWork, PredictionFolder, SegmenterPool, all_devices
 
     map_forms = _map_forms()
     photographs = photographs_of(

@@ -3,9 +3,10 @@
 from records.cases.case import SPLITS, Case
 from records.cases.duplicates import hash_case, near_pairs, perceptual_hash, refuse_equal_files, same_pixels
 from records.cases.folds import FoldPlan, find_training_cases, plan_folds
-from records.cases.listing import Listing, image_files, list_folder, walk
-from records.cases.names import IMAGE_SUFFIXES, check_name, image_stem, name_in_tree, printable
+from records.cases.listing import image_files
+from records.cases.names import IMAGE_SUFFIXES, check_name
 from records.cases.parallel import Progress, map_cases, no_progress
+from records.cases.photographs import photographs_of
 from records.cases.sources import find_cases
 from records.cases.splits import assign_folds, assign_validation
 from records.cases.survey import (
@@ -19,7 +20,6 @@ from records.cases.survey import (
     survey_cases,
 )
 from records.cases.tables import read_patients, read_splits
-from records.cases.unused import Warn, lines_by_reason, print_warning
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -27,10 +27,8 @@ __all__ = [
     "SPLITS",
     "Case",
     "FoldPlan",
-    "Listing",
     "Progress",
     "Survey",
-    "Warn",
     "assign_folds",
     "assign_validation",
     "case_digests",
@@ -39,18 +37,13 @@ __all__ = [
     "find_training_cases",
     "hash_case",
     "image_files",
-    "image_stem",
-    "lines_by_reason",
-    "list_folder",
     "map_cases",
     "mask_values",
-    "name_in_tree",
     "near_pairs",
     "no_progress",
     "perceptual_hash",
+    "photographs_of",
     "plan_folds",
-    "print_warning",
-    "printable",
     "read_masks",
     "read_patients",
     "read_splits",
@@ -59,5 +52,4 @@ __all__ = [
     "same_pixels",
     "survey_case",
     "survey_cases",
-    "walk",
 ]

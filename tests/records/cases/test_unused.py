@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from configs import InputError
-from records import Case, find_cases, list_folder
+from records import Case, find_cases
+from records.cases.listing import list_folder
 
 CLASSES = ("HE", "MA")
 

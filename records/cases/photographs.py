@@ -4,16 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from configs import InputError
-from records import (
-    Warn,
-    image_stem,
-    lines_by_reason,
-    list_folder,
-    name_in_tree,
-    print_warning,
-    printable,
-    walk,
-)
+from records.cases.listing import list_folder, walk
+from records.cases.names import image_stem, name_in_tree, printable
+from records.cases.unused import Warn, lines_by_reason, print_warning
 
 
 def photographs_of(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from configs import InputError
-from pipeline.prediction.photographs import photographs_of
+from records.cases.photographs import photographs_of
 
 JPEG = b"\xff\xd8\xff\xe0"
 
