@@ -4,9 +4,14 @@ import re
 from pathlib import Path
 
 from PIL import Image
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
 
-from records.images.decoding import KINDS
-
+# Importing these classes registers their formats; to search for one, Pillow would import all of its plugins.
+KINDS = (JpegImageFile, PngImageFile, TiffImageFile, BmpImageFile, WebPImageFile)
 START = 144  # bytes that are read: DICOM's mark is at 128
 DICOM = "DICOM"
 BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)  # sizes of the header after "BM", which alone also begins texts

@@ -5,7 +5,8 @@ import io
 import pytest
 from PIL import Image
 
-from records.images import image_kind, unread_kind
+from configs import InputError
+from records.images import image_kind, read_photograph, unread_kind
 
 
 def encoded(kind: str) -> bytes:
@@ -19,6 +20,12 @@ def encoded(kind: str) -> bytes:
 def test_images_that_can_be_read_are_known_by_their_content(tmp_path, kind, name):
     (tmp_path / name).write_bytes(encoded(kind))
     assert image_kind(tmp_path / name) == kind
+
+
+def test_a_file_that_is_read_says_what_it_is_instead(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0")
+    with pytest.raises(InputError, match=r"a\.jpg: not an image that can be read \(HEIC\); expected JPEG"):
+        read_photograph(tmp_path / "a.jpg", max_pixels=100)
 
 
 def test_dicom_files_are_known_by_their_mark(tmp_path):
