@@ -50,7 +50,9 @@ def main(_: list[str]) -> int:
 
 def _training_cases(spec) -> list[Case]:
     source = Path(_SOURCE.value)
-    _, found = find_cases(source, spec.classes, colored=bool(spec.colors), allow_missing_masks=True)
+    _, found = find_cases(
+        source, spec.classes, colored=bool(spec.colors), allow_missing_masks=True, unite_masks=True, recursive=True
+    )
     names = set(spec.splits.get("train", ()))
     cases = [case for case in found if case.name in names]
     if not cases:

@@ -31,7 +31,7 @@ from pipeline.evaluation import (
 from pipeline.interruption import StoppedError
 from records import SPLITS
 from records.cases import find_training_cases, plan_folds, survey_cases
-from scripts.support import command
+from scripts.support import command, source
 from scripts.support.children import Children
 from scripts.support.folds import run_fold
 from scripts.support.score_tables import crossvalidation_lines
@@ -43,9 +43,7 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "Folder for fold_0, fold_1, … 
 _FOLDS = flags.DEFINE_integer("folds", 5, "Number of folds that the photographs are divided into.", lower_bound=2)
 _ONLY = flags.DEFINE_list("only", None, "Numbers of the folds to run, from 0: 0,2. Default: all.")
 _PATIENTS = flags.DEFINE_string("patients", None, "CSV with the columns case,patient: a patient stays in one fold.")
-_ALLOW_MISSING = flags.DEFINE_bool(
-    "allow_missing_masks", False, "In paired folders, a photograph without a mask shows no lesion."
-)
+source.define_flags()
 command.define_config(required=False)
 
 
@@ -109,21 +107,21 @@ def _only() -> list[int]:
 
 def _plan(workdir: Path, config: Config) -> CrossValidation:
     found, tests = find_training_cases(
-        [Path(source) for source in _SOURCE.value],
+        [Path(one) for one in _SOURCE.value],
         config.data,
         patients=Path(_PATIENTS.value) if _PATIENTS.value else None,
-        allow_missing_masks=_ALLOW_MISSING.value,
+        **source.given(),
     )
     cases = list(itertools.chain(*found))
     unused = f"; {tests} of their own test parts are not used" if tests else ""
     print(
-        f"{len(cases)} photographs in {', '.join(str(Path(source)) for source in _SOURCE.value)}{unused}. "
+        f"{len(cases)} photographs in {', '.join(str(Path(one)) for one in _SOURCE.value)}{unused}. "
         "Reading their masks.",
         flush=True,
     )
     surveys, _ = survey_cases(cases, config.data, workers=os.cpu_count() or 1, strict=True, progress=_bar)
     plan = plan_folds(found, surveys, config.data, folds=_FOLDS.value)
-    return CrossValidation(workdir, tuple(_SOURCE.value), config, plan=plan, allow_missing_masks=_ALLOW_MISSING.value)
+    return CrossValidation(workdir, tuple(_SOURCE.value), config, plan=plan, **source.given())
 
 
 def _bar(results: Iterable[Any], total: int, what: str) -> Iterable[Any]:

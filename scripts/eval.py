@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from configs import InputError
 from records import SPLITS, UNKNOWN_CAMERA, make_folder, read_index
-from scripts.support import camera, command, operating
+from scripts.support import camera, command, operating, source
 from scripts.support.wording import percent, plain
 
 _MODEL = flags.DEFINE_string("model", None, "Model folder, such as WORKDIR/model.")
@@ -36,12 +36,10 @@ _RECORDS = flags.DEFINE_string("records", None, "Records that the model was trai
 _OUTPUT = flags.DEFINE_string(
     "output", None, "Folder for report.html, scores.json, photographs.csv, lesions.csv, counts.npz, evaluation.csv."
 )
-_ALLOW_MISSING = flags.DEFINE_bool(
-    "allow_missing_masks", False, "In paired folders, a photograph without a mask shows no lesion."
-)
 _BASELINE = flags.DEFINE_bool("baseline", False, "Also score a colour threshold, for comparison with the model.")
 _STRICT = flags.DEFINE_bool("strict", False, "Leave out photographs that do not suit the model; exit code 1.")
 _COMPARE = flags.DEFINE_bool("compare", False, "Deprecated: use python -m scripts.compare.")
+source.define_flags()
 operating.define_flags()
 camera.define_flags()
 
@@ -69,8 +67,8 @@ def main(folders: list[str]) -> int:
         predictions=_PREDICTIONS.value,
         records=_RECORDS.value,
         classes=_CLASSES.value,
-        allow_missing_masks=_ALLOW_MISSING.value,
         strict=_STRICT.value,
+        **source.given(),
         **operating.given(),
     )
     plan = plan_evaluation(request, segmenter, index)

@@ -29,6 +29,8 @@ class EvaluationRequest:
       threshold: operating thresholds instead of the model's, see `parse_operating_point`.
       min_area: least size of a detection, see `parse_operating_point`.
       allow_missing_masks: in paired folders, a photograph without a mask shows no lesion.
+      unite_masks: several masks of one class and photograph are united.
+      recursive: in paired folders, images/ and masks/ are trees.
       strict: leave out photographs that do not suit the model.
     """
 
@@ -41,6 +43,8 @@ class EvaluationRequest:
     threshold: str | None = None
     min_area: str | None = None
     allow_missing_masks: bool = False
+    unite_masks: bool = False
+    recursive: bool = False
     strict: bool = False
 
 
@@ -138,7 +142,14 @@ def plan_evaluation(
         )
     data = DataConfig(classes=classes, colors=spec.colors if spec is not None else ())
     operating_point, threshold_source = _operating_point(request, spec, classes)
-    layout, found = find_cases(Path(request.source), classes, colored=bool(data.colors), allow_missing_masks=True)
+    layout, found = find_cases(
+        Path(request.source),
+        classes,
+        colored=bool(data.colors),
+        allow_missing_masks=True,
+        unite_masks=request.unite_masks,
+        recursive=request.recursive,
+    )
     return EvaluationPlan(
         request=request,
         segmenter=segmenter,

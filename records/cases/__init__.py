@@ -1,9 +1,13 @@
 """The photographs and masks of a source folder, their surveys, and their splits and folds."""
 
+from records.cases.case import SPLITS, Case
 from records.cases.duplicates import hash_case, near_pairs, perceptual_hash, refuse_equal_files, same_pixels
 from records.cases.folds import FoldPlan, find_training_cases, plan_folds
+from records.cases.listing import image_files
+from records.cases.names import IMAGE_SUFFIXES, check_name
 from records.cases.parallel import Progress, map_cases, no_progress
-from records.cases.sources import IMAGE_SUFFIXES, SPLITS, Case, find_cases, image_files, read_patients, read_splits
+from records.cases.photographs import photographs_of
+from records.cases.sources import find_cases
 from records.cases.splits import assign_folds, assign_validation
 from records.cases.survey import (
     SIZE_BINS,
@@ -15,6 +19,7 @@ from records.cases.survey import (
     survey_case,
     survey_cases,
 )
+from records.cases.tables import read_patients, read_splits
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -27,6 +32,7 @@ __all__ = [
     "assign_folds",
     "assign_validation",
     "case_digests",
+    "check_name",
     "find_cases",
     "find_training_cases",
     "hash_case",
@@ -36,6 +42,7 @@ __all__ = [
     "near_pairs",
     "no_progress",
     "perceptual_hash",
+    "photographs_of",
     "plan_folds",
     "read_masks",
     "read_patients",

@@ -2,13 +2,15 @@
 
 import dataclasses
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from configs import DataConfig, InputError
+from records.cases.case import Case
+from records.cases.names import check_name, printable
 from records.cases.parallel import Progress, map_cases, no_progress
-from records.cases.sources import Case
 from records.grid import tile_origins
 from records.images import (
     PhotographScale,
@@ -93,7 +95,7 @@ def survey_cases(
         elif strict:
             raise result
         else:
-            failures[case.name] = str(result)
+            failures[printable(case.name)] = printable(str(result))
     return surveys, failures
 
 
@@ -103,6 +105,7 @@ def survey_case(case: Case, data: DataConfig, rule: ScaleRule | None = None) -> 
     Raises:
       InputError: a file cannot be read, or a mask differs in size from its photograph.
     """
+    check_name(case.name, data.classes, path=case.photograph)
     height, width = photograph_size(case.photograph, max_pixels=data.max_pixels)
     masks = read_masks(case, (height, width), data)
     scale = _scale(case, data, rule or ScaleRule.of(data))
@@ -137,7 +140,7 @@ def mask_values(case: Case, data: DataConfig) -> list[str]:
     Raises:
       InputError: a file cannot be read.
     """
-    paths = sorted({path for path in case.masks.values() if path is not None})
+    paths = sorted({path for name in case.masks for path in case.mask_files(name)})
     if data.colors:
         return [describe_colors(path, max_pixels=data.max_pixels) for path in paths]
     return [describe_values(path, max_pixels=data.max_pixels) for path in paths]
@@ -157,19 +160,19 @@ def read_masks(case: Case, size: tuple[int, int], data: DataConfig) -> np.ndarra
     Raises:
       InputError: a file cannot be read, or a mask differs in size from its photograph.
     """
-    if data.colors:
-        path = case.masks[data.classes[0]]  # one coloured mask, the same for all classes
-        if path is None:
-            return np.zeros((*size, len(data.classes)), bool)
-        return _of_size(read_color_masks(path, data.colors, max_pixels=data.max_pixels), size, path, case=case)
-    planes = []
-    for name in data.classes:
-        path = case.masks[name]
-        if path is None:
-            planes.append(np.zeros(size, bool))
-        else:
-            planes.append(_of_size(read_mask(path, max_pixels=data.max_pixels), size, path, case=case))
-    return _stacked(planes)
+    if data.colors:  # one coloured mask, the same for all classes
+        return _united(
+            case,
+            data.classes[0],
+            (*size, len(data.classes)),
+            read=lambda path: read_color_masks(path, data.colors, max_pixels=data.max_pixels),
+        )
+    return _stacked(
+        [
+            _united(case, name, size, read=lambda path: read_mask(path, max_pixels=data.max_pixels))
+            for name in data.classes
+        ]
+    )
 
 
 def rescale_masks(masks: np.ndarray, scale: float) -> np.ndarray:
@@ -184,16 +187,28 @@ def case_digests(case: Case) -> tuple[str, str]:
     for name, path in case.masks.items():
         content = path.read_bytes() if path is not None else b""
         together.update(f"{name} {hashlib.sha256(content).hexdigest()}".encode())
+        for further in case.further_masks.get(name, ()):
+            together.update(f"and {hashlib.sha256(further.read_bytes()).hexdigest()}".encode())
     return photograph, together.hexdigest()
 
 
-def _of_size(mask: np.ndarray, size: tuple[int, int], path: Path, *, case: Case) -> np.ndarray:
+def _united(case: Case, name: str, shape: tuple[int, ...], *, read: Callable[[Path], np.ndarray]) -> np.ndarray:
+    """Returns the union of a case's masks of a class, bool of a shape; without a lesion if there are none."""
+    united = None
+    for path in case.mask_files(name):
+        mask = read(path)
+        _check_size(mask, shape[:2], path, case=case)
+        united = mask if united is None else united | mask
+    return np.zeros(shape, bool) if united is None else united
+
+
+def _check_size(mask: np.ndarray, size: tuple[int, ...], path: Path, *, case: Case) -> None:
+    """Raises an InputError if a mask differs in size from its photograph."""
     if mask.shape[:2] != size:
         raise InputError(
             f"{path}: {mask.shape[1]}x{mask.shape[0]} pixels, but its photograph {case.photograph.name} has "
             f"{size[1]}x{size[0]}; both must have the same size."
         )
-    return mask
 
 
 def _stacked(planes: list[np.ndarray]) -> np.ndarray:

@@ -26,6 +26,7 @@ from records.images.imaging import (
     rescale_mask,
     rescale_photograph,
 )
+from records.images.kinds import image_kind, unread_kind
 from records.images.quality import DISC, DISC_DIAMETER, MEASURES, equivalent_diameter, measure_disc, measure_quality
 from records.images.regions import Lesion, Regions, find_regions, lesions
 from records.images.scales import LARGEST as LARGEST_SCALE
@@ -63,6 +64,7 @@ __all__ = [
     "field_of_view",
     "find_regions",
     "fit_field_circle",
+    "image_kind",
     "is_sixteen_bit_grey",
     "lesions",
     "measure_disc",
@@ -79,6 +81,7 @@ __all__ = [
     "rescale_photograph",
     "rgb_of",
     "sixteen_bit_grey",
+    "unread_kind",
     "write_jpeg",
     "write_png",
     "write_tiff",

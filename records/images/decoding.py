@@ -17,16 +17,14 @@ from typing import IO
 import cv2
 import numpy as np
 from PIL import Image, ImageChops, ImageOps, UnidentifiedImageError
-from PIL.BmpImagePlugin import BmpImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from configs import InputError
+from records.images.kinds import KINDS, unread_kind
 
-# Importing these classes registers their formats; to search for one, Pillow would import all of its plugins.
-KINDS = (JpegImageFile, PngImageFile, TiffImageFile, BmpImageFile, WebPImageFile)
 FORMATS = [str(kind.format) for kind in KINDS]
 # The errors that decoders raise for damaged files are undocumented; tests/records/images/test_fuzz.py checks this list.
 DAMAGE = (
@@ -236,8 +234,9 @@ def _identified(path: Path, file: IO[bytes]) -> Image.Image:
     try:
         return Image.open(file, formats=FORMATS)
     except UnidentifiedImageError as error:
+        why = _reader_error(file) or _other_kind(path)
         raise InputError(
-            f"{path}: not an image that can be read{_reader_error(file)}; expected JPEG, PNG, TIFF, BMP or WebP."
+            f"{path}: not an image that can be read{why}; expected JPEG, PNG, TIFF, BMP or WebP."
         ) from error
 
 
@@ -254,6 +253,12 @@ def _reader_error(file: IO[bytes]) -> str:
             except DAMAGE as error:
                 return f" ({kind.format}: {legible(str(error))})"
     return ""
+
+
+def _other_kind(path: Path) -> str:
+    """Returns the kind of image that a file is, in brackets, or nothing if it is none."""
+    kind = unread_kind(path).partition(" is not read")
+    return f" ({kind[0]})" if kind[1] else ""
 
 
 def _unsupported_kind(image: Image.Image) -> str | None:

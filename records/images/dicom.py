@@ -16,6 +16,7 @@ from PIL import Image, UnidentifiedImageError
 
 from configs import InputError
 from records.images.decoding import check_pixels, legible, naming_damage, open_file
+from records.images.kinds import DICOM, image_kind
 
 GREY = ("MONOCHROME1", "MONOCHROME2")
 PALETTE = "PALETTE COLOR"
@@ -59,8 +60,8 @@ class Dicom:
 
 
 def is_dicom(path: Path) -> bool:
-    """Returns whether a file has the suffix of a DICOM file."""
-    return path.suffix.lower() == ".dcm"
+    """Returns whether a file is a DICOM file by its suffix or its content."""
+    return path.suffix.strip().lower() == ".dcm" or image_kind(path) == DICOM
 
 
 def dicom_size(path: Path, *, max_pixels: int) -> tuple[int, int]:

@@ -50,6 +50,19 @@ def test_records_of_other_classes_are_refused(records_set):
         plan_evaluation(request, None, records_set.index)
 
 
+def test_several_masks_and_trees_are_read_as_the_request_says(tmp_path):
+    for file in ("images/001/a.png", "masks/HE/001/a.png", "masks/HE/001/a_2.png", "maps/001_a_HE.png"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+    request = EvaluationRequest(
+        str(tmp_path), "all", predictions=str(tmp_path / "maps"), classes=["HE"], recursive=True
+    )
+    with pytest.raises(InputError, match="--unite_masks"):
+        plan_evaluation(request, None)
+    (case,) = plan_evaluation(dataclasses.replace(request, unite_masks=True), None).cases
+    assert case.name == "001_a" and len(case.mask_files("HE")) == 2
+
+
 def plan(spec, split: str, source: str = "validation", layout: str = "idrid", **request) -> EvaluationPlan:
     return EvaluationPlan(
         request=EvaluationRequest("source", split, **request),

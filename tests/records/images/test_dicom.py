@@ -323,6 +323,14 @@ def test_without_pydicom_the_error_says_how_to_install_it(path, dicom, photograp
     assert refusal(read, path) == f"{path}: DICOM files need pydicom; install it with `pip install -e .[dicom]`."
 
 
+def test_dicom_files_without_suffix_are_known_by_their_content(tmp_path, dicom, photograph):
+    path = tmp_path / "IM000001"
+    path.write_bytes(dicom(photograph, "RGB"))
+    assert image_files(tmp_path) == {"IM000001": path}
+    assert np.array_equal(read_photograph(path, max_pixels=MANY), photograph)
+    assert photograph_size(path, max_pixels=MANY) == (HEIGHT, WIDTH)
+
+
 def test_dicom_files_are_found_and_surveyed_like_others(tmp_path, dicom, photograph):
     from configs import DataConfig
 
