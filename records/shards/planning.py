@@ -45,6 +45,14 @@ class RecordsPlan:
         """Returns what is to be known about the scales of single photographs, one line each."""
         return [f"{name}: {line}" for name, survey in self.surveys.items() for line in survey.scale.warnings()]
 
+    def mask_warnings(self) -> dict[str, list[str]]:
+        """Returns what is not plausible about masks, one line each, by kind; see `records.cases.mask_checks`."""
+        lines: dict[str, list[str]] = {}
+        for survey in self.surveys.values():
+            for kind, text in survey.mask_warnings:
+                lines.setdefault(kind, []).append(text)
+        return lines
+
     def equal_pairs(self) -> list[tuple[str, str]]:
         """Returns the pairs of cases whose photographs are the same file, both in one split.
 
