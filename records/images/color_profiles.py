@@ -88,7 +88,14 @@ def _conversion(profile: bytes) -> tuple[str, ImageCms.ImageCmsTransform | None]
     if space not in MODES:
         raise ValueError(f"its colour space is {space}")
     mode = MODES[space]
-    transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
+    transform = ImageCms.buildTransform(
+        source,
+        ImageCms.createProfile("sRGB"),
+        mode,
+        "RGB",
+        renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,  # colours as they are
+        flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,  # but the blackest ink is black
+    )
     if mode == "CMYK":
         return mode, transform
     levels = np.linspace(0, 255, STEPS).round().astype(np.uint8)
