@@ -40,7 +40,7 @@ from pipeline.training.environment import environment
 from pipeline.training.run import TrainingRun, training_stream
 from pipeline.training.validation import PhotographSegmenter, PhotographValidation
 from pipeline.training.workdir import clear, records_digest
-from records import make_folder, sweep_temporaries, write_text
+from records import PhotographIdentity, make_folder, sweep_temporaries, write_text
 
 
 def fit(run: TrainingRun, *, verbose: int) -> Path:
@@ -70,11 +70,17 @@ def fit(run: TrainingRun, *, verbose: int) -> Path:
     for one in run.sets:
         for name, split in one.index.splits.items():
             splits.setdefault(name, []).extend(split.cases)
+    photographs: dict[str, list[PhotographIdentity]] = {"seen_before": list(plan.photographs_before)}
+    for one in run.sets:
+        for name, case in one.index.cases.items():
+            identity = PhotographIdentity(name, case.photograph_digest, case.perceptual_hash)
+            photographs.setdefault(case.split, []).append(identity)
     measured = [case.quality for one in run.sets for case in one.index.cases.values() if case.split == "train"]
     spec = dataclasses.replace(
         SegmenterSpec.from_config(config, splits, thresholds),
         seen_before=plan.seen_before,
         quality=quantiles_of(measured),
+        photographs=photographs,
     )
     save_model(plan.model_folder, run.network, spec)
     return plan.model_folder

@@ -2,6 +2,7 @@
 
 from records.cases.duplicates import hash_case, near_pairs, perceptual_hash, refuse_equal_files, same_pixels
 from records.cases.folds import FoldPlan, find_training_cases, plan_folds
+from records.cases.identity import PhotographIdentity, SamePhotograph, find_same, identify_case
 from records.cases.parallel import Progress, map_cases, no_progress
 from records.cases.sources import IMAGE_SUFFIXES, SPLITS, Case, find_cases, image_files, read_patients, read_splits
 from records.cases.splits import assign_folds, assign_validation
@@ -22,14 +23,18 @@ __all__ = [
     "SPLITS",
     "Case",
     "FoldPlan",
+    "PhotographIdentity",
     "Progress",
+    "SamePhotograph",
     "Survey",
     "assign_folds",
     "assign_validation",
     "case_digests",
     "find_cases",
+    "find_same",
     "find_training_cases",
     "hash_case",
+    "identify_case",
     "image_files",
     "map_cases",
     "mask_values",

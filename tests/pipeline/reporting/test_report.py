@@ -16,13 +16,13 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from pipeline.evaluation import LoadedCase, audit, bootstrap, count_photograph, read_result
+from pipeline.evaluation import LoadedCase, Seen, audit, bootstrap, count_photograph, read_result
 from pipeline.evaluation.results import counts_writer
 from pipeline.evaluation.summary import write_summary
 from pipeline.operating_point import OperatingPoint
 from pipeline.reporting.gallery import Gallery, mean_dice
 from pipeline.reporting.report import REPORT, write_report
-from records import field_of_view
+from records import SamePhotograph, field_of_view, perceptual_hash
 from records.shards.sharding import read_shard
 
 CLASSES, THRESHOLDS = ("HE", "MA"), (0.5, 0.25)
@@ -138,7 +138,9 @@ def write(records_set, scored, tmp_path_factory):
         folder = tmp_path_factory.mktemp("report")
         index = records_set.index if with_index else None
         scores = {**scored.scores, **({} if with_index else {"records": None}), **about}
-        leaks = audit(index, {"train": ["A"], "validation": ["D"]}, scored.gallery.hashes)
+        hashes = {name: perceptual_hash(records_set.pictures[name].photograph) for name in scored.dice}
+        seen = Seen([SamePhotograph("A", "A", "file")], [SamePhotograph("D", "D", "name")], named_alike=["E"])
+        leaks = audit(index, seen, hashes)
         write_report(
             folder,
             read_result(scored.folder),
@@ -263,13 +265,15 @@ def test_the_command_in_the_report_writes_the_tile_of_a_record(written, records_
 def test_without_records_it_says_what_is_missing(write):
     text = " ".join(write(with_index=False).page.text.split())
     assert "Tiles, shards and records are only known with --records." in text
-    assert "the scored photographs could only be checked against the model's own lists of cases." in text
+    assert "the scored photographs could only be compared with those that the model lists." in text
 
 
 def test_leaks_are_announced_at_the_top_and_listed(written):
     text = " ".join(written.page.text.split())
     assert re.search(r"The leak audit found \d+ leaks?: ", text)
     assert "✗ scored photographs that the model was trained on: 1A" in text
+    assert "Of 1 of the scored photographs only the name says that the model has seen them" in text
+    assert "1 of the scored photographs have names that the model lists, but are not those photographs." in text
     assert "1 of the scored photographs belong to the model's validation split" in text
 
 
