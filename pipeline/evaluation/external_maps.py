@@ -97,7 +97,7 @@ def find_levels(files: Mapping[str, Path]) -> Levels | None:
       files: as `find_maps` returns them.
 
     Returns:
-      "binary" if none has a level above 1; None if there are no files of 8 or 16 bits.
+      "binary" if the highest level of all is 1; None if there are no files of 8 or 16 bits.
     """
     levels: Levels | None = None
     for path in files.values():
@@ -109,9 +109,10 @@ def find_levels(files: Mapping[str, Path]) -> Levels | None:
             continue  # whoever needs this file will hear of it
         if values.dtype == bool:
             continue
-        if values.max(initial=0) > 1:
+        highest = values.max(initial=0)
+        if highest > 1:
             return "full"
-        levels = "binary"
+        levels = "binary" if highest == 1 else levels or "full"
     return levels
 
 

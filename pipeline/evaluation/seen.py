@@ -31,7 +31,8 @@ class Seen:
     def by_name(self) -> list[str]:
         """Scored photographs of which only the name says that the model has seen them."""
         pairs = (*self.trained, *self.chosen_on, *self.thresholds_on)
-        return sorted({pair.one for pair in pairs if pair.by == "name"})
+        known = {pair.one for pair in pairs if pair.by != "name"}
+        return sorted({pair.one for pair in pairs} - known)
 
 
 def compare_with_model(scored: Sequence[PhotographIdentity], spec: SegmenterSpec, *, threshold_source: str) -> Seen:

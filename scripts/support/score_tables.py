@@ -64,7 +64,10 @@ def _seen_lines(content: Mapping[str, Any]) -> Iterator[str]:
         )
     if named_alike:
         shown = ", ".join([*named_alike[:MOST], *(["…"] if len(named_alike) > MOST else [])])
-        yield f"{len(named_alike)} photographs have names that the model lists, but are not those photographs: {shown}"
+        one = len(named_alike) == 1
+        what = "photograph has a name" if one else "photographs have names"
+        others = "is another photograph" if one else "are other photographs"
+        yield f"{len(named_alike)} {what} that the model lists, but {others}: {shown}"
 
 
 def comparison_lines(content: Mapping[str, Any]) -> Iterator[str]:

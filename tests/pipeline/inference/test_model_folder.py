@@ -228,6 +228,7 @@ def test_a_segmenter_json_of_version_0_1_is_read_with_all_its_values():
         "field_diameter": None,
         "field_degrees": 50.0,
         "quality": {},
+        "photographs": {},
     }
     assert spec.classes == ("MA", "HE", "EX", "SE", "OD")
     assert spec.thresholds[:2] == (0.0855249761296273, 0.20351567165626933)
