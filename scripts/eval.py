@@ -17,6 +17,7 @@ from tqdm import tqdm
 from configs import InputError
 from records import SPLITS, UNKNOWN_CAMERA, make_folder, read_index
 from scripts.support import camera, command, operating
+from scripts.support.warnings import print_warnings
 from scripts.support.wording import percent, plain
 
 _MODEL = flags.DEFINE_string("model", None, "Model folder, such as WORKDIR/model.")
@@ -89,6 +90,8 @@ def main(folders: list[str]) -> int:
     evaluation = evaluate(plan, output, look=gallery.look, progress=_progress, warn=_warn)
     result, content, seconds = evaluation.result, evaluation.content, evaluation.seconds
     print("\n".join(evaluation_lines(content)))
+    for lines in evaluation.mask_warnings.values():
+        print_warnings(lines)
     if _BASELINE.value:
         _print_baseline(evaluation, plan)
     tiles = _score_tiles(segmenter, index, output) if index is not None else None

@@ -16,7 +16,7 @@ from pipeline.evaluation.plan import EvaluationPlan
 from pipeline.evaluation.results import Result, counts_writer, read_counts
 from pipeline.evaluation.seen import Seen
 from pipeline.evaluation.summary import write_summary
-from records import Case, PhotographIdentity, perceptual_hash, sha256_of
+from records import Case, MaskWarning, PhotographIdentity, by_kind, perceptual_hash, sha256_of
 
 PACKAGES = ("fundus-tiles", "numpy", "opencv-python-headless", "pillow", "scipy", "tensorflow", "keras")
 
@@ -33,6 +33,7 @@ class Evaluation:
       scored: cases that were scored.
       hashes: perceptual hash of each photograph that was scored, by the name of its case.
       seen: which of these photographs the model has seen.
+      mask_warnings: what is not plausible about masks, one line each, by kind, see `records.cases.mask_checks`.
       failures: message for each case that could not be scored, by its name.
       seconds: time that it took.
     """
@@ -42,6 +43,7 @@ class Evaluation:
     scored: tuple[Case, ...]
     hashes: Mapping[str, str]
     seen: Seen
+    mask_warnings: Mapping[str, list[str]]
     failures: Mapping[str, str]
     seconds: Seconds
 
@@ -75,9 +77,11 @@ def evaluate(
     warnings: dict[str, list[str]] = {}
     identities: dict[str, PhotographIdentity] = {}
     hashes: dict[str, str] = {}
+    mask_warnings: list[MaskWarning] = []
 
     def hash_and_look(loaded: LoadedCase, probabilities: np.ndarray, counts: PhotographCounts) -> None:
         hashes[loaded.case] = perceptual_hash(loaded.photograph)
+        mask_warnings.extend(loaded.mask_warnings)
         if look is not None:
             look(loaded, probabilities, counts)
 
@@ -106,6 +110,7 @@ def evaluate(
             raise InputError(f"none of the {len(plan.cases)} photographs could be scored.")
     seen = plan.seen(list(identities.values()))
     about = _description(plan, failures, seconds, warnings=warnings, seen=seen)
+    about["mask_warnings"] = by_kind(mask_warnings)
     result = read_counts(output, about)
     return Evaluation(
         result,
@@ -113,6 +118,7 @@ def evaluate(
         scored=tuple(case for case in cases if case.name not in failures),
         hashes=hashes,
         seen=seen,
+        mask_warnings=by_kind(mask_warnings),
         failures=failures,
         seconds=seconds,
     )

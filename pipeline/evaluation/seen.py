@@ -6,9 +6,12 @@ is said about it says so.
 
 import dataclasses
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from pipeline.inference import SegmenterSpec
 from records import PhotographIdentity, SamePhotograph, find_same
+
+if TYPE_CHECKING:  # it imports TensorFlow
+    from pipeline.inference import SegmenterSpec
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Seen:
         return sorted({pair.one for pair in pairs} - known)
 
 
-def compare_with_model(scored: Sequence[PhotographIdentity], spec: SegmenterSpec, *, threshold_source: str) -> Seen:
+def compare_with_model(scored: Sequence[PhotographIdentity], spec: "SegmenterSpec", *, threshold_source: str) -> Seen:
     """Finds out which photographs a model has seen.
 
     Args:
@@ -56,7 +59,7 @@ def compare_with_model(scored: Sequence[PhotographIdentity], spec: SegmenterSpec
 
 
 def _same(
-    scored: Sequence[PhotographIdentity], spec: SegmenterSpec, *, use: str, names: Sequence[str]
+    scored: Sequence[PhotographIdentity], spec: "SegmenterSpec", *, use: str, names: Sequence[str]
 ) -> list[SamePhotograph]:
     known = spec.photographs.get(use, ())
     same = find_same(scored, known)

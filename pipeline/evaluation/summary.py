@@ -11,6 +11,7 @@ NaN.
 | `photographs` | number of photographs scored |
 | `left_out` | list of `{"case", "why"}` |
 | `warnings` | list of `{"case", "warnings"}`: what does not suit the model; absent in files of earlier versions |
+| `mask_warnings` | `{kind: lines}`: what is not plausible about masks, see `records.cases.mask_checks`; may be absent |
 | `classes`, `bins`, `thresholds` | class names; number of histogram bins; `{class: threshold}` |
 | `threshold_source` | `validation` (best there), `held out` (calibrated), `config`, `given` or `unknown` |
 | `threshold_seen`, `threshold_seen_on` | whether the thresholds were chosen on any of these photographs; on which |

@@ -70,17 +70,12 @@ def fit(run: TrainingRun, *, verbose: int) -> Path:
     for one in run.sets:
         for name, split in one.index.splits.items():
             splits.setdefault(name, []).extend(split.cases)
-    photographs: dict[str, list[PhotographIdentity]] = {"seen_before": list(plan.photographs_before)}
-    for one in run.sets:
-        for name, case in one.index.cases.items():
-            identity = PhotographIdentity(name, case.photograph_digest, case.perceptual_hash)
-            photographs.setdefault(case.split, []).append(identity)
     measured = [case.quality for one in run.sets for case in one.index.cases.values() if case.split == "train"]
     spec = dataclasses.replace(
         SegmenterSpec.from_config(config, splits, thresholds),
         seen_before=plan.seen_before,
         quality=quantiles_of(measured),
-        photographs=photographs,
+        photographs=_photographs(run),
     )
     save_model(plan.model_folder, run.network, spec)
     return plan.model_folder
@@ -95,6 +90,16 @@ def all_variables(model: TrainingModel) -> dict[str, list]:
         "seeds": [generator.state for generator in seed_generators(model)],
         "metrics": model.metrics_variables,
     }
+
+
+def _photographs(run: TrainingRun) -> dict[str, list[PhotographIdentity]]:
+    """Returns by what the photographs are recognised that the training sees, see `SegmenterSpec`."""
+    known = {"train": [], "validation": [], "seen_before": list(run.plan.photographs_before)}
+    for one in run.sets:
+        for name, case in one.index.cases.items():
+            if case.split in known:
+                known[case.split].append(PhotographIdentity(name, case.photograph_digest, case.perceptual_hash))
+    return known
 
 
 def _set_up_workdir(run: TrainingRun) -> None:

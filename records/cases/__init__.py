@@ -3,6 +3,7 @@
 from records.cases.duplicates import hash_case, near_pairs, perceptual_hash, refuse_equal_files, same_pixels
 from records.cases.folds import FoldPlan, find_training_cases, plan_folds
 from records.cases.identity import PhotographIdentity, SamePhotograph, find_same, identify_case
+from records.cases.mask_checks import MaskWarning, by_kind
 from records.cases.parallel import Progress, map_cases, no_progress
 from records.cases.sources import IMAGE_SUFFIXES, SPLITS, Case, find_cases, image_files, read_patients, read_splits
 from records.cases.splits import assign_folds, assign_validation
@@ -11,6 +12,7 @@ from records.cases.survey import (
     Survey,
     case_digests,
     mask_values,
+    read_checked_masks,
     read_masks,
     rescale_masks,
     survey_case,
@@ -23,12 +25,14 @@ __all__ = [
     "SPLITS",
     "Case",
     "FoldPlan",
+    "MaskWarning",
     "PhotographIdentity",
     "Progress",
     "SamePhotograph",
     "Survey",
     "assign_folds",
     "assign_validation",
+    "by_kind",
     "case_digests",
     "find_cases",
     "find_same",
@@ -42,6 +46,7 @@ __all__ = [
     "no_progress",
     "perceptual_hash",
     "plan_folds",
+    "read_checked_masks",
     "read_masks",
     "read_patients",
     "read_splits",

@@ -34,6 +34,14 @@ class MaskWarning(NamedTuple):
     text: str
 
 
+def by_kind(warnings: Iterable[MaskWarning]) -> dict[str, list[str]]:
+    """Returns the lines of warnings by their kind."""
+    lines: dict[str, list[str]] = {}
+    for kind, text in warnings:
+        lines.setdefault(kind, []).append(text)
+    return lines
+
+
 def check_mask_file(path: Path, file: MaskFile, *, case: Case, turn: Turn) -> Iterator[MaskWarning]:
     """Yields what is not plausible about the content of a mask file.
 

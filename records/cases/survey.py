@@ -111,14 +111,7 @@ def survey_case(case: Case, data: DataConfig, rule: ScaleRule | None = None) -> 
       InputError: a file cannot be read, or a mask differs in size from its photograph.
     """
     height, width = photograph_size(case.photograph, max_pixels=data.max_pixels)
-    turn, warnings = photograph_turn(case.photograph), list[MaskWarning]()
-
-    def check(path: Path, file: MaskFile) -> None:
-        warnings.extend(check_mask_file(path, file, case=case, turn=turn))
-
-    masks = read_masks(case, (height, width), data, look=check)
-    for index, name in enumerate(data.classes):
-        warnings.extend(check_class(case, name, masks[..., index], max_pixels=data.max_pixels))
+    masks, warnings = read_checked_masks(case, (height, width), data)
     scale = _scale(case, data, rule or ScaleRule.of(data))
     scaled = rescale_masks(masks, scale.factor)
     origins = tile_origins(scaled.shape[0], scaled.shape[1], data.tile, stride=data.stride)
@@ -135,7 +128,7 @@ def survey_case(case: Case, data: DataConfig, rule: ScaleRule | None = None) -> 
         nonempty_tiles=nonempty,
         photograph_digest=photograph_digest,
         digest=digest,
-        mask_warnings=tuple(warnings),
+        mask_warnings=warnings,
     )
 
 
@@ -194,6 +187,25 @@ def read_masks(case: Case, size: tuple[int, int], data: DataConfig, *, look: Loo
         else:
             planes.append(checked(path, read_mask_file(path, max_pixels=data.max_pixels)))
     return _stacked(planes)
+
+
+def read_checked_masks(
+    case: Case, size: tuple[int, int], data: DataConfig
+) -> tuple[np.ndarray, tuple[MaskWarning, ...]]:
+    """Reads the masks of a case as `read_masks` does, and returns with them what is not plausible about them.
+
+    Raises:
+      InputError: a file cannot be read, or a mask differs in size from its photograph.
+    """
+    turn, warnings = photograph_turn(case.photograph), list[MaskWarning]()
+
+    def check(path: Path, file: MaskFile) -> None:
+        warnings.extend(check_mask_file(path, file, case=case, turn=turn))
+
+    masks = read_masks(case, size, data, look=check)
+    for index, name in enumerate(data.classes):
+        warnings.extend(check_class(case, name, masks[..., index], max_pixels=data.max_pixels))
+    return masks, tuple(warnings)
 
 
 def rescale_masks(masks: np.ndarray, scale: float) -> np.ndarray:

@@ -11,6 +11,7 @@ from records.cases import (
     Progress,
     Survey,
     assign_validation,
+    by_kind,
     no_progress,
     refuse_equal_files,
     survey_cases,
@@ -47,11 +48,7 @@ class RecordsPlan:
 
     def mask_warnings(self) -> dict[str, list[str]]:
         """Returns what is not plausible about masks, one line each, by kind; see `records.cases.mask_checks`."""
-        lines: dict[str, list[str]] = {}
-        for survey in self.surveys.values():
-            for kind, text in survey.mask_warnings:
-                lines.setdefault(kind, []).append(text)
-        return lines
+        return by_kind(warning for survey in self.surveys.values() for warning in survey.mask_warnings)
 
     def equal_pairs(self) -> list[tuple[str, str]]:
         """Returns the pairs of cases whose photographs are the same file, both in one split.

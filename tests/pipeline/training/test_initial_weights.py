@@ -7,7 +7,7 @@ import pytest
 
 from configs import InputError, ModelConfig, UNetConfig
 from models import build_network
-from pipeline.inference import load_model
+from pipeline.inference import load_model, load_segmenter
 from pipeline.training import prepare
 from pipeline.training.initial_weights import load_initial_weights
 
@@ -32,6 +32,7 @@ def test_a_training_starts_from_the_weights_of_its_initial_model(config_of, reco
     for expected, weights in zip(saved.get_weights(), run.network.get_weights(), strict=True):
         np.testing.assert_array_equal(weights, expected)
     assert run.plan.seen_before == ("A", "B", "C")
+    assert run.plan.photographs_before == load_segmenter(trained.model).spec.photographs["train"]
     assert run.plan.messages[-1] == f"starts from the weights of {trained.model}"
 
 
