@@ -4,7 +4,7 @@ Such masks are used as they are. Most come from a step that somebody did not thi
 with other colours, labels or black and white swapped, or drawn on a photograph that was turned.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ INVERTED, INVERTED_BORDER = 0.5, 0.9  # at least these fractions of an inverted 
 MOST_LABELS = 32  # values below this are labels, not levels of grey
 MOST_COLORS = 32  # more colours than this come from soft edges
 SHOWN = 4  # values or colours that a warning lists
+PART = 1 << 20  # pixels that are counted at once
 
 
 class MaskWarning(NamedTuple):
@@ -115,63 +116,73 @@ def _several_values(path: Path, file: MaskFile) -> Iterator[MaskWarning]:
     values = file.values[file.lesion]
     if file.palette is not None:
         values = file.palette[values]
-    if values.ndim == 2:
-        values = values[:, :3]
-        channels = (values > 0).astype(np.uint8) @ np.array([4, 2, 1], np.uint8)
-        colors = _counted(values)
-        if len(colors) <= 1:
-            return
-        if len(np.unique(channels)) > 1 and len(colors) <= MOST_COLORS:
-            yield MaskWarning(
-                "colors",
-                f"{path}: the colours {_listed(colors)} are all read as lesion of one class; "
-                "data.colors gives each class its colour",
-            )
-            return
-        values = values.max(axis=-1)
-    levels = np.unique(values)
-    if levels[-1] < MOST_LABELS:
-        yield MaskWarning(
-            "labels",
-            f"{path}: the labels {_listed(levels)} are all read as lesion of one class; write a mask for each class",
-        )
+    colors, counts = _distinct(values)
+    if len(colors) == 1:  # under several indices of a palette
         return
-    half = 128 if levels[-1] <= 255 else 32768
-    above, at_half = len(values) / file.lesion.size, np.count_nonzero(values >= half) / file.lesion.size
+    hues = np.unique(colors > 0, axis=0)
+    if len(hues) > 1 and len(colors) <= MOST_COLORS:
+        listed = _listed_colors(colors, counts, values.dtype)
+        text = f"the colours {listed} are all read as lesion of one class; data.colors gives each class its colour"
+        yield MaskWarning("colors", f"{path}: {text}")
+        return
+    levels = colors.max(axis=-1)
+    listed = _listed(np.unique(levels).tolist())
+    if levels.max() < MOST_LABELS:
+        text = f"the labels {listed} are all read as lesion of one class; write a mask for each class"
+        yield MaskWarning("labels", f"{path}: {text}")
+        return
+    half = 128 if levels.max() <= 255 else 32768
+    above, at_half = counts.sum() / file.lesion.size, counts[levels >= half].sum() / file.lesion.size
     yield MaskWarning(
         "values",
-        f"{path}: more than two values, {_listed(levels)}: {above:.3%} of the frame is above 0, which is read as "
-        f"lesion, and {at_half:.3%} at least {half}; a resized mask has such soft edges: save it with two values",
+        f"{path}: more than two values, {listed}: {above:.3%} of the frame is above 0, which is read as lesion, and "
+        f"{at_half:.3%} at least {half}; a resized mask has such soft edges: save it with two values",
     )
 
 
 def _unclaimed_colors(path: Path, file: MaskFile) -> Iterator[MaskWarning]:
     """Yields a warning about colours of a coloured mask that belong to no class and are read as background."""
-    if file.lossy:
+    if file.lossy:  # each pixel has the class of the nearest colour
         return
     black = cv2.inRange(file.values, (0, 0, 0), (0, 0, 0))
     claimed = np.count_nonzero(file.lesion) + cv2.countNonZero(black)
     if (unclaimed := black.size - claimed) == 0:
         return
-    colors = _counted(file.values[(black == 0) & ~np.logical_or.reduce(file.lesion, axis=-1)])
+    colors, counts = _distinct(file.values[(black == 0) & ~file.lesion.any(axis=-1)])
     yield MaskWarning(
         "unclaimed colors",
         f"{path}: {unclaimed} pixels of {len(colors)} {'colour' if len(colors) == 1 else 'colours'} that no class of "
-        f"data.colors claims are read as background: {_listed(colors)}",
+        f"data.colors claims are read as background: {_listed_colors(colors, counts, file.values.dtype)}",
     )
 
 
-def _counted(colors: np.ndarray) -> Mapping[str, int]:
-    """Returns how often each colour occurs in uint8 or uint16 `[pixels, 3]`, the most frequent first."""
-    digits = 2 * colors.dtype.itemsize
-    packed = colors.astype(np.uint64) @ np.array([1 << 8 * digits, 1 << 4 * digits, 1], np.uint64)
-    found, counts = np.unique(packed, return_counts=True)
+def _distinct(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the distinct values of pixels, and how often each occurs.
+
+    Args:
+      values: uint8 or uint16, grey `[N]` or colours `[N, 3]`, or `[N, 4]` with alpha, which does not count.
+
+    Returns:
+      uint64 `[n, 1]` or `[n, 3]`, and int64 `[n]`.
+    """
+    values = values.reshape(len(values), -1)[:, :3]
+    weights = np.array([1 << 32, 1 << 16, 1], np.uint64)[-values.shape[1] :]
+    parts = [  # in parts, as 8 bytes per pixel are much for a large mask
+        np.unique(values[first : first + PART].astype(np.uint64) @ weights, return_counts=True)
+        for first in range(0, len(values), PART)
+    ]
+    packed, inverse = np.unique(np.concatenate([part for part, _ in parts]), return_inverse=True)
+    counts = np.bincount(inverse, np.concatenate([numbers for _, numbers in parts])).astype(np.int64)
+    return packed[:, None] // weights % np.uint64(1 << 16), counts
+
+
+def _listed_colors(colors: np.ndarray, counts: np.ndarray, dtype: np.dtype) -> str:
+    """Lists the most frequent colours with their numbers of pixels, such as "{ff0000 (100), 00ff00 (25)}"."""
+    digits = 2 * dtype.itemsize
     order = np.argsort(-counts, kind="stable")
-    return {f"{int(found[index]):0{3 * digits}x}": int(counts[index]) for index in order}
+    names = ["".join(f"{int(level):0{digits}x}" for level in colors[index]) for index in order[: SHOWN + 1]]
+    return _listed([f"{name} ({counts[index]})" for name, index in zip(names, order, strict=False)])
 
 
-def _listed(values: Iterable[object]) -> str:
-    """Returns a list of values, or of colours with their numbers of pixels, in braces."""
-    items = values.items() if isinstance(values, Mapping) else [(value, None) for value in values]
-    shown = [f"{value}" if count is None else f"{value} ({count})" for value, count in list(items)[:SHOWN]]
-    return "{" + ", ".join(shown + ["…"] * (len(items) > SHOWN)) + "}"
+def _listed(items: Sequence[object]) -> str:
+    return "{" + ", ".join([str(item) for item in items[:SHOWN]] + ["…"] * (len(items) > SHOWN)) + "}"

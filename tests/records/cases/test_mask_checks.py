@@ -1,5 +1,6 @@
 """Masks that are not plausible are used, and a warning names each."""
 
+import collections
 import re
 from collections.abc import Callable
 
@@ -8,7 +9,8 @@ import pytest
 from PIL import Image
 
 from configs import DataConfig, InputError
-from records import Case, survey_case
+from records import Case, by_kind, read_checked_masks, survey_case
+from records.cases import mask_checks
 
 HEIGHT, WIDTH = 60, 80
 ONE = DataConfig(tile=32, stride=32)
@@ -184,3 +186,23 @@ def test_where_only_the_sizes_differ_by_a_turn_the_message_names_the_tag(survey)
 def test_a_square_mask_could_be_either(survey, fundus):
     ((kind, _),) = survey(Image.fromarray(spot()[:, :60].copy()), turned=(6, 1), photograph=fundus(60, 60))
     assert kind == "turned"
+
+
+@pytest.mark.parametrize("part", [1, 7, 10**6])
+@pytest.mark.parametrize("shape", [(50,), (50, 3), (50, 4)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_distinct_values_are_counted_in_parts_as_a_counter_does(monkeypatch, part, shape, dtype):
+    monkeypatch.setattr(mask_checks, "PART", part)
+    values = np.random.default_rng(0).choice(np.array([0, 1, np.iinfo(dtype).max], dtype), shape)
+    distinct, counts = mask_checks._distinct(values)
+    found = dict(zip(map(tuple, distinct.tolist()), counts.tolist(), strict=True))
+    assert found == collections.Counter(tuple(np.atleast_1d(value)[:3].tolist()) for value in values)
+
+
+def test_masks_are_read_together_with_what_is_not_plausible_about_them(tmp_path, fundus):
+    Image.fromarray(fundus(HEIGHT, WIDTH)).save(tmp_path / "eye.png")
+    Image.fromarray(255 - spot(255)).save(tmp_path / "mask.png")
+    case = Case("eye", tmp_path / "eye.png", {"HE": tmp_path / "mask.png"}, "test")
+    masks, (warning,) = read_checked_masks(case, (HEIGHT, WIDTH), ONE)
+    assert masks.sum() == HEIGHT * WIDTH - 100
+    assert by_kind([warning, warning]) == {"inverted": [warning.text, warning.text]}
