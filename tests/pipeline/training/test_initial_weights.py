@@ -40,7 +40,7 @@ def test_for_other_classes_all_but_the_head_is_taken_and_the_message_says_so(con
     config = config_of(classes=("EX",), scale=0.5)
     network = build_network(config.model, 1)
     head = network.get_layer("logits").get_weights()
-    message, seen = load_initial_weights(trained.model, network, config)
+    message, seen, _ = load_initial_weights(trained.model, network, config)
     saved, _ = load_model(trained.model)
     for one, other in zip(saved.layers, network.layers, strict=True):
         expected = head if one.name == "logits" else one.get_weights()
