@@ -7,10 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from records import read_mask, read_photograph
 from records.images import PhotographWarning, opened, read_color_masks
+from records.images.color_profiles import srgb_of
 from tests.records.images import icc
 
 MANY = 10**6
@@ -162,6 +165,24 @@ def test_a_profile_that_is_not_complete_in_its_file_is_named(tmp_path, retina):
     path.write_bytes(plain.getvalue()[:2] + segment + plain.getvalue()[2:])
     with pytest.warns(PhotographWarning, match=r"eye\.jpg: its colour profile cannot be used"):
         read_photograph(path, max_pixels=MANY)
+
+
+@settings(max_examples=100)
+@given(
+    profile=st.sampled_from([icc.rgb_profile("Adobe RGB"), icc.grey_profile(1.8), BROKEN["for inks"]]),
+    changes=st.lists(st.tuples(st.integers(0, 479), st.integers(0, 255)), max_size=5),
+    length=st.integers(1, 480),
+    mode=st.sampled_from(["RGB", "L", "CMYK", "1", "LA", "P"]),
+)
+def test_a_damaged_profile_ends_in_a_photograph_or_in_a_photograph_and_a_warning(profile, changes, length, mode):
+    damaged = bytearray(profile[: length if length % 2 else None])
+    for place, value in changes:
+        damaged[place % len(damaged)] = value
+    image = Image.new(mode, (5, 4))
+    image.info["icc_profile"] = bytes(damaged)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PhotographWarning)
+        assert srgb_of(image, Path("eye.png")).mode == "RGB"
 
 
 def test_masks_are_numbers_whatever_their_profile(tmp_path):
