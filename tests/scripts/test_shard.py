@@ -71,7 +71,7 @@ def test_equal_pixels_in_different_files_are_refused_with_both_names(run, source
 def test_masks_that_are_not_plausible_are_named_in_warnings_and_in_the_check(run, source, tmp_path):
     mask, other = sorted((source / "train" / "masks").iterdir())[:2]
     with Image.open(mask) as image:
-        inverted = image.convert("L").point(lambda value: 255 - value)
+        inverted = image.convert("L").point(lambda value: 0 if value else 255)
     inverted.save(mask)
     with Image.open(other) as image:
         labels = Image.new("L", image.size)
