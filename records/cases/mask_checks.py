@@ -55,11 +55,12 @@ def check_mask_file(path: Path, file: MaskFile, *, case: Case, turn: Turn) -> It
     if file.lesion.ndim == 3:
         yield from _unclaimed_colors(path, file)
     elif file.lossy:
-        if not file.lesion.any() and (highest := int(file.values.max(initial=0))) > 0:
+        highest = int(np.atleast_3d(file.values)[..., :3].max(initial=0))
+        if highest > 0 and not file.lesion.any():
             text = (
-                f"{path}: shows no lesion: it is compressed with loss, and its highest value, {highest}, is below 128"
+                f"{path}: shows no lesion: it is compressed with loss, and its highest value, {highest}, is below half"
             )
-            yield MaskWarning("faint", f"{text}; save it as PNG")
+            yield MaskWarning("faint", f"{text} of the full brightness; save it as PNG")
     elif not _has_one_value(file):
         yield from _several_values(path, file)
     if file.turn != turn and (file.turn.sideways == turn.sideways or len(set(file.lesion.shape[:2])) == 1):

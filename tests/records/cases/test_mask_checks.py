@@ -136,6 +136,7 @@ def test_colours_that_no_class_claims_are_named_with_their_numbers_of_pixels(sur
 def test_a_jpeg_mask_has_no_two_values_but_one_without_anything_bright_is_named(survey):
     assert survey(Image.fromarray(spot(255)), name="mask.jpg", quality=50) == ()
     ((kind, text),) = survey(Image.fromarray(spot(60)), name="mask.jpg", quality=95)
+    assert survey(Image.fromarray(spot((0, 0, 0, 255), channels=4)), name="mask.webp") == ()  # alpha is no brightness
     assert kind == "faint" and "shows no lesion: it is compressed with loss, and its highest value, " in text
 
 
