@@ -29,12 +29,13 @@ from pipeline.evaluation import (
     pool_folds,
 )
 from pipeline.interruption import StoppedError
-from records import SPLITS
+from records import SPLITS, by_kind
 from records.cases import find_training_cases, plan_folds, survey_cases
 from scripts.support import command, source
 from scripts.support.children import Children
 from scripts.support.folds import run_fold
 from scripts.support.score_tables import crossvalidation_lines
+from scripts.support.warnings import print_warnings
 
 _SOURCE = flags.DEFINE_multi_string(
     "source", [], "Folder of photographs and masks; can be repeated. Its own test part is not used."
@@ -120,6 +121,8 @@ def _plan(workdir: Path, config: Config) -> CrossValidation:
         flush=True,
     )
     surveys, _ = survey_cases(cases, config.data, workers=os.cpu_count() or 1, strict=True, progress=_bar)
+    for lines in by_kind(warning for survey in surveys.values() for warning in survey.mask_warnings).values():
+        print_warnings(lines)
     plan = plan_folds(found, surveys, config.data, folds=_FOLDS.value)
     return CrossValidation(workdir, tuple(_SOURCE.value), config, plan=plan, **source.given())
 

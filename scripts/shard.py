@@ -78,6 +78,8 @@ def main(_: list[str]) -> int:
         progress=_bar,
     )
     print_warnings(plan.scale_warnings())
+    for lines in plan.mask_warnings().values():
+        print_warnings(lines)
     print_warnings(
         f"no photograph shows any {name}; check its masks, or its colour" for name in plan.classes_without_lesions
     )

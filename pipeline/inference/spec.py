@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from configs import Config, DataConfig, EvaluateConfig
-from records import UNKNOWN_CAMERA, Camera, ScaleRule
+from records import UNKNOWN_CAMERA, Camera, PhotographIdentity, ScaleRule
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +34,8 @@ class SegmenterSpec:
       quality: quantiles of measures of the training photographs, see `pipeline.inference.suitability`; empty if they
         were never measured.
       field_diameter, field_degrees: how each photograph gets a scale of its own, see `DataConfig`.
+      photographs: what the photographs are recognised by that the model has seen, by the names of `uses`; empty if the
+        folder was written before this field existed.
     """
 
     classes: tuple[str, ...]
@@ -58,6 +60,7 @@ class SegmenterSpec:
     quality: Mapping[str, Sequence[float]] = dataclasses.field(default_factory=dict)
     field_diameter: float | None = None
     field_degrees: float = DataConfig().field_degrees
+    photographs: Mapping[str, Sequence[PhotographIdentity]] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def from_config(
@@ -91,6 +94,16 @@ class SegmenterSpec:
             field_diameter=config.data.field_diameter,
             field_degrees=config.data.field_degrees,
         )
+
+    @property
+    def uses(self) -> dict[str, Sequence[str]]:
+        """Names of the photographs that the model has seen, by what they were used for."""
+        return {
+            "train": self.splits.get("train", ()),
+            "validation": self.splits.get("validation", ()),
+            "seen_before": self.seen_before,
+            "calibrated_on": self.calibrated_on,
+        }
 
     def rule(self, camera: Camera = UNKNOWN_CAMERA) -> ScaleRule:
         """Returns how photographs are scaled; if the scale is fixed, that of the camera takes its place."""

@@ -3,7 +3,9 @@
 from records.cases.case import SPLITS, Case
 from records.cases.duplicates import hash_case, near_pairs, perceptual_hash, refuse_equal_files, same_pixels
 from records.cases.folds import FoldPlan, find_training_cases, plan_folds
+from records.cases.identity import PhotographIdentity, SamePhotograph, find_same, identify_case
 from records.cases.listing import image_files
+from records.cases.mask_checks import MaskWarning, by_kind
 from records.cases.names import IMAGE_SUFFIXES, check_name
 from records.cases.parallel import Progress, map_cases, no_progress
 from records.cases.photographs import photographs_of
@@ -14,6 +16,7 @@ from records.cases.survey import (
     Survey,
     case_digests,
     mask_values,
+    read_checked_masks,
     read_masks,
     rescale_masks,
     survey_case,
@@ -27,15 +30,21 @@ __all__ = [
     "SPLITS",
     "Case",
     "FoldPlan",
+    "MaskWarning",
+    "PhotographIdentity",
     "Progress",
+    "SamePhotograph",
     "Survey",
     "assign_folds",
     "assign_validation",
+    "by_kind",
     "case_digests",
     "check_name",
     "find_cases",
+    "find_same",
     "find_training_cases",
     "hash_case",
+    "identify_case",
     "image_files",
     "map_cases",
     "mask_values",
@@ -44,6 +53,7 @@ __all__ = [
     "perceptual_hash",
     "photographs_of",
     "plan_folds",
+    "read_checked_masks",
     "read_masks",
     "read_patients",
     "read_splits",

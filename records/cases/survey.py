@@ -9,10 +9,12 @@ import numpy as np
 
 from configs import DataConfig, InputError
 from records.cases.case import Case
+from records.cases.mask_checks import MaskWarning, check_class, check_mask_file
 from records.cases.names import check_name, printable
 from records.cases.parallel import Progress, map_cases, no_progress
 from records.grid import tile_origins
 from records.images import (
+    MaskFile,
     PhotographScale,
     ScaleRule,
     describe_colors,
@@ -20,12 +22,14 @@ from records.images import (
     find_regions,
     photograph_degrees,
     photograph_size,
-    read_color_masks,
-    read_mask,
+    photograph_turn,
+    read_color_mask_file,
+    read_mask_file,
     read_photograph,
     rescale_mask,
 )
 
+Look = Callable[[Path, MaskFile], None]  # gets each mask file that is read
 SIZE_BINS = 32  # lesion areas are counted by powers of two
 
 
@@ -43,6 +47,7 @@ class Survey:
       nonempty_tiles: number of tiles with a lesion pixel of any class.
       photograph_digest: sha256 of the photograph's file.
       digest: sha256 of the files of the photograph and the masks together.
+      mask_warnings: what is not plausible about the masks.
     """
 
     height: int
@@ -54,6 +59,7 @@ class Survey:
     nonempty_tiles: int
     photograph_digest: str
     digest: str
+    mask_warnings: tuple[MaskWarning, ...] = ()
 
     @property
     def lesion_fraction(self) -> float:
@@ -107,7 +113,7 @@ def survey_case(case: Case, data: DataConfig, rule: ScaleRule | None = None) -> 
     """
     check_name(case.name, data.classes, path=case.photograph)
     height, width = photograph_size(case.photograph, max_pixels=data.max_pixels)
-    masks = read_masks(case, (height, width), data)
+    masks, warnings = read_checked_masks(case, (height, width), data)
     scale = _scale(case, data, rule or ScaleRule.of(data))
     scaled = rescale_masks(masks, scale.factor)
     origins = tile_origins(scaled.shape[0], scaled.shape[1], data.tile, stride=data.stride)
@@ -124,6 +130,7 @@ def survey_case(case: Case, data: DataConfig, rule: ScaleRule | None = None) -> 
         nonempty_tiles=nonempty,
         photograph_digest=photograph_digest,
         digest=digest,
+        mask_warnings=warnings,
     )
 
 
@@ -146,13 +153,14 @@ def mask_values(case: Case, data: DataConfig) -> list[str]:
     return [describe_values(path, max_pixels=data.max_pixels) for path in paths]
 
 
-def read_masks(case: Case, size: tuple[int, int], data: DataConfig) -> np.ndarray:
+def read_masks(case: Case, size: tuple[int, int], data: DataConfig, *, look: Look | None = None) -> np.ndarray:
     """Reads the masks of a case in the order of `data.classes`; a class without a file has no lesion.
 
     Args:
       case: the case.
       size: (H, W) of its photograph.
       data: classes, colours and the largest number of pixels.
+      look: called with each mask file, such as for a check of its values.
 
     Returns:
       bool `[H, W, C]`, each class contiguous in memory.
@@ -160,19 +168,50 @@ def read_masks(case: Case, size: tuple[int, int], data: DataConfig) -> np.ndarra
     Raises:
       InputError: a file cannot be read, or a mask differs in size from its photograph.
     """
+
+    def united(name: str, shape: tuple[int, ...], *, read: Callable[[Path], MaskFile]) -> np.ndarray:
+        """Returns the union of the case's masks of a class; without a lesion if there are none."""
+        lesion = np.zeros(shape, bool)
+        for path in case.mask_files(name):
+            file = read(path)
+            if file.lesion.shape[:2] != size:
+                raise InputError(_other_size(path, file, case=case, size=size))
+            if look is not None:
+                look(path, file)
+            lesion |= file.lesion
+        return lesion
+
     if data.colors:  # one coloured mask, the same for all classes
-        return _united(
-            case,
+        return united(
             data.classes[0],
             (*size, len(data.classes)),
-            read=lambda path: read_color_masks(path, data.colors, max_pixels=data.max_pixels),
+            read=lambda path: read_color_mask_file(path, data.colors, max_pixels=data.max_pixels),
         )
     return _stacked(
         [
-            _united(case, name, size, read=lambda path: read_mask(path, max_pixels=data.max_pixels))
+            united(name, size, read=lambda path: read_mask_file(path, max_pixels=data.max_pixels))
             for name in data.classes
         ]
     )
+
+
+def read_checked_masks(
+    case: Case, size: tuple[int, int], data: DataConfig
+) -> tuple[np.ndarray, tuple[MaskWarning, ...]]:
+    """Reads the masks of a case as `read_masks` does, and returns with them what is not plausible about them.
+
+    Raises:
+      InputError: a file cannot be read, or a mask differs in size from its photograph.
+    """
+    turn, warnings = photograph_turn(case.photograph), list[MaskWarning]()
+
+    def check(path: Path, file: MaskFile) -> None:
+        warnings.extend(check_mask_file(path, file, case=case, turn=turn))
+
+    masks = read_masks(case, size, data, look=check)
+    for index, name in enumerate(data.classes):
+        warnings.extend(check_class(case, name, masks[..., index], max_pixels=data.max_pixels))
+    return masks, tuple(warnings)
 
 
 def rescale_masks(masks: np.ndarray, scale: float) -> np.ndarray:
@@ -192,23 +231,17 @@ def case_digests(case: Case) -> tuple[str, str]:
     return photograph, together.hexdigest()
 
 
-def _united(case: Case, name: str, shape: tuple[int, ...], *, read: Callable[[Path], np.ndarray]) -> np.ndarray:
-    """Returns the union of a case's masks of a class, bool of a shape; without a lesion if there are none."""
-    united = None
-    for path in case.mask_files(name):
-        mask = read(path)
-        _check_size(mask, shape[:2], path, case=case)
-        united = mask if united is None else united | mask
-    return np.zeros(shape, bool) if united is None else united
-
-
-def _check_size(mask: np.ndarray, size: tuple[int, ...], path: Path, *, case: Case) -> None:
-    """Raises an InputError if a mask differs in size from its photograph."""
-    if mask.shape[:2] != size:
-        raise InputError(
-            f"{path}: {mask.shape[1]}x{mask.shape[0]} pixels, but its photograph {case.photograph.name} has "
-            f"{size[1]}x{size[0]}; both must have the same size."
+def _other_size(path: Path, file: MaskFile, *, case: Case, size: tuple[int, int]) -> str:
+    """Returns the message for a mask that differs in size from its photograph; names the tags if they are why."""
+    height, width = file.lesion.shape[:2]
+    message = f"{path}: {width}x{height} pixels, but its photograph {case.photograph.name} has {size[1]}x{size[0]}"
+    turn = photograph_turn(case.photograph)
+    if (width, height) == size and turn.sideways != file.turn.sideways:
+        return (
+            f"{message}, as the photograph is turned by {turn.tag or 'no tag'} and the mask by "
+            f"{file.turn.tag or 'none'}; give both the same tag, or turn the pixels of both and remove it."
         )
+    return f"{message}; both must have the same size."
 
 
 def _stacked(planes: list[np.ndarray]) -> np.ndarray:

@@ -68,6 +68,25 @@ def test_equal_pixels_in_different_files_are_refused_with_both_names(run, source
     assert not (tmp_path / "records" / "index.json").exists()
 
 
+def test_masks_that_are_not_plausible_are_named_in_warnings_and_in_the_check(run, source, tmp_path):
+    mask, other = sorted((source / "train" / "masks").iterdir())[:2]
+    with Image.open(mask) as image:
+        inverted = image.convert("L").point(lambda value: 0 if value else 255)
+    inverted.save(mask)
+    with Image.open(other) as image:
+        labels = Image.new("L", image.size)
+    labels.putpixel((5, 5), 1)
+    labels.putpixel((9, 9), 2)
+    labels.save(other)
+    done = run(*SHARD, "--check", f"--source={source}", f"--records={tmp_path / 'records'}")
+    assert done.returncode == 0
+    check = json.loads((tmp_path / "records" / "check.json").read_text())
+    assert set(check["mask_warnings"]) == {"inverted", "labels"}
+    for name, file in (("inverted", mask), ("labels", other)):
+        (line,) = check["mask_warnings"][name]
+        assert line.startswith(f"{file}: ") and f"warning: {line}" in done.stderr
+
+
 def test_nearly_equal_photographs_are_listed_in_a_warning_and_in_the_index(run, source, tmp_path):
     photograph = next((source / "test" / "images").iterdir())
     with Image.open(photograph) as image:

@@ -68,6 +68,7 @@ def plan(spec, split: str, source: str = "validation", layout: str = "idrid", **
         request=EvaluationRequest("source", split, **request),
         segmenter=types.SimpleNamespace(spec=spec),
         maps={},
+        levels=None,
         layout=layout,
         cases=tuple(CASES),
         data=DataConfig(classes=("HE",)),
@@ -75,26 +76,6 @@ def plan(spec, split: str, source: str = "validation", layout: str = "idrid", **
         operating_point=OperatingPoint((0.5,)),
         threshold_source=source,
     )
-
-
-@pytest.mark.parametrize(
-    ("source", "calibrated_on", "split", "seen"),
-    [
-        ("validation", (), "validation", True),
-        ("validation", (), "all", True),
-        ("validation", (), "test", False),
-        ("held out", ("T",), "test", True),
-        ("held out", ("X",), "test", False),
-        ("config", (), "all", False),
-    ],
-)
-def test_thresholds_are_seen_if_they_were_chosen_on_scored_photographs(spec, source, calibrated_on, split, seen):
-    assert plan(spec(calibrated_on=calibrated_on), split, source).threshold_seen == seen
-
-
-def test_photographs_that_the_initial_weights_saw_count_as_training(spec):
-    made = plan(spec(splits={"train": ["A"], "validation": ["B"]}, seen_before=("T",)), "test")
-    assert made.seen_splits == {"train": ["A", "T"], "validation": ["B"]}
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from pydicom import uid
 
 from configs import InputError
 from records import Case, image_files, photograph_degrees, photograph_size, read_mask, read_photograph, survey_case
-from records.images.imaging import describe_values
+from records.images.mask_files import describe_values
 
 MANY = 10**6
 HEIGHT, WIDTH = 48, 66
