@@ -3,6 +3,7 @@
 Other packages import `Config`, its sections and `InputError` from here. This package imports the standard library only.
 """
 
+from configs.keras_settings import ignore_keras_settings
 from configs.schema import (
     AttentionUNetConfig,
     AugmentConfig,
@@ -22,6 +23,8 @@ from configs.schema import (
     UNet3PlusConfig,
     UNetConfig,
 )
+
+ignore_keras_settings()  # here, as all packages that import Keras import this one first
 
 __all__ = [
     "AttentionUNetConfig",

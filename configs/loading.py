@@ -28,7 +28,7 @@ def load_config(path: str) -> Config:
         raise InputError(f"--config={path}: no such file; the presets are configs/{{{', '.join(presets)}}}.")
     if file.suffix == ".json":
         try:
-            values = json.loads(file.read_text())
+            values = json.loads(file.read_text(encoding="utf-8"))
         except ValueError as error:
             raise InputError(f"--config={path}: not valid JSON ({error}).") from error
         if not isinstance(values, dict):
@@ -80,7 +80,7 @@ def _run_preset(file: Path) -> Config:
 
 
 def _is_preset(file: Path) -> bool:
-    return re.search(r"^def get_config\(\)", file.read_text(), re.MULTILINE) is not None
+    return re.search(r"^def get_config\(\)", file.read_text(encoding="utf-8"), re.MULTILINE) is not None
 
 
 def _flag_type(field_type: Any) -> Any:

@@ -4,6 +4,7 @@ A network takes float32 RGB 0..255 `[B, h, w, 3]` and returns probabilities floa
 input itself, and its `stride` divides h and w.
 """
 
+import configs  # noqa: F401 (before Keras, whose settings it sets aside)
 from models.layers import Enlarge, FusedBatchNormalization
 from models.losses import LOSSES, build_loss
 from models.metrics import METRICS, build_metrics

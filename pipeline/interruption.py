@@ -2,13 +2,18 @@
 
 import contextlib
 import math
+import os
 import signal
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 STOP_FILE = "stop"
 SECONDS_BETWEEN_CHECKS = 1.0  # of the file: a check is cheap, but not on a network drive
+# Sent by kill and by most job queues, Ctrl-C, a terminal that closes, and Slurm some time before a job's end.
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 
 
 class StoppedError(Exception):
@@ -23,24 +28,38 @@ class StoppedError(Exception):
         self.code = code
 
 
-class StopRequest:
-    """Tells whether the user asked to stop: by SIGTERM, by Ctrl-C, or by a file `stop` in the workdir.
+def heard_signals() -> list[signal.Signals]:
+    """Returns the STOP_SIGNALS that this process does not ignore: under nohup, a closed terminal must not end it."""
+    return [number for number in STOP_SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
 
-    A second signal has its default effect.
+
+class StopRequest:
+    """Tells whether the user asked to stop: by one of STOP_SIGNALS, or by a file `stop` in the workdir.
+
+    A second signal ends the process as if nothing listened.
     """
 
-    def __init__(self, workdir: Path):
+    def __init__(self, workdir: Path, *, waits_for: str):
+        """Initializes the request; `listening` makes it hear.
+
+        Args:
+          workdir: folder in which the file `stop` may appear.
+          waits_for: what the command completes before it stops, which is said when a signal arrives.
+        """
         self._file = workdir / STOP_FILE
+        self._waits_for = waits_for
         self._error: StoppedError | None = None
+        self._noted = False
         self._checked = -math.inf
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
         """Listens while the block runs. A stop file from before is removed."""
         self._file.unlink(missing_ok=True)
-        before = {number: signal.signal(number, self._note) for number in (signal.SIGTERM, signal.SIGINT)}
+        before = {number: signal.signal(number, self._note) for number in heard_signals()}
         try:
-            yield
+            with self._answering():
+                yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
@@ -55,5 +74,36 @@ class StopRequest:
         return self._error
 
     def _note(self, number: int, frame) -> None:
+        self._noted = True
         self._error = StoppedError(signal.Signals(number).name, 128 + number)
-        signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.default_int_handler)
+        for one in heard_signals():
+            signal.signal(one, signal.default_int_handler if one == signal.SIGINT else signal.SIG_DFL)
+
+    @contextlib.contextmanager
+    def _answering(self) -> Iterator[None]:
+        """Answers signals at once, in a thread: Python's handlers wait while the main thread runs a long operation."""
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        thread = threading.Thread(target=self._answer, args=(reader,), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(before)
+            os.close(writer)  # at which the thread ends
+            thread.join()
+            os.close(reader)
+
+    def _answer(self, reader: int) -> None:
+        asked = False
+        while received := os.read(reader, 1):
+            number = received[0]
+            if number not in STOP_SIGNALS:
+                continue
+            if asked and not self._noted:  # the handler, which restores the default effect, is still waiting
+                os._exit(128 + number)
+            if not asked:
+                name = signal.Signals(number).name
+                print(f"{name}: stopping after {self._waits_for}; a second signal ends it now.", file=sys.stderr)
+            asked = True

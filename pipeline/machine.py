@@ -1,18 +1,37 @@
 """Facts about the computer that a command runs on. Cheap to import: TensorFlow is only imported to describe GPUs."""
 
+import math
 import os
 import platform
 import re
 from pathlib import Path
 
+import psutil
+
+from pipeline.cgroups import cpu_limit, free_in_cgroups
+
 CPU_FILE = Path("/proc/cpuinfo")
 
 
 def usable_cores() -> int:
-    """Returns how many CPU cores this process may use."""
+    """Returns how many CPU cores this process may use: by affinity, its containers' limits and OMP_NUM_THREADS."""
+    limits = [math.ceil(min(available_cores(), cpu_limit()))]
+    first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    if first.isdecimal():
+        limits.append(int(first))
+    return max(min(limits), 1)
+
+
+def available_cores() -> int:
+    """Returns how many CPU cores the scheduler gives this process, as `taskset` says."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def free_memory() -> int:
+    """Returns how many bytes are free, on the machine or in one of its nested containers, whichever is least."""
+    return max(int(min(psutil.virtual_memory().available, free_in_cgroups())), 0)
 
 
 def processor_model() -> str:

@@ -38,7 +38,14 @@ class OperatingPoint:
 
     def detect_class(self, probability: np.ndarray, index: int) -> np.ndarray:
         """Returns the pixels of the detections of one class, bool `[H, W]`, in its map, float32 `[H, W]`."""
-        positive = probability >= np.float32(self.thresholds[index])
+        return self.without_small(self.is_positive(probability, index), index)
+
+    def is_positive(self, probability: np.ndarray, index: int) -> np.ndarray:
+        """Returns which pixels of a map of one class, or of a part of it, reach its threshold."""
+        return probability >= np.float32(self.thresholds[index])
+
+    def without_small(self, positive: np.ndarray, index: int) -> np.ndarray:
+        """Returns positive pixels of one class, bool `[H, W]`, without the regions that are no detections."""
         least = self.least_areas[index]
         return positive if least == 1 else _without_small(positive, least)
 

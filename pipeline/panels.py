@@ -79,7 +79,8 @@ def with_legend(sheet: np.ndarray, classes: Sequence[str], *, letters: int = LET
     side, margin = letters - 2, round(MARGIN * letters / LETTERS)
     widths = [side + margin + math.ceil(_font(letters).getlength(name)) for name in classes]
     missing = max(2 * margin + max(widths) - sheet.shape[1], 0)
-    sheet = np.pad(sheet, ((0, 0), (0, missing), (0, 0)), constant_values=WHITE[0])
+    if missing:  # a large sheet is not copied for nothing
+        sheet = np.pad(sheet, ((0, 0), (0, missing), (0, 0)), constant_values=WHITE[0])
     places, x, line = [], margin, 0
     for width in widths:
         if x + width + margin > sheet.shape[1] and x > margin:

@@ -44,12 +44,12 @@ from records.cases import (
 )
 from records.disk_errors import disk_error
 from records.files import (
-    claimed,
+    claimed_output,
     complete_file,
-    is_running,
     make_folder,
     sha256_of,
     sweep_temporaries,
+    temporary_folder,
     write_bytes,
     write_text,
 )
@@ -90,6 +90,7 @@ from records.images import (
     write_png,
     write_tiff,
 )
+from records.locks import claimed, held, holder, is_held
 from records.shards import (
     CHECK,
     INDEX,
@@ -146,6 +147,7 @@ __all__ = [
     "check_source",
     "choose_classes",
     "claimed",
+    "claimed_output",
     "complete_file",
     "contact_sheet",
     "describe_scales",
@@ -162,10 +164,12 @@ __all__ = [
     "find_training_cases",
     "fit_field_circle",
     "hash_case",
+    "held",
+    "holder",
     "identify_case",
     "image_files",
     "import_annotations",
-    "is_running",
+    "is_held",
     "lesions",
     "locate_records",
     "make_folder",
@@ -198,6 +202,7 @@ __all__ = [
     "survey_case",
     "survey_cases",
     "sweep_temporaries",
+    "temporary_folder",
     "tile_cells",
     "tile_origins",
     "tile_starts",

@@ -1,15 +1,15 @@
-"""Files that appear under their final names only when they are complete, and lock files."""
+"""Files that appear under their final names only when they are complete, and folders for output."""
 
 import contextlib
 import hashlib
 import os
+import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import filelock
-
 from configs import InputError
+from records.locks import claimed_folder, held, is_held
 
 
 @contextlib.contextmanager
@@ -19,12 +19,14 @@ def complete_file(path: Path) -> Iterator[Path]:
     The temporary name keeps the suffix, by which writers choose a format. If the block raises, the temporary file is
     removed and an earlier file stays as it was; an OSError of the operating system names `path`.
     """
-    temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
+    temporary = path.with_name(_temporary_name(path.name))
     try:
-        yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        temporary.touch(exist_ok=False)
+        with held(temporary):
+            yield temporary
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
     except OSError as error:
         if error.errno is not None and error.filename in (None, str(temporary)):  # with a full disk it is None
             error.filename = str(path)
@@ -34,37 +36,27 @@ def complete_file(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def claimed(path: Path) -> Iterator[int | None]:
-    """Locks a file while the block runs.
-
-    Yields:
-      The lock's file descriptor, or None if someone else holds the lock. A child process that inherits the descriptor
-      (`pass_fds`) keeps the lock as long as it lives, even if this process is killed.
-    """
-    lock = filelock.FileLock(path, blocking=False)
+def temporary_folder(parent: Path, name: str = "folder") -> Iterator[Path]:
+    """Makes a temporary folder in `parent` while the block runs; the block may rename it to keep it."""
+    folder = parent / _temporary_name(name)
+    folder.mkdir()
     try:
-        lock.acquire()
-    except filelock.Timeout:
-        yield None
-        return
-    try:
-        yield lock._context.lock_file_fd  # filelock does not make it public
+        with held(folder):
+            yield folder
     finally:
-        lock.release()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def sweep_temporaries(folder: Path) -> None:
-    """Removes temporary files and folders, `.tmp-PROCESS-NAME`, of processes that no longer run."""
+    """Removes temporary files and folders, `.tmp-…`, of processes that have died, also of other containers.
+
+    Call this for a folder that is claimed (`records.locks`): where the file system has no locks, nothing else tells
+    what is being written.
+    """
     for path in folder.glob(".tmp-*-*"):
-        process = path.name.split("-")[1]
-        if not process.isdigit() or not is_running(int(process)):
+        if not is_held(path):
             shutil.rmtree(path, ignore_errors=True)
             path.unlink(missing_ok=True)
-
-
-def is_running(process: int) -> bool:
-    """Returns whether a process runs, on Linux; always False on other systems."""
-    return Path(f"/proc/{process}").exists()
 
 
 def sha256_of(path: Path) -> str:
@@ -103,3 +95,38 @@ def make_folder(path: Path, *, flag: str) -> Path:
     if not os.access(path, os.W_OK):
         raise InputError(f"{flag}={path}: the folder cannot be written to; change its permissions or name another.")
     return path
+
+
+@contextlib.contextmanager
+def claimed_output(folder: Path, *, flag: str) -> Iterator[Callable[[], Path]]:
+    """Claims a folder for output at once if it exists, and otherwise when it is made.
+
+    So a second run is refused before it loads anything, and one that ends by a mistake makes no folder.
+
+    Args:
+      folder: the folder.
+      flag: flag that names it, for messages.
+
+    Yields:
+      A function that makes the folder if it does not exist, and returns it.
+
+    Raises:
+      InputError: another command is working there, or the folder cannot be made.
+    """
+    with contextlib.ExitStack() as stack:
+        existed = folder.is_dir()
+        if existed:
+            stack.enter_context(claimed_folder(folder, flag=flag))
+
+        def make() -> Path:
+            make_folder(folder, flag=flag)
+            if not existed:
+                stack.enter_context(claimed_folder(folder, flag=flag))
+            return folder
+
+        yield make
+
+
+def _temporary_name(name: str) -> str:
+    """Returns a random name that ends like `name`; by process numbers, containers would take each other's names."""
+    return f".tmp-{secrets.token_hex(4)}-{name}"

@@ -10,7 +10,6 @@ import sys
 if not __package__:  # started by its path: the root is searched, not scripts/, whose inspect.py hides Python's own
     sys.path[0] = __file__.rpartition("/scripts/")[0]
 
-import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -20,6 +19,7 @@ from absl import flags
 from tqdm import tqdm
 
 from configs import InputError
+from pipeline.machine import usable_cores
 from records import Case, complete_file, find_cases, make_folder
 from scripts.support import command
 
@@ -39,8 +39,8 @@ def main(_: list[str]) -> int:
     _, spec = load_model(model)
     found = _find_cases(spec)
     cases = _training_cases(spec, found)
-    adapted = adapt_spec(spec, cases, workers=os.cpu_count() or 1, progress=_bar)
-    adapted = identify_photographs(adapted, found, workers=os.cpu_count() or 1, progress=_bar)
+    adapted = adapt_spec(spec, cases, workers=usable_cores(), progress=_bar)
+    adapted = identify_photographs(adapted, found, workers=usable_cores(), progress=_bar)
     if make_folder(output, flag="--output").resolve() != model.resolve():
         with complete_file(output / NETWORK_FILE) as temporary:
             shutil.copy(model / NETWORK_FILE, temporary)

@@ -12,7 +12,6 @@ if not __package__:  # started by its path: the root is searched, not scripts/, 
     sys.path[0] = __file__.rpartition("/scripts/")[0]
 
 import itertools
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -29,9 +28,11 @@ from pipeline.evaluation import (
     pool_folds,
 )
 from pipeline.interruption import StoppedError
+from pipeline.machine import usable_cores
+from pipeline.operating_point import parse_operating_point
 from records import SPLITS, by_kind
 from records.cases import find_training_cases, plan_folds, survey_cases
-from scripts.support import command, source
+from scripts.support import command, operating, source
 from scripts.support.children import Children
 from scripts.support.folds import run_fold
 from scripts.support.score_tables import crossvalidation_lines
@@ -45,6 +46,7 @@ _FOLDS = flags.DEFINE_integer("folds", 5, "Number of folds that the photographs 
 _ONLY = flags.DEFINE_list("only", None, "Numbers of the folds to run, from 0: 0,2. Default: all.")
 _PATIENTS = flags.DEFINE_string("patients", None, "CSV with the columns case,patient: a patient stays in one fold.")
 source.define_flags()
+operating.define_flags()
 command.define_config(required=False)
 
 
@@ -57,6 +59,10 @@ def main(_: list[str]) -> int:
         if not value:
             raise InputError(f"--{name} is required with --{'source' if name == 'config' else 'config'}; see --help.")
     config, only = command.config(), _only()
+    thresholds = (config.evaluate.threshold,) * len(config.data.classes)
+    parse_operating_point(
+        **operating.given(), classes=config.data.classes, thresholds=thresholds
+    )  # a mistake ends here
     check_same_config(workdir, config)
     run = _plan(workdir, config)
     begin_crossvalidation(run)
@@ -83,8 +89,10 @@ def main(_: list[str]) -> int:
 
 
 def _pool_alone(workdir: Path) -> int:
-    if _ONLY.value or _PATIENTS.value:
-        raise InputError("--only and --patients are for running folds, which needs --config and --source.")
+    if _ONLY.value or _PATIENTS.value or _operating():
+        raise InputError(
+            "--only, --patients, --threshold and --min_area are for running folds, which needs --config and --source."
+        )
     content = pool_folds(workdir)
     if content is None:
         raise InputError(f"--workdir={workdir}: no finished fold there; expected {workdir}/fold_*/result/fold.json.")
@@ -106,6 +114,10 @@ def _only() -> list[int]:
     return only
 
 
+def _operating() -> dict[str, str]:
+    return {name: str(value) for name, value in operating.given().items() if value is not None}
+
+
 def _plan(workdir: Path, config: Config) -> CrossValidation:
     found, tests = find_training_cases(
         [Path(one) for one in _SOURCE.value],
@@ -120,11 +132,11 @@ def _plan(workdir: Path, config: Config) -> CrossValidation:
         "Reading their masks.",
         flush=True,
     )
-    surveys, _ = survey_cases(cases, config.data, workers=os.cpu_count() or 1, strict=True, progress=_bar)
+    surveys, _ = survey_cases(cases, config.data, workers=usable_cores(), strict=True, progress=_bar)
     for lines in by_kind(warning for survey in surveys.values() for warning in survey.mask_warnings).values():
         print_warnings(lines)
     plan = plan_folds(found, surveys, config.data, folds=_FOLDS.value)
-    return CrossValidation(workdir, tuple(_SOURCE.value), config, plan=plan, **source.given())
+    return CrossValidation(workdir, tuple(_SOURCE.value), config, plan=plan, operating=_operating(), **source.given())
 
 
 def _bar(results: Iterable[Any], total: int, what: str) -> Iterable[Any]:
@@ -136,11 +148,7 @@ def _print_plan(run: CrossValidation, only: list[int]) -> None:
         train, validation, held_out = (len(run.plan.members(fold, split)) for split in SPLITS)
         print(
             f"fold {fold}: {train} photographs to train, {validation} to validate, {held_out} held out; thresholds: "
-            + (
-                "best in validation"
-                if run.chooses_thresholds(fold)
-                else f"the config's {run.config.evaluate.threshold:g}"
-            )
+            + _thresholds(run, fold)
             + ("" if fold in only else " (not now)")
         )
     todo, minutes = run.unfinished(only), run.config.train.max_minutes
@@ -150,6 +158,13 @@ def _print_plan(run: CrossValidation, only: list[int]) -> None:
             "them, plus sharding and scoring"
         )
     print(f"→ {run.workdir}", flush=True)
+
+
+def _thresholds(run: CrossValidation, fold: int) -> str:
+    """Returns which thresholds a fold is scored at."""
+    if "threshold" in run.operating:
+        return f"{run.operating['threshold']}, as given"
+    return "best in validation" if run.chooses_thresholds(fold) else f"the config's {run.config.evaluate.threshold:g}"
 
 
 if __name__ == "__main__":

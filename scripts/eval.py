@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from configs import InputError
 from records import SPLITS, UNKNOWN_CAMERA, make_folder, read_index
-from scripts.support import camera, command, operating, source
+from scripts.support import camera, command, limits, operating, source
 from scripts.support.warnings import print_warnings
 from scripts.support.wording import percent, plain
 
@@ -50,6 +50,7 @@ _COMPARE = flags.DEFINE_bool("compare", False, "Deprecated: use python -m script
 source.define_flags()
 operating.define_flags()
 camera.define_flags()
+limits.define_flags()
 
 
 def main(folders: list[str]) -> int:
@@ -66,7 +67,11 @@ def main(folders: list[str]) -> int:
     from scripts.support.score_tables import evaluation_lines
 
     segmenter = (
-        load_segmenter(Path(_MODEL.value), classes=_CLASSES.value, camera=camera.given()) if _MODEL.value else None
+        load_segmenter(
+            Path(_MODEL.value), classes=_CLASSES.value, camera=camera.given(), max_pixels=limits.max_pixels()
+        )
+        if _MODEL.value
+        else None
     )
     request = EvaluationRequest(
         source=_SOURCE.value,
@@ -78,6 +83,7 @@ def main(folders: list[str]) -> int:
         classes=_CLASSES.value,
         strict=_STRICT.value,
         **source.given(),
+        max_pixels=limits.max_pixels(),
         **operating.given(),
     )
     plan = plan_evaluation(request, segmenter, index)

@@ -12,9 +12,8 @@ from pathlib import Path
 
 from absl import flags
 
-from configs import DataConfig
 from records import photograph_size
-from scripts.support import camera, command
+from scripts.support import camera, command, limits, operating
 
 _MODEL = flags.DEFINE_string("model", None, "Model folder, such as WORKDIR/model.", required=True)
 _OUTPUT = flags.DEFINE_string(
@@ -34,20 +33,24 @@ _CLIENT_CHECK = flags.DEFINE_string(
     None,
     "Photograph to send to the export as a client does; exit code 1 if its probability map differs from predict's.",
 )
+operating.define_flags()
 camera.define_flags()
+limits.define_flags()
 
 
 def main(_: list[str]) -> int:
     """Exports the model, and checks the export as a client does if asked to."""
     model, output, known = Path(_MODEL.value), Path(_OUTPUT.value), camera.given()
     photograph = None if _CLIENT_CHECK.value is None else Path(_CLIENT_CHECK.value)
-    if photograph:
-        photograph_size(photograph, max_pixels=DataConfig().max_pixels)  # fails before any work is done
     from pipeline.export import check_client, export_model
     from pipeline.inference import load_segmenter
+    from pipeline.operating_point import parse_operating_point
 
-    segmenter = load_segmenter(model, classes=_CLASSES.value, camera=known)
+    segmenter = load_segmenter(model, classes=_CLASSES.value, camera=known, max_pixels=limits.max_pixels())
     spec = segmenter.spec
+    operating_point = parse_operating_point(**operating.given(), classes=spec.classes, thresholds=spec.thresholds)
+    if photograph:
+        photograph_size(photograph, max_pixels=spec.max_pixels)  # fails before any work is done
     target = output / str(_VERSION.value)
     print(
         f"classes {', '.join(spec.classes)}, tiles of {spec.tile} pixels at {segmenter.rule}, {_PRECISION.value} "
@@ -55,7 +58,7 @@ def main(_: list[str]) -> int:
         flush=True,
     )
     options = {"version": _VERSION.value, "overwrite": _OVERWRITE.value, "precision": _PRECISION.value}
-    export_model(segmenter, model, output, **options)
+    export_model(segmenter, model, output, operating_point=operating_point, **options)
     code = command.DONE
     if photograph:
         check = check_client(target, segmenter, photograph)

@@ -11,7 +11,6 @@ import sys
 if not __package__:  # started by its path: the root is searched, not scripts/, whose inspect.py hides Python's own
     sys.path[0] = __file__.rpartition("/scripts/")[0]
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,9 @@ from absl import flags
 from tqdm import tqdm
 
 from configs import DataConfig
+from pipeline.machine import usable_cores
 from records import FORMATS, choose_classes, import_annotations, read_annotations
-from scripts.support import command
+from scripts.support import command, limits
 from scripts.support.warnings import MOST, print_warnings
 
 _SOURCE = flags.DEFINE_string("source", None, "Folder or file of the annotations.", required=True)
@@ -34,6 +34,7 @@ _FORMAT = flags.DEFINE_string("format", None, f"One of {', '.join(FORMATS)}; def
 _LINK = flags.DEFINE_bool("link", False, "Make hard links to the photographs instead of copies, where possible.")
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace an earlier import in --output.")
 _WORKERS = flags.DEFINE_integer("workers", None, "Photographs at once; default: one per core.", lower_bound=1)
+limits.define_flags(f"{DataConfig().max_pixels:,}")
 
 
 def main(_: list[str]) -> int:
@@ -52,10 +53,10 @@ def main(_: list[str]) -> int:
         output,
         classes,
         keep=[source, *([images] if images else [])],
-        max_pixels=DataConfig().max_pixels,
+        max_pixels=limits.max_pixels() or DataConfig().max_pixels,
         link=_LINK.value,
         overwrite=_OVERWRITE.value,
-        workers=_WORKERS.value or os.cpu_count() or 1,
+        workers=_WORKERS.value or usable_cores(),
         progress=_bar,
     )
     for name, (regions, photographs) in imported.regions.items():

@@ -10,7 +10,7 @@ import sys
 if not __package__:  # started by its path: the root is searched, not scripts/, whose inspect.py hides Python's own
     sys.path[0] = __file__.rpartition("/scripts/")[0]
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +18,13 @@ from absl import flags
 from tqdm import tqdm
 
 from configs import InputError
-from records import Case, describe_scales, find_cases, photographs_of
-from scripts.support import camera, command, operating
+from records import Case, claimed_output, describe_scales, find_cases, photographs_of
+from scripts.support import camera, command, limits, operating
 from scripts.support.warnings import print_warnings
 
 if TYPE_CHECKING:
     from pipeline.interruption import StopRequest
-    from pipeline.prediction import OverlappedWork, PredictionFolder
+    from pipeline.prediction import OverlappedWork, PredictionFolder, SegmenterPool
 
 _MODEL = flags.DEFINE_string("model", None, "Model folder, such as WORKDIR/model.", required=True)
 _OUTPUT = flags.DEFINE_string(
@@ -55,27 +55,36 @@ _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Predict finished photographs
 _STRICT = flags.DEFINE_bool("strict", False, "Leave out photographs that do not suit the model; exit code 1.")
 operating.define_flags()
 camera.define_flags()
+limits.define_flags()
 
 
 def main(arguments: list[str]) -> int:
     """Predicts the photographs that are not finished and writes the tables of all."""
+    with claimed_output(Path(_OUTPUT.value), flag="--output") as make_output:
+        return _predict(arguments, make_output)
+
+
+def _predict(arguments: list[str], make_output: Callable[[], Path]) -> int:
     known = camera.given()
     from pipeline.inference import load_segmenter
-    from pipeline.interruption import StopRequest
     from pipeline.operating_point import parse_operating_point
-    from pipeline.prediction import OverlappedWork, PredictionFolder, SegmenterPool, all_devices
+    from pipeline.prediction import PredictionFolder, SegmenterPool, all_devices
 
     map_forms = _map_forms()
     photographs = photographs_of(
         arguments, recursive=_RECURSIVE.value, folder_names=_FOLDER_NAMES.value, skip=Path(_OUTPUT.value)
     )
     model, devices = Path(_MODEL.value), all_devices()
-    pool = SegmenterPool(lambda: load_segmenter(model, classes=_CLASSES.value, camera=known), devices, say=_say)
+    pool = SegmenterPool(
+        lambda: load_segmenter(model, classes=_CLASSES.value, camera=known, max_pixels=limits.max_pixels()),
+        devices,
+        say=_say,
+    )
     spec = pool.spec
     operating_point = parse_operating_point(**operating.given(), classes=spec.classes, thresholds=spec.thresholds)
     annotated = _annotated_cases(spec.classes, colored=bool(spec.colors))
     folder = PredictionFolder(
-        Path(_OUTPUT.value),
+        make_output(),
         model,
         spec,
         measure=pool.measure,
@@ -85,10 +94,21 @@ def main(arguments: list[str]) -> int:
         map_forms=map_forms,
         strict=_STRICT.value,
     )
+    return _predict_into(folder, pool, photographs, devices=devices)
+
+
+def _predict_into(
+    folder: "PredictionFolder", pool: "SegmenterPool", photographs: Mapping[str, Path], *, devices: Sequence[str]
+) -> int:
+    """Predicts the photographs that are not finished, writes the tables and returns the exit code."""
+    from pipeline.interruption import StopRequest
+    from pipeline.prediction import OverlappedWork
+
+    spec = pool.spec
     todo = folder.begin(photographs, overwrite=_OVERWRITE.value, say=_say)
     print(
         f"{len(photographs)} photographs, {len(photographs) - len(todo)} of them already finished, "
-        f"{len(annotated.keys() & todo.keys())} to be shown beside their ground truth; on "
+        f"{len(folder.annotated.keys() & todo.keys())} to be shown beside their ground truth; on "
         f"{', '.join(device.removeprefix('/device:') for device in devices)}; classes {', '.join(spec.classes)}, tiles "
         f"of {spec.tile} pixels at {pool.rule}, overlap {spec.overlap:g} → "
         f"{folder.output}/{{{','.join(folder.folders)}}}",
@@ -96,13 +116,14 @@ def main(arguments: list[str]) -> int:
     )
     if todo:
         pool.warm_up()
-    stop = StopRequest(folder.output)
+    stop = StopRequest(folder.output, waits_for="the photographs that are being segmented and written")
     work = OverlappedWork(
         pool,
         len(devices),
         lambda case: folder.read(case, todo[case]),
         write=lambda case, photograph, segmented: folder.write(case, todo[case], photograph, segmented=segmented),
         stopped=lambda: stop.error() is not None,
+        bytes_of=lambda case: folder.bytes_of(case, todo[case]),
     )
     written, rows = _write_all(work, folder, todo, stop=stop)
     if work.timings.segmented:

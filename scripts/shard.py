@@ -12,7 +12,6 @@ import sys
 if not __package__:  # started by its path: the root is searched, not scripts/, whose inspect.py hides Python's own
     sys.path[0] = __file__.rpartition("/scripts/")[0]
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from absl import flags
 from tqdm import tqdm
 
 from configs import DataConfig, InputError
+from pipeline.machine import usable_cores
 from records import (
     CHECK,
     INDEX,
@@ -184,7 +184,7 @@ def _bar(results: Iterable[Any], total: int, what: str) -> Iterable[Any]:
 
 
 def _workers() -> int:
-    return _WORKERS.value or os.cpu_count() or 1
+    return _WORKERS.value or usable_cores()
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from absl import flags
 
-from records import make_folder
+from records import claimed_output
 from scripts.support import command
 
 _RECORDS = flags.DEFINE_multi_string(
@@ -35,17 +35,18 @@ def main(_: list[str]) -> int:
 
     records = [Path(folder) for folder in _RECORDS.value]
     sources = [Path(folder) for folder in _SOURCE.value]
-    run = prepare(config, records, workdir, sources=sources, overwrite=_OVERWRITE.value)
-    if run.plan.finished:
-        print(f"this training is already finished; model: {run.plan.model_folder}. Add --overwrite to train again.")
-        return command.DONE
-    make_folder(workdir, flag="--workdir")
-    print("\n".join(run.plan.lines()), flush=True)
-    try:
-        model = fit(run, verbose=1 if sys.stdout.isatty() else 0)
-    except StoppedError as stopped:
-        print(f"stopped by {stopped}; everything is saved. Run the same command again to continue.", flush=True)
-        return stopped.code
+    with claimed_output(workdir, flag="--workdir") as make_workdir:
+        run = prepare(config, records, workdir, sources=sources, overwrite=_OVERWRITE.value)
+        if run.plan.finished:
+            print(f"this training is already finished; model: {run.plan.model_folder}. Add --overwrite to train again.")
+            return command.DONE
+        make_workdir()
+        print("\n".join(run.plan.lines()), flush=True)
+        try:
+            model = fit(run, verbose=1 if sys.stdout.isatty() else 0)
+        except StoppedError as stopped:
+            print(f"stopped by {stopped}; everything is saved. Run the same command again to continue.", flush=True)
+            return stopped.code
     print(f"model: {model}    see: {workdir / 'curves.png'}, {workdir / 'previews'}, {workdir / 'history.csv'}")
     return command.DONE
 

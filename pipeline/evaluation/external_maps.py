@@ -88,13 +88,14 @@ def classes_of(files: Mapping[str, Path]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def find_levels(files: Mapping[str, Path]) -> Levels | None:
+def find_levels(files: Mapping[str, Path], *, max_pixels: int = DataConfig().max_pixels) -> Levels | None:
     """Decides once for all files of a folder which level means 1.
 
     Reads files until one has a level above 1: usually the first one, and all of them if they are masks of 0 and 1.
 
     Args:
       files: as `find_maps` returns them.
+      max_pixels: files with more pixels have no say.
 
     Returns:
       "binary" if the highest level of all is 1; None if there are no files of 8 or 16 bits.
@@ -104,7 +105,7 @@ def find_levels(files: Mapping[str, Path]) -> Levels | None:
         if path.suffix == ".npz":
             continue
         try:
-            values = _grey_levels(path, max_pixels=DataConfig().max_pixels)
+            values = _grey_levels(path, max_pixels=max_pixels)
         except InputError:
             continue  # whoever needs this file will hear of it
         if values.dtype == bool:

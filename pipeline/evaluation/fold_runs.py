@@ -7,7 +7,7 @@ import csv
 import dataclasses
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from configs import Config, InputError
@@ -19,6 +19,7 @@ from records import Case, make_folder, sha256_of, write_text
 from records.cases import FoldPlan
 
 CONFIG = "config.json"
+OPERATING_POINT = "operating_point.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +34,7 @@ class CrossValidation:
       allow_missing_masks: in paired folders, a photograph without a mask shows no lesion.
       unite_masks: several masks of one class and photograph are united.
       recursive: in paired folders, images/ and masks/ are trees.
+      operating: values of eval's flags --threshold and --min_area; empty: the thresholds of each fold's model.
     """
 
     workdir: Path
@@ -42,6 +44,7 @@ class CrossValidation:
     allow_missing_masks: bool = False
     unite_masks: bool = False
     recursive: bool = False
+    operating: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def folder(self, fold: int) -> Path:
         """Returns the folder of a fold."""
@@ -83,11 +86,21 @@ def begin_crossvalidation(run: CrossValidation) -> None:
     """Writes `config.json` and `folds.csv` to the workdir, after a check of the folds that are finished there.
 
     Raises:
-      InputError: a finished fold belongs to another cross-validation.
+      InputError: a finished fold belongs to another cross-validation, or was scored at another operating point.
     """
-    for folder, result in read_folds(run.workdir).items():
+    finished = read_folds(run.workdir)
+    for folder, result in finished.items():
         check_together(folder, result, run.config, folds=run.plan.folds, plan=run.plan.digest, what="this command")
+    path = run.workdir / OPERATING_POINT
+    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if finished and before != run.operating:
+        flags = " ".join(f"--{name}={value}" for name, value in before.items()) or "without --threshold and --min_area"
+        raise InputError(
+            f"--workdir={run.workdir}: {len(finished)} folds there are scored at another operating point ({flags}); "
+            "give the same flags, or name another folder."
+        )
     make_folder(run.workdir, flag="--workdir")
+    write_text(path, json.dumps(dict(run.operating)) + "\n")
     write_text(run.workdir / CONFIG, run.config.to_json())
     rows: list[Sequence[str]] = [("case", "fold", "source", "patient", "lesion_share")]
     for source, cases in zip(run.sources, run.plan.sources, strict=True):
@@ -113,7 +126,8 @@ def fold_steps(run: CrossValidation, fold: int) -> list[tuple[str, list[str]]]:
             shard.append(f"--patients={patients}")
         shards.append(("shard", [*shard, f"--splits={splits}", "--strict", *reading]))
         score = [f"--model={run.model(fold)}", f"--source={source}", "--split=test"]
-        scores.append(("eval", [*score, f"--output={folder / 'result' / str(number)}", *reading]))
+        point = [f"--{name}={value}" for name, value in run.operating.items()]
+        scores.append(("eval", [*score, f"--output={folder / 'result' / str(number)}", *point, *reading]))
     train = [f"--config={config}", f"--workdir={folder / 'run'}"]
     train += [f"--records={folder / 'records' / str(number)}" for number in range(len(run.sources))]
     if run.chooses_thresholds(fold):
@@ -149,7 +163,7 @@ def add_seconds(folder: Path, step: str, seconds: float) -> None:
 
 def _read_seconds(folder: Path) -> dict[str, float]:
     path = folder / "seconds.json"
-    return json.loads(path.read_text()) if path.exists() else {}
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def _write_lists(folder: Path, number: int, cases: Sequence[Case]) -> tuple[Path, Path]:

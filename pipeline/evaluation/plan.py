@@ -35,6 +35,7 @@ class EvaluationRequest:
       unite_masks: several masks of one class and photograph are united.
       recursive: in paired folders, images/ and masks/ are trees.
       strict: leave out photographs that do not suit the model.
+      max_pixels: largest number of pixels of a photograph; None: the model's, or the default without a model.
     """
 
     source: str
@@ -50,6 +51,7 @@ class EvaluationRequest:
     unite_masks: bool = False
     recursive: bool = False
     strict: bool = False
+    max_pixels: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,7 +141,8 @@ def plan_evaluation(
             f"--records={request.records}: tiles of the classes {', '.join(index.data.classes)}, but those scored are "
             f"{', '.join(classes)}; name the records of the model, or leave them out."
         )
-    data = DataConfig(classes=classes, colors=spec.colors if spec is not None else ())
+    limit = request.max_pixels or (spec.max_pixels if spec is not None else DataConfig().max_pixels)
+    data = DataConfig(classes=classes, colors=spec.colors if spec is not None else (), max_pixels=limit)
     operating_point, threshold_source = _operating_point(request, spec, classes)
     layout, found = find_cases(
         Path(request.source),
@@ -153,7 +156,7 @@ def plan_evaluation(
         request=request,
         segmenter=segmenter,
         maps=maps,
-        levels=external_maps.find_levels(maps) if request.levels == "auto" else request.levels,
+        levels=external_maps.find_levels(maps, max_pixels=limit) if request.levels == "auto" else request.levels,
         layout=layout,
         cases=tuple(choose_cases(found, request, spec.splits if spec is not None else None)),
         data=data,

@@ -10,7 +10,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from configs import DataConfig
 from models import precision_of
 from pipeline.export.golden import TOLERANCES
 from pipeline.inference import TiledSegmenter
@@ -45,7 +44,7 @@ def check_client(export: Path, segmenter: TiledSegmenter, file: Path) -> ClientC
     Raises:
       InputError: predict cannot read the photograph.
     """
-    photograph = read_photograph(file, max_pixels=DataConfig().max_pixels)
+    photograph = read_photograph(file, max_pixels=segmenter.spec.max_pixels)
     model, loading = _timed(lambda: tf.saved_model.load(str(export)))
     lines = []
     signature, given = "serving_default", tf.constant(file.read_bytes())
@@ -74,7 +73,7 @@ def check_client(export: Path, segmenter: TiledSegmenter, file: Path) -> ClientC
         served=metadata["precision"].decode(),
         predicts=_precision(segmenter),
     )
-    cause = _left_to_client(file) if signature == "serving_default" and not same else ""
+    cause = _left_to_client(file, segmenter.spec.max_pixels) if signature == "serving_default" and not same else ""
     return ClientCheck([*lines, line + cause], same)
 
 
@@ -95,9 +94,9 @@ def _describe(probabilities: np.ndarray, threshold: float) -> str:
     )
 
 
-def _left_to_client(file: Path) -> str:
+def _left_to_client(file: Path, max_pixels: int) -> str:
     """Names what predict does for this JPEG or PNG and serving_default does not."""
-    with opened(file, max_pixels=DataConfig().max_pixels) as image:
+    with opened(file, max_pixels=max_pixels) as image:
         orientation = image.getexif().get(ORIENTATION_TAG, 1)
         causes = [f"has orientation tag {orientation}"] * (orientation != 1) + ["is in CMYK"] * (image.mode == "CMYK")
         causes += ["has a colour profile other than sRGB"] * has_other_colors(image)

@@ -1,6 +1,7 @@
 """The README of an export, and the limits of its decoder, which the SavedModel's metadata states as well."""
 
 from pipeline.inference import SegmenterSpec
+from pipeline.operating_point import OperatingPoint
 from records import ScaleRule
 
 SERVING_DEFAULT_LEAVES = (
@@ -17,8 +18,8 @@ README = """\
 A TensorFlow SavedModel that maps whole fundus photographs to one probability map per class. It needs only tensorflow,
 or TF Serving (whose `--model_base_path` is the parent of this folder). Not a medical device.
 
-| class | threshold |
-| --- | --- |
+| class | threshold | least detection, pixels |
+| --- | --- | --- |
 {rows}
 
 | signature | input |
@@ -37,7 +38,7 @@ them through the network at once, in {precision}, and blends and enlarges their 
 ```python
 model = tf.saved_model.load(FOLDER)  # keep this variable: signatures do not keep the weights alive
 probabilities = model.signatures["serving_default"](tf.constant(open("eye.jpg", "rb").read()))["probabilities"]
-metadata = model.metadata()          # classes, thresholds, scale, tile, …
+metadata = model.metadata()          # classes, thresholds, min_area, scale, tile, …
 ```
 
 ```bash
@@ -51,12 +52,11 @@ the time that the graph takes with that of its bare network.
 """
 
 
-def readme(spec: SegmenterSpec, rule: ScaleRule, precision: str) -> str:
+def readme(spec: SegmenterSpec, rule: ScaleRule, operating_point: OperatingPoint, *, precision: str) -> str:
     """Returns the README of an export that scales photographs by `rule`."""
+    limits = zip(spec.classes, operating_point.thresholds, operating_point.least_areas, strict=True)
     return README.format(
-        rows="\n".join(
-            f"| {name} | {threshold:g} |" for name, threshold in zip(spec.classes, spec.thresholds, strict=True)
-        ),
+        rows="\n".join(f"| {name} | {threshold:g} | {area} |" for name, threshold, area in limits),
         classes=len(spec.classes),
         tile=spec.tile,
         tile_batch=spec.tile_batch,

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import re
+import secrets
 import shutil
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from pipeline.export import verify
 from pipeline.export.golden import write_golden
 from pipeline.export.readme import SERVING_DEFAULT_LEAVES, readme
 from pipeline.inference import SEGMENTER_FILE, TiledSegmenter
-from records import is_running, make_folder
+from pipeline.operating_point import OperatingPoint
+from records import held, is_held, make_folder, temporary_folder
 
 SAVED_MODEL_FILE, VERIFY_FILE = "saved_model.pb", "verify.py"
 
@@ -23,7 +25,7 @@ SAVED_MODEL_FILE, VERIFY_FILE = "saved_model.pb", "verify.py"
 class ServedSegmenter(tf.Module):
     """A `TiledSegmenter` with the signatures that clients call and the metadata they need."""
 
-    def __init__(self, segmenter: TiledSegmenter, *, precision: str):
+    def __init__(self, segmenter: TiledSegmenter, operating_point: OperatingPoint, *, precision: str):
         """Converts the segmenter's network to a precision, see `export_model`."""
         super().__init__()
         network = segmenter.network
@@ -31,7 +33,7 @@ class ServedSegmenter(tf.Module):
             network = in_precision(network, precision)
         # An exported function must not ask for XLA (tensorflow/serving#2214).
         spec = dataclasses.replace(segmenter.spec, xla="off")
-        self.precision = precision
+        self.precision, self.operating_point = precision, operating_point
         self.segmenter = segmenter = TiledSegmenter(network, spec, segmenter.rule)
         tile_shape = [None, spec.tile, spec.tile, 3]
         self.tiles_function = tf.function(
@@ -55,7 +57,8 @@ class ServedSegmenter(tf.Module):
         spec, rule = self.segmenter.spec, self.segmenter.rule
         return {
             "classes": tf.constant(spec.classes),
-            "thresholds": tf.constant(spec.thresholds, tf.float32),
+            "thresholds": tf.constant(self.operating_point.thresholds, tf.float32),
+            "min_area": tf.constant(self.operating_point.least_areas, tf.int32),  # pixels of the least detection
             "scale": tf.constant(rule.scale or 0, tf.float32),  # 0: each photograph has its own
             "field_diameter": tf.constant(rule.diameter or 0, tf.float32),
             "field_degrees": tf.constant(rule.degrees, tf.float32),
@@ -99,6 +102,7 @@ def export_model(
     version: int,
     overwrite: bool,
     precision: str = "float32",
+    operating_point: OperatingPoint | None = None,
 ) -> Path:
     """Writes `OUTPUT/VERSION/` completely or not at all: the SavedModel, and files that TF Serving ignores.
 
@@ -112,6 +116,7 @@ def export_model(
       version: number of the version, at least 0.
       overwrite: whether an existing export of this version is replaced, as the last step.
       precision: "float32", "mixed_bfloat16" or "mixed_float16".
+      operating_point: what clients are told to count as a detection; None: the model's thresholds.
 
     Returns:
       `OUTPUT/VERSION`.
@@ -123,9 +128,9 @@ def export_model(
     _refuse(target, overwrite=overwrite)
     make_folder(output, flag="--output")
     _sweep(output)
-    temporary = output / f".tmp-{os.getpid()}-{version}"
-    served = ServedSegmenter(segmenter, precision=precision)
-    try:
+    point = operating_point or OperatingPoint(segmenter.spec.thresholds)
+    served = ServedSegmenter(segmenter, point, precision=precision)
+    with temporary_folder(output, str(version)) as temporary:
         signatures = {
             "serving_default": served.serving_default,
             "segment": served.segment,
@@ -134,13 +139,13 @@ def export_model(
         tf.saved_model.save(served, str(temporary), signatures=signatures)
         shutil.copy(model_folder / SEGMENTER_FILE, temporary / SEGMENTER_FILE)
         shutil.copy(verify.__file__, temporary / VERIFY_FILE)
-        (temporary / "README.md").write_text(readme(segmenter.spec, segmenter.rule, precision))
+        (temporary / "README.md").write_text(
+            readme(segmenter.spec, segmenter.rule, point, precision=precision), encoding="utf-8"
+        )
         write_golden(temporary, segmenter.spec, segmenter.rule, precision=precision)
         _flush(temporary)
         _refuse(target, overwrite=overwrite)  # another export may have been faster
         _put(temporary, target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return target
 
 
@@ -158,17 +163,18 @@ def _put(new: Path, target: Path) -> None:
     if not target.exists():
         new.rename(target)
         return
-    old = target.with_name(f".old-{os.getpid()}-{target.name}")
-    target.rename(old)
-    new.rename(target)
-    shutil.rmtree(old)
+    old = target.with_name(f".old-{secrets.token_hex(4)}-{target.name}")
+    with held(target):
+        target.rename(old)
+        new.rename(target)
+        shutil.rmtree(old)
 
 
 def _sweep(output: Path) -> None:
     """Removes the remains of killed exports; a version that was moved aside and not replaced is moved back."""
     for path in output.glob(".*-*-*"):
-        name = re.fullmatch(r"\.(tmp|old)-(\d+)-(\d+)", path.name)
-        if name is None or is_running(int(name[2])):
+        name = re.fullmatch(r"\.(tmp|old)-(\w+)-(\d+)", path.name)
+        if name is None or is_held(path):
             continue
         if name[1] == "old" and not (output / name[3]).exists():
             path.rename(output / name[3])

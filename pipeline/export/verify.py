@@ -41,6 +41,8 @@ TURNS = 5
 
 def main() -> int:
     """Verifies and times the export in this folder; returns the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # for terminals of any encoding
     model = tf.saved_model.load(str(FOLDER))
     encoded = tf.constant((FOLDER / "golden.jpg").read_bytes())
     same = verify_map(model.signatures["serving_default"](encoded)["probabilities"].numpy())
@@ -50,7 +52,7 @@ def main() -> int:
 
 def verify_map(computed: np.ndarray) -> bool:
     """Compares a probability map of the golden photograph, float32 `[H, W, C]`, with the exported one."""
-    expected = json.loads((FOLDER / "golden.json").read_text())
+    expected = json.loads((FOLDER / "golden.json").read_text(encoding="utf-8"))
     if hashlib.sha256(computed.tobytes()).hexdigest() == expected["sha256"]:
         print("same map: equal to the last bit")
         return True

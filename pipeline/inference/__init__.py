@@ -11,6 +11,7 @@ from pipeline.inference.model_folder import (
     save_model,
     save_spec,
 )
+from pipeline.inference.probability_map import STRIP_BYTES, ProbabilityMap
 from pipeline.inference.segmenter import NAN_MESSAGE, Segmented, TiledSegmenter
 from pipeline.inference.spec import SegmenterSpec
 from pipeline.inference.suitability import photograph_warnings, quantiles_of, refuse_unsuitable
@@ -19,7 +20,9 @@ __all__ = [
     "NAN_MESSAGE",
     "NETWORK_FILE",
     "SEGMENTER_FILE",
+    "STRIP_BYTES",
     "MeasuredPhotograph",
+    "ProbabilityMap",
     "Segmented",
     "SegmenterSpec",
     "TiledSegmenter",

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from configs import DataConfig, InputError
+from configs import InputError
 from pipeline.inference.spec import SegmenterSpec
 from pipeline.inference.suitability import quantiles_of
 from records import (
@@ -41,7 +41,11 @@ def adapt_spec(
     Raises:
       InputError: a photograph or mask cannot be read, or fewer than half of the circles can be fitted.
     """
-    fitted = progress(map_cases(_circle, cases, workers=workers), len(cases), "circles")
+
+    def circle_of(case: Case) -> FieldCircle | None:
+        return fit_field_circle(read_photograph(case.photograph, max_pixels=spec.max_pixels))
+
+    fitted = progress(map_cases(circle_of, cases, workers=workers), len(cases), "circles")
     circles = {case.name: _or_raise(circle) for case, circle in zip(cases, fitted, strict=True)}
     diameters = [one.diameter for one in circles.values() if one is not None and one.is_reliable]
     if len(diameters) < (len(cases) + 1) // 2:
@@ -52,7 +56,7 @@ def adapt_spec(
     if spec.field_diameter is None:
         diameter = round(float(np.median(diameters)) * spec.rule().fixed().factor)
         spec = dataclasses.replace(spec, scale=None, field_diameter=float(diameter))
-    rule, data = spec.rule(), DataConfig(classes=spec.classes, colors=spec.colors)
+    rule, data = spec.rule(), spec.data()
 
     def measure(case: Case) -> dict[str, float]:
         photograph = read_photograph(case.photograph, max_pixels=data.max_pixels)
@@ -82,7 +86,7 @@ def identify_photographs(
       InputError: a photograph cannot be read.
     """
     listed = {name for names in spec.uses.values() for name in names}
-    seen, data = [case for case in cases if case.name in listed], DataConfig()
+    seen, data = [case for case in cases if case.name in listed], spec.data()
     identified = progress(map_cases(lambda case: identify_case(case, data), seen, workers=workers), len(seen), "files")
     identities = {case.name: _or_raise(one) for case, one in zip(seen, identified, strict=True)}
     photographs = {
@@ -90,10 +94,6 @@ def identify_photographs(
     }
     found = {use: known for use, known in photographs.items() if known}
     return dataclasses.replace(spec, photographs={**found, **spec.photographs})  # what training wrote is certain
-
-
-def _circle(case: Case) -> FieldCircle | None:
-    return fit_field_circle(read_photograph(case.photograph, max_pixels=DataConfig().max_pixels))
 
 
 def _or_raise(result):

@@ -64,6 +64,7 @@ def load_segmenter(
     fold: bool = True,
     classes: Sequence[str] | None = None,
     camera: Camera = UNKNOWN_CAMERA,
+    max_pixels: int | None = None,
 ) -> TiledSegmenter:
     """Loads the segmenter of a model folder.
 
@@ -73,6 +74,7 @@ def load_segmenter(
         network is as saved, so that other weights of it can be set.
       classes: classes of the probability map, in this order; None: all classes of the model.
       camera: what the user knows about the camera of the photographs.
+      max_pixels: largest number of pixels of a photograph; None: as the model folder says.
 
     Raises:
       InputError: the folder is no model folder, its files are damaged or of another schema version, the model lacks
@@ -85,6 +87,7 @@ def load_segmenter(
             "backend the model was trained on; unset the variable for this command."
         )
     network, spec = load_model(folder)
+    spec = dataclasses.replace(spec, max_pixels=max_pixels or spec.max_pixels)
     network = fold_normalization(network) if fold else network  # the file keeps the network that can be trained further
     rule = _rule(spec, folder, camera)
     if classes is None or tuple(classes) == spec.classes:
@@ -142,7 +145,7 @@ def read_spec(path: Path) -> SegmenterSpec:
       InputError: the file is damaged, of another schema version, or has values that are not allowed.
     """
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
         version = content.pop("schema_version")
         if version != SCHEMA_VERSION:
             raise InputError(f"schema version {version}, but this software reads {SCHEMA_VERSION}.")
@@ -154,6 +157,7 @@ def read_spec(path: Path) -> SegmenterSpec:
         }
         spec = SegmenterSpec(**{"scale": None} | content | tuples)
         check_scaling("", scale=spec.scale, field_diameter=spec.field_diameter, field_degrees=spec.field_degrees)
+        spec.data()
         SegmentConfig(**{field.name: getattr(spec, field.name) for field in dataclasses.fields(SegmentConfig)})
         return spec
     except InputError as error:

@@ -75,19 +75,38 @@ def shrink_by_sums(photograph: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
 def resize_maps(maps: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     """Resizes probability maps, float32 `[h, w, C]`, to `[H, W, C]` bilinearly with half-pixel centres.
 
+    Args:
+      maps: probabilities, float32 `[h, w, C]`.
+      size: (H, W), int32 `[2]`.
+    """
+    return resize_strips(maps, size, tf.range(MAP_STRIPS))[: size[0]]
+
+
+def strip_rows(height: tf.Tensor | int) -> tf.Tensor | int:
+    """Returns how many rows each of the MAP_STRIPS strips of a map of some height has."""
+    return -(-height // MAP_STRIPS)
+
+
+def resize_strips(maps: tf.Tensor, size: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
+    """Resizes some of the MAP_STRIPS strips of `resize_maps`, with the same numbers.
+
     A single call of `tf.image.resize` gives the same numbers in three times the time. Here it is called for the columns
     alone; for the rows, which make most of the work, `crop_and_resize` computes strips of the result on several cores,
     and treats each row as one pixel of W * C channels, which it interpolates together.
 
     Args:
       maps: probabilities, float32 `[h, w, C]`.
-      size: (H, W), int32 `[2]`.
+      size: (H, W) of the whole result, int32 `[2]`.
+      numbers: the strips, ascending from 0 at the top, int32 `[n]`.
+
+    Returns:
+      float32 `[n * strip_rows(H), W, C]`; the rows of the last strips that are below the result have no meaning.
     """
-    height, classes = tf.shape(maps)[0], tf.shape(maps)[2]
+    height, classes, count = tf.shape(maps)[0], tf.shape(maps)[2], tf.size(numbers)
     wide = tf.image.resize(maps, [height, size[1]])  # [h, W, C]
     padded = tf.concat([wide[:1], wide, wide[-1:]], axis=0)  # the first and last rows of the result lie beyond a centre
-    rows = -(-size[0] // MAP_STRIPS)  # of a strip; the last may end below the result
-    first = tf.cast(tf.range(MAP_STRIPS) * rows, tf.float32)
+    rows = strip_rows(size[0])
+    first = tf.cast(numbers * rows, tf.float32)
 
     def position(row: tf.Tensor) -> tf.Tensor:
         """Returns where a row of the result lies in the padded map, as a fraction of its height."""
@@ -97,10 +116,10 @@ def resize_maps(maps: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     strips = tf.image.crop_and_resize(
         tf.reshape(padded, [1, height + 2, 1, size[1] * classes]),
         tf.stack([position(first), nothing, position(first + tf.cast(rows - 1, tf.float32)), nothing], axis=1),
-        tf.zeros([MAP_STRIPS], tf.int32),
+        tf.zeros([count], tf.int32),
         tf.stack([rows, 1]),
     )
-    return tf.reshape(strips, [MAP_STRIPS * rows, size[1], classes])[: size[0]]
+    return tf.reshape(strips, [count * rows, size[1], classes])
 
 
 def _edges(pixels: tf.Tensor, full: tf.Tensor, shrunk: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -14,6 +14,7 @@ from pipeline.inference.disc import scale_by_disc
 from pipeline.inference.field_circle import field_diameter
 from pipeline.inference.measured import MeasuredPhotograph
 from pipeline.inference.orientations import average_over
+from pipeline.inference.probability_map import ProbabilityMap
 from pipeline.inference.scaling import resize_maps, resize_photograph
 from pipeline.inference.spec import SegmenterSpec
 from pipeline.inference.suitability import usual_range
@@ -42,16 +43,24 @@ class Segmented(NamedTuple):
     """A segmented photograph.
 
     Attributes:
-      probabilities: probability map, float32 `[H, W, C]`.
-      scaled: the map at the network's scale, float32 `[h, w, C]`.
+      map: its probability map.
       scale: how the photograph was scaled.
       seconds: time that it took.
     """
 
-    probabilities: np.ndarray
-    scaled: np.ndarray
+    map: ProbabilityMap
     scale: PhotographScale
     seconds: float
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """The probability map at the photograph's size, float32 `[H, W, C]`, computed anew at each call."""
+        return self.map.whole()
+
+    @property
+    def scaled(self) -> np.ndarray:
+        """The map at the network's scale, float32 `[h, w, C]`."""
+        return self.map.scaled
 
 
 class TiledSegmenter(tf.Module):
@@ -88,7 +97,8 @@ class TiledSegmenter(tf.Module):
         Returns:
           Probabilities, float32 `[H, W, C]`.
         """
-        return self.segment_scaled(photograph, self.scale(photograph))["probabilities"]
+        scaled = self.segment_scaled(photograph, self.scale(photograph))
+        return resize_maps(scaled, tf.shape(photograph)[:2]) if self._resizes else scaled
 
     def measure(self, photograph: np.ndarray, degrees: float | None = None) -> MeasuredPhotograph:
         """Measures a photograph, uint8 RGB `[H, W, 3]`, for `segment_measured`; needs no device.
@@ -107,15 +117,16 @@ class TiledSegmenter(tf.Module):
         scale = photograph.scale
         if scale.ruler == "frame" and DISC in self.spec.classes and DISC_DIAMETER in self.spec.quality:
             scale = self._scale_by_disc(photograph)
-        maps = self.segment_scaled(photograph.pixels, tf.constant(scale.factor, tf.float64))
-        probabilities, scaled = (maps[name].numpy() for name in ("probabilities", "scaled"))
-        return Segmented(probabilities, scaled, scale, time.perf_counter() - began)
+        scaled = self.segment_scaled(photograph.pixels, tf.constant(scale.factor, tf.float64))
+        size = photograph.pixels.shape[:2]
+        found = ProbabilityMap(scaled.numpy(), size, resized=self._resizes, device=scaled.device)
+        return Segmented(found, scale, time.perf_counter() - began)
 
     def _scale_by_disc(self, photograph: MeasuredPhotograph) -> PhotographScale:
         index = self.spec.classes.index(DISC)
 
         def disc_map(factor: float) -> np.ndarray:
-            return self.segment_scaled(photograph.pixels, tf.constant(factor, tf.float64))["scaled"][..., index].numpy()
+            return self.segment_scaled(photograph.pixels, tf.constant(factor, tf.float64))[..., index].numpy()
 
         return scale_by_disc(
             disc_map,
@@ -125,34 +136,33 @@ class TiledSegmenter(tf.Module):
         )
 
     @tf.function(input_signature=[PHOTOGRAPH, tf.TensorSpec([], tf.float64, name="scale")])
-    def segment_scaled(self, photograph: tf.Tensor, scale: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Computes the probability map of a photograph at a given scale.
+    def segment_scaled(self, photograph: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
+        """Computes the probability map of a photograph at a given scale, and at the size that it has there.
 
-        The photograph is resized (by area averaging, or bilinearly to a larger size) and cut into tiles; their maps are
-        blended, and the result is resized bilinearly (half-pixel centres, no antialiasing).
+        The photograph is resized (by area averaging, or bilinearly to a larger size) and cut into tiles, whose maps are
+        blended. `ProbabilityMap` enlarges the result.
 
         Args:
           photograph: uint8 RGB `[H, W, 3]`.
           scale: factor, float64 scalar above 0.
 
         Returns:
-          `probabilities`, float32 `[H, W, C]`, and `scaled`, the same before it was resized, float32 `[h, w, C]`.
+          Probabilities, float32 `[h, w, C]`.
         """
         spec = self.spec
         size = tf.shape(photograph)[:2]
-        unscaled = self.rule.scale == 1
         scaled = stitch(
-            photograph if unscaled else resize_photograph(photograph, _scaled_size(size, scale)),
+            resize_photograph(photograph, _scaled_size(size, scale)) if self._resizes else photograph,
             average_over(spec.flips, self._compiled_tiles()),
             self._tiling(),
             kept=self._kept_tiles(photograph, scale) if spec.skip_background else None,
         )
-        probabilities = scaled if unscaled else resize_maps(scaled, size)
-        shape = [None, None, len(spec.classes)]
-        return {
-            "probabilities": tf.ensure_shape(probabilities, shape),
-            "scaled": tf.ensure_shape(scaled, shape),
-        }
+        return tf.ensure_shape(scaled, [None, None, len(spec.classes)])
+
+    @property
+    def _resizes(self) -> bool:
+        """Whether photographs are scaled; a rule that gives each its own scale may find 1 for one of them."""
+        return self.rule.scale != 1
 
     @tf.function(input_signature=[PHOTOGRAPH], autograph=False)  # whose conversion would take a second
     def scale(self, photograph: tf.Tensor) -> tf.Tensor:

@@ -33,6 +33,7 @@ class SegmenterSpec:
       calibrated_on: names of the photographs that thresholds and calibration were chosen on, if "held out".
       quality: quantiles of measures of the training photographs, see `pipeline.inference.suitability`; empty if they
         were never measured.
+      max_pixels: photographs with more pixels are refused before they are decoded.
       field_diameter, field_degrees: how each photograph gets a scale of its own, see `DataConfig`.
       photographs: what the photographs are recognised by that the model has seen, by the names of `uses`; empty if the
         folder was written before this field existed.
@@ -61,6 +62,7 @@ class SegmenterSpec:
     field_diameter: float | None = None
     field_degrees: float = DataConfig().field_degrees
     photographs: Mapping[str, Sequence[PhotographIdentity]] = dataclasses.field(default_factory=dict)
+    max_pixels: int = DataConfig().max_pixels
 
     @classmethod
     def from_config(
@@ -93,6 +95,7 @@ class SegmenterSpec:
             bins=config.evaluate.bins,
             field_diameter=config.data.field_diameter,
             field_degrees=config.data.field_degrees,
+            max_pixels=config.data.max_pixels,
         )
 
     @property
@@ -104,6 +107,10 @@ class SegmenterSpec:
             "seen_before": self.seen_before,
             "calibrated_on": self.calibrated_on,
         }
+
+    def data(self) -> DataConfig:
+        """Returns what is known of the data: how photographs and masks of the model's classes are read."""
+        return DataConfig(classes=self.classes, colors=self.colors, max_pixels=self.max_pixels)
 
     def rule(self, camera: Camera = UNKNOWN_CAMERA) -> ScaleRule:
         """Returns how photographs are scaled; if the scale is fixed, that of the camera takes its place."""

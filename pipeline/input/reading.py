@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import psutil
 import tensorflow as tf
 
 from configs import Config, InputError
+from pipeline.machine import free_memory
 from records import Index, check_config, locate_records, read_index
 from records.shards.record import decode_tile, parse_record, unpack_mask
 
@@ -17,7 +17,6 @@ Cache = Literal["none", "records", "decoded"]
 
 MEMORY_FRACTION = 0.5  # of the free memory that cache "auto" may take
 READ_BYTES = 2**18  # read buffer; about the size of a tile's record
-CGROUP = Path("/sys/fs/cgroup")
 AUTOTUNE = tf.data.AUTOTUNE
 
 
@@ -190,16 +189,6 @@ def choose_cache(sets: Sequence[RecordSet], wanted: Literal["none", "records", "
     would = f"decoded would take {sizes['decoded'] / 1e6:.0f} MB, records {sizes['records'] / 1e6:.0f} MB"
     why = f"auto: {would}, {free / 1e6:.0f} MB are free" if wanted == "auto" else "as the config says"
     return chosen, f"cache {chosen}, {takes} ({why})"
-
-
-def free_memory() -> int:
-    """Returns how many bytes are free, on the machine or in its container, whichever is less."""
-    free = psutil.virtual_memory().available
-    try:
-        limit, used = ((CGROUP / name).read_text().strip() for name in ("memory.max", "memory.current"))
-    except OSError:
-        return free
-    return free if limit == "max" else min(free, int(limit) - int(used))
 
 
 @contextmanager

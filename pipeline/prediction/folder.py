@@ -13,9 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from configs import DataConfig, InputError
+from configs import InputError
 from pipeline.inference import (
-    NAN_MESSAGE,
     NETWORK_FILE,
     SEGMENTER_FILE,
     MeasuredPhotograph,
@@ -25,9 +24,11 @@ from pipeline.inference import (
     refuse_unsuitable,
 )
 from pipeline.operating_point import OperatingPoint
+from pipeline.prediction.detections import detect
 from pipeline.prediction.landmarks import find_landmarks
 from pipeline.prediction.map_files import FOLDER, forms_beside, map_files, remove_other_maps, write_maps
 from pipeline.prediction.measurements import lesion_features, summarize
+from pipeline.prediction.memory import photograph_bytes
 from pipeline.prediction.pictures import legend, output_files, write_pictures
 from pipeline.prediction.tables import write_tables
 from records import (
@@ -160,11 +161,22 @@ class PredictionFolder:
             origin = self._origin(case, path)  # first: if the file changes after this, the next run predicts it again
         except OSError as error:
             raise InputError(f"{error.filename}: cannot be read ({error.strerror}).") from error
-        photograph = read_photograph(path, max_pixels=DataConfig().max_pixels)
+        photograph = read_photograph(path, max_pixels=self.spec.max_pixels)
         measured = self.measure(photograph, photograph_degrees(path))
         self._check(path, photograph_warnings(measured, measured.scale, self.spec))
         self._origins[case] = self._with_kept_maps(case, origin)
         return measured
+
+    def bytes_of(self, case: str, path: Path) -> int:
+        """Returns how much memory a photograph takes from `read` to the end of `write`, see `photograph_bytes`."""
+        return photograph_bytes(
+            path,
+            len(self.spec.classes),
+            max_pixels=self.spec.max_pixels,
+            unscaled=self.spec.scale == 1,
+            annotated=case in self.annotated,
+            map_forms=self.map_forms,
+        )
 
     def write(self, case: str, path: Path, measured: MeasuredPhotograph, *, segmented: Segmented) -> None:
         """Writes the files of `write_pictures`, and then the record.
@@ -180,32 +192,29 @@ class PredictionFolder:
             disc does not suit the model.
           OSError: a file, which the error names, could not be written.
         """
-        origin, probabilities, photograph = self._origins.pop(case), segmented.probabilities, measured.pixels
-        if np.isnan(probabilities).any():
-            raise InputError(NAN_MESSAGE)
+        origin, photograph = self._origins.pop(case), measured.pixels
+        detections = detect(segmented.map, self.operating_point)
         masks = None
         if case in self.annotated:
-            data = DataConfig(classes=self.spec.classes, colors=self.spec.colors)
-            masks = read_masks(self.annotated[case], photograph.shape[:2], data)
+            masks = read_masks(self.annotated[case], photograph.shape[:2], self.spec.data())
         classes, visible = self.spec.classes, field_of_view(photograph)
-        detected = self.operating_point.detect(probabilities)
-        landmarks = find_landmarks(measured, visible, classes=classes, detected=detected)
+        landmarks = find_landmarks(measured, visible, classes=classes, detected=detections.masks)
         disc = None if landmarks.disc is None else landmarks.disc.diameter
         warnings = photograph_warnings(measured, segmented.scale, self.spec, disc=disc)
         self._check(path, warnings)
-        features = lesion_features(classes, probabilities, detected, landmarks=landmarks)
+        features = lesion_features(classes, detections, landmarks=landmarks)
         write_pictures(
             self.spec,
             case,
             photograph,
-            detected=detected,
+            detected=detections.masks,
             entries=legend(classes, self.operating_point, features),
             notes=warnings,
             output=self.output,
             masks=masks,
         )
         remove_other_maps(self.output, case, classes=self.spec.classes, forms=origin.map_forms)
-        write_maps(self.output, case, segmented, classes=self.spec.classes, forms=self.map_forms)
+        write_maps(self.output, case, segmented.map, classes=self.spec.classes, forms=self.map_forms)
         row = summarize(
             classes,
             case,
@@ -214,8 +223,7 @@ class PredictionFolder:
             scale=segmented.scale,
             warnings=warnings,
             visible=visible,
-            probabilities=probabilities,
-            detected=detected,
+            detections=detections,
             features=features,
         )
         own = {
@@ -324,7 +332,7 @@ class PredictionFolder:
 
 def _read_record(path: Path) -> dict[str, Any]:
     try:
-        record = json.loads(path.read_text())
+        record = json.loads(path.read_text(encoding="utf-8"))
         if record[OWN]["schema_version"] in (EARLIER, SCHEMA_VERSION):
             return record
     except (ValueError, KeyError, TypeError):

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from pipeline.inference import Segmented
+from pipeline.inference import ProbabilityMap
 from records import complete_file, write_tiff
 
 FOLDER = "probabilities"
@@ -30,30 +30,32 @@ def map_files(case: str, classes: tuple[str, ...], forms: Collection[str]) -> li
 
 
 def write_maps(
-    output: Path, case: str, segmented: Segmented, *, classes: tuple[str, ...], forms: Collection[str]
+    output: Path, case: str, found: ProbabilityMap, *, classes: tuple[str, ...], forms: Collection[str]
 ) -> None:
     """Writes a probability map.
 
     Args:
       output: folder that contains the folder `probabilities`, if there are forms.
       case: name of the photograph.
-      segmented: its maps.
+      found: its map.
       classes: names of the C classes.
       forms: some of MAP_FORMS; of `scaled` and `full_size`, at most one.
     """
-    arrays = {"scaled": segmented.scaled, "full_size": segmented.probabilities}
-    for form in arrays.keys() & set(forms):
+    for form in {"scaled", "full_size"} & set(forms):
         with complete_file(output / FOLDER / f"{case}.npz") as temporary:
             np.savez(
                 temporary,
-                probabilities=_halved(arrays[form]),
+                probabilities=_halved(found.scaled) if form == "scaled" else _halved_whole(found),
                 classes=np.array(classes),
-                size=np.array(segmented.probabilities.shape[:2]),
+                size=np.array(found.size),
             )
     if "tiff" in forms:
-        for index, name in enumerate(classes):
-            levels = np.rint(segmented.probabilities[..., index] * np.float32(65535)).astype(np.uint16)
-            write_tiff(output / FOLDER / f"{case}_{name}.tif", levels)
+        levels = np.empty((len(classes), *found.size), np.uint16)
+        for row, strip in found.strips():
+            for index in range(len(classes)):
+                levels[index, row : row + len(strip)] = np.rint(strip[..., index] * np.float32(65535))
+        for name, plane in zip(classes, levels, strict=True):
+            write_tiff(output / FOLDER / f"{case}_{name}.tif", plane)
 
 
 def forms_beside(written: Collection[str], earlier: Collection[str]) -> tuple[str, ...]:
@@ -67,6 +69,13 @@ def remove_other_maps(output: Path, case: str, *, classes: tuple[str, ...], form
     """Removes the files of a probability map that are of none of these forms: they are of an earlier prediction."""
     for file in set(map_files(case, classes, MAP_FORMS)) - set(map_files(case, classes, forms)):
         (output / file).unlink(missing_ok=True)
+
+
+def _halved_whole(found: ProbabilityMap) -> np.ndarray:
+    whole = np.empty((*found.size, found.scaled.shape[-1]), np.float16)
+    for row, strip in found.strips():
+        whole[row : row + len(strip)] = _halved(strip)
+    return whole
 
 
 def _halved(probabilities: np.ndarray) -> np.ndarray:

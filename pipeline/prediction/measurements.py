@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.prediction.detections import Detections
 from pipeline.prediction.landmarks import QUADRANTS, Landmarks
 from pipeline.prediction.outlines import outline
 from records import CLASS_COLORS, MEASURES, PhotographScale, equivalent_diameter, lesions
@@ -35,15 +36,12 @@ QUADRANT = "quadrant"
 LESION_COLUMNS = ("case", "class", *MEASUREMENTS, QUADRANT)
 
 
-def lesion_features(
-    classes: tuple[str, ...], probabilities: np.ndarray, detected: np.ndarray, *, landmarks: Landmarks
-) -> list[dict]:
+def lesion_features(classes: tuple[str, ...], detections: Detections, *, landmarks: Landmarks) -> list[dict]:
     """Describes the detections, 8-connected regions, as GeoJSON features that QuPath reads as annotations.
 
     Args:
       classes: names of the C classes.
-      probabilities: a probability map, float32 `[H, W, C]`.
-      detected: pixels of the detections, bool `[H, W, C]`.
+      detections: the detections.
       landmarks: what their places are measured by.
 
     Returns:
@@ -52,9 +50,12 @@ def lesion_features(
     """
     features = []
     for index, name in enumerate(classes):
-        regions = sorted(lesions(detected[..., index]), key=lambda one: (one.y, one.x))
-        for number, region in enumerate(regions, start=1):
-            measured = _measurements(region, number, probabilities[..., index], landmarks=landmarks)
+        mask, probabilities = detections.masks[..., index], detections.probabilities[index]
+        places = np.flatnonzero(mask)
+        for number, region in enumerate(sorted(lesions(mask), key=lambda one: (one.y, one.x)), start=1):
+            ys, xs = np.nonzero(region.pixels)
+            of_region = np.searchsorted(places, (ys + region.y) * mask.shape[1] + xs + region.x)
+            measured = _measurements(region, number, probabilities[of_region], landmarks=landmarks)
             quadrant = landmarks.quadrant(measured["center_x"], measured["center_y"])
             properties = {
                 "objectType": "annotation",
@@ -91,8 +92,7 @@ def summarize(
     scale: PhotographScale,
     warnings: Sequence[str],
     visible: np.ndarray,
-    probabilities: np.ndarray,
-    detected: np.ndarray,
+    detections: Detections,
     features: list[dict],
 ) -> dict[str, object]:
     """Returns the row of a photograph in `predictions.csv`.
@@ -105,8 +105,7 @@ def summarize(
       scale: how it was scaled.
       warnings: what a reader must know of it.
       visible: its field of view, bool `[H, W]`.
-      probabilities: its probability map, float32 `[H, W, C]`.
-      detected: pixels of the detections, bool `[H, W, C]`.
+      detections: its detections.
       features: its `lesion_features`.
     """
     visible_pixels = int(np.count_nonzero(visible))
@@ -120,11 +119,12 @@ def summarize(
     in_class = Counter(_class(feature) for feature in features)
     in_quadrant = Counter((_class(feature), feature["properties"].get(QUADRANT)) for feature in features)
     for index, name in enumerate(classes):
-        inside = int(np.count_nonzero(detected[..., index] & visible))
+        detected = detections.masks[..., index]
+        inside = int(np.count_nonzero(detected & visible))
         row[f"{name}_lesions"] = in_class[name]
-        row[f"{name}_pixels"] = int(np.count_nonzero(detected[..., index]))
+        row[f"{name}_pixels"] = int(np.count_nonzero(detected))
         row[f"{name}_share_of_retina"] = round(inside / visible_pixels, 6) if visible_pixels else ""
-        row[f"{name}_maximum"] = round(float(probabilities[..., index].max()), 4)
+        row[f"{name}_maximum"] = round(detections.maxima[index], 4)
     for name in classes:
         for quadrant in QUADRANTS:
             row[f"{name}_{quadrant}"] = "" if in_quadrant[name, None] else in_quadrant[name, quadrant]
@@ -138,9 +138,8 @@ def _class(feature: dict) -> str:
     return feature["properties"]["classification"]["name"]
 
 
-def _measurements(region: Lesion, number: int, probabilities: np.ndarray, *, landmarks: Landmarks) -> dict[str, float]:
+def _measurements(region: Lesion, number: int, values: np.ndarray, *, landmarks: Landmarks) -> dict[str, float]:
     height, width = region.pixels.shape
-    values = probabilities[region.y : region.y + height, region.x : region.x + width][region.pixels]
     ys, xs = np.nonzero(region.pixels)
     x, y = region.x + float(xs.mean()), region.y + float(ys.mean())
     diameter = equivalent_diameter(len(values))

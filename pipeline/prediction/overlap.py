@@ -2,17 +2,18 @@
 
 import collections
 import dataclasses
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from configs import InputError
 from pipeline.inference import MeasuredPhotograph, Segmented
+from pipeline.machine import free_memory, usable_cores
 from pipeline.prediction.pool import SegmenterPool
 
 # Threads that read, and as many that write: decoding and encoding take about four times as long as a GPU's work.
 THREADS_PER_DEVICE = 4
+MEMORY_FRACTION = 0.8  # of what is free when the work begins, for photographs in flight
 
 
 @dataclasses.dataclass
@@ -56,7 +57,7 @@ class OverlappedWork:
     """Reads, segments and writes photographs, all three at the same time.
 
     Memory holds only the photographs that threads and devices work on and a few that wait for them, however many there
-    are in total.
+    are in total; and only one, if another would not fit into the free memory.
 
     Attributes:
       failures: error messages of photographs that could not be read, segmented or written.
@@ -71,6 +72,7 @@ class OverlappedWork:
         *,
         write: Callable[[str, MeasuredPhotograph, Segmented], None],
         stopped: Callable[[], bool],
+        bytes_of: Callable[[str], int] = lambda case: 0,
     ):
         """Creates the threads' work; `run` starts it.
 
@@ -82,9 +84,12 @@ class OverlappedWork:
           write: function that writes the results of a case. If it raises InputError, the case has failed; an OSError
             ends the work.
           stopped: function that is called before each photograph; when it returns True, no more are started.
+          bytes_of: function that returns how much memory a case takes until it is written.
         """
         self._pool, self._read, self._write, self._stopped = pool, read, write, stopped
-        self._threads = min(os.cpu_count() or 1, THREADS_PER_DEVICE * devices)
+        self._bytes_of, self._memory = bytes_of, MEMORY_FRACTION * free_memory()
+        self._held: dict[str, int] = {}  # bytes of the cases that are begun and not written
+        self._threads = min(usable_cores(), THREADS_PER_DEVICE * devices)
         self.failures: list[str] = []
         self.timings = Timings(devices)
 
@@ -98,11 +103,16 @@ class OverlappedWork:
         began = last = time.perf_counter()
         writing: collections.deque[tuple[str, Future[None]]] = collections.deque()
         with ThreadPoolExecutor(self._threads) as readers, ThreadPoolExecutor(self._threads) as writers:
-            for case, photograph, future in self._pool.segment_all(self._photographs(readers, cases, began)):
+            for one in self._pool.segment_all(self._photographs(readers, cases, began)):
+                if one is None:
+                    yield from self._written(writing)
+                    continue
+                case, photograph, future = one
                 try:
                     segmented = future.result()
                 except InputError as error:
                     self.failures.append(f"{case}: {error}")
+                    del self._held[case]
                     continue
                 last = time.perf_counter()
                 timings.segmented += 1
@@ -111,7 +121,7 @@ class OverlappedWork:
                     yield from self._written(writing)
                     timings.writing += time.perf_counter() - last
                 writing.append((case, writers.submit(self._write, case, photograph, segmented)))
-                del photograph, future, segmented  # frees their memory before the next ones arrive
+                del one, photograph, future, segmented  # frees their memory before the next ones arrive
             while writing:
                 yield from self._written(writing)
         timings.after_last = time.perf_counter() - last
@@ -119,12 +129,22 @@ class OverlappedWork:
 
     def _photographs(
         self, readers: ThreadPoolExecutor, cases: Iterable[str], began: float
-    ) -> Iterator[tuple[str, MeasuredPhotograph]]:
-        """Yields the photographs that can be read, in order; each thread is one photograph ahead."""
+    ) -> Iterator[tuple[str, MeasuredPhotograph] | None]:
+        """Yields the photographs that can be read, in order; each thread is one photograph ahead.
+
+        Yields None while there is no memory for the next one: first, others must be segmented and written.
+        """
         reading: collections.deque[tuple[str, Future[MeasuredPhotograph]]] = collections.deque()
         for case in cases:
             if self._stopped():
                 break
+            needed = self._bytes_of(case)
+            while self._held and sum(self._held.values()) + needed > self._memory:
+                if reading:
+                    yield from self._next_read(reading, began)
+                else:
+                    yield None
+            self._held[case] = needed
             reading.append((case, readers.submit(self._read, case)))
             if len(reading) > self._threads:
                 yield from self._next_read(reading, began)
@@ -142,6 +162,7 @@ class OverlappedWork:
             photograph = future.result()
         except InputError as error:
             self.failures.append(str(error))
+            del self._held[case]
             return
         finally:
             self.timings.reading += time.perf_counter() - waited
@@ -157,4 +178,6 @@ class OverlappedWork:
         except InputError as error:
             self.failures.append(f"{case}: {error}")
             return
+        finally:
+            del self._held[case]
         yield case

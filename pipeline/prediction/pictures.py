@@ -54,7 +54,8 @@ def write_pictures(
         overlay = _overlay(photograph, detected)
     else:
         overlay = _side_by_side(photograph, masks, detected, letters=letters)
-    overlay = with_notes(with_legend(overlay, entries, letters=letters), notes, letters=letters)
+    overlay = with_legend(overlay, entries, letters=letters)  # one by one, as each may be a gigabyte
+    overlay = with_notes(overlay, notes, letters=letters)
     write_jpeg(output / "overlays" / f"{case}.jpg", overlay)
 
 

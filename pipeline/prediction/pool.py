@@ -53,21 +53,26 @@ class SegmenterPool:
             self._segment(white)  # uses the segmenter that has been idle the longest
 
     def segment_all(
-        self, photographs: Iterable[tuple[str, MeasuredPhotograph]]
-    ) -> Iterator[tuple[str, MeasuredPhotograph, Future[Segmented]]]:
+        self, photographs: Iterable[tuple[str, MeasuredPhotograph] | None]
+    ) -> Iterator[tuple[str, MeasuredPhotograph, Future[Segmented]] | None]:
         """Segments photographs, as many at once as there are devices.
 
         Args:
-          photographs: names and photographs.
+          photographs: names and photographs; None asks for what has been given so far.
 
         Yields:
-          Name, photograph and future result, in the given order. The result raises InputError if a device's memory is
-          too small even for one tile at a time.
+          Name, photograph and future result, in the given order; None if all were yielded when the next was asked for.
+          The result raises InputError if a device's memory is too small even for one tile at a time.
         """
         waiting: collections.deque[tuple[str, MeasuredPhotograph, Future[Segmented]]] = collections.deque()
         with ThreadPoolExecutor(self._number) as threads:
-            for name, photograph in photographs:
+            for one in photographs:
+                if one is None:
+                    yield waiting.popleft() if waiting else None
+                    continue
+                name, photograph = one
                 waiting.append((name, photograph, threads.submit(self._segment, photograph)))
+                del one, photograph
                 if len(waiting) > self._number:  # one waits for the device that becomes free first
                     yield waiting.popleft()
             yield from waiting

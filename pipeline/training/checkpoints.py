@@ -130,6 +130,9 @@ def _read_list(folder: Path) -> list[dict[str, str]]:
     if not path.exists():
         return []
     try:
-        return [{"checkpoint": entry["checkpoint"], "best": entry["best"]} for entry in json.loads(path.read_text())]
+        return [
+            {"checkpoint": entry["checkpoint"], "best": entry["best"]}
+            for entry in json.loads(path.read_text(encoding="utf-8"))
+        ]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: damaged ({error}); train from scratch with --overwrite.") from error

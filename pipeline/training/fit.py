@@ -134,7 +134,9 @@ def _fit_epochs(run: TrainingRun, segmenter: PhotographSegmenter, *, verbose: in
 def _fit_remaining(run: TrainingRun, segmenter: PhotographSegmenter, best: BestWeights, *, verbose: int) -> None:
     """Trains the rest of an epoch that was interrupted, then the epochs after it."""
     plan, train = run.plan, run.plan.config.train
-    request = StopRequest(plan.workdir)
+    request = StopRequest(
+        plan.workdir, waits_for="the step or the validation that is running (a first step may still be compiled)"
+    )
     history = HistoryFiles(plan.workdir)
     tensorboard = _tensorboard(run, history)
     averaged = AveragedWeights(run.model.averages) if run.model.averages else None

@@ -11,7 +11,6 @@ import os
 import queue
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -26,7 +25,7 @@ from models import Network
 from pipeline.inference import SegmenterSpec, load_segmenter, save_model
 from pipeline.training.checkpoints import load_arrays, save_arrays
 from pipeline.training.validation import LiveSegmenter, PhotographScores
-from records import Case, write_text
+from records import Case, temporary_folder, write_text
 
 # Files of the folder.
 CONFIG, MODEL, WEIGHTS, PHOTOGRAPH, MAP = "config.json", "model", "weights.npz", "photograph.npy", "map.npy"
@@ -77,8 +76,7 @@ class SegmenterProcess:
     def _start(self) -> subprocess.Popen:
         """Returns the process; starts it if it is not running yet."""
         if self._process is None:
-            temporary = tempfile.TemporaryDirectory(prefix=f".tmp-{os.getpid()}-", dir=self.folder)
-            self._exchange = Path(self._resources.enter_context(temporary)).resolve()
+            self._exchange = self._resources.enter_context(temporary_folder(self.folder)).resolve()
             write_text(self._exchange / CONFIG, self.config.to_json())
             save_model(self._exchange / MODEL, self.network, self.spec)
             log = self._resources.enter_context((self._exchange / LOG).open("w"))

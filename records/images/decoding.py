@@ -198,7 +198,9 @@ def open_file(path: Path) -> IO[bytes]:
 def check_pixels(path: Path, height: int, width: int, *, max_pixels: int) -> None:
     """Raises an InputError if an image has more than `max_pixels` pixels."""
     if width * height > max_pixels:
-        raise InputError(f"{path}: {width}x{height} pixels; at most data.max_pixels={max_pixels} are allowed.")
+        raise InputError(
+            f"{path}: {width}x{height} pixels; at most {max_pixels} are read: raise max_pixels to allow it."
+        )
 
 
 @contextlib.contextmanager

@@ -22,7 +22,8 @@ from configs import InputError
 from configs.schema import as_before
 from records.cases import Case, Survey, near_pairs, same_pixels
 from records.disk_errors import DiskError, disk_error, one_line
-from records.files import claimed, make_folder, sha256_of, sweep_temporaries, write_text
+from records.files import make_folder, sha256_of, sweep_temporaries, write_text
+from records.locks import claimed, holder
 from records.shards.index import DATASET, INDEX, CaseEntry, Index, NearPair, Shard, Split, write_index
 from records.shards.ownership import OwnedLesion, Place
 from records.shards.sharding import ShardPlan, ShardResult, cut_all, write_shard
@@ -98,7 +99,7 @@ def _results(
 def _finished(plan: ShardPlan, surveys: Mapping[str, Survey], folder: Path, *, building: Path) -> ShardResult | None:
     """Returns the result of a shard that an earlier start wrote, if the plan still asks for the same shard."""
     try:
-        note = json.loads(_note(building, plan).read_text())
+        note = json.loads(_note(building, plan).read_text(encoding="utf-8"))
         result = ShardResult(**{**note["result"], "shard": Shard(**note["result"]["shard"])})
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -191,7 +192,8 @@ def _building_folder(folder: Path) -> Iterator[Path]:
     building = make_folder(folder / BUILDING, flag="--records")
     with claimed(building / "lock") as lock:
         if lock is None:
-            raise InputError(f"--records={folder}: another run is writing there; wait for it or stop it.")
+            who = holder(building / "lock")
+            raise InputError(f"--records={folder}: another run is writing there{who}; wait for it or stop it.")
         sweep_temporaries(building)
         sweep_temporaries(folder)
         yield building

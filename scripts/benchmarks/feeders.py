@@ -4,7 +4,6 @@ The network that they feed does nothing, so that only the feeding is timed.
 """
 
 import multiprocessing
-import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -19,6 +18,7 @@ import tensorflow as tf
 
 from configs import AugmentConfig, TrainConfig
 from pipeline.input import Cache, RecordSet, training_batches
+from pipeline.machine import usable_cores
 from records import locate_records
 from records.shards.record import decode_record
 from scripts.benchmarks.measuring import PeakMemory
@@ -92,7 +92,7 @@ def _prepare(name: str, one: RecordSet, files: Sequence[TileFiles], *, train: Tr
         batches = training_batches([one], train, NO_AUGMENTATION, cache=STREAMS[name])
         _prepared.update(x=batches, steps_per_epoch=steps, shuffle=False)
     elif name == "PyDataset and OpenCV":
-        _prepared.update(x=TilesFromFiles(files, train.batch_size, classes, workers=os.cpu_count() or 1))
+        _prepared.update(x=TilesFromFiles(files, train.batch_size, classes, workers=usable_cores()))
     else:
         count, tile = steps * train.batch_size, one.index.data.tile
         images, masks = np.empty((count, tile, tile, 3), np.uint8), np.empty((count, tile, tile, classes), np.uint8)

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import itertools
-import os
 import statistics
 import tempfile
 import time
@@ -15,6 +14,7 @@ import tensorflow as tf
 
 from configs import AugmentConfig, Config, TrainConfig
 from pipeline.input import AUGMENTATIONS, RecordSet, make_sampler, open_records, training_batches
+from pipeline.machine import usable_cores
 from records import find_cases, locate_records
 from records.shards import Split
 from records.shards.record import decode_record, decode_tile
@@ -28,7 +28,7 @@ TILES = 256  # counted tiles of a variant in a turn
 STARTING_TILES = 64  # uncounted tiles before those, while a stream starts
 MAX_BYTES = 1e9  # of decoded tiles; of a larger set, only the first shards are used
 EPOCHS = 6  # over which memory is measured
-CORES = os.cpu_count() or 1
+CORES = usable_cores()
 
 ALL_AUGMENTATIONS = AugmentConfig(**dict.fromkeys(AUGMENTATIONS, 1.0))  # type: ignore[arg-type]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from pipeline.machine import processor_model
+from pipeline.machine import processor_model, usable_cores
 
 PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "opencv-python-headless", "pillow")
 
@@ -122,7 +122,7 @@ def machine() -> dict[str, object]:
             continue  # only one of the builds of tensorflow is installed
     return {
         "processor": processor_model(),
-        "cores": os.cpu_count(),
+        "cores": usable_cores(),
         "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
         "load_before": os.getloadavg()[0],
         "python": platform.python_version(),

@@ -72,7 +72,7 @@ def measure(config: Config, model: Path, source: Path) -> Result:
     }
     measured = {case: pool.measure(*one) for case, one in read.items()}
     runs = {
-        ALONE: lambda: [future.result() for _, _, future in pool.segment_all(measured.items())],
+        ALONE: lambda: [one[2].result() for one in pool.segment_all(measured.items()) if one is not None],
         MEASURING: lambda: [pool.measure(*one) for one in read.values()],
     } | {name: partial(predict, name) for name in FORMS}
     cores: dict[str, list[float]] = {name: [] for name in runs}

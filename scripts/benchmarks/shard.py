@@ -1,6 +1,5 @@
 """Sharding relative to its bound: decoding the photographs and encoding the tiles on all cores, and nothing else."""
 
-import os
 import shutil
 import statistics
 import subprocess
@@ -13,6 +12,7 @@ import cv2
 import numpy as np
 
 from configs import Config, DataConfig
+from pipeline.machine import usable_cores
 from records import (
     IMAGE_SUFFIXES,
     Case,
@@ -46,7 +46,7 @@ def measure(config: Config, *, source: Path) -> Result:
       InputError: the source does not fit the config.
     """
     data = config.data
-    workers = os.cpu_count() or 1
+    workers = usable_cores()
     cv2.setNumThreads(1)
     _, cases = find_cases(source, data.classes)
     with tempfile.TemporaryDirectory() as scratch:

@@ -7,14 +7,13 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 
-from pipeline.interruption import StoppedError
+from pipeline.interruption import STOP_SIGNALS, StoppedError, heard_signals
 
 SECONDS_BETWEEN_LOOKS = 0.2  # interval at which signals are passed on
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Children:
-    """Runs `python -m scripts.NAME` as child processes, and passes SIGTERM, SIGINT and SIGHUP on to them.
+    """Runs `python -m scripts.NAME` as child processes, and passes STOP_SIGNALS on to them.
 
     Each child has a process group of its own. A terminal sends Ctrl-C to the whole group; the child would get it twice,
     and a training saves its state at the first signal and gives up at the second.
@@ -27,8 +26,7 @@ class Children:
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
         """Handles the signals while the block runs; one that is ignored, as under nohup, stays ignored."""
-        heard = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
-        before = {number: signal.signal(number, self._note) for number in heard}
+        before = {number: signal.signal(number, self._note) for number in heard_signals()}
         try:
             yield
         finally:
@@ -69,7 +67,7 @@ class Children:
             except subprocess.TimeoutExpired:
                 continue
             code = 128 - code if code < 0 else code
-            if code in [128 + number for number in SIGNALS]:
+            if code in [128 + number for number in STOP_SIGNALS]:
                 raise StoppedError(f"{name}, which was stopped", code)
             return code
 

@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable
 
 from absl import app, flags
@@ -17,8 +18,9 @@ from ml_collections import config_flags
 from configs import Config, InputError, loading
 from configs.schema import field_names, new_name, optional_fields
 from configs.suggestions import did_you_mean
+from pipeline.machine import available_cores, usable_cores
 from records import disk_error
-from scripts.support import stderr_filter
+from scripts.support import output, stderr_filter
 from scripts.support.warnings import warnings_of_photographs
 
 NONE = re.compile(r"--?config\.([^=]+)=(?:none|None)")
@@ -57,6 +59,7 @@ def run(main: Callable[[list[str]], int], *, arguments: str | None = None) -> No
         logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # a font of its own that it lacks
         if not flags.FLAGS["verbosity"].present:
             absl_logging.set_verbosity(absl_logging.WARNING)  # saving a model logs its signatures
+        _limit_threads()
         stderr_filter.install()
         try:
             if argv[1:] and arguments is None:
@@ -77,22 +80,44 @@ def run(main: Callable[[list[str]], int], *, arguments: str | None = None) -> No
             sys.stdout.flush()
             os._exit(WRONG)
 
+    output.accept_every_character()
     if {"--help", "-help", "-h", "--helpshort"} & set(sys.argv[1:]):
         _print_help()
         sys.exit(DONE)
     app.run(guarded, argv=sys.argv, flags_parser=_parse_flags)
 
 
+def _limit_threads() -> None:
+    """Lets TensorFlow compute on as many cores as the process may use; it knows of `taskset`, but of no other limit."""
+    if usable_cores() < available_cores():
+        for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+            os.environ.setdefault(name, str(usable_cores()))
+
+
 def _parse_flags(argv: list[str]) -> list[str]:
     try:
         _refuse_unknown_fields(argv)
         # Numeric flags do not parse "none"; `config` sets those fields.
-        return flags.FLAGS([argument for argument in _with_loader(argv) if not _sets_none(argument)])
+        positional = flags.FLAGS([argument for argument in _with_loader(argv) if not _sets_none(argument)])
+        _refuse_repeated(argv)
+        return positional
     except InputError as error:
         sys.exit(_say(str(error), WRONG))
     except flags.Error as error:
         missing = re.match(r"flag --(\w+)=None: ", str(error))
         sys.exit(_say(f"--{missing[1]} is required; see --help." if missing else str(error), WRONG))
+
+
+def _refuse_repeated(argv: list[str]) -> None:
+    """Refuses flags of one value that are given more than once, as the last one would win in silence."""
+    to_none = Counter("config." + NONE.fullmatch(argument)[1] for argument in argv if _sets_none(argument))  # type: ignore[index]
+    for name in flags.FLAGS:
+        flag = flags.FLAGS[name]
+        times = flag.present + to_none[name]
+        if times > 1 and not isinstance(flag, flags.MultiFlag):
+            several = isinstance(flag.parser, flags.BaseListParser)
+            hint = f"; give it once, with commas: --{name}=A,B." if several else "; give it once."
+            raise InputError(f"--{name} is given {times} times{hint}")
 
 
 def _sets_none(argument: str) -> bool:

@@ -1,4 +1,4 @@
-"""The flags of the operating point, which eval and predict share."""
+"""The flags of the operating point, which all commands share that score, count or tell others what a detection is."""
 
 from typing import TypedDict
 

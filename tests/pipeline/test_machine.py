@@ -15,6 +15,8 @@ def test_the_processor_has_its_model_and_the_cores_that_may_be_used(monkeypatch,
     file = tmp_path / "cpuinfo"
     monkeypatch.setattr(machine, "CPU_FILE", file)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {3, 5, 7})
+    monkeypatch.setattr(machine, "cpu_limit", lambda: 99.0)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     file.write_text("processor\t: 0\nmodel name\t: Some CPU @ 2.50GHz\n\nprocessor\t: 1\nmodel name\t: Some CPU\n")
     assert usable_cores() == 3
     assert processor() == "CPU: Some CPU @ 2.50GHz, 3 usable cores"

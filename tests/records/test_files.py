@@ -1,4 +1,4 @@
-"""Files are complete under their final names or not there at all, and a lock has one holder at a time."""
+"""Files are complete under their final names or not there at all."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from configs import InputError
-from records import claimed, complete_file, is_running, make_folder, sweep_temporaries, write_bytes, write_text
+from records import complete_file, make_folder, sweep_temporaries, temporary_folder, write_bytes, write_text
 
 ROOT = Path(__file__).parents[2]
 
@@ -102,47 +102,42 @@ def test_a_read_only_folder_is_reported_with_the_flag(tmp_path, monkeypatch):
         make_folder(tmp_path, flag="--output")
 
 
-def test_a_lock_has_one_holder_and_is_free_afterwards(tmp_path):
-    with claimed(tmp_path / "lock") as first:
-        assert isinstance(first, int)
-        with claimed(tmp_path / "lock") as second:
-            assert second is None
-        with claimed(tmp_path / "another") as other:
-            assert other is not None
-        with claimed(tmp_path / "lock") as third:  # the refused one has not freed it
-            assert third is None
-    with claimed(tmp_path / "lock") as again:
-        assert again is not None
+def test_temporaries_are_swept_unless_a_process_that_lives_is_writing_them(tmp_path):
+    """Whatever its number is: in another container, it is the number of another process here, or of none."""
+    (tmp_path / ".tmp-1-left_by_an_earlier_version.npz").touch()
+    (tmp_path / ".tmp-0123abcd-folder").mkdir()
+    (tmp_path / ".tmp-0123abcd-folder" / "file").touch()
+    with complete_file(tmp_path / "a.npz") as file, temporary_folder(tmp_path) as folder:
+        file.write_bytes(b"half")
+        sweep_temporaries(tmp_path)
+        assert set(tmp_path.iterdir()) == {file, folder}
+        file.write_bytes(b"whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
 
 
-def test_a_lock_is_free_after_its_block_raised(tmp_path):
-    with pytest.raises(KeyError), claimed(tmp_path / "lock"):
-        raise KeyError
-    with claimed(tmp_path / "lock") as again:
-        assert again is not None
-
-
-def test_another_process_cannot_claim_a_lock_that_is_held(tmp_path):
+def test_temporaries_of_a_killed_process_are_swept(tmp_path):
     program = (
-        "import sys\nfrom pathlib import Path\nfrom records import claimed\n"
-        "with claimed(Path(sys.argv[1])) as lock:\n    print(lock is None)"
+        "import os, signal, sys\nfrom pathlib import Path\nfrom records import complete_file, temporary_folder\n"
+        "folder = Path(sys.argv[1])\n"
+        "with complete_file(folder / 'a.txt') as file, temporary_folder(folder):\n"
+        "    file.write_text('half')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)"
     )
-
-    def refused() -> str:
-        command = [sys.executable, "-c", program, str(tmp_path / "lock")]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
-
-    with claimed(tmp_path / "lock"):
-        assert refused() == "True"
-    assert refused() == "False"
-
-
-def test_temporaries_of_processes_that_no_longer_run_are_removed(tmp_path):
-    gone = 2**22 + 1  # beyond the largest process id of Linux
-    assert not is_running(gone)
-    (tmp_path / f".tmp-{gone}-a.npz").touch()
-    (tmp_path / f".tmp-{gone}-folder").mkdir()
-    running = tmp_path / f".tmp-{os.getpid()}-b.npz"
-    running.touch()
+    subprocess.run([sys.executable, "-c", program, str(tmp_path)], cwd=ROOT, check=False)
+    assert len(list(tmp_path.iterdir())) == 2
     sweep_temporaries(tmp_path)
-    assert list(tmp_path.iterdir()) == [running]
+    assert not list(tmp_path.iterdir())
+
+
+def test_two_writers_of_a_file_do_not_share_a_temporary_name(tmp_path):
+    with complete_file(tmp_path / "a.txt") as one, complete_file(tmp_path / "a.txt") as other:
+        assert one != other
+
+
+def test_a_new_file_has_the_permissions_that_the_user_wants(tmp_path):
+    before = os.umask(0o027)
+    try:
+        write_text(tmp_path / "a.txt", "text")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a.txt").stat().st_mode & 0o777 == 0o640

@@ -2,16 +2,14 @@
 
 import dataclasses
 import itertools
-from types import SimpleNamespace
 
 import numpy as np
-import psutil
 import pytest
 import tensorflow as tf
 
 from configs import InputError
 from pipeline.input import reading
-from pipeline.input.reading import RecordSet, TileReader, choose_cache, free_memory, open_records
+from pipeline.input.reading import RecordSet, TileReader, choose_cache, open_records
 from records import Index
 from records.shards.sharding import read_shard
 
@@ -91,17 +89,6 @@ def test_a_cache_that_the_config_names_is_used(records_set, monkeypatch, wanted)
     monkeypatch.setattr(reading, "free_memory", lambda: 0)
     chosen, message = choose_cache(records_set.sets, wanted)
     assert chosen == wanted and "as the config says" in message
-
-
-def test_the_limit_of_a_container_counts_if_it_is_lower(tmp_path, monkeypatch):
-    monkeypatch.setattr(reading, "CGROUP", tmp_path)
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=10_000))
-    assert free_memory() == 10_000  # no container
-    (tmp_path / "memory.current").write_text("300\n")
-    (tmp_path / "memory.max").write_text("max\n")
-    assert free_memory() == 10_000
-    (tmp_path / "memory.max").write_text("1000\n")
-    assert free_memory() == 700
 
 
 def test_sets_with_a_case_in_different_splits_are_refused(config, records_set, shard, tmp_path):

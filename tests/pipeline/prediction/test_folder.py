@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from configs import InputError
-from pipeline.inference import MeasuredPhotograph, Segmented
+from pipeline.inference import MeasuredPhotograph, ProbabilityMap, Segmented
 from pipeline.operating_point import OperatingPoint
 from pipeline.prediction.folder import PredictionFolder
 from records import (
@@ -81,9 +81,15 @@ def predict(folder: PredictionFolder, photographs: dict[str, Path], *, overwrite
     for case, path in todo.items():
         measured = folder.read(case, path)
         maps = cv2.blur(measured.pixels[..., :2], (3, 3)).astype(np.float32) / 255
-        folder.write(case, path, measured, segmented=Segmented(maps, maps[::2, ::2], HALF, seconds=0.5))
+        folder.write(case, path, measured, segmented=segmented(maps))
     folder.write_tables()
     return list(todo)
+
+
+def segmented(maps: np.ndarray) -> Segmented:
+    """Returns a photograph with a probability map, float32 `[H, W, C]`, which the network made at twice the size."""
+    finer = maps.repeat(2, axis=0).repeat(2, axis=1)
+    return Segmented(ProbabilityMap(finer, maps.shape[:2]), HALF, seconds=0.5)
 
 
 def rows(folder: PredictionFolder, table: str) -> list[dict[str, str]]:
@@ -175,7 +181,7 @@ def test_each_form_of_probability_maps_is_written_once_and_beside_what_is_there(
         with np.load(folder().output / "probabilities" / "a.npz") as kept:
             sizes.append(kept["probabilities"].shape[:2])
             assert kept["size"].tolist() == [40, 50]
-    assert sizes == [(20, 25)] * 3 + [(40, 50)] * 2 + [(20, 25)]
+    assert sizes == [(80, 100)] * 3 + [(40, 50)] * 2 + [(80, 100)]
 
 
 @pytest.mark.parametrize("changed", ["photograph", "model", "camera"])
@@ -331,7 +337,7 @@ def test_a_probability_map_with_nan_is_refused(folder, photographs):
     measured = one.read("a", photographs["a"])
     maps = np.full((40, 50, 2), np.nan, np.float32)
     with pytest.raises(InputError, match="the probability map contains NaN"):
-        one.write("a", photographs["a"], measured, segmented=Segmented(maps, maps, HALF, 1.0))
+        one.write("a", photographs["a"], measured, segmented=segmented(maps))
 
 
 @pytest.fixture

@@ -5,14 +5,11 @@ import hypothesis.extra.numpy as arrays_of
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-import tensorflow as tf
 from hypothesis import given, settings
 
 from pipeline.evaluation.external_maps import classes_of, find_maps, read_map
-from pipeline.inference import Segmented
-from pipeline.inference.scaling import resize_maps
+from pipeline.inference import ProbabilityMap
 from pipeline.prediction.map_files import _halved, map_files, write_maps
-from records import PhotographScale
 
 CLASSES = ("HE", "MA", "EX", "SE", "OD")
 SIZES = {"reduced": (30, 41), "as it is": (90, 130), "enlarged": (113, 160)}
@@ -23,11 +20,10 @@ HALF_ULP = 2.0**-12  # of float16 just below 1
 def segmented():
     """Makes the maps of a photograph of 90x130 pixels, from below 1e-7 to nearly 1, at some size."""
 
-    def make(height: int, width: int, classes: int = len(CLASSES)) -> Segmented:
+    def make(height: int, width: int, classes: int = len(CLASSES)) -> ProbabilityMap:
         logits = cv2.GaussianBlur(np.random.default_rng(5).normal(size=(height, width, 5)), (5, 5), 0) * 40
         scaled = (1 / (1 + np.exp(-logits)))[..., :classes].astype(np.float32)
-        maps = resize_maps(tf.constant(scaled), tf.constant([90, 130])).numpy()
-        return Segmented(maps, scaled, PhotographScale(width / 130, "fixed"), seconds=1.0)
+        return ProbabilityMap(scaled, (90, 130))
 
     return make
 
@@ -45,7 +41,7 @@ def test_an_npz_is_the_map_in_float16_with_its_classes_and_the_photographs_size(
         assert kept["classes"].tolist() == list(CLASSES)
         assert kept["size"].tolist() == [90, 130]
         assert kept["probabilities"].dtype == np.float16
-        expected = maps.scaled if form == "scaled" else maps.probabilities
+        expected = maps.scaled if form == "scaled" else maps.whole()
         assert np.array_equal(kept["probabilities"], expected.astype(np.float16))
 
 
@@ -60,7 +56,7 @@ def test_eval_reads_the_map_of_the_graph_from_every_form(segmented, tmp_path, fo
     assert set(classes_of(files)) == set(names)
     found = read_map(files, "eye", (90, 130), classes=names)
     assert found.dtype == np.float32
-    np.testing.assert_allclose(found, maps.probabilities, rtol=0, atol=HALF_ULP + 2e-5)
+    np.testing.assert_allclose(found, maps.whole(), rtol=0, atol=HALF_ULP + 2e-5)
     if classes > 1:
         fewer = read_map(files, "eye", (90, 130), classes=("EX", "HE"))
         assert np.array_equal(fewer, found[..., [2, 0]])
@@ -75,7 +71,7 @@ def test_a_tiff_per_class_holds_16_bit_grey_that_opencv_opens(segmented, tmp_pat
     for index, name in enumerate(CLASSES):
         plane = cv2.imread(str(tmp_path / "probabilities" / f"eye_{name}.tif"), cv2.IMREAD_UNCHANGED)
         assert (plane.dtype, plane.shape) == (np.uint16, (90, 130))
-        np.testing.assert_allclose(plane / 65535, maps.probabilities[..., index], rtol=0, atol=0.51 / 65535)
+        np.testing.assert_allclose(plane / 65535, maps.whole()[..., index], rtol=0, atol=0.51 / 65535)
 
 
 def test_without_a_form_nothing_is_written(segmented, tmp_path):

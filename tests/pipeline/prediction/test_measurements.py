@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.inference import MeasuredPhotograph
+from pipeline.inference import MeasuredPhotograph, ProbabilityMap
+from pipeline.operating_point import OperatingPoint
+from pipeline.prediction.detections import detect
 from pipeline.prediction.landmarks import QUADRANTS, find_landmarks
 from pipeline.prediction.measurements import (
     LESION_COLUMNS,
@@ -42,9 +44,10 @@ def measure(detected: np.ndarray, *, classes=CLASSES, visible: bool = True) -> t
     pixels = np.zeros((*seen.shape, 3), np.uint8)
     measured = MeasuredPhotograph(pixels, PhotographScale(1 / 3, "fixed"), dict.fromkeys(MEASURES, 0.5))
     landmarks = find_landmarks(measured, seen, classes=classes, detected=detected)
-    maps = detected.astype(np.float32)
-    features = lesion_features(classes, maps, detected, landmarks=landmarks)
-    arrays = {"visible": seen, "probabilities": maps, "detected": detected}
+    maps = ProbabilityMap(detected.astype(np.float32), seen.shape, resized=False)
+    detections = detect(maps, OperatingPoint((0.5,) * len(classes)))
+    features = lesion_features(classes, detections, landmarks=landmarks)
+    arrays = {"visible": seen, "detections": detections}
     told = {"quality": measured.quality, "scale": measured.scale, "warnings": ["dark", "blurred"]}
     return features, summarize(classes, "eye", Path("eye.png"), features=features, **arrays, **told)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from configs import InputError
-from pipeline.inference import MeasuredPhotograph, Segmented
+from pipeline.inference import MeasuredPhotograph, ProbabilityMap, Segmented
 from pipeline.prediction.overlap import OverlappedWork, Timings
 from pipeline.prediction.pool import SegmenterPool
 from records import PhotographScale
@@ -34,7 +34,8 @@ class Segmenter:
         began = time.perf_counter()
         self._segment(photograph.pixels)
         black = np.zeros((2, 2, 1), np.float32)
-        return Segmented(black, black, photograph.scale, time.perf_counter() - began)
+        found = ProbabilityMap(black, (2, 2), resized=False)
+        return Segmented(found, photograph.scale, time.perf_counter() - began)
 
 
 @pytest.fixture
@@ -175,3 +176,42 @@ def test_the_times_add_up_to_the_total(work):
 def test_several_devices_are_held_against_their_share():
     words = str(Timings(devices=2, segmented=10, segmenting=20.0, total=11.0, until_first=0.4, after_last=0.5))
     assert words.startswith("10 photographs in 11.0 s, 1.10 times the 10.0 s spent segmenting on each device.")
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+@pytest.mark.parametrize(("memory", "most"), [(1, 1), (10, 1), (20, 2), (35, 3)])
+def test_as_many_photographs_are_in_flight_as_fit_into_the_free_memory(work, memory, most, devices):
+    """At least one, whatever is free."""
+    counting, flying, numbers = threading.Lock(), set(), []
+
+    def begin(case):
+        with counting:
+            flying.add(case)
+            numbers.append(len(flying))
+        if case == "eye3":
+            flying.discard(case)
+            raise InputError("bad eye3")
+
+    def end(case):
+        time.sleep(0.002)
+        with counting:
+            flying.discard(case)
+
+    one = work(read=begin, write=end, devices=devices)
+    one._memory, one._bytes_of = memory, lambda case: 10
+    assert list(one.run(CASES)) == [case for case in CASES if case != "eye3"]
+    assert max(numbers) <= most
+    assert one.failures == ["bad eye3"]
+
+
+def test_a_large_photograph_waits_for_the_small_ones_before_it(work):
+    flying, beside = set(), {}
+
+    def begin(case):
+        beside[case] = set(flying)
+        flying.add(case)
+
+    one = work(read=begin, write=flying.discard)
+    one._memory, one._bytes_of = 50, lambda case: 100 if case == "eye5" else 10
+    assert list(one.run(CASES)) == CASES
+    assert beside["eye5"] == set() and "eye5" not in beside["eye6"]

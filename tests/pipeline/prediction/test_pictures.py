@@ -10,6 +10,7 @@ import scipy.ndimage
 
 from pipeline.inference import TiledSegmenter
 from pipeline.operating_point import OperatingPoint
+from pipeline.prediction.detections import detect
 from pipeline.prediction.landmarks import find_landmarks
 from pipeline.prediction.measurements import lesion_features, summarize, summary_columns
 from pipeline.prediction.pictures import legend, output_files, write_pictures
@@ -60,22 +61,22 @@ class Prediction(NamedTuple):
 
 
 def predict(segmenter: TiledSegmenter, case: str, photograph: np.ndarray, folder: Path) -> Prediction:
-    spec, maps, measured = segmenter.spec, segmenter.segment(photograph).numpy(), segmenter.measure(photograph)
+    spec, measured = segmenter.spec, segmenter.measure(photograph)
     operating_point, visible = OperatingPoint(spec.thresholds), field_of_view(photograph)
-    detected = operating_point.detect(maps)
-    landmarks = find_landmarks(measured, visible, classes=spec.classes, detected=detected)
-    features = lesion_features(spec.classes, maps, detected, landmarks=landmarks)
+    detections = detect(segmenter.segment_measured(measured).map, operating_point)
+    landmarks = find_landmarks(measured, visible, classes=spec.classes, detected=detections.masks)
+    features = lesion_features(spec.classes, detections, landmarks=landmarks)
     write_pictures(
         spec,
         case,
         photograph,
-        detected=detected,
+        detected=detections.masks,
         entries=legend(spec.classes, operating_point, features),
         notes=[],
         output=folder,
         masks=None,
     )
-    arrays = {"visible": visible, "probabilities": maps, "detected": detected}
+    arrays = {"visible": visible, "detections": detections}
     arrays |= {"quality": measured.quality, "scale": measured.scale, "warnings": []}
     return Prediction(summarize(spec.classes, case, folder / f"{case}.png", **arrays, features=features), features)
 

@@ -30,7 +30,7 @@ for _ in range(200):
 PARENT = """
 import signal, sys
 from pathlib import Path
-from records.files import claimed
+from records import claimed
 from pipeline.interruption import StoppedError
 from scripts.support.children import Children
 signal.signal(signal.SIGINT, signal.default_int_handler)
