@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import os
+import secrets
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ import numpy as np
 from configs import InputError
 from configs.suggestions import did_you_mean
 from records.annotations.annotated import UNCLASSIFIED, AnnotatedPhotograph, AnnotatedSet, Canvas, case_names
-from records.files import make_folder, sweep_temporaries
+from records.files import make_folder, sweep_temporaries, temporary_folder
 from records.images import encode_png, find_regions, opened, read_photograph
 
 SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "TIFF": ".tif", "BMP": ".bmp", "WEBP": ".webp"}
@@ -277,20 +278,19 @@ def _complete_folder(path: Path) -> Iterator[Path]:
     is_new = not path.exists()
     make_folder(path, flag="--output")
     sweep_temporaries(path)
-    temporary, earlier = (path / f".tmp-{os.getpid()}-{kind}" for kind in ("import", "earlier"))
-    temporary.mkdir()
+    earlier = path / f".tmp-{secrets.token_hex(4)}-earlier"
     try:
-        yield temporary
-        earlier.mkdir()
-        for name in OURS:
-            if (path / name).exists():
-                (path / name).rename(earlier / name)
-        for name in OURS[::-1]:  # images last, without which the folder is no source
-            if (temporary / name).exists():
-                (temporary / name).rename(path / name)
-        shutil.rmtree(earlier, ignore_errors=True)
+        with temporary_folder(path, "import") as temporary:
+            yield temporary
+            earlier.mkdir()
+            for name in OURS:
+                if (path / name).exists():
+                    (path / name).rename(earlier / name)
+            for name in OURS[::-1]:  # images last, without which the folder is no source
+                if (temporary / name).exists():
+                    (temporary / name).rename(path / name)
+            shutil.rmtree(earlier, ignore_errors=True)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
         if is_new:
             with contextlib.suppress(OSError):  # it is not empty
                 path.rmdir()
