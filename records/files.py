@@ -72,8 +72,8 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_text(path: Path, content: str) -> None:
-    """Writes a UTF-8 file, whole or not at all."""
-    write_bytes(path, content.encode())
+    """Writes a UTF-8 file, whole or not at all; bytes of file names that are not UTF-8 become escapes, as in JSON."""
+    write_bytes(path, content.encode(errors="backslashreplace"))
 
 
 def make_folder(path: Path, *, flag: str) -> Path:

@@ -1,4 +1,4 @@
-"""Lets a model of an earlier version scale photographs by their field of view, and know what its photographs look like.
+"""Lets a model of an earlier version scale photographs by their field of view, and know its photographs again.
 
 python -m scripts.adapt --model=MODEL --source=IDRID --output=OUT
 
@@ -32,13 +32,15 @@ _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace a model in the outpu
 def main(_: list[str]) -> int:
     """Runs the command, and returns its exit code."""
     model, output = Path(_MODEL.value), Path(_OUTPUT.value)
-    from pipeline.inference import NETWORK_FILE, SEGMENTER_FILE, adapt_spec, load_model, save_spec
+    from pipeline.inference import NETWORK_FILE, SEGMENTER_FILE, adapt_spec, identify_photographs, load_model, save_spec
 
     if (output / SEGMENTER_FILE).exists() and not _OVERWRITE.value:
         raise InputError(f"--output={output}: holds a model already; name another folder, or add --overwrite.")
     _, spec = load_model(model)
-    cases = _training_cases(spec)
+    found = _find_cases(spec)
+    cases = _training_cases(spec, found)
     adapted = adapt_spec(spec, cases, workers=usable_cores(), progress=_bar)
+    adapted = identify_photographs(adapted, found, workers=usable_cores(), progress=_bar)
     if make_folder(output, flag="--output").resolve() != model.resolve():
         with complete_file(output / NETWORK_FILE) as temporary:
             shutil.copy(model / NETWORK_FILE, temporary)
@@ -48,15 +50,20 @@ def main(_: list[str]) -> int:
     return command.DONE
 
 
-def _training_cases(spec) -> list[Case]:
+def _find_cases(spec) -> list[Case]:
     source = Path(_SOURCE.value)
-    _, found = find_cases(source, spec.classes, colored=bool(spec.colors), allow_missing_masks=True)
+    return find_cases(
+        source, spec.classes, colored=bool(spec.colors), allow_missing_masks=True, unite_masks=True, recursive=True
+    )[1]
+
+
+def _training_cases(spec, found: list[Case]) -> list[Case]:
     names = set(spec.splits.get("train", ()))
     cases = [case for case in found if case.name in names]
     if not cases:
         raise InputError(
-            f"--source={source}: has none of the {len(names)} photographs that the model was trained on, such as "
-            f"{min(names, default='?')}; name the folder that it was sharded from."
+            f"--source={_SOURCE.value}: has none of the {len(names)} photographs that the model was trained on, such "
+            f"as {min(names, default='?')}; name the folder that it was sharded from."
         )
     return cases
 

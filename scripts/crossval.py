@@ -30,12 +30,13 @@ from pipeline.evaluation import (
 from pipeline.interruption import StoppedError
 from pipeline.machine import usable_cores
 from pipeline.operating_point import parse_operating_point
-from records import SPLITS
+from records import SPLITS, by_kind
 from records.cases import find_training_cases, plan_folds, survey_cases
-from scripts.support import command, operating
+from scripts.support import command, operating, source
 from scripts.support.children import Children
 from scripts.support.folds import run_fold
 from scripts.support.score_tables import crossvalidation_lines
+from scripts.support.warnings import print_warnings
 
 _SOURCE = flags.DEFINE_multi_string(
     "source", [], "Folder of photographs and masks; can be repeated. Its own test part is not used."
@@ -44,9 +45,7 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "Folder for fold_0, fold_1, … 
 _FOLDS = flags.DEFINE_integer("folds", 5, "Number of folds that the photographs are divided into.", lower_bound=2)
 _ONLY = flags.DEFINE_list("only", None, "Numbers of the folds to run, from 0: 0,2. Default: all.")
 _PATIENTS = flags.DEFINE_string("patients", None, "CSV with the columns case,patient: a patient stays in one fold.")
-_ALLOW_MISSING = flags.DEFINE_bool(
-    "allow_missing_masks", False, "In paired folders, a photograph without a mask shows no lesion."
-)
+source.define_flags()
 operating.define_flags()
 command.define_config(required=False)
 
@@ -121,28 +120,23 @@ def _operating() -> dict[str, str]:
 
 def _plan(workdir: Path, config: Config) -> CrossValidation:
     found, tests = find_training_cases(
-        [Path(source) for source in _SOURCE.value],
+        [Path(one) for one in _SOURCE.value],
         config.data,
         patients=Path(_PATIENTS.value) if _PATIENTS.value else None,
-        allow_missing_masks=_ALLOW_MISSING.value,
+        **source.given(),
     )
     cases = list(itertools.chain(*found))
     unused = f"; {tests} of their own test parts are not used" if tests else ""
     print(
-        f"{len(cases)} photographs in {', '.join(str(Path(source)) for source in _SOURCE.value)}{unused}. "
+        f"{len(cases)} photographs in {', '.join(str(Path(one)) for one in _SOURCE.value)}{unused}. "
         "Reading their masks.",
         flush=True,
     )
     surveys, _ = survey_cases(cases, config.data, workers=usable_cores(), strict=True, progress=_bar)
+    for lines in by_kind(warning for survey in surveys.values() for warning in survey.mask_warnings).values():
+        print_warnings(lines)
     plan = plan_folds(found, surveys, config.data, folds=_FOLDS.value)
-    return CrossValidation(
-        workdir,
-        tuple(_SOURCE.value),
-        config,
-        plan=plan,
-        allow_missing_masks=_ALLOW_MISSING.value,
-        operating=_operating(),
-    )
+    return CrossValidation(workdir, tuple(_SOURCE.value), config, plan=plan, operating=_operating(), **source.given())
 
 
 def _bar(results: Iterable[Any], total: int, what: str) -> Iterable[Any]:

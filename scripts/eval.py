@@ -16,7 +16,8 @@ from tqdm import tqdm
 
 from configs import InputError
 from records import SPLITS, UNKNOWN_CAMERA, make_folder, read_index
-from scripts.support import camera, command, limits, operating
+from scripts.support import camera, command, limits, operating, source
+from scripts.support.warnings import print_warnings
 from scripts.support.wording import percent, plain
 
 _MODEL = flags.DEFINE_string("model", None, "Model folder, such as WORKDIR/model.")
@@ -24,6 +25,13 @@ _PREDICTIONS = flags.DEFINE_string(
     "predictions",
     None,
     "Folder of external maps to score instead: as predict writes them, or CASE_CLASS.png (or .tif) of any program.",
+)
+_LEVELS = flags.DEFINE_enum(
+    "levels",
+    "auto",
+    ["auto", "full", "binary"],
+    "What means 1 in maps of --predictions: the highest level of the format (full: 255, or 65535 of 16 bits), or the "
+    "level 1 (binary). auto: binary if no file of the folder has a higher level than 1.",
 )
 _SOURCE = flags.DEFINE_string("source", None, "Folder of photographs and masks.")
 _SPLIT = flags.DEFINE_enum(
@@ -36,12 +44,10 @@ _RECORDS = flags.DEFINE_string("records", None, "Records that the model was trai
 _OUTPUT = flags.DEFINE_string(
     "output", None, "Folder for report.html, scores.json, photographs.csv, lesions.csv, counts.npz, evaluation.csv."
 )
-_ALLOW_MISSING = flags.DEFINE_bool(
-    "allow_missing_masks", False, "In paired folders, a photograph without a mask shows no lesion."
-)
 _BASELINE = flags.DEFINE_bool("baseline", False, "Also score a colour threshold, for comparison with the model.")
 _STRICT = flags.DEFINE_bool("strict", False, "Leave out photographs that do not suit the model; exit code 1.")
 _COMPARE = flags.DEFINE_bool("compare", False, "Deprecated: use python -m scripts.compare.")
+source.define_flags()
 operating.define_flags()
 camera.define_flags()
 limits.define_flags()
@@ -72,24 +78,28 @@ def main(folders: list[str]) -> int:
         split=_SPLIT.value,
         model=_MODEL.value,
         predictions=_PREDICTIONS.value,
+        levels=_LEVELS.value,
         records=_RECORDS.value,
         classes=_CLASSES.value,
-        allow_missing_masks=_ALLOW_MISSING.value,
         strict=_STRICT.value,
+        **source.given(),
         max_pixels=limits.max_pixels(),
         **operating.given(),
     )
     plan = plan_evaluation(request, segmenter, index)
     output = make_folder(Path(_OUTPUT.value), flag="--output")
     _print_plan(plan, output)
+    _print_levels(plan)
     gallery = Gallery(plan.data.classes, plan.operating_point)
     evaluation = evaluate(plan, output, look=gallery.look, progress=_progress, warn=_warn)
     result, content, seconds = evaluation.result, evaluation.content, evaluation.seconds
     print("\n".join(evaluation_lines(content)))
+    for lines in evaluation.mask_warnings.values():
+        print_warnings(lines)
     if _BASELINE.value:
         _print_baseline(evaluation, plan)
     tiles = _score_tiles(segmenter, index, output) if index is not None else None
-    leaks = audit(index, plan.seen_splits, gallery.hashes)
+    leaks = audit(index, evaluation.seen, evaluation.hashes)
     write_report(output, result, content, gallery=gallery, audit=leaks, index=index, tiles=tiles)
     print(
         f"{'reading maps' if plan.maps else 'segmenting'} {seconds.segmenting:.1f} s, scoring {seconds.scoring:.1f} s "
@@ -107,6 +117,8 @@ def _check_flags() -> None:
         raise InputError("--model is required, or --predictions; see --help.")
     if camera.given() != UNKNOWN_CAMERA and _PREDICTIONS.value is not None:
         raise InputError("--scale and --field_degrees: maps of --predictions are not scaled; leave them out.")
+    if _LEVELS.value != "auto" and _PREDICTIONS.value is None:
+        raise InputError("--levels: is about maps of --predictions; leave it out.")
     if _RECORDS.value is not None and _PREDICTIONS.value is not None:
         raise InputError("--records: tiles are scored by a model, not by --predictions; leave one of the two out.")
 
@@ -122,6 +134,13 @@ def _print_plan(plan, output: Path) -> None:
         f"{', '.join(classes)} (threshold: {plan.threshold_source}) → {output}",
         flush=True,
     )
+
+
+def _print_levels(plan) -> None:
+    if plan.levels == "binary":
+        print("maps: of 8 and 16 bits, the level 1 means 1: they are masks (--levels=full: it means 1/255 or 1/65535)")
+    elif plan.levels == "full":
+        print("maps: of 8 bits, 255 means 1, and of 16 bits, 65535 (--levels=binary: the level 1 means 1)")
 
 
 def _progress(outcomes, total: int):

@@ -18,7 +18,7 @@ from absl import flags
 from tqdm import tqdm
 
 from configs import InputError
-from records import Case, claimed_output, describe_scales, find_cases
+from records import Case, claimed_output, describe_scales, find_cases, photographs_of
 from scripts.support import camera, command, limits, operating
 from scripts.support.warnings import print_warnings
 
@@ -41,6 +41,16 @@ _TIFF = flags.DEFINE_bool(
 _SOURCE = flags.DEFINE_string(
     "source", None, "Folder of photographs and masks: overlays show its masks beside the detections."
 )
+_RECURSIVE = flags.DEFINE_bool(
+    "recursive", False, "Search the folders below, too: FOLDER/001/left.jpg is predicted as 001_left."
+)
+_FOLDER_NAMES = flags.DEFINE_integer(
+    "folder_names",
+    None,
+    "Folders whose names are put in front of each photograph's: 1 for FOLDER_PHOTOGRAPH; default: with --recursive, 1 "
+    "for photographs below a folder that is named.",
+    lower_bound=0,
+)
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Predict finished photographs again.")
 _STRICT = flags.DEFINE_bool("strict", False, "Leave out photographs that do not suit the model; exit code 1.")
 operating.define_flags()
@@ -58,9 +68,12 @@ def _predict(arguments: list[str], make_output: Callable[[], Path]) -> int:
     known = camera.given()
     from pipeline.inference import load_segmenter
     from pipeline.operating_point import parse_operating_point
-    from pipeline.prediction import PredictionFolder, SegmenterPool, all_devices, photographs_of
+    from pipeline.prediction import PredictionFolder, SegmenterPool, all_devices
 
-    map_forms, photographs = _map_forms(), photographs_of(arguments)
+    map_forms = _map_forms()
+    photographs = photographs_of(
+        arguments, recursive=_RECURSIVE.value, folder_names=_FOLDER_NAMES.value, skip=Path(_OUTPUT.value)
+    )
     model, devices = Path(_MODEL.value), all_devices()
     pool = SegmenterPool(
         lambda: load_segmenter(model, classes=_CLASSES.value, camera=known, max_pixels=limits.max_pixels()),
@@ -167,7 +180,14 @@ def _annotated_cases(classes: tuple[str, ...], *, colored: bool) -> Mapping[str,
     """Returns the cases of --source that have ground truth, by name."""
     if _SOURCE.value is None:
         return {}
-    layout, cases = find_cases(Path(_SOURCE.value), classes, colored=colored, allow_missing_masks=True)
+    layout, cases = find_cases(
+        Path(_SOURCE.value),
+        classes,
+        colored=colored,
+        allow_missing_masks=True,
+        unite_masks=True,
+        recursive=_RECURSIVE.value,
+    )
     return {case.name: case for case in cases if layout == "idrid" or any(case.masks.values())}
 
 

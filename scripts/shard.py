@@ -36,7 +36,7 @@ from records import (
     write_check,
     write_text,
 )
-from scripts.support import camera, command
+from scripts.support import camera, command, source
 from scripts.support.warnings import print_warnings
 
 _SOURCE = flags.DEFINE_string("source", None, "Folder of photographs and masks (IDRiD's layout or paired folders).")
@@ -47,12 +47,10 @@ _PATIENTS = flags.DEFINE_string("patients", None, "CSV with the columns case,pat
 _SPLITS = flags.DEFINE_string(
     "splits", None, "CSV with the columns case,split; only the cases in it take part, in these splits."
 )
-_ALLOW_MISSING = flags.DEFINE_bool(
-    "allow_missing_masks", False, "In paired folders, a photograph without a mask shows no lesion."
-)
 _WORKERS = flags.DEFINE_integer("workers", None, "Photographs at once; default: one per core.", lower_bound=1)
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace an existing set of records.")
 _STRICT = flags.DEFINE_bool("strict", False, "Stop at the first case that cannot be read, instead of leaving it out.")
+source.define_flags()
 camera.define_flags()
 command.define_config(required=False)
 
@@ -80,6 +78,8 @@ def main(_: list[str]) -> int:
         progress=_bar,
     )
     print_warnings(plan.scale_warnings())
+    for lines in plan.mask_warnings().values():
+        print_warnings(lines)
     print_warnings(
         f"no photograph shows any {name}; check its masks, or its colour" for name in plan.classes_without_lesions
     )
@@ -98,13 +98,10 @@ def main(_: list[str]) -> int:
 
 
 def _find_cases(data: DataConfig) -> tuple[str, list[Case]]:
-    layout, cases = find_cases(
-        Path(_SOURCE.value), data.classes, colored=bool(data.colors), allow_missing_masks=_ALLOW_MISSING.value
-    )
-    if _SPLITS.value:
-        cases = read_splits(Path(_SPLITS.value), cases)
+    layout, found = find_cases(Path(_SOURCE.value), data.classes, colored=bool(data.colors), **source.given())
+    cases = read_splits(Path(_SPLITS.value), found) if _SPLITS.value else found
     if _PATIENTS.value:
-        cases = read_patients(Path(_PATIENTS.value), cases)
+        cases = read_patients(Path(_PATIENTS.value), cases, left_out=[case.name for case in found])
     return layout, cases
 
 

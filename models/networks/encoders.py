@@ -172,7 +172,10 @@ def _set_weights(copies: list[layers.Layer], saved: dict[str, list[np.ndarray]],
     missing, mismatched = [], []
     for layer in copies:
         name = layer.name.removeprefix(PREFIX)
-        expected, actual = [weight.shape for weight in layer.weights], [array.shape for array in saved.get(name, [])]
+        expected, actual = (
+            [tuple(weight.shape) for weight in layer.weights],
+            [array.shape for array in saved.get(name, [])],
+        )
         if expected and not actual:
             missing.append(name)
         elif expected != actual:

@@ -23,6 +23,7 @@ from pipeline.evaluation.lesion_matching import FALSE_POSITIVES, LESION, froc, s
 from pipeline.evaluation.photographs import LoadedCase, Measure, evaluate_photographs, load_case
 from pipeline.evaluation.results import Result, read_result
 from pipeline.evaluation.scores import SCORES, best_threshold, precision_recall, score
+from pipeline.evaluation.seen import Seen
 
 __all__ = [
     "FALSE_POSITIVES",
@@ -37,6 +38,7 @@ __all__ = [
     "Measure",
     "PhotographCounts",
     "Result",
+    "Seen",
     "add_seconds",
     "audit",
     "baseline_aupr",

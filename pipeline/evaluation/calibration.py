@@ -64,7 +64,11 @@ def calibrate(network: Network, spec: SegmenterSpec, result: Result) -> tuple[Se
     calibrate_logits(network, [one.factor for one in fitted], [one.shift for one in fitted])
     thresholds = tuple(one.threshold for one in fitted)
     changed = dataclasses.replace(
-        spec, thresholds=thresholds, threshold_source="held out", calibrated_on=tuple(sorted(result.cases))
+        spec,
+        thresholds=thresholds,
+        threshold_source="held out",
+        calibrated_on=tuple(sorted(result.cases)),
+        photographs={**spec.photographs, "calibrated_on": result.identities},
     )
     return changed, fitted
 

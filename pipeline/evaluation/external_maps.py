@@ -5,8 +5,11 @@ Files are in the folder itself, or in its `probabilities/` or `masks/` as `pytho
 - `CASE.npz` with the arrays `probabilities`, float 0..1 `[h, w, C]`, and `classes`, strings `[C]`; if the map is not of
   the photograph's size, also `size`, (H, W) of the photograph, to which it is resized bilinearly (half-pixel centres),
   as the network's own map is;
-- `CASE_CLASS.png` (or TIFF, BMP): 8-bit grey, where 255 means 1, or 16-bit grey, where 65,535 does; or a mask, of 1 bit
-  or with only the values 0 and 1.
+- `CASE_CLASS.png` (or TIFF, BMP): 8-bit grey, where 255 means 1, or 16-bit grey, where 65,535 does; or masks, of 1 bit
+  or with only the levels 0 and 1.
+
+Whether the level 1 means 1 or 1/255 (1/65,535) is the same for all files of a folder: it means 1 if no file of 8 or 16
+bits has a higher level.
 
 Masks have the scores of an operating point: Dice, IoU, sensitivity, PPV, specificity and lesions. Their curves consist
 of a single point, so `scores.json` lists such classes under `binary`.
@@ -16,12 +19,12 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
 
-from configs import InputError
+from configs import DataConfig, InputError
 from records import image_files
 from records.images import (
     decode,
@@ -34,6 +37,7 @@ from records.images import (
 )
 
 PLACES = ("", "probabilities", "masks")
+Levels = Literal["full", "binary"]  # what means 1 in files of 8 and 16 bits: 255 and 65,535, or the level 1
 
 
 class _Arrays(NamedTuple):
@@ -84,7 +88,43 @@ def classes_of(files: Mapping[str, Path]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def read_map(files: Mapping[str, Path], case: str, size: tuple[int, int], *, classes: tuple[str, ...]) -> np.ndarray:
+def find_levels(files: Mapping[str, Path], *, max_pixels: int = DataConfig().max_pixels) -> Levels | None:
+    """Decides once for all files of a folder which level means 1.
+
+    Reads files until one has a level above 1: usually the first one, and all of them if they are masks of 0 and 1.
+
+    Args:
+      files: as `find_maps` returns them.
+      max_pixels: files with more pixels have no say.
+
+    Returns:
+      "binary" if the highest level of all is 1; None if there are no files of 8 or 16 bits.
+    """
+    levels: Levels | None = None
+    for path in files.values():
+        if path.suffix == ".npz":
+            continue
+        try:
+            values = _grey_levels(path, max_pixels=max_pixels)
+        except InputError:
+            continue  # whoever needs this file will hear of it
+        if values.dtype == bool:
+            continue
+        highest = values.max(initial=0)
+        if highest > 1:
+            return "full"
+        levels = "binary" if highest == 1 else levels or "full"
+    return levels
+
+
+def read_map(
+    files: Mapping[str, Path],
+    case: str,
+    size: tuple[int, int],
+    *,
+    classes: tuple[str, ...],
+    levels: Levels | None = "full",
+) -> np.ndarray:
     """Reads the external map of a case.
 
     Args:
@@ -92,6 +132,7 @@ def read_map(files: Mapping[str, Path], case: str, size: tuple[int, int], *, cla
       case: name of the case.
       size: (H, W) of the photograph.
       classes: names of the C classes.
+      levels: which level of files of 8 and 16 bits means 1, as `find_levels` returns it.
 
     Returns:
       float32 0..1 `[H, W, C]`.
@@ -114,9 +155,10 @@ def read_map(files: Mapping[str, Path], case: str, size: tuple[int, int], *, cla
         if stem not in files and (len(classes) > 1 or path is None):
             raise InputError(f"case {case}: no map of class {name}; expected {stem}.png or {case}.npz.")
         file = files.get(stem, path)
-        values = _read_grey(file, max_pixels=2 * size[0] * size[1])  # type: ignore[arg-type]
-        _check_size(values.shape, size, file)  # type: ignore[arg-type]
-        planes.append(_checked(values, file))  # type: ignore[arg-type]
+        assert file is not None
+        values = _grey_levels(file, max_pixels=2 * size[0] * size[1])
+        _check_size(values.shape, size, file)
+        planes.append(_probabilities(values, levels, file))
     return np.stack(planes, axis=-1)
 
 
@@ -136,17 +178,29 @@ def _arrays(path: Path) -> _Arrays:
     return _Arrays(probabilities, names, (int(size[0]), int(size[1])))
 
 
-def _read_grey(path: Path, *, max_pixels: int) -> np.ndarray:
+def _grey_levels(path: Path, *, max_pixels: int) -> np.ndarray:
+    """Returns the levels of a grey file, uint8 or uint16 `[H, W]`, or bool of 1 bit."""
     with opened(path, max_pixels=max_pixels) as image:
         decode(image)
         if is_sixteen_bit_grey(image):
-            return sixteen_bit_grey(image) / np.float32(65535)
-        values = np.asarray(image.convert("L") if image.mode == "1" else rgb_of(image))
-    if values.ndim == 3:
-        if (values != values[..., :1]).any():
-            raise InputError(f"{path}: has colours; expected grey, one file per class.")
-        values = values[..., 0]
-    return values / np.float32(1 if values.max(initial=0) == 1 else 255)
+            return sixteen_bit_grey(image)
+        values = np.asarray(image if image.mode == "1" else rgb_of(image))
+    if values.ndim == 2:
+        return values
+    if (values != values[..., :1]).any():
+        raise InputError(f"{path}: has colours; expected grey, one file per class.")
+    return values[..., 0]
+
+
+def _probabilities(values: np.ndarray, levels: Levels | None, path: Path) -> np.ndarray:
+    """Returns levels, uint8 or uint16 `[H, W]` or bool, as float32 0..1."""
+    if values.dtype == bool:
+        return values.astype(np.float32)
+    if levels == "full":
+        return values / np.float32(np.iinfo(values.dtype).max)
+    if (highest := values.max(initial=0)) > 1:
+        raise InputError(f"{path}: has the level {highest}, but with --levels=binary only 0 and 1 are expected.")
+    return values.astype(np.float32)
 
 
 def _check_size(given: tuple[int, ...], size: tuple[int, int], path: Path) -> None:

@@ -32,6 +32,8 @@ class CrossValidation:
       config: config of all trainings.
       plan: photographs and their folds.
       allow_missing_masks: in paired folders, a photograph without a mask shows no lesion.
+      unite_masks: several masks of one class and photograph are united.
+      recursive: in paired folders, images/ and masks/ are trees.
       operating: values of eval's flags --threshold and --min_area; empty: the thresholds of each fold's model.
     """
 
@@ -40,6 +42,8 @@ class CrossValidation:
     config: Config
     plan: FoldPlan
     allow_missing_masks: bool = False
+    unite_masks: bool = False
+    recursive: bool = False
     operating: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def folder(self, fold: int) -> Path:
@@ -113,15 +117,17 @@ def fold_steps(run: CrossValidation, fold: int) -> list[tuple[str, list[str]]]:
       Names of commands and their flags: "shard" for each source, "train", and "eval" for each source.
     """
     folder, config = run.folder(fold), run.workdir / CONFIG
-    missing = ["--allow_missing_masks"] if run.allow_missing_masks else []
+    reading = [f"--{name}" for name in ("allow_missing_masks", "unite_masks", "recursive") if getattr(run, name)]
     shards, scores = [], []
     for number, (source, cases) in enumerate(zip(run.sources, run.plan.parts(fold), strict=True)):
         splits, patients = _write_lists(folder, number, cases)
         shard = [f"--config={config}", f"--source={source}", f"--records={folder / 'records' / str(number)}"]
-        shards.append(("shard", [*shard, f"--splits={splits}", f"--patients={patients}", "--strict", *missing]))
+        if any(case.patient is not None for case in cases):
+            shard.append(f"--patients={patients}")
+        shards.append(("shard", [*shard, f"--splits={splits}", "--strict", *reading]))
         score = [f"--model={run.model(fold)}", f"--source={source}", "--split=test"]
         point = [f"--{name}={value}" for name, value in run.operating.items()]
-        scores.append(("eval", [*score, f"--output={folder / 'result' / str(number)}", *point, *missing]))
+        scores.append(("eval", [*score, f"--output={folder / 'result' / str(number)}", *point, *reading]))
     train = [f"--config={config}", f"--workdir={folder / 'run'}"]
     train += [f"--records={folder / 'records' / str(number)}" for number in range(len(run.sources))]
     if run.chooses_thresholds(fold):

@@ -5,9 +5,10 @@ Sharding refuses some leaks; the audit checks again, from the index alone, so th
 
 import collections
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 
-from records import Index, near_pairs
+from pipeline.evaluation.seen import Seen
+from records import Index, PhotographIdentity, find_same, near_pairs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,8 +41,10 @@ class Audit:
       patients_in_two_splits: patients in more than one split, with their splits.
       equal: pairs in two splits whose files (photograph and masks) are the same.
       nearly_equal: pairs in two splits that look the same.
-      trained: scored cases that the model lists as trained on.
-      chosen_on: scored cases that the model lists as validation; weights and thresholds were chosen on them.
+      trained: scored cases that the model was trained on.
+      chosen_on: scored cases of the model's validation split; weights and thresholds were chosen on them.
+      by_name: those of both of which only the name says so.
+      named_alike: scored cases that have a name that the model lists, but are other photographs.
       scored_in_training: pairs of a scored photograph and one of the training split that look the same.
       same_split: number of pairs that look the same within one split; not a leak, but they count twice.
     """
@@ -54,6 +57,8 @@ class Audit:
     nearly_equal: Sequence[Pair]
     trained: Sequence[str]
     chosen_on: Sequence[str]
+    by_name: Sequence[str]
+    named_alike: Sequence[str]
     scored_in_training: Sequence[Pair]
     same_split: int
 
@@ -75,20 +80,21 @@ class Audit:
         )
 
 
-def audit(index: Index | None, splits: Mapping[str, Sequence[str]], hashes: Mapping[str, str]) -> Audit:
-    """Checks records, the splits that a model lists, and the scored photographs for leaks.
+def audit(index: Index | None, seen: Seen, hashes: Mapping[str, str]) -> Audit:
+    """Checks records, what a model has seen, and the scored photographs for leaks.
 
     Two photographs look the same if at most `records.cases.duplicates.NEAR_BITS` of the 256 bits of their hashes
     differ.
 
     Args:
       index: index of the records, if there are any.
-      splits: names of the cases of each split, as the model lists them; empty if unknown.
+      seen: which of the scored photographs the model has seen.
       hashes: perceptual hash of each scored photograph by the name of its case.
 
     Returns:
       What was checked, and the leaks.
     """
+    trained = {pair.one for pair in seen.trained if pair.by != "look" or pair.one == pair.other}
     cases = index.cases if index else {}
     listed = {split: part.cases for split, part in index.splits.items()} if index else {}
     near = [
@@ -107,9 +113,11 @@ def audit(index: Index | None, splits: Mapping[str, Sequence[str]], hashes: Mapp
         ),
         equal=equal,
         nearly_equal=apart,
-        trained=sorted(set(hashes) & set(splits.get("train", ()))),
-        chosen_on=sorted(set(hashes) & set(splits.get("validation", ()))),
-        scored_in_training=_scored_in_training(index, splits, hashes) if index else [],
+        trained=sorted(trained),
+        chosen_on=sorted({pair.one for pair in seen.chosen_on}),
+        by_name=seen.by_name,
+        named_alike=seen.named_alike,
+        scored_in_training=_look_alikes(index, seen, hashes, trained=trained),
         same_split=sum(pair.of_one == pair.of_other for pair in near),
     )
 
@@ -133,13 +141,14 @@ def _equal(index: Index) -> list[Pair]:
     ]
 
 
-def _scored_in_training(index: Index, splits: Mapping[str, Sequence[str]], hashes: Mapping[str, str]) -> list[Pair]:
-    """Finds scored photographs that look like one of the training split but have another name."""
-    trained = set(splits.get("train", ())) or set(index.splits["train"].cases if "train" in index.splits else ())
-    training = {f"train {name}": entry.perceptual_hash for name, entry in index.cases.items() if name in trained}
-    scored = {f"scored {name}": value for name, value in hashes.items() if name not in trained}
+def _look_alikes(index: Index | None, seen: Seen, hashes: Mapping[str, str], *, trained: Set[str]) -> list[Pair]:
+    """Finds the other scored photographs that look like one of training, of the records or as the model tells."""
+    training = index.splits["train"].cases if index and "train" in index.splits else ()
+    known = [PhotographIdentity(name, "", index.cases[name].perceptual_hash) for name in training] if index else []
+    scored = [PhotographIdentity(name, "", value) for name, value in hashes.items()]
+    pairs = {(pair.one, pair.other): pair for pair in (*find_same(scored, known), *seen.trained) if pair.by == "look"}
     return [
-        Pair(one.removeprefix("scored "), "scored", other.removeprefix("train "), "train", bits)
-        for one, other, bits in near_pairs(training | scored)
-        if one.startswith("scored ") and other.startswith("train ")
+        Pair(one, "scored", other, "train", pairs[one, other].bits)
+        for one, other in sorted(pairs)
+        if one not in trained
     ]

@@ -14,7 +14,7 @@ import numpy as np
 from configs import DataConfig, InputError
 from pipeline.evaluation.counting import PhotographCounts, count_photograph
 from pipeline.operating_point import OperatingPoint
-from records import Case, field_of_view, photograph_degrees, read_masks, read_photograph
+from records import Case, MaskWarning, field_of_view, photograph_degrees, read_checked_masks, read_photograph
 
 if TYPE_CHECKING:  # it imports TensorFlow
     from pipeline.inference import MeasuredPhotograph
@@ -30,6 +30,7 @@ class LoadedCase:
       masks: bool `[H, W, C]`.
       field_of_view: bool `[H, W]`.
       measured: the photograph as a model measured it; None without a model.
+      mask_warnings: what is not plausible about the masks.
     """
 
     case: str
@@ -37,6 +38,7 @@ class LoadedCase:
     masks: np.ndarray
     field_of_view: np.ndarray
     measured: "MeasuredPhotograph | None" = None
+    mask_warnings: tuple[MaskWarning, ...] = ()
 
 
 @dataclasses.dataclass
@@ -64,9 +66,11 @@ def load_case(case: Case, data: DataConfig, measure: Measure | None = None) -> L
       InputError: the photograph or a mask cannot be read, or a mask has another size.
     """
     photograph = read_photograph(case.photograph, max_pixels=data.max_pixels)
-    masks = read_masks(case, photograph.shape[:2], data)
+    masks, warnings = read_checked_masks(case, photograph.shape[:2], data)
     measured = measure and measure(photograph, photograph_degrees(case.photograph))
-    return LoadedCase(case.name, photograph, masks, field_of_view(photograph), measured)
+    return LoadedCase(
+        case.name, photograph, masks, field_of_view(photograph), measured=measured, mask_warnings=warnings
+    )
 
 
 def evaluate_photographs(

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -10,9 +11,10 @@ from configs import Config, DataConfig, InputError
 from pipeline.evaluation import external_maps
 from pipeline.evaluation.network_maps import by_segmenter, segmented_by
 from pipeline.evaluation.photographs import LoadedCase, MapOf
+from pipeline.evaluation.seen import Seen, compare_with_model
 from pipeline.inference import SegmenterSpec, TiledSegmenter
 from pipeline.operating_point import OperatingPoint, parse_operating_point
-from records import SPLITS, Case, Index, find_cases
+from records import SPLITS, Case, Index, PhotographIdentity, find_cases
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,10 +27,13 @@ class EvaluationRequest:
       model: model folder; None if only external maps are scored.
       predictions: folder of external maps to score instead of the model's.
       records: folder of the records that the model was trained on, if their tiles are scored too.
+      levels: which level of external maps means 1, see `external_maps.find_levels`; "auto" looks at them.
       classes: names of the classes of external maps, if they do not follow from the model or the files.
       threshold: operating thresholds instead of the model's, see `parse_operating_point`.
       min_area: least size of a detection, see `parse_operating_point`.
       allow_missing_masks: in paired folders, a photograph without a mask shows no lesion.
+      unite_masks: several masks of one class and photograph are united.
+      recursive: in paired folders, images/ and masks/ are trees.
       strict: leave out photographs that do not suit the model.
       max_pixels: largest number of pixels of a photograph; None: the model's, or the default without a model.
     """
@@ -37,11 +42,14 @@ class EvaluationRequest:
     split: str
     model: str | None = None
     predictions: str | None = None
+    levels: external_maps.Levels | Literal["auto"] = "auto"
     records: str | None = None
     classes: Sequence[str] | None = None
     threshold: str | None = None
     min_area: str | None = None
     allow_missing_masks: bool = False
+    unite_masks: bool = False
+    recursive: bool = False
     strict: bool = False
     max_pixels: int | None = None
 
@@ -54,6 +62,7 @@ class EvaluationPlan:
       request: what was asked for.
       segmenter: segmenter of the model; None without a model.
       maps: files of external maps by stem; empty if the segmenter makes the maps.
+      levels: which of their levels means 1, see `external_maps.find_levels`.
       layout: layout of the source, see `records.find_cases`.
       cases: cases of the split.
       data: classes and colours.
@@ -65,6 +74,7 @@ class EvaluationPlan:
     request: EvaluationRequest
     segmenter: TiledSegmenter | None
     maps: Mapping[str, Path]
+    levels: external_maps.Levels | None
     layout: str
     cases: tuple[Case, ...]
     data: DataConfig
@@ -77,19 +87,11 @@ class EvaluationPlan:
         """Spec of the model, if there is one."""
         return self.segmenter.spec if self.segmenter is not None else None
 
-    @property
-    def seen_splits(self) -> dict[str, Sequence[str]]:
-        """Names of the cases in each split of the model; those that its initial weights saw count as training."""
+    def seen(self, scored: Sequence[PhotographIdentity]) -> Seen:
+        """Returns which photographs the model has seen."""
         if self.spec is None:
-            return {}
-        return {**self.spec.splits, "train": [*self.spec.splits.get("train", ()), *self.spec.seen_before]}
-
-    @property
-    def threshold_seen(self) -> bool:
-        """Whether the thresholds were chosen on photographs that are scored."""
-        if self.threshold_source == "held out" and self.spec is not None:
-            return any(case.name in self.spec.calibrated_on for case in self.cases)
-        return self.threshold_source == "validation" and self.request.split in ("validation", "all")
+            return Seen()
+        return compare_with_model(scored, self.spec, threshold_source=self.threshold_source)
 
     def without_needed_mask(self) -> dict[str, str]:
         """Returns the cases that cannot be scored because a mask is missing, with a message for each."""
@@ -108,7 +110,8 @@ class EvaluationPlan:
             return segmented_by(by_segmenter(self.segmenter, strict=self.request.strict, warnings=warnings))
 
         def read(loaded: LoadedCase) -> np.ndarray:
-            return external_maps.read_map(self.maps, loaded.case, loaded.masks.shape[:2], classes=self.data.classes)
+            size, classes = loaded.masks.shape[:2], self.data.classes
+            return external_maps.read_map(self.maps, loaded.case, size, classes=classes, levels=self.levels)
 
         return read
 
@@ -141,11 +144,19 @@ def plan_evaluation(
     limit = request.max_pixels or (spec.max_pixels if spec is not None else DataConfig().max_pixels)
     data = DataConfig(classes=classes, colors=spec.colors if spec is not None else (), max_pixels=limit)
     operating_point, threshold_source = _operating_point(request, spec, classes)
-    layout, found = find_cases(Path(request.source), classes, colored=bool(data.colors), allow_missing_masks=True)
+    layout, found = find_cases(
+        Path(request.source),
+        classes,
+        colored=bool(data.colors),
+        allow_missing_masks=True,
+        unite_masks=request.unite_masks,
+        recursive=request.recursive,
+    )
     return EvaluationPlan(
         request=request,
         segmenter=segmenter,
         maps=maps,
+        levels=external_maps.find_levels(maps, max_pixels=limit) if request.levels == "auto" else request.levels,
         layout=layout,
         cases=tuple(choose_cases(found, request, spec.splits if spec is not None else None)),
         data=data,

@@ -10,6 +10,7 @@
   | `thresholds` | float64 `[C]`, operating thresholds |
   | `cases` | strings `[N]`, in the order of scoring |
   | `sizes` | int64 `[N, 2]`, height and width of each photograph |
+  | `identities` | strings `[N, 2]`, sha256 of each photograph's file and its perceptual hash; may be absent |
   | `NUMBER/histograms` | int64 `[R, C, 2, bins]` of photograph NUMBER (from 0): negatives, then lesion pixels |
   | `NUMBER/outcomes` | int64 `[R, C, 2]`: false positives, then true positives |
   | `NUMBER/lesions/CLASS` | lesions, `pipeline.evaluation.lesion_matching.LESION` |
@@ -34,7 +35,7 @@ import numpy as np
 
 from configs import InputError
 from pipeline.evaluation.counting import REGIONS, Counts, PhotographCounts
-from records import complete_file
+from records import PhotographIdentity, complete_file
 
 SCHEMA_VERSION = 1
 COUNTS, SCORES = "counts.npz", "scores.json"
@@ -51,6 +52,7 @@ class Result:
       thresholds: thresholds of the classes for each folder; those of a cross-validation's folds differ.
       cases: names of the photographs, in order.
       about: content of the first folder's `scores.json`.
+      identities: what the photographs are recognised by; empty if a folder of an earlier version does not say.
     """
 
     folders: tuple[Path, ...]
@@ -59,6 +61,7 @@ class Result:
     thresholds: tuple[tuple[float, ...], ...]
     cases: tuple[str, ...]
     about: Mapping[str, Any]
+    identities: tuple[PhotographIdentity, ...] = ()
 
     def photographs(self) -> Iterator[PhotographCounts]:
         """Reads the counts one photograph at a time, in the order of `cases`; can be called repeatedly."""
@@ -76,14 +79,15 @@ class CountsWriter:
         self._archive, self._classes = archive, classes
         self._cases: list[str] = []
         self._sizes: list[tuple[int, int]] = []
+        self._identities: list[PhotographIdentity] = []
         self._write("schema_version", np.array(SCHEMA_VERSION))
         self._write("classes", np.array(classes))
         self._write("regions", np.array(REGIONS))
         self._write("bins", np.array(bins))
         self._write("thresholds", np.array(thresholds, np.float64))
 
-    def add(self, photograph: PhotographCounts) -> None:
-        """Writes the counts of a photograph."""
+    def add(self, photograph: PhotographCounts, identity: PhotographIdentity | None = None) -> None:
+        """Writes the counts of a photograph, and what it is recognised by."""
         counts = [[photograph.counts[region][name] for name in self._classes] for region in REGIONS]
         number = len(self._cases)
         histograms = np.array([[(one.negatives, one.lesion) for one in row] for row in counts], np.int64)
@@ -95,11 +99,15 @@ class CountsWriter:
             self._write(f"{number}/findings/{name}", photograph.detections[name])
         self._cases.append(photograph.case)
         self._sizes.append((photograph.height, photograph.width))
+        self._identities += [identity] if identity is not None else []
 
     def close(self) -> None:
         """Writes the lists of photographs, without which the file is not complete."""
         self._write("cases", np.array(self._cases, np.str_))
         self._write("sizes", np.array(self._sizes, np.int64).reshape(-1, 2))
+        if len(self._identities) == len(self._cases):
+            identities = [(one.sha256, one.perceptual_hash) for one in self._identities]
+            self._write("identities", np.array(identities, np.str_).reshape(-1, 2))
 
     def _write(self, name: str, array: np.ndarray) -> None:
         with self._archive.open(f"{name}.npy", "w") as file:
@@ -158,7 +166,16 @@ def read_result(*folders: Path) -> Result:
                 raise InputError(f"{folder}: photograph {case} was also scored in {owner[case]}; it would count twice.")
             owner[case] = folder
     thresholds = tuple(threshold for part in parts for threshold in part.thresholds)
-    return Result(tuple(folders), first.classes, first.bins, thresholds, tuple(owner), first.about)
+    identities = tuple(identity for part in parts for identity in part.identities)
+    return Result(
+        tuple(folders),
+        first.classes,
+        first.bins,
+        thresholds=thresholds,
+        cases=tuple(owner),
+        about=first.about,
+        identities=identities if len(identities) == len(owner) else (),
+    )
 
 
 def read_counts(folder: Path, about: Mapping[str, Any]) -> Result:
@@ -181,7 +198,16 @@ def read_counts(folder: Path, about: Mapping[str, Any]) -> Result:
             raise InputError(f"{folder / COUNTS}: schema version {version}, but this software reads {SCHEMA_VERSION}.")
         classes, thresholds = tuple(arrays["classes"].tolist()), tuple(arrays["thresholds"].tolist())
         cases = tuple(arrays["cases"].tolist())
-        return Result((folder,), classes, int(arrays["bins"]), (thresholds,), cases, about)
+        known = zip(cases, arrays["identities"].tolist(), strict=True) if "identities" in arrays else ()
+        return Result(
+            (folder,),
+            classes,
+            int(arrays["bins"]),
+            thresholds=(thresholds,),
+            cases=cases,
+            about=about,
+            identities=tuple(PhotographIdentity(case, *identity) for case, identity in known),
+        )
 
 
 def _read_one(folder: Path) -> Result:

@@ -7,13 +7,16 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from configs import InputError
 from pipeline.evaluation.counting import PhotographCounts
-from pipeline.evaluation.photographs import Look, Seconds, evaluate_photographs
+from pipeline.evaluation.photographs import LoadedCase, Look, Seconds, evaluate_photographs
 from pipeline.evaluation.plan import EvaluationPlan
 from pipeline.evaluation.results import Result, counts_writer, read_counts
+from pipeline.evaluation.seen import Seen
 from pipeline.evaluation.summary import write_summary
-from records import Case
+from records import Case, MaskWarning, PhotographIdentity, by_kind, perceptual_hash, sha256_of
 
 PACKAGES = ("fundus-tiles", "numpy", "opencv-python-headless", "pillow", "scipy", "tensorflow", "keras")
 
@@ -28,6 +31,9 @@ class Evaluation:
       result: counts of the photographs that were scored.
       content: content of `scores.json`, see `pipeline.evaluation.summary`.
       scored: cases that were scored.
+      hashes: perceptual hash of each photograph that was scored, by the name of its case.
+      seen: which of these photographs the model has seen.
+      mask_warnings: what is not plausible about masks, one line each, by kind, see `records.cases.mask_checks`.
       failures: message for each case that could not be scored, by its name.
       seconds: time that it took.
     """
@@ -35,6 +41,9 @@ class Evaluation:
     result: Result
     content: dict[str, Any]
     scored: tuple[Case, ...]
+    hashes: Mapping[str, str]
+    seen: Seen
+    mask_warnings: Mapping[str, list[str]]
     failures: Mapping[str, str]
     seconds: Seconds
 
@@ -66,6 +75,16 @@ def evaluate(
     cases = [case for case in plan.cases if case.name not in failures]
     seconds = Seconds()
     warnings: dict[str, list[str]] = {}
+    identities: dict[str, PhotographIdentity] = {}
+    hashes: dict[str, str] = {}
+    mask_warnings: list[MaskWarning] = []
+
+    def hash_and_look(loaded: LoadedCase, probabilities: np.ndarray, counts: PhotographCounts) -> None:
+        hashes[loaded.case] = perceptual_hash(loaded.photograph)
+        mask_warnings.extend(loaded.mask_warnings)
+        if look is not None:
+            look(loaded, probabilities, counts)
+
     outcomes = evaluate_photographs(
         plan.map_of(warnings),
         cases,
@@ -74,7 +93,7 @@ def evaluate(
         bins=plan.bins,
         measure=plan.segmenter.measure if plan.segmenter is not None and not plan.maps else None,
         seconds=seconds,
-        look=look,
+        look=hash_and_look,
     )
     thresholds = plan.operating_point.thresholds
     with counts_writer(output, classes=plan.data.classes, bins=plan.bins, thresholds=thresholds) as writer:
@@ -82,25 +101,43 @@ def evaluate(
             if isinstance(outcome, InputError):
                 failures[case.name] = str(outcome)
             else:
-                writer.add(outcome)
+                identity = PhotographIdentity(case.name, sha256_of(case.photograph), hashes[case.name])
+                identities[case.name] = identity
+                writer.add(outcome, identity)
         for message in failures.values():
             warn(message)
         if len(failures) == len(plan.cases):
             raise InputError(f"none of the {len(plan.cases)} photographs could be scored.")
-    about = _description(plan, failures, seconds, warnings=warnings)
+    seen = plan.seen(list(identities.values()))
+    about = _description(plan, failures, seconds, warnings=warnings, seen=seen)
+    about["mask_warnings"] = by_kind(mask_warnings)
     result = read_counts(output, about)
-    scored = tuple(case for case in cases if case.name not in failures)
-    return Evaluation(result, write_summary(output, result, about), scored=scored, failures=failures, seconds=seconds)
+    return Evaluation(
+        result,
+        write_summary(output, result, about),
+        scored=tuple(case for case in cases if case.name not in failures),
+        hashes=hashes,
+        seen=seen,
+        mask_warnings=by_kind(mask_warnings),
+        failures=failures,
+        seconds=seconds,
+    )
 
 
 def _description(
-    plan: EvaluationPlan, failures: Mapping[str, str], seconds: Seconds, *, warnings: Mapping[str, list[str]]
+    plan: EvaluationPlan,
+    failures: Mapping[str, str],
+    seconds: Seconds,
+    *,
+    warnings: Mapping[str, list[str]],
+    seen: Seen,
 ) -> dict[str, Any]:
     """Returns the first entries of `scores.json`, which describe the run."""
     request, spec = plan.request, plan.spec
     return {
         "model": request.model,
         "predictions": request.predictions,
+        "levels": plan.levels,
         "source": request.source,
         "layout": plan.layout,
         "split": request.split,
@@ -112,7 +149,10 @@ def _description(
         "bins": plan.bins,
         "thresholds": dict(zip(plan.data.classes, plan.operating_point.thresholds, strict=True)),
         "threshold_source": plan.threshold_source,
-        "threshold_seen": plan.threshold_seen,
+        "threshold_seen": bool(seen.thresholds_on),
+        "threshold_seen_on": sorted({pair.one for pair in seen.thresholds_on}),
+        "seen_by_name": seen.by_name,
+        "named_alike": list(seen.named_alike),
         "min_area": dict(zip(plan.data.classes, plan.operating_point.least_areas, strict=True)),
         "versions": _versions(),
         "fingerprints": {"config": spec.config_fingerprint, "records": spec.records_fingerprint} if spec else None,

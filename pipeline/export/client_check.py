@@ -14,7 +14,7 @@ from models import precision_of
 from pipeline.export.golden import TOLERANCES
 from pipeline.inference import TiledSegmenter
 from records import lesions, read_photograph
-from records.images import ORIENTATION_TAG, opened
+from records.images import ORIENTATION_TAG, has_other_colors, opened
 
 ROUNDING = 1e-5  # allowed difference between two graphs of one network in one precision on one machine
 Result = TypeVar("Result")
@@ -99,6 +99,7 @@ def _left_to_client(file: Path, max_pixels: int) -> str:
     with opened(file, max_pixels=max_pixels) as image:
         orientation = image.getexif().get(ORIENTATION_TAG, 1)
         causes = [f"has orientation tag {orientation}"] * (orientation != 1) + ["is in CMYK"] * (image.mode == "CMYK")
+        causes += ["has a colour profile other than sRGB"] * has_other_colors(image)
     return f"; the file {' and '.join(causes)}, which serving_default leaves to the client" if causes else ""
 
 

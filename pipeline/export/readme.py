@@ -6,9 +6,10 @@ from records import ScaleRule
 
 SERVING_DEFAULT_LEAVES = (
     "serving_default decodes JPEG and PNG to the same pixels as predict, CMYK to within one of 255 levels. It leaves "
-    "to the client: orientation tags (the map is oriented like the pixels as stored), exact CMYK, all other formats "
-    "(TIFF, BMP, WebP, DICOM), and a limit on the number of pixels. The client decodes and rotates such a photograph "
-    "and sends it to the signature segment as RGB."
+    "to the client: orientation tags (the map is oriented like the pixels as stored), colour profiles other than sRGB "
+    "(Display P3, Adobe RGB), exact CMYK, all other formats (TIFF, BMP, WebP, DICOM), and a limit on the number of "
+    "pixels. The client decodes and rotates such a photograph, converts it to sRGB, and sends it to the signature "
+    "segment as RGB."
 )
 
 README = """\

@@ -1,6 +1,6 @@
 """From a photograph to its probability map: the tiled graph and the model folder."""
 
-from pipeline.inference.adapting import adapt_spec
+from pipeline.inference.adapting import adapt_spec, identify_photographs
 from pipeline.inference.measured import MeasuredPhotograph
 from pipeline.inference.model_folder import (
     NETWORK_FILE,
@@ -28,6 +28,7 @@ __all__ = [
     "TiledSegmenter",
     "adapt_spec",
     "check_tile",
+    "identify_photographs",
     "load_model",
     "load_segmenter",
     "photograph_warnings",

@@ -14,6 +14,7 @@ from records import (
     FieldCircle,
     Progress,
     fit_field_circle,
+    identify_case,
     map_cases,
     measure_disc,
     measure_quality,
@@ -68,6 +69,31 @@ def adapt_spec(
 
     measured = progress(map_cases(measure, cases, workers=workers), len(cases), "measures")
     return dataclasses.replace(spec, quality=quantiles_of(_or_raise(one) for one in measured))
+
+
+def identify_photographs(
+    spec: SegmenterSpec, cases: Sequence[Case], *, workers: int, progress: Progress = no_progress
+) -> SegmenterSpec:
+    """Returns the spec with what the photographs that the model has seen are recognised by.
+
+    Args:
+      spec: spec of the model, whose lists name them.
+      cases: cases among which they are; those that are missing stay unknown.
+      workers: number of photographs that are read at once.
+      progress: shows how many photographs were read.
+
+    Raises:
+      InputError: a photograph cannot be read.
+    """
+    listed = {name for names in spec.uses.values() for name in names}
+    seen, data = [case for case in cases if case.name in listed], spec.data()
+    identified = progress(map_cases(lambda case: identify_case(case, data), seen, workers=workers), len(seen), "files")
+    identities = {case.name: _or_raise(one) for case, one in zip(seen, identified, strict=True)}
+    photographs = {
+        use: tuple(identities[name] for name in names if name in identities) for use, names in spec.uses.items()
+    }
+    found = {use: known for use, known in photographs.items() if known}
+    return dataclasses.replace(spec, photographs={**found, **spec.photographs})  # what training wrote is certain
 
 
 def _or_raise(result):

@@ -14,7 +14,7 @@ from configs.schema import check_scaling
 from models import Network, fold_normalization, halve_kernels, of_classes
 from pipeline.inference.segmenter import TiledSegmenter
 from pipeline.inference.spec import SegmenterSpec
-from records import UNKNOWN_CAMERA, Camera, ScaleRule, complete_file, make_folder, write_text
+from records import UNKNOWN_CAMERA, Camera, PhotographIdentity, ScaleRule, complete_file, make_folder, write_text
 
 SCHEMA_VERSION = 1
 NETWORK_FILE, SEGMENTER_FILE = "network.keras", "segmenter.json"
@@ -151,6 +151,10 @@ def read_spec(path: Path) -> SegmenterSpec:
             raise InputError(f"schema version {version}, but this software reads {SCHEMA_VERSION}.")
         content = MISSING | content
         tuples = {name: tuple(content[name]) for name in TUPLES}
+        content["photographs"] = {
+            use: tuple(PhotographIdentity(**one) for one in identities)
+            for use, identities in content.get("photographs", {}).items()
+        }
         spec = SegmenterSpec(**{"scale": None} | content | tuples)
         check_scaling("", scale=spec.scale, field_diameter=spec.field_diameter, field_degrees=spec.field_degrees)
         spec.data()

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from configs import Config, DataConfig, EvaluateConfig
-from records import UNKNOWN_CAMERA, Camera, ScaleRule
+from records import UNKNOWN_CAMERA, Camera, PhotographIdentity, ScaleRule
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +35,8 @@ class SegmenterSpec:
         were never measured.
       max_pixels: photographs with more pixels are refused before they are decoded.
       field_diameter, field_degrees: how each photograph gets a scale of its own, see `DataConfig`.
+      photographs: what the photographs are recognised by that the model has seen, by the names of `uses`; empty if the
+        folder was written before this field existed.
     """
 
     classes: tuple[str, ...]
@@ -59,6 +61,7 @@ class SegmenterSpec:
     quality: Mapping[str, Sequence[float]] = dataclasses.field(default_factory=dict)
     field_diameter: float | None = None
     field_degrees: float = DataConfig().field_degrees
+    photographs: Mapping[str, Sequence[PhotographIdentity]] = dataclasses.field(default_factory=dict)
     max_pixels: int = DataConfig().max_pixels
 
     @classmethod
@@ -94,6 +97,16 @@ class SegmenterSpec:
             field_degrees=config.data.field_degrees,
             max_pixels=config.data.max_pixels,
         )
+
+    @property
+    def uses(self) -> dict[str, Sequence[str]]:
+        """Names of the photographs that the model has seen, by what they were used for."""
+        return {
+            "train": self.splits.get("train", ()),
+            "validation": self.splits.get("validation", ()),
+            "seen_before": self.seen_before,
+            "calibrated_on": self.calibrated_on,
+        }
 
     def data(self) -> DataConfig:
         """Returns what is known of the data: how photographs and masks of the model's classes are read."""

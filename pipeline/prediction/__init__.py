@@ -2,7 +2,6 @@
 
 from pipeline.prediction.folder import PredictionFolder
 from pipeline.prediction.overlap import OverlappedWork
-from pipeline.prediction.pictures import photographs_of
 from pipeline.prediction.pool import SegmenterPool, all_devices
 
-__all__ = ["OverlappedWork", "PredictionFolder", "SegmenterPool", "all_devices", "photographs_of"]
+__all__ = ["OverlappedWork", "PredictionFolder", "SegmenterPool", "all_devices"]

@@ -35,6 +35,7 @@ from records import (
     Camera,
     Case,
     case_digests,
+    check_name,
     field_of_view,
     make_folder,
     photograph_degrees,
@@ -144,7 +145,7 @@ class PredictionFolder:
             if overwrite or not self._finished(case, path, origins.get(case)) or case in earlier
         }
         _say_earlier(self.output, again=len(earlier & todo.keys()), kept=len(earlier - todo.keys()), say=say)
-        for case in todo:
+        for case in todo.keys() & origins.keys():
             self._record(case).unlink(missing_ok=True)
         return todo
 
@@ -152,9 +153,10 @@ class PredictionFolder:
         """Reads and measures a photograph, and remembers its digest for the record.
 
         Raises:
-          InputError: a file of the photograph or of its ground truth cannot be read; or, if strict, the photograph does
-            not suit the model.
+          InputError: no file can be called by the photograph's name; a file of the photograph or of its ground truth
+            cannot be read; or, if strict, the photograph does not suit the model.
         """
+        check_name(case, self.spec.classes, path=path)
         try:
             origin = self._origin(case, path)  # first: if the file changes after this, the next run predicts it again
         except OSError as error:

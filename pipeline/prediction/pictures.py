@@ -1,4 +1,4 @@
-"""Finds the photographs, and draws what was detected in each."""
+"""Draws what was detected in each photograph."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from configs import InputError
 from pipeline.inference import SegmenterSpec
 from pipeline.operating_point import OperatingPoint
 from pipeline.panels import captioned, with_legend, with_notes
@@ -14,39 +13,9 @@ from records import (
     CLASS_COLORS,
     contact_sheet,
     draw_contours,
-    image_files,
     write_jpeg,
     write_png,
 )
-
-
-def photographs_of(arguments: list[str]) -> dict[str, Path]:
-    """Finds the photographs that command line arguments name.
-
-    Args:
-      arguments: image files, and folders whose image files are taken.
-
-    Returns:
-      Files by case name, which is a file's stem, in order.
-
-    Raises:
-      InputError: a file or folder does not exist, a folder contains no images, or two files have the same stem.
-    """
-    found: dict[str, Path] = {}
-    for argument in arguments:
-        path = Path(argument)
-        if not path.exists():
-            raise InputError(f"{path}: no such file or folder.")
-        files = image_files(path) if path.is_dir() else {path.stem: path}
-        if not files:
-            raise InputError(f"{path}: contains no photographs; name the folder that does.")
-        for case, file in files.items():
-            if case in found:
-                raise InputError(
-                    f"{file}: {found[case]} has the same name, and its output would be overwritten; rename one."
-                )
-            found[case] = file
-    return found
 
 
 def output_files(case: str, classes: tuple[str, ...]) -> list[Path]:

@@ -13,7 +13,6 @@ import numpy as np
 from pipeline.evaluation import LoadedCase, PhotographCounts, score
 from pipeline.operating_point import OperatingPoint
 from pipeline.reporting.outlined_photographs import OutlinedPhotograph, outline_photograph
-from records import perceptual_hash
 
 SHOWN = 6  # photographs in each rank
 
@@ -38,11 +37,10 @@ class _Rank:
 
 
 class Gallery:
-    """Keeps the hashes of all photographs that are scored, and outlined versions of a few.
+    """Keeps outlined versions of a few of the photographs that are scored.
 
     Attributes:
-      hashes: perceptual hash of each photograph by the name of its case.
-      seconds: time spent on hashing and drawing.
+      seconds: time spent on drawing.
     """
 
     def __init__(self, classes: Sequence[str], operating_point: OperatingPoint):
@@ -52,14 +50,13 @@ class Gallery:
           classes: names of the classes.
           operating_point: what counts as a detection.
         """
-        self.hashes: dict[str, str] = {}
         self.seconds = 0.0
         self._classes, self._operating_point = classes, operating_point
         self._with_lesions = 0
         self._worst, self._best, self._false_alarms = _Rank(), _Rank(highest_first=True), _Rank(highest_first=True)
 
     def look(self, loaded: LoadedCase, probabilities: np.ndarray, counts: PhotographCounts) -> None:
-        """Hashes a photograph, and draws it if it ranks among the worst or the best so far.
+        """Draws a photograph if it ranks among the worst or the best so far.
 
         Args:
           loaded: the case.
@@ -67,7 +64,6 @@ class Gallery:
           counts: counts of the photograph.
         """
         began = time.perf_counter()
-        self.hashes[loaded.case] = perceptual_hash(loaded.photograph)
         value = mean_dice(counts)
         if value is not None:
             self._with_lesions += 1

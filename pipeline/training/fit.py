@@ -40,7 +40,7 @@ from pipeline.training.environment import environment
 from pipeline.training.run import TrainingRun, training_stream
 from pipeline.training.validation import PhotographSegmenter, PhotographValidation
 from pipeline.training.workdir import clear, records_digest
-from records import make_folder, sweep_temporaries, write_text
+from records import PhotographIdentity, make_folder, sweep_temporaries, write_text
 
 
 def fit(run: TrainingRun, *, verbose: int) -> Path:
@@ -75,6 +75,7 @@ def fit(run: TrainingRun, *, verbose: int) -> Path:
         SegmenterSpec.from_config(config, splits, thresholds),
         seen_before=plan.seen_before,
         quality=quantiles_of(measured),
+        photographs=_photographs(run),
     )
     save_model(plan.model_folder, run.network, spec)
     return plan.model_folder
@@ -89,6 +90,16 @@ def all_variables(model: TrainingModel) -> dict[str, list]:
         "seeds": [generator.state for generator in seed_generators(model)],
         "metrics": model.metrics_variables,
     }
+
+
+def _photographs(run: TrainingRun) -> dict[str, list[PhotographIdentity]]:
+    """Returns by what the photographs are recognised that the training sees, see `SegmenterSpec`."""
+    known = {"train": [], "validation": [], "seen_before": list(run.plan.photographs_before)}
+    for one in run.sets:
+        for name, case in one.index.cases.items():
+            if case.split in known:
+                known[case.split].append(PhotographIdentity(name, case.photograph_digest, case.perceptual_hash))
+    return known
 
 
 def _set_up_workdir(run: TrainingRun) -> None:

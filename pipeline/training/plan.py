@@ -11,7 +11,7 @@ from pipeline.inference import SEGMENTER_FILE
 from pipeline.input import Cache, RecordSet
 from pipeline.training.callbacks import choose_previews
 from pipeline.training.checkpoints import Checkpoint
-from records import SPLITS, Case, ScaleRule
+from records import SPLITS, Case, PhotographIdentity, ScaleRule
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Plan:
       monitor: column of `history.csv` that chooses the epoch whose weights are kept; None to keep the last epoch's.
       cache: how tiles are kept in memory, see `pipeline.input.reading.TileReader`.
       seen_before: names of the photographs that the initial weights were trained on.
+      photographs_before: what those are recognised by, as far as it is known.
       start: checkpoint from which the training continues; None to start from the beginning.
       messages: lines that tell the user about devices, precision, XLA, cache and initial weights.
     """
@@ -43,6 +44,7 @@ class Plan:
     monitor: str | None
     cache: Cache
     seen_before: tuple[str, ...]
+    photographs_before: tuple[PhotographIdentity, ...]
     start: Checkpoint | None
     messages: tuple[str, ...]
 

@@ -95,6 +95,7 @@ def prepare(
         monitor=monitor,
         cache=cache,
         seen_before=initial.seen if initial else (),
+        photographs_before=initial.photographs if initial else (),
         start=start,
         messages=(*messages, *([initial.message] if initial else [])),
     )

@@ -110,8 +110,10 @@ def validation_cases(sources: Sequence[Path], sets: Sequence[RecordSet]) -> list
     wanted = _validation_names(sets)
     found: dict[str, Case] = {}
     for source in sources:
-        # A missing mask may mean that there is no lesion; the digests tell whether it was missing before.
-        _, cases = find_cases(source, data.classes, colored=bool(data.colors), allow_missing_masks=True)
+        # Read as generously as can be: the digests tell whether masks were missing or several when it was sharded.
+        _, cases = find_cases(
+            source, data.classes, colored=bool(data.colors), allow_missing_masks=True, unite_masks=True, recursive=True
+        )
         found |= {case_digests(case)[1]: case for case in cases if case.name in wanted.values()}
     missing = [name for digest, name in wanted.items() if digest not in found]
     if missing:

@@ -1,20 +1,28 @@
 """The photographs and masks of a source folder, their surveys, and their splits and folds."""
 
+from records.cases.case import SPLITS, Case
 from records.cases.duplicates import hash_case, near_pairs, perceptual_hash, refuse_equal_files, same_pixels
 from records.cases.folds import FoldPlan, find_training_cases, plan_folds
+from records.cases.identity import PhotographIdentity, SamePhotograph, find_same, identify_case
+from records.cases.listing import image_files
+from records.cases.mask_checks import MaskWarning, by_kind
+from records.cases.names import IMAGE_SUFFIXES, check_name
 from records.cases.parallel import Progress, map_cases, no_progress
-from records.cases.sources import IMAGE_SUFFIXES, SPLITS, Case, find_cases, image_files, read_patients, read_splits
+from records.cases.photographs import photographs_of
+from records.cases.sources import find_cases
 from records.cases.splits import assign_folds, assign_validation
 from records.cases.survey import (
     SIZE_BINS,
     Survey,
     case_digests,
     mask_values,
+    read_checked_masks,
     read_masks,
     rescale_masks,
     survey_case,
     survey_cases,
 )
+from records.cases.tables import read_patients, read_splits
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -22,21 +30,30 @@ __all__ = [
     "SPLITS",
     "Case",
     "FoldPlan",
+    "MaskWarning",
+    "PhotographIdentity",
     "Progress",
+    "SamePhotograph",
     "Survey",
     "assign_folds",
     "assign_validation",
+    "by_kind",
     "case_digests",
+    "check_name",
     "find_cases",
+    "find_same",
     "find_training_cases",
     "hash_case",
+    "identify_case",
     "image_files",
     "map_cases",
     "mask_values",
     "near_pairs",
     "no_progress",
     "perceptual_hash",
+    "photographs_of",
     "plan_folds",
+    "read_checked_masks",
     "read_masks",
     "read_patients",
     "read_splits",

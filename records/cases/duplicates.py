@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from configs import DataConfig, InputError
-from records.cases.sources import Case
+from records.cases.case import Case
 from records.images import read_photograph
 
 HASH_SIDE = 16  # the hash has HASH_SIDE² bits

@@ -9,10 +9,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from configs import DataConfig, InputError
+from records.cases.case import Case
 from records.cases.duplicates import refuse_equal_files
-from records.cases.sources import Case, find_cases, read_patients
+from records.cases.sources import find_cases
 from records.cases.splits import assign_folds, assign_validation
 from records.cases.survey import Survey
+from records.cases.tables import read_patients
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +60,13 @@ class FoldPlan:
 
 
 def find_training_cases(
-    sources: Sequence[Path], data: DataConfig, *, patients: Path | None = None, allow_missing_masks: bool = False
+    sources: Sequence[Path],
+    data: DataConfig,
+    *,
+    patients: Path | None = None,
+    allow_missing_masks: bool = False,
+    unite_masks: bool = False,
+    recursive: bool = False,
 ) -> tuple[list[list[Case]], int]:
     """Finds the cases that take part in a cross-validation: the training and validation parts of the sources.
 
@@ -67,6 +75,8 @@ def find_training_cases(
       data: the data config, for classes and colours.
       patients: CSV file as `read_patients` takes it, for the photographs of all sources.
       allow_missing_masks: whether in paired folders a photograph without a mask shows no lesion.
+      unite_masks: whether several masks of one class and photograph are united.
+      recursive: whether in paired folders images/ and masks/ are trees.
 
     Returns:
       For each source its cases, all of split "train"; and the number of cases in test parts, which are left out.
@@ -78,7 +88,14 @@ def find_training_cases(
     owner: dict[str, Path] = {}
     found: list[Case] = []
     for source in sources:
-        _, cases = find_cases(source, data.classes, colored=bool(data.colors), allow_missing_masks=allow_missing_masks)
+        _, cases = find_cases(
+            source,
+            data.classes,
+            colored=bool(data.colors),
+            allow_missing_masks=allow_missing_masks,
+            unite_masks=unite_masks,
+            recursive=recursive,
+        )
         for case in cases:
             if case.name in owner:
                 raise InputError(

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import cv2
 
 from configs import InputError
-from records.cases.sources import Case
+from records.cases.case import Case
 
 Result = TypeVar("Result")
 # Passes results on one by one and may show a progress bar; called with the results, their number and what is read.

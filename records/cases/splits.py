@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from configs import InputError
-from records.cases.sources import Case
+from records.cases.case import Case
 
 
 def assign_validation(

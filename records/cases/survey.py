@@ -2,15 +2,19 @@
 
 import dataclasses
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from configs import DataConfig, InputError
+from records.cases.case import Case
+from records.cases.mask_checks import MaskWarning, check_class, check_mask_file
+from records.cases.names import check_name, printable
 from records.cases.parallel import Progress, map_cases, no_progress
-from records.cases.sources import Case
 from records.grid import tile_origins
 from records.images import (
+    MaskFile,
     PhotographScale,
     ScaleRule,
     describe_colors,
@@ -18,12 +22,14 @@ from records.images import (
     find_regions,
     photograph_degrees,
     photograph_size,
-    read_color_masks,
-    read_mask,
+    photograph_turn,
+    read_color_mask_file,
+    read_mask_file,
     read_photograph,
     rescale_mask,
 )
 
+Look = Callable[[Path, MaskFile], None]  # gets each mask file that is read
 SIZE_BINS = 32  # lesion areas are counted by powers of two
 
 
@@ -41,6 +47,7 @@ class Survey:
       nonempty_tiles: number of tiles with a lesion pixel of any class.
       photograph_digest: sha256 of the photograph's file.
       digest: sha256 of the files of the photograph and the masks together.
+      mask_warnings: what is not plausible about the masks.
     """
 
     height: int
@@ -52,6 +59,7 @@ class Survey:
     nonempty_tiles: int
     photograph_digest: str
     digest: str
+    mask_warnings: tuple[MaskWarning, ...] = ()
 
     @property
     def lesion_fraction(self) -> float:
@@ -93,7 +101,7 @@ def survey_cases(
         elif strict:
             raise result
         else:
-            failures[case.name] = str(result)
+            failures[printable(case.name)] = printable(str(result))
     return surveys, failures
 
 
@@ -103,8 +111,9 @@ def survey_case(case: Case, data: DataConfig, rule: ScaleRule | None = None) -> 
     Raises:
       InputError: a file cannot be read, or a mask differs in size from its photograph.
     """
+    check_name(case.name, data.classes, path=case.photograph)
     height, width = photograph_size(case.photograph, max_pixels=data.max_pixels)
-    masks = read_masks(case, (height, width), data)
+    masks, warnings = read_checked_masks(case, (height, width), data)
     scale = _scale(case, data, rule or ScaleRule.of(data))
     scaled = rescale_masks(masks, scale.factor)
     origins = tile_origins(scaled.shape[0], scaled.shape[1], data.tile, stride=data.stride)
@@ -121,6 +130,7 @@ def survey_case(case: Case, data: DataConfig, rule: ScaleRule | None = None) -> 
         nonempty_tiles=nonempty,
         photograph_digest=photograph_digest,
         digest=digest,
+        mask_warnings=warnings,
     )
 
 
@@ -137,19 +147,20 @@ def mask_values(case: Case, data: DataConfig) -> list[str]:
     Raises:
       InputError: a file cannot be read.
     """
-    paths = sorted({path for path in case.masks.values() if path is not None})
+    paths = sorted({path for name in case.masks for path in case.mask_files(name)})
     if data.colors:
         return [describe_colors(path, max_pixels=data.max_pixels) for path in paths]
     return [describe_values(path, max_pixels=data.max_pixels) for path in paths]
 
 
-def read_masks(case: Case, size: tuple[int, int], data: DataConfig) -> np.ndarray:
+def read_masks(case: Case, size: tuple[int, int], data: DataConfig, *, look: Look | None = None) -> np.ndarray:
     """Reads the masks of a case in the order of `data.classes`; a class without a file has no lesion.
 
     Args:
       case: the case.
       size: (H, W) of its photograph.
       data: classes, colours and the largest number of pixels.
+      look: called with each mask file, such as for a check of its values.
 
     Returns:
       bool `[H, W, C]`, each class contiguous in memory.
@@ -157,19 +168,50 @@ def read_masks(case: Case, size: tuple[int, int], data: DataConfig) -> np.ndarra
     Raises:
       InputError: a file cannot be read, or a mask differs in size from its photograph.
     """
-    if data.colors:
-        path = case.masks[data.classes[0]]  # one coloured mask, the same for all classes
-        if path is None:
-            return np.zeros((*size, len(data.classes)), bool)
-        return _of_size(read_color_masks(path, data.colors, max_pixels=data.max_pixels), size, path, case=case)
-    planes = []
-    for name in data.classes:
-        path = case.masks[name]
-        if path is None:
-            planes.append(np.zeros(size, bool))
-        else:
-            planes.append(_of_size(read_mask(path, max_pixels=data.max_pixels), size, path, case=case))
-    return _stacked(planes)
+
+    def united(name: str, shape: tuple[int, ...], *, read: Callable[[Path], MaskFile]) -> np.ndarray:
+        """Returns the union of the case's masks of a class; without a lesion if there are none."""
+        lesion = np.zeros(shape, bool)
+        for path in case.mask_files(name):
+            file = read(path)
+            if file.lesion.shape[:2] != size:
+                raise InputError(_other_size(path, file, case=case, size=size))
+            if look is not None:
+                look(path, file)
+            lesion |= file.lesion
+        return lesion
+
+    if data.colors:  # one coloured mask, the same for all classes
+        return united(
+            data.classes[0],
+            (*size, len(data.classes)),
+            read=lambda path: read_color_mask_file(path, data.colors, max_pixels=data.max_pixels),
+        )
+    return _stacked(
+        [
+            united(name, size, read=lambda path: read_mask_file(path, max_pixels=data.max_pixels))
+            for name in data.classes
+        ]
+    )
+
+
+def read_checked_masks(
+    case: Case, size: tuple[int, int], data: DataConfig
+) -> tuple[np.ndarray, tuple[MaskWarning, ...]]:
+    """Reads the masks of a case as `read_masks` does, and returns with them what is not plausible about them.
+
+    Raises:
+      InputError: a file cannot be read, or a mask differs in size from its photograph.
+    """
+    turn, warnings = photograph_turn(case.photograph), list[MaskWarning]()
+
+    def check(path: Path, file: MaskFile) -> None:
+        warnings.extend(check_mask_file(path, file, case=case, turn=turn))
+
+    masks = read_masks(case, size, data, look=check)
+    for index, name in enumerate(data.classes):
+        warnings.extend(check_class(case, name, masks[..., index], max_pixels=data.max_pixels))
+    return masks, tuple(warnings)
 
 
 def rescale_masks(masks: np.ndarray, scale: float) -> np.ndarray:
@@ -184,16 +226,22 @@ def case_digests(case: Case) -> tuple[str, str]:
     for name, path in case.masks.items():
         content = path.read_bytes() if path is not None else b""
         together.update(f"{name} {hashlib.sha256(content).hexdigest()}".encode())
+        for further in case.further_masks.get(name, ()):
+            together.update(f"and {hashlib.sha256(further.read_bytes()).hexdigest()}".encode())
     return photograph, together.hexdigest()
 
 
-def _of_size(mask: np.ndarray, size: tuple[int, int], path: Path, *, case: Case) -> np.ndarray:
-    if mask.shape[:2] != size:
-        raise InputError(
-            f"{path}: {mask.shape[1]}x{mask.shape[0]} pixels, but its photograph {case.photograph.name} has "
-            f"{size[1]}x{size[0]}; both must have the same size."
+def _other_size(path: Path, file: MaskFile, *, case: Case, size: tuple[int, int]) -> str:
+    """Returns the message for a mask that differs in size from its photograph; names the tags if they are why."""
+    height, width = file.lesion.shape[:2]
+    message = f"{path}: {width}x{height} pixels, but its photograph {case.photograph.name} has {size[1]}x{size[0]}"
+    turn = photograph_turn(case.photograph)
+    if (width, height) == size and turn.sideways != file.turn.sideways:
+        return (
+            f"{message}, as the photograph is turned by {turn.tag or 'no tag'} and the mask by "
+            f"{file.turn.tag or 'none'}; give both the same tag, or turn the pixels of both and remove it."
         )
-    return mask
+    return f"{message}; both must have the same size."
 
 
 def _stacked(planes: list[np.ndarray]) -> np.ndarray:

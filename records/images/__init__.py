@@ -1,7 +1,9 @@
 """Image files to arrays, and arrays to images: decoding, the field of view, lesions as regions, drawing."""
 
+from records.images.color_profiles import PhotographWarning, has_other_colors
 from records.images.decoding import (
     ORIENTATION_TAG,
+    Turn,
     decode,
     is_sixteen_bit_grey,
     naming_damage,
@@ -14,17 +16,24 @@ from records.images.drawing import CLASS_COLORS, contact_sheet, draw_contours, w
 from records.images.field_circle import FieldCircle, fit_field_circle
 from records.images.field_of_view import MIN_BRIGHTNESS, WORKING_SIDE, field_of_view
 from records.images.imaging import (
-    describe_colors,
-    describe_values,
     encode_jpeg,
     encode_png,
     photograph_degrees,
     photograph_size,
-    read_color_masks,
-    read_mask,
+    photograph_turn,
     read_photograph,
     rescale_mask,
     rescale_photograph,
+)
+from records.images.kinds import image_kind, unread_kind
+from records.images.mask_files import (
+    MaskFile,
+    describe_colors,
+    describe_values,
+    read_color_mask_file,
+    read_color_masks,
+    read_mask,
+    read_mask_file,
 )
 from records.images.quality import DISC, DISC_DIAMETER, MEASURES, equivalent_diameter, measure_disc, measure_quality
 from records.images.regions import Lesion, Regions, find_regions, lesions
@@ -48,9 +57,12 @@ __all__ = [
     "Camera",
     "FieldCircle",
     "Lesion",
+    "MaskFile",
     "PhotographScale",
+    "PhotographWarning",
     "Regions",
     "ScaleRule",
+    "Turn",
     "contact_sheet",
     "decode",
     "describe_colors",
@@ -63,6 +75,8 @@ __all__ = [
     "field_of_view",
     "find_regions",
     "fit_field_circle",
+    "has_other_colors",
+    "image_kind",
     "is_sixteen_bit_grey",
     "lesions",
     "measure_disc",
@@ -72,13 +86,17 @@ __all__ = [
     "opened",
     "photograph_degrees",
     "photograph_size",
+    "photograph_turn",
+    "read_color_mask_file",
     "read_color_masks",
     "read_mask",
+    "read_mask_file",
     "read_photograph",
     "rescale_mask",
     "rescale_photograph",
     "rgb_of",
     "sixteen_bit_grey",
+    "unread_kind",
     "write_jpeg",
     "write_png",
     "write_tiff",

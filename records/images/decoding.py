@@ -12,21 +12,19 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 import cv2
 import numpy as np
 from PIL import Image, ImageChops, ImageOps, UnidentifiedImageError
-from PIL.BmpImagePlugin import BmpImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from configs import InputError
+from records.images.kinds import KINDS, unread_kind
 
-# Importing these classes registers their formats; to search for one, Pillow would import all of its plugins.
-KINDS = (JpegImageFile, PngImageFile, TiffImageFile, BmpImageFile, WebPImageFile)
 FORMATS = [str(kind.format) for kind in KINDS]
 # The errors that decoders raise for damaged files are undocumented; tests/records/images/test_fuzz.py checks this list.
 DAMAGE = (
@@ -51,10 +49,23 @@ REFUSED_MODES = {"F": "floating-point samples", "I": "signed or 32-bit samples",
 IGNORED_WARNINGS = ("ignore", None, Warning, re.compile(r"(PIL|pydicom)\b"), 0)
 LONGEST = 160  # characters that a message quotes from a decoder or a damaged file
 ORIENTATION_TAG = 0x0112
-SIDEWAYS = (5, 6, 7, 8)  # orientations that swap height and width
+TURNS = range(2, 9)  # orientations that flip or turn the stored pixels
+SIDEWAYS = (5, 6, 7, 8)  # those that swap height and width
 BITS_PER_SAMPLE, PHOTOMETRIC, WHITE_IS_ZERO = 258, 262, 0  # two TIFF tags, and a value of the second
 # Chunks of a PNG that can hold an orientation, and how their content starts if they do.
 PNG_TAGS = {b"eXIf": (b"",), **dict.fromkeys((b"tEXt", b"zTXt", b"iTXt"), (b"Raw profile type exif", b"XML:com.adobe"))}
+
+
+class Turn(NamedTuple):
+    """What a file says about how its stored pixels are turned before they are seen.
+
+    Attributes:
+      tag: the tag that says so, such as "orientation tag 6"; empty if they are seen as they are stored.
+      sideways: whether height and width are swapped.
+    """
+
+    tag: str = ""
+    sideways: bool = False
 
 
 @contextlib.contextmanager
@@ -76,31 +87,50 @@ def opened(path: Path, *, max_pixels: int) -> Iterator[Image.Image]:
 
 def oriented_size(image: Image.Image) -> tuple[int, int]:
     """Returns (H, W) of an image after its orientation is applied; decodes no pixels."""
-    if isinstance(image, PngImageFile) and not _tags_follow_pixels(image):
-        orientation = Image.Image.getexif(image).get(ORIENTATION_TAG)  # PNG's own getexif decodes all pixels first
-    else:
-        orientation = image.getexif().get(ORIENTATION_TAG)
-    sideways = orientation in SIDEWAYS
+    sideways = turn_of(image).sideways
     if isinstance(image, TiffImageFile):  # its width and height are swapped already
         sideways ^= image.tag_v2.get(ORIENTATION_TAG) in SIDEWAYS
     return (image.width, image.height) if sideways else (image.height, image.width)
 
 
-def decode(image: Image.Image) -> None:
-    """Decodes all pixels in place and applies the orientation tag."""
+def turn_of(image: Image.Image) -> Turn:
+    """Returns how an image that is not decoded yet is turned by its orientation tag.
+
+    Pixels are decoded only of a PNG whose tag follows them.
+    """
+    if isinstance(image, PngImageFile) and not _tags_follow_pixels(image):
+        orientation = Image.Image.getexif(image).get(ORIENTATION_TAG)  # PNG's own getexif decodes all pixels first
+    else:
+        orientation = image.getexif().get(ORIENTATION_TAG)
+    return Turn(f"orientation tag {orientation}", orientation in SIDEWAYS) if orientation in TURNS else Turn()
+
+
+def decode(image: Image.Image) -> Turn:
+    """Decodes all pixels in place and applies the orientation tag; returns how it turned them."""
     if isinstance(image, PngImageFile):
         _check_sums(image)
     if isinstance(image, TiffImageFile):
         _check_coverage(image)
+    turn = turn_of(image)  # before Pillow turns a TIFF and forgets the tag
     image.load()
     ImageOps.exif_transpose(image, in_place=True)  # in place, as it would copy images that need no turn
+    return turn
 
 
 def rgb_of(image: Image.Image) -> Image.Image:
-    """Returns a decoded image of any mode except 16-bit grey as 8-bit RGB without transparency."""
-    if image.mode == "CMYK" and isinstance(image, JpegImageFile) and "adobe" not in image.info:
-        image = ImageChops.invert(image)  # Pillow assumes that all are inverted, as Adobe's are, which say so
+    """Returns a decoded image of any mode except 16-bit grey as 8-bit RGB without transparency.
+
+    Values are taken as they are; `records.images.color_profiles` applies an embedded profile.
+    """
+    image = inks_of(image)
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def inks_of(image: Image.Image) -> Image.Image:
+    """Returns a decoded image so that in CMYK 0 is no ink; images of other modes as they are."""
+    if image.mode == "CMYK" and isinstance(image, JpegImageFile) and "adobe" not in image.info:
+        return ImageChops.invert(image)  # Pillow assumes that all are inverted, as Adobe's are, which say so
+    return image
 
 
 def is_sixteen_bit_grey(image: Image.Image) -> bool:
@@ -238,8 +268,9 @@ def _identified(path: Path, file: IO[bytes]) -> Image.Image:
     try:
         return Image.open(file, formats=FORMATS)
     except UnidentifiedImageError as error:
+        why = _reader_error(file) or _other_kind(path)
         raise InputError(
-            f"{path}: not an image that can be read{_reader_error(file)}; expected JPEG, PNG, TIFF, BMP or WebP."
+            f"{path}: not an image that can be read{why}; expected JPEG, PNG, TIFF, BMP or WebP."
         ) from error
 
 
@@ -256,6 +287,12 @@ def _reader_error(file: IO[bytes]) -> str:
             except DAMAGE as error:
                 return f" ({kind.format}: {legible(str(error))})"
     return ""
+
+
+def _other_kind(path: Path) -> str:
+    """Returns the kind of image that a file is, in brackets, or nothing if it is none."""
+    kind = unread_kind(path).partition(" is not read")
+    return f" ({kind[0]})" if kind[1] else ""
 
 
 def _unsupported_kind(image: Image.Image) -> str | None:

@@ -15,7 +15,8 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from configs import InputError
-from records.images.decoding import check_pixels, legible, naming_damage, open_file
+from records.images.decoding import Turn, check_pixels, legible, naming_damage, open_file
+from records.images.kinds import DICOM, image_kind
 
 GREY = ("MONOCHROME1", "MONOCHROME2")
 PALETTE = "PALETTE COLOR"
@@ -44,12 +45,16 @@ class Dicom:
       bits: number of bits; all values are below 2**bits.
       photometric: photometric interpretation of the file.
       lossy: whether the file was ever compressed with loss.
+      turn: how its patient orientation turned the stored values.
+      profile: its ICC profile; None if it has none.
     """
 
     values: np.ndarray
     bits: int
     photometric: str
     lossy: bool
+    turn: Turn
+    profile: bytes | None
 
     def in_eight_bits(self) -> np.ndarray:
         """Returns the values as uint8: the high 8 bits, or fewer bits stretched to 0..255."""
@@ -59,8 +64,8 @@ class Dicom:
 
 
 def is_dicom(path: Path) -> bool:
-    """Returns whether a file has the suffix of a DICOM file."""
-    return path.suffix.lower() == ".dcm"
+    """Returns whether a file is a DICOM file by its suffix or its content."""
+    return path.suffix.strip().lower() == ".dcm" or image_kind(path) == DICOM
 
 
 def dicom_size(path: Path, *, max_pixels: int) -> tuple[int, int]:
@@ -71,8 +76,17 @@ def dicom_size(path: Path, *, max_pixels: int) -> tuple[int, int]:
         `max_pixels` pixels.
     """
     with _opened(path, max_pixels) as header:
-        sideways = _orientation(header)[:1] in (("F",), ("H",))
-        return (header.Columns, header.Rows) if sideways else (header.Rows, header.Columns)
+        return (header.Columns, header.Rows) if _turn(header).sideways else (header.Rows, header.Columns)
+
+
+def dicom_turn(path: Path) -> Turn:
+    """Returns how the patient orientation of a DICOM file turns its stored values, reading only its header.
+
+    Raises:
+      InputError: what `dicom_size` raises, whatever the number of pixels.
+    """
+    with _opened(path, 2**63) as header:
+        return _turn(header)
 
 
 def dicom_degrees(path: Path) -> float | None:
@@ -108,7 +122,14 @@ def read_dicom(path: Path, *, max_pixels: int) -> Dicom:
         if values.shape != expected:
             raise InputError(f"{path}: pixels of shape {values.shape}, but its header says {expected}.")
         lossy = header.get("LossyImageCompression") == "01" or header.file_meta.TransferSyntaxUID in LOSSY_SYNTAXES
-        return Dicom(_oriented(values, _orientation(header)), bits, photometric, lossy)
+        return Dicom(
+            values=_oriented(values, _orientation(header)),
+            bits=bits,
+            photometric=photometric,
+            lossy=lossy,
+            turn=_turn(header),
+            profile=dataset.get("ICCProfile"),
+        )
 
 
 @contextlib.contextmanager
@@ -185,6 +206,13 @@ def _orientation(header: Any) -> tuple[str, ...]:
     """Returns the directions of rows and columns, such as ("L", "F"), or () if the file does not say."""
     value = header.get("PatientOrientation") or ()
     return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _turn(header: Any) -> Turn:
+    orientation = _orientation(header)
+    if orientation in ((), ("L", "F")):
+        return Turn()
+    return Turn(f"patient orientation {chr(92).join(orientation)}", orientation[0] in ("F", "H"))
 
 
 def _oriented(values: np.ndarray, orientation: tuple[str, ...]) -> np.ndarray:

@@ -1,7 +1,7 @@
-"""Reads photographs and masks to arrays, brings them to the scale at which they are cut, and encodes tiles.
+"""Reads photographs to arrays, brings them and masks to the scale at which they are cut, and encodes tiles.
 
 Pillow decodes image files and pydicom decodes DICOM files (`records.images.decoding`, `records.images.dicom`); OpenCV
-resizes and encodes.
+resizes and encodes. `records.images.mask_files` reads masks.
 """
 
 from pathlib import Path
@@ -11,18 +11,17 @@ import numpy as np
 from PIL import Image
 
 from records.grid import scaled_size
+from records.images.color_profiles import srgb_of
 from records.images.decoding import (
+    Turn,
     decode,
-    is_lossy,
-    is_sixteen_bit_color,
     is_sixteen_bit_grey,
     opened,
     oriented_size,
-    rgb_of,
-    sixteen_bit_color,
     sixteen_bit_grey,
+    turn_of,
 )
-from records.images.dicom import dicom_degrees, dicom_size, is_dicom, read_dicom
+from records.images.dicom import dicom_degrees, dicom_size, dicom_turn, is_dicom, read_dicom
 from records.images.regions import lesions
 
 
@@ -38,6 +37,18 @@ def photograph_size(path: Path, *, max_pixels: int) -> tuple[int, int]:
         return oriented_size(image)
 
 
+def photograph_turn(path: Path) -> Turn:
+    """Returns how the tags of a photograph turn its stored pixels, reading only its header.
+
+    Raises:
+      InputError: the file is not a readable image, or is of an unsupported kind.
+    """
+    if is_dicom(path):
+        return dicom_turn(path)
+    with opened(path, max_pixels=2**63) as image:
+        return turn_of(image)
+
+
 def photograph_degrees(path: Path) -> float | None:
     """Returns a photograph's angle of view, degrees, or None if its file does not say; only DICOM files can.
 
@@ -51,31 +62,8 @@ def read_photograph(path: Path, *, max_pixels: int) -> np.ndarray:
     """Reads a photograph of any supported format.
 
     Returns:
-      uint8 RGB `[H, W, 3]`, orientation applied, 16 bits reduced to the high 8, transparency dropped.
-
-    Raises:
-      InputError: the file is not a readable image, is of an unsupported kind or cut short, or has more than
-        `max_pixels` pixels.
-    """
-    if is_dicom(path):
-        values = read_dicom(path, max_pixels=max_pixels).in_eight_bits()
-        return values if values.ndim == 3 else _repeated(values)
-    with opened(path, max_pixels=max_pixels) as image:
-        decode(image)
-        if is_sixteen_bit_grey(image):
-            return _repeated((sixteen_bit_grey(image) >> 8).astype(np.uint8))
-        return np.asarray(rgb_of(image))
-
-
-def read_mask(path: Path, *, max_pixels: int) -> np.ndarray:
-    """Reads the mask of one class: lesion where any colour channel is not zero.
-
-    In a palette image the colours count (black is background, whatever its index); an alpha channel is ignored. Lossy
-    compression such as JPEG leaves faint artefacts around edges, so in such a file a lesion has at least half of the
-    largest value.
-
-    Returns:
-      bool `[H, W]`.
+      uint8 sRGB `[H, W, 3]`, orientation and embedded colour profile applied, 16 bits reduced to the high 8,
+      transparency dropped.
 
     Raises:
       InputError: the file is not a readable image, is of an unsupported kind or cut short, or has more than
@@ -83,76 +71,17 @@ def read_mask(path: Path, *, max_pixels: int) -> np.ndarray:
     """
     if is_dicom(path):
         dicom = read_dicom(path, max_pixels=max_pixels)
-        return _lesion(dicom.values, 2 ** (dicom.bits - 1) if dicom.lossy else 1)
+        image = Image.fromarray(dicom.in_eight_bits())
+        if dicom.profile is not None:
+            image.info["icc_profile"] = dicom.profile
+        return np.asarray(srgb_of(image, path))
     with opened(path, max_pixels=max_pixels) as image:
-        if is_sixteen_bit_color(image):
-            decode(image)
-            return _lesion(sixteen_bit_color(image, path), 1)  # Pillow has lost the low bytes
-        lowest = 128 if is_lossy(image, path) else 1
         decode(image)
-        if image.mode == "P":
-            return cv2.LUT(np.asarray(image), _lesion_colors(image)).view(bool)
-        return _lesion(_values(image), lowest)
-
-
-def read_color_masks(path: Path, colors: tuple[str, ...], *, max_pixels: int) -> np.ndarray:
-    """Reads a coloured mask that holds all classes.
-
-    Args:
-      path: file of the mask.
-      colors: RRGGBB of each class. Pixels of any other colour are background; in a JPEG, whose colours are never exact,
-        a pixel belongs to the nearest of these colours and black.
-      max_pixels: largest allowed number of pixels.
-
-    Returns:
-      bool `[H, W, C]`.
-
-    Raises:
-      InputError: the file is not a readable image, is cut short, or has more than `max_pixels` pixels.
-    """
-    values = read_photograph(path, max_pixels=max_pixels)  # [H, W, 3]
-    table = np.array([list(bytes.fromhex(color)) for color in colors], np.uint8)  # [C, 3]
-    if path.suffix.lower() not in (".jpg", ".jpeg"):
-        return np.stack([(values == color).all(axis=-1) for color in table], axis=-1)
-    with_black = np.concatenate([np.zeros((1, 3)), table]).astype(np.float32)
-    # One class at a time: all distances at once would take 4 (C + 1) bytes per pixel and channel.
-    distances = [((values - color) ** 2).sum(axis=-1) for color in with_black]
-    nearest = np.argmin(distances, axis=0)
-    return np.stack([nearest == index + 1 for index in range(len(colors))], axis=-1)
-
-
-def describe_values(path: Path, *, max_pixels: int) -> str:
-    """Describes a mask file by its format, Pillow's mode and its first four values, such as "TIFF P {0, 1}".
-
-    Raises:
-      InputError: the file is not a readable image, is of an unsupported kind or cut short, or has more than
-        `max_pixels` pixels.
-    """
-    if is_dicom(path):
-        dicom = read_dicom(path, max_pixels=max_pixels)
-        kind, pixels = f"DICOM {dicom.photometric}", dicom.values
-    else:
-        with opened(path, max_pixels=max_pixels) as image:
-            decode(image)
-            kind, pixels = f"{image.format} {image.mode}", np.asarray(image)
-    pixels = pixels.ravel()
-    values = np.flatnonzero(np.bincount(pixels)) if pixels.dtype.kind in "bu" else np.unique(pixels)
-    shown = [str(value) for value in values[:4]] + ["…"] * (len(values) > 4)
-    return f"{kind} {{{', '.join(shown)}}}"
-
-
-def describe_colors(path: Path, *, max_pixels: int) -> str:
-    """Lists at most eight colours of a coloured mask, without black, such as "colours {00ff00, ff0000}".
-
-    Raises:
-      InputError: the file is not a readable image, is of an unsupported kind or cut short, or has more than
-        `max_pixels` pixels.
-    """
-    values = read_photograph(path, max_pixels=max_pixels)
-    colored = values[values.any(axis=-1)].astype(np.uint32)  # [pixels, 3]
-    colors = np.unique(colored @ np.array([65536, 256, 1], np.uint32))
-    shown = [f"{color:06x}" for color in colors[:8]] + ["…"] * (len(colors) > 8)
-    return f"colours {{{', '.join(shown)}}}"
+        if not is_sixteen_bit_grey(image):
+            return np.asarray(srgb_of(image, path))
+        grey = Image.fromarray((sixteen_bit_grey(image) >> 8).astype(np.uint8))
+        grey.info.update(image.info)
+        return np.asarray(srgb_of(grey, path))
 
 
 def rescale_photograph(photograph: np.ndarray, scale: float) -> np.ndarray:
@@ -219,32 +148,3 @@ def encode_jpeg(image: np.ndarray, *, quality: int) -> bytes:
         cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
     ]
     return cv2.imencode(".jpg", np.ascontiguousarray(image[..., ::-1]), options)[1].tobytes()
-
-
-def _values(image: Image.Image) -> np.ndarray:
-    """Returns the values of a decoded image: `[H, W]` if grey, else `[H, W, 3]`, or `[H, W, 4]` with alpha."""
-    if is_sixteen_bit_grey(image):
-        return sixteen_bit_grey(image)
-    return np.asarray(image if image.mode in ("1", "L", "RGB", "RGBA") else rgb_of(image))
-
-
-def _lesion(values: np.ndarray, lowest: int) -> np.ndarray:
-    """Returns bool `[H, W]`: True where any colour channel, but not alpha, is at least `lowest`."""
-    if values.ndim == 2:
-        return values >= lowest
-    channels = values.shape[2]
-    highest = [lowest - 1] * 3 + [np.iinfo(values.dtype).max] * (channels - 3)
-    # NumPy is slow along short axes.
-    return cv2.inRange(values, np.zeros(channels), np.array(highest, float)) == 0
-
-
-def _repeated(grey: np.ndarray) -> np.ndarray:
-    return np.repeat(grey[..., None], 3, axis=-1)
-
-
-def _lesion_colors(image: Image.Image) -> np.ndarray:
-    """Returns uint8 `[256]`: 1 for each palette index whose colour is not black."""
-    lesion = np.zeros(256, np.uint8)
-    colors = np.asarray(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
-    lesion[: len(colors)] = colors.any(axis=-1)
-    return lesion

@@ -150,6 +150,7 @@ def _entry(case: Case, survey: Survey, result: ShardResult) -> CaseEntry:
         nonempty_tiles=survey.nonempty_tiles,
         lesion_pixels=survey.lesion_pixels,
         digest=survey.digest,
+        photograph_digest=survey.photograph_digest,
         scale=survey.scale.factor,
         quality={name: round(value, 6) for name, value in result.quality[case.name].items()},
         perceptual_hash=result.hashes[case.name],

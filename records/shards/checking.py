@@ -98,11 +98,14 @@ def write_check(check: SourceCheck, folder: Path) -> None:
     """Writes `check.json`: all that was found, and each case's split and survey."""
     plan = check.plan
     cases = {case.name: {"split": case.split, **dataclasses.asdict(plan.surveys[case.name])} for case in plan.cases}
+    for entry in cases.values():
+        del entry["mask_warnings"]  # listed by kind
     content: dict[str, Any] = {
         "photographs": len(plan.cases) + len(plan.failures),
         "sizes": check.sizes,
         "classes": list(plan.data.classes),
         "mask_values": check.mask_values,
+        "mask_warnings": plan.mask_warnings(),
         "without_mask": check.without_mask,
         "cannot_be_read": {**plan.failures, **check.damaged},
         "look_the_same": check.look_alikes,

@@ -66,6 +66,7 @@ class CaseEntry:
       places: places of the tiles, in the order of the records.
       lesions: parts of lesions that the tiles own.
       quality: measures of the photograph, see `records.shards.cutting.Cut`; empty in sets of version 0.1.
+      photograph_digest: sha256 of the photograph's file; empty in sets of earlier versions.
     """
 
     split: str
@@ -81,6 +82,7 @@ class CaseEntry:
     places: list[Place]
     lesions: list[OwnedLesion]
     quality: dict[str, float] = dataclasses.field(default_factory=dict)
+    photograph_digest: str = ""
 
     @property
     def scaled_size(self) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from records.cases import (
     Progress,
     Survey,
     assign_validation,
+    by_kind,
     no_progress,
     refuse_equal_files,
     survey_cases,
@@ -44,6 +45,10 @@ class RecordsPlan:
     def scale_warnings(self) -> list[str]:
         """Returns what is to be known about the scales of single photographs, one line each."""
         return [f"{name}: {line}" for name, survey in self.surveys.items() for line in survey.scale.warnings()]
+
+    def mask_warnings(self) -> dict[str, list[str]]:
+        """Returns what is not plausible about masks, one line each, by kind; see `records.cases.mask_checks`."""
+        return by_kind(warning for survey in self.surveys.values() for warning in survey.mask_warnings)
 
     def equal_pairs(self) -> list[tuple[str, str]]:
         """Returns the pairs of cases whose photographs are the same file, both in one split.

@@ -21,6 +21,7 @@ from configs.suggestions import did_you_mean
 from pipeline.machine import available_cores, usable_cores
 from records import disk_error
 from scripts.support import output, stderr_filter
+from scripts.support.warnings import warnings_of_photographs
 
 NONE = re.compile(r"--?config\.([^=]+)=(?:none|None)")
 DONE, SOME_FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
@@ -65,7 +66,8 @@ def run(main: Callable[[list[str]], int], *, arguments: str | None = None) -> No
                 raise InputError(f"unexpected argument {argv[1]!r}; write flags as --name=value, see --help.")
             if not argv[1:] and arguments is not None:
                 raise InputError(f"expected {arguments} after the flags.")
-            return main(argv[1:])
+            with warnings_of_photographs():
+                return main(argv[1:])
         except InputError as error:
             return _say(str(error), WRONG)
         except KeyboardInterrupt:

@@ -3,12 +3,12 @@
 from absl import flags
 
 
-def define_flags() -> None:
-    """Defines --max_pixels."""
+def define_flags(default: str = "as the model was trained") -> None:
+    """Defines --max_pixels; `default` says what it is if it is not given."""
     flags.DEFINE_integer(
         "max_pixels",
         None,
-        "Refuse photographs with more pixels before they are decoded; default: as the model was trained.",
+        f"Refuse photographs with more pixels before they are decoded; default: {default}.",
         lower_bound=1,
     )
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipeline.evaluation import SCORES
+from scripts.support.warnings import MOST
 from scripts.support.wording import interval, plain, with_deviation, with_interval
 
 COMPARED = ("aupr", "dice", "iou", "sensitivity", "ppv")
@@ -41,13 +42,32 @@ def evaluation_lines(content: Mapping[str, Any]) -> Iterator[str]:
         yield f"warning: {one['case']}: {'; '.join(one['warnings'])}"
     if content["binary"]:
         yield f"{', '.join(content['binary'])}: masks, not probability maps; their curves consist of a single point."
-    if content["threshold_seen"]:
-        yield "The thresholds were chosen on these photographs, so scores that depend on them are too optimistic."
+    yield from _seen_lines(content)
     if content["threshold_source"] == "given":
         yield "The thresholds are those given, not the model's."
     if any(area > 1 for area in content["min_area"].values()):
         least = ", ".join(f"{name} {area}" for name, area in content["min_area"].items())
         yield f"Detections of fewer pixels than --min_area were dropped ({least}); areas under curves count all pixels."
+
+
+def _seen_lines(content: Mapping[str, Any]) -> Iterator[str]:
+    by_name = set(content["seen_by_name"])
+    chosen_on, named_alike = content["threshold_seen_on"], content["named_alike"]
+    if sure := [case for case in chosen_on if case not in by_name]:
+        which = "these" if len(sure) == content["photographs"] else f"{len(sure)} of these {content['photographs']}"
+        yield f"The thresholds were chosen on {which} photographs, so scores that depend on them are too optimistic."
+    if unsure := [case for case in chosen_on if case in by_name]:
+        yield (
+            f"{len(unsure)} of these {content['photographs']} photographs are named like those that the thresholds "
+            "were chosen on; if they are the same, scores that depend on them are too optimistic. The model folder was "
+            "written by an earlier version, and lists names alone (python -m scripts.adapt adds what tells)."
+        )
+    if named_alike:
+        shown = ", ".join([*named_alike[:MOST], *(["…"] if len(named_alike) > MOST else [])])
+        one = len(named_alike) == 1
+        what = "photograph has a name" if one else "photographs have names"
+        others = "is another photograph" if one else "are other photographs"
+        yield f"{len(named_alike)} {what} that the model lists, but {others}: {shown}"
 
 
 def comparison_lines(content: Mapping[str, Any]) -> Iterator[str]:

@@ -80,6 +80,7 @@ def results(metrics: list[keras.metrics.Metric]) -> dict[str, float]:
     return {metric.name: float(metric.result()) for metric in metrics}
 
 
+@pytest.mark.slow
 @given(masks_and_probabilities())
 @settings(max_examples=30, deadline=None, derandomize=True)
 def test_dice_and_iou_agree_with_numpy_in_every_sample(both):

@@ -77,6 +77,7 @@ def test_the_stride_check_is_restored_from_its_config():
     assert (type(again), again.stride, again.name) == (StrideCheck, 16, "check")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", MODULES)
 def test_the_examples_of_the_docstrings_are_correct(module):
     builders = {build.__name__: build for build in models.NETWORKS.values()}

@@ -87,6 +87,7 @@ def test_the_training_loss_is_the_mean_over_the_maps_and_the_cross_entropy_of_th
     assert float(loss) == pytest.approx(np.mean(weights * (maps + cross)), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_the_validation_loss_and_the_metrics_are_those_of_the_probabilities_alone(network, tiles):
     images, masks = tiles
     model = compiled(network, weighted_metrics=build_metrics(["dice_coef"], ["a", "b"]))
@@ -96,6 +97,7 @@ def test_the_validation_loss_and_the_metrics_are_those_of_the_probabilities_alon
     assert values == pytest.approx(network.evaluate(images, masks, batch_size=4, verbose=0, return_dict=True))
 
 
+@pytest.mark.slow
 def test_a_training_step_changes_the_heads_and_the_weights_of_the_network(network, tiles):
     model = compiled(network)
     assert {layer.name for layer in model.layers} > HEADS
@@ -109,6 +111,7 @@ def test_a_training_step_changes_the_heads_and_the_weights_of_the_network(networ
     np.testing.assert_array_equal(own.get_weights()[0], layers[-1].get_weights()[0])
 
 
+@pytest.mark.slow
 @ignore_keras_copy
 def test_the_saved_network_gives_the_same_results_and_has_no_heads(network, tiles, tmp_path):
     images, masks = tiles
@@ -125,6 +128,7 @@ def test_the_saved_network_gives_the_same_results_and_has_no_heads(network, tile
     assert loaded.count_params() == network.count_params()
 
 
+@pytest.mark.slow
 @ignore_keras_copy
 def test_weights_saved_in_training_are_restored_in_the_network(network, tiles, tmp_path):
     images, masks = tiles
@@ -138,6 +142,7 @@ def test_weights_saved_in_training_are_restored_in_the_network(network, tiles, t
     np.testing.assert_array_equal(network(images, training=False), trained)
 
 
+@pytest.mark.slow
 def test_presence_is_learnt_and_then_clears_the_maps_of_empty_tiles(network, tiles):
     images, masks = tiles
     images = np.where(masks[..., :1] > 0, 250, np.where(masks[..., 1:] > 0, 20, 120)) + images / 50

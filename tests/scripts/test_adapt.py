@@ -16,7 +16,7 @@ def adapted(run, way, tmp_path_factory):
     old, new = (tmp_path_factory.mktemp("adapt") / name for name in ("old", "new"))
     shutil.copytree(way.workdir / "model", old)
     content = json.loads((old / "segmenter.json").read_text())
-    for name in ("quality", "field_diameter", "field_degrees"):
+    for name in ("quality", "field_diameter", "field_degrees", "photographs"):
         del content[name]
     (old / "segmenter.json").write_text(json.dumps(content | {"scale": 0.5}))
     done = run("adapt", f"--model={old}", f"--source={way.source}", f"--output={new}")
@@ -30,7 +30,11 @@ def test_the_field_of_view_gets_the_size_that_it_had_at_the_fixed_scale(adapted,
     assert (before.scale, after.scale) == (0.5, None)
     assert after.field_diameter / before.scale == pytest.approx(0.85 * 1000, rel=0.3)  # of the synthetic photographs
     assert {"sharpness", "saturation", "field_fraction"} <= set(after.quality)
-    assert before.quality == {}
+    assert before.quality == before.photographs == {}
+    trained = {use: list(map(vars, known)) for use, known in after.photographs.items()}
+    written = json.loads((way.workdir / "model" / "segmenter.json").read_text())["photographs"]
+    for use in ("train", "validation"):
+        assert sorted(trained[use], key=str) == sorted(written[use], key=str)
     assert "was scale 0.5, is a scale at which a field of view of 50° is" in printed
     assert (new / "network.keras").read_bytes() == (old / "network.keras").read_bytes()
 

@@ -21,7 +21,7 @@ CONFIG = (
     "--config.model.unet.levels=2",
     "--config.model.unet.width=8",
     "--config.train.batch_size=2",
-    "--config.train.steps_per_epoch=50",
+    "--config.train.steps_per_epoch=10",
     "--config.train.epochs=4",
     "--config.train.max_minutes=10",
     "--config.train.previews=0",
@@ -100,6 +100,7 @@ for number, line in enumerate(Path(sys.argv[1]).read_text().split(chr(10) * 2)):
 """
 
 
+@pytest.mark.slow
 def test_wrong_command_lines_are_refused_in_one_line_before_any_work(source, tmp_path):
     with_source = (*CONFIG, f"--source={source}")
     wrong = {

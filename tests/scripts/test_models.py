@@ -10,6 +10,7 @@ from models import build_network
 TINY = "--config=tests/scripts/tiny_preset.py"
 
 
+@pytest.mark.slow
 def test_the_configured_network_is_measured_drawn_and_written(run, tmp_path):
     numbers, drawing = tmp_path / "numbers.json", tmp_path / "network.png"
     options = (TINY, "--config.data.classes=('HE','EX')", "--config.model.unet.width=8")
@@ -24,6 +25,7 @@ def test_the_configured_network_is_measured_drawn_and_written(run, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["network.png", "numbers.json"]
 
 
+@pytest.mark.slow
 def test_a_named_network_has_its_defaults_or_the_options_of_the_config(run):
     alone, configured = (
         run("models", "--network=unet", "--tile=32", "--fast", *options)

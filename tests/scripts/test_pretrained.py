@@ -13,7 +13,7 @@ import pytest
 
 from configs import DataConfig
 from pipeline.inference import load_segmenter
-from records import find_cases, read_masks, read_photograph
+from records import find_cases, read_index, read_masks, read_photograph
 
 MODEL = Path(__file__).parents[2] / "pretrained" / "idrid_lesions"
 CARD = (MODEL / "MODEL_CARD.md").read_text()
@@ -79,8 +79,8 @@ def test_dice_of_real_photographs_is_what_the_card_says():
 
 
 @pytest.mark.slow
-def test_a_training_that_starts_from_it_is_better_than_one_from_random_weights(run, way, tmp_path):
-    """Six steps each, with other photographs and another class list, which needs a new head."""
+def test_a_training_that_starts_from_it_finds_lesions_after_three_steps(run, way, tmp_path):
+    """With other photographs and another class list, which needs a new head."""
     preset = (
         "--config=configs/idrid_lesions.py",
         "--config.data.classes=('HE',)",
@@ -89,24 +89,22 @@ def test_a_training_that_starts_from_it_is_better_than_one_from_random_weights(r
         "--config.data.scale=1.0",
         "--config.segment.tile=512",
     )
-    steps = (
+    training = (
         "--config.train.epochs=1",
-        "--config.train.steps_per_epoch=6",
+        "--config.train.steps_per_epoch=3",
         "--config.train.batch_size=4",
         "--config.train.crop=256",
         "--config.train.ema_momentum=none",
+        f"--config.train.initial_model={MODEL}",
     )
     records, source = f"--records={tmp_path / 'records'}", f"--source={way.source}"
     assert run("shard", *preset, source, records).returncode == 0
-    aupr = {}
-    for initial in ("", str(MODEL)):
-        workdir = tmp_path / ("tuned" if initial else "new")
-        beginning = (f"--config.train.initial_model={initial}", f"--workdir={workdir}")
-        done = run("train", *preset, *steps, records, source, *beginning)
-        assert done.returncode == 0, done.stderr
-        if initial:
-            assert "with a new head for HE (that model has MA, HE, EX, SE, OD)" in done.stdout
-        with open(workdir / "history.csv", newline="") as file:
-            (epoch,) = csv.DictReader(file)
-        aupr[bool(initial)] = float(epoch["val_photo_aupr"])
-    assert aupr[True] > aupr[False] + 0.05
+    done = run("train", *preset, *training, records, source, f"--workdir={tmp_path / 'run'}")
+    assert done.returncode == 0, done.stderr
+    assert "with a new head for HE (that model has MA, HE, EX, SE, OD)" in done.stdout
+    with open(tmp_path / "run" / "history.csv", newline="") as file:
+        (epoch,) = csv.DictReader(file)
+    index = read_index(tmp_path / "records")
+    (case,) = (index.cases[name] for name in index.splits["validation"].cases)
+    by_chance = case.lesion_pixels["HE"] / (case.height * case.width)  # the AUPR of a map that knows nothing
+    assert float(epoch["val_photo_aupr"]) > by_chance + 0.05

@@ -68,6 +68,25 @@ def test_equal_pixels_in_different_files_are_refused_with_both_names(run, source
     assert not (tmp_path / "records" / "index.json").exists()
 
 
+def test_masks_that_are_not_plausible_are_named_in_warnings_and_in_the_check(run, source, tmp_path):
+    mask, other = sorted((source / "train" / "masks").iterdir())[:2]
+    with Image.open(mask) as image:
+        inverted = image.convert("L").point(lambda value: 0 if value else 255)
+    inverted.save(mask)
+    with Image.open(other) as image:
+        labels = Image.new("L", image.size)
+    labels.putpixel((5, 5), 1)
+    labels.putpixel((9, 9), 2)
+    labels.save(other)
+    done = run(*SHARD, "--check", f"--source={source}", f"--records={tmp_path / 'records'}")
+    assert done.returncode == 0
+    check = json.loads((tmp_path / "records" / "check.json").read_text())
+    assert set(check["mask_warnings"]) == {"inverted", "labels"}
+    for name, file in (("inverted", mask), ("labels", other)):
+        (line,) = check["mask_warnings"][name]
+        assert line.startswith(f"{file}: ") and f"warning: {line}" in done.stderr
+
+
 def test_nearly_equal_photographs_are_listed_in_a_warning_and_in_the_index(run, source, tmp_path):
     photograph = next((source / "test" / "images").iterdir())
     with Image.open(photograph) as image:
@@ -99,8 +118,8 @@ def test_a_patient_stays_in_one_split(run, source, tmp_path):
     ("content", "message"),
     [
         ("name,patient\na,b\n", "expected the columns case and patient"),
-        ("case,patient\nnobody,p\n", "case 'nobody' is not among the photographs"),
-        ("case,patient\nSYN_01,p\nSYN_01,p\n", "case 'SYN_01' needs exactly one row"),
+        ("case,patient\nnobody,p\n", "none of its 1 rows names a photograph; it has cases such as 'nobody'"),
+        ("case,patient\nSYN_01,p\nSYN_01,q\n", "case 'SYN_01' needs exactly one patient"),
         ("case,patient\nSYN_01,p\nSYN_06,p\n", "patient 'p' has SYN_01 in train and SYN_06 in test"),
     ],
 )
@@ -115,7 +134,8 @@ def test_an_invalid_table_of_patients_is_refused(run, pairs, tmp_path, content, 
 def test_check_describes_the_source_and_writes_no_shards(run, source, tmp_path):
     bad = source / "train" / "images" / "bad.jpg"
     bad.write_text("no image")
-    Image.new("1", (10, 10)).save(source / "train" / "masks" / "bad.tif")
+    mask = source / "train" / "masks" / "bad.tif"
+    Image.new("1", (10, 10)).save(mask)
     records = tmp_path / "records"
     done = run(*SHARD, "--check", f"--source={source}", f"--records={records}")
     assert done.returncode == 1
@@ -127,6 +147,7 @@ def test_check_describes_the_source_and_writes_no_shards(run, source, tmp_path):
     assert sum(case["nonempty_tiles"] for case in found["cases"].values()) > 0
     assert any("{0, 1}" in line for line in found["mask_values"])
     bad.unlink()
+    mask.unlink()
     assert run(*SHARD, f"--source={source}", f"--records={records}").returncode == 0
     size = sum(shard.bytes for split in read_index(records).splits.values() for shard in split.shards)
     assert 0.5 * size < found["estimated_bytes"] < 2 * size

@@ -12,6 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from configs import loading
 from records import read_index
@@ -243,6 +244,7 @@ def test_what_predict_writes_at_an_operating_point_has_the_scores_of_eval_at_the
     assert "Detections of fewer pixels than --min_area were dropped (HE 12)" in done.stdout
     done = run("eval", f"--predictions={tmp_path / 'masks'}", *source, f"--output={tmp_path / 'scored'}")
     assert done.returncode == 0, done.stderr
+    assert "maps: of 8 bits, 255 means 1, and of 16 bits, 65535" in done.stdout
     maps, masks = (json.loads((tmp_path / name / "scores.json").read_text()) for name in ("maps", "scored"))
     assert (maps["thresholds"], maps["min_area"], masks["min_area"]) == ({"HE": 0.3}, {"HE": 12}, {"HE": 1})
     for key in ("dice", "iou", "sensitivity", "ppv", "specificity", "found_pixels"):
@@ -330,3 +332,29 @@ def test_a_calibrated_model_in_half_precision_predicts_the_same_lesions(way, run
     assert other["aupr"] == pytest.approx(one["aupr"], abs=0.02)
     assert other["dice"] >= one["dice"] - 0.01  # of all thresholds it is the best on these photographs
     assert other["ece"] < one["ece"]
+
+
+def test_eval_recognises_photographs_by_their_files_not_by_their_names(way, run, tmp_path):
+    """The files of validation photographs under other names, and another photograph under the name of one of them."""
+    model = way.workdir / "model"
+    listed = json.loads((model / "segmenter.json").read_text())
+    assert {one["case"] for one in listed["photographs"]["validation"]} == set(listed["splits"]["validation"])
+    name = listed["splits"]["validation"][0]
+    photograph = next(way.source.glob(f"A*/1*/*/{name}.jpg"))
+    (images := tmp_path / "source" / "images").mkdir(parents=True)
+    (masks := tmp_path / "source" / "masks").mkdir()
+    shutil.copy(photograph, images / "renamed.jpg")
+    with Image.open(photograph) as image:
+        image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(images / f"{name}.jpg")
+        mask = Image.new("L", image.size)
+        mask.paste(255, (300, 300, 320, 320))
+    for stem in ("renamed", name):
+        mask.save(masks / f"{stem}.png")
+    out = tmp_path / "out"
+    done = run("eval", f"--model={model}", f"--source={tmp_path / 'source'}", "--split=all", f"--output={out}")
+    assert done.returncode == 0, done.stderr
+    scores = json.loads((out / "scores.json").read_text())
+    assert (scores["threshold_seen"], scores["threshold_seen_on"]) == (True, ["renamed"])
+    assert (scores["named_alike"], scores["seen_by_name"]) == ([name], [])
+    assert "The thresholds were chosen on 1 of these 2 photographs" in done.stdout
+    assert f"1 photograph has a name that the model lists, but is another photograph: {name}" in done.stdout

@@ -260,6 +260,7 @@ def weights_by_labels(masks: np.ndarray) -> np.ndarray:
     return weights
 
 
+@pytest.mark.slow
 @given(hnp.arrays(np.bool_, st.tuples(st.integers(1, 2), st.integers(1, 12), st.integers(1, 12), st.integers(1, 2))))
 @settings(max_examples=60, deadline=None, derandomize=True)
 def test_lesion_weights_are_those_of_connected_components(masks):

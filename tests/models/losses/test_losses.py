@@ -183,6 +183,7 @@ def test_sizes_may_be_unknown_when_the_graph_is_traced(name, batch):
     assert float(value) == pytest.approx(float(build_loss(name)(*batch)), rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LOSSES)
 def test_every_loss_trains_under_mixed_bfloat16(name, mixed_bfloat16):
     keras.utils.set_random_seed(0)

@@ -39,6 +39,7 @@ def values(network, name: str, images: np.ndarray) -> np.ndarray:
     return keras.Model(network.input, network.get_layer(name).output)(images).numpy()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("width", "levels", "classes"), [(16, 5, 1), (64, 5, 1), (8, 3, 4)])
 def test_the_number_of_parameters_is_that_of_the_papers_layers(width, levels, classes):
     network = build_attention_unet(AttentionUNetConfig(width=width, levels=levels), classes)

@@ -54,6 +54,7 @@ def test_the_number_of_parameters_is_that_of_the_description(options, classes, p
     assert network.stride == options.stem * 2 ** (len(options.widths) - 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("stem", "expected"), [(2, [2, 4, 8, 16, 32]), (4, [2, 4, 8, 16])])
 def test_only_contrast_and_the_rearrangement_work_at_full_resolution(stem, expected):
     network = build_fast(FastConfig(stem=stem, widths=(8,) * len(expected)), classes=1)
@@ -153,6 +154,7 @@ def test_the_head_rearranges_four_channels_as_four_pixels():
         assert pixels[0, y, x, label] == maps[0, y // 2, x // 2, 3 * (2 * (y % 2) + x % 2) + label]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stem", [2, 4])
 def test_the_network_can_predict_single_pixels(stem):
     """A sub-pixel head can learn a checkerboard; the enlargement of a smaller map cannot show it."""

@@ -47,6 +47,7 @@ def default():
     return build_multires_unet(MultiResUNetConfig(), classes=1)
 
 
+@pytest.mark.slow
 def test_the_default_is_the_authors_network_except_for_the_head(default):
     assert parameters_by_hand(32, 5, 1.67, head=3) == 7_262_750  # with the normalised logits of the authors
     assert default.count_params() == parameters_by_hand(32, 5, 1.67, head=1) == 7_262_748
@@ -82,6 +83,7 @@ def test_a_blocks_convolutions_see_3x3_5x5_and_7x7_pixels():
         assert (np.ptp(ys) + 1, np.ptp(xs) + 1, len(ys)) == (side, side, side**2)
 
 
+@pytest.mark.slow
 def test_res_paths_have_4_3_2_and_1_steps():
     network = build_multires_unet(MultiResUNetConfig(width=4, levels=5), classes=1)
     names = {layer.name for layer in network.layers}

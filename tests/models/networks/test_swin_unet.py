@@ -84,6 +84,7 @@ def parameters(width: int, depths: tuple[int, ...], heads: tuple[int, ...], wind
     return total + width * classes + classes
 
 
+@pytest.mark.slow
 def test_the_number_of_parameters_is_that_of_the_paper():
     paper = build_swin_unet(SwinUNetConfig(window=7), classes=9)
     assert round((paper.count_params() - 9) / 1e6, 2) == 27.17  # the authors' last layer has no bias

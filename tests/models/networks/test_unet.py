@@ -37,6 +37,7 @@ def block_layers(network: Network, level: int, side: str) -> list[keras.layers.C
     return [network.get_layer(f"{name}_conv0"), network.get_layer(f"{name}_conv1")]
 
 
+@pytest.mark.slow
 def test_the_seed_preset_builds_the_earlier_systems_network(earlier_network):
     assert earlier_network.count_params() == 124_996_849
     assert earlier_network.stride == 128

@@ -39,6 +39,7 @@ def trainable(model: keras.Model) -> int:
     return sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
 
 
+@pytest.mark.slow
 def test_the_default_has_the_papers_26_97_million_parameters():
     network = build_unet3plus(UNet3PlusConfig(), classes=1)
     assert trainable(network) == trainable_by_hand(64, 5, 1) == 26_971_777

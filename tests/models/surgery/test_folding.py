@@ -49,6 +49,7 @@ def one_pair(convolution: layers.Layer, *, between=(), norm=FusedBatchNormalizat
     return Network(image, probability_head(norm(name="norm")(x), classes=1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("policy", "tolerance"), [("float32", 1e-5), ("mixed_bfloat16", 0.03)], ids=["float32", "bfloat16"]
 )
@@ -68,6 +69,7 @@ def test_the_results_are_equal_without_any_normalisation(policy, tolerance, imag
     assert np.mean(np.abs(after - before)) < tolerance / 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", [FusedBatchNormalization, layers.BatchNormalization])
 @pytest.mark.parametrize(
     "convolution",
@@ -101,6 +103,7 @@ def test_the_folded_kernel_is_that_of_the_formula():
     np.testing.assert_allclose(bias, [-4])
 
 
+@pytest.mark.slow
 def test_the_network_itself_is_not_changed_and_shares_no_weights(images):
     network = with_statistics(build_fast(FastConfig(widths=(8, 8)), classes=1))
     names, before = [layer.name for layer in network.layers], network(images, training=False).numpy()
@@ -110,6 +113,7 @@ def test_the_network_itself_is_not_changed_and_shares_no_weights(images):
     assert np.array_equal(network(images, training=False), before)
 
 
+@pytest.mark.slow
 @ignore_keras_copy
 def test_a_folded_network_is_saved_and_loaded_unchanged(images, tmp_path):
     folded = fold_normalization(with_statistics(build_fast(FastConfig(widths=(8, 8)), classes=1)))
@@ -119,6 +123,7 @@ def test_a_folded_network_is_saved_and_loaded_unchanged(images, tmp_path):
     assert np.array_equal(loaded(images), folded(images))
 
 
+@pytest.mark.slow
 @ignore_keras_copy
 def test_a_loaded_network_folds_like_the_saved_one(images, tmp_path):
     network = with_statistics(build_fast(FastConfig(widths=(8, 8)), classes=1))
@@ -127,6 +132,7 @@ def test_a_loaded_network_folds_like_the_saved_one(images, tmp_path):
     assert np.array_equal(fold_normalization(loaded)(images), fold_normalization(network)(images))
 
 
+@pytest.mark.slow
 def test_a_normalisation_after_an_activation_is_kept():
     """The U-Net has convolutions with activation, then normalisation."""
     network = with_statistics(build_unet(UNetConfig(width=4, levels=2), classes=1))
@@ -151,6 +157,7 @@ def test_a_normalisation_is_kept_if_another_layer_uses_the_convolution():
     assert normalizations(fold_normalization(network)) == ["norm"]
 
 
+@pytest.mark.slow
 def test_a_normalisation_is_kept_if_the_convolution_is_used_twice():
     image, x = image_input(NO_PREPROCESSING, stride=1)
     convolution = layers.Conv2D(3, 3, padding="same")
@@ -160,6 +167,7 @@ def test_a_normalisation_is_kept_if_the_convolution_is_used_twice():
     assert normalizations(folded) == ["norm"]
 
 
+@pytest.mark.slow
 def test_of_two_normalisations_only_the_one_after_a_convolution_is_folded(images):
     image, x = image_input(NO_PREPROCESSING, stride=1)
     x = layers.Conv2D(4, 3, padding="same")(layers.Rescaling(1 / 255)(x))

@@ -14,6 +14,7 @@ from pipeline.evaluation.counting import count_photograph
 from pipeline.evaluation.results import SCORES, counts_writer, read_result
 from pipeline.evaluation.scores import calibration_error
 from pipeline.operating_point import OperatingPoint
+from records import PhotographIdentity
 
 BINS = 640
 
@@ -78,7 +79,7 @@ def test_the_background_stays_where_it_is():
 
 def write(folder, classes, counted, case="A"):
     with counts_writer(folder, classes=classes, bins=BINS, thresholds=(0.5,) * len(classes)) as writer:
-        writer.add(counted(case, classes))
+        writer.add(counted(case, classes), PhotographIdentity(case, "digest", "hash"))
     (folder / SCORES).write_text(json.dumps({"threshold_source": "validation"}))
     return read_result(folder)
 
@@ -111,6 +112,7 @@ def test_a_calibrated_model_has_the_logits_and_thresholds_of_the_fit_and_lists_i
     changed.set_weights(network.get_weights())
     after, fitted = calibrate(changed, before, result)
     assert (after.threshold_source, after.calibrated_on) == ("held out", ("IDRiD_01",))
+    assert after.photographs == {"calibrated_on": (PhotographIdentity("IDRiD_01", "digest", "hash"),)}
     assert after.thresholds == tuple(one.threshold for one in fitted)
     images = np.random.default_rng(0).uniform(0, 255, (1, 32, 32, 3)).astype(np.float32)
     z = logit(network(images, training=False).numpy().astype(np.float64))

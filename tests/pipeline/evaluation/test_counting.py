@@ -50,6 +50,7 @@ def dice_at(threshold, probability: np.ndarray, mask: np.ndarray) -> Fraction:
     return Fraction(2 * int((found & mask).sum()), int(found.sum() + mask.sum()))
 
 
+@pytest.mark.slow
 @given(probabilities_with_mask())
 @settings(max_examples=100, deadline=None, derandomize=True)
 def test_the_best_threshold_has_the_highest_dice_of_all_edges_on_the_map_itself(count, drawn):

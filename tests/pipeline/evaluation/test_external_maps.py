@@ -3,9 +3,10 @@
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from configs import InputError
-from pipeline.evaluation.external_maps import classes_of, find_maps, read_map
+from pipeline.evaluation.external_maps import classes_of, find_levels, find_maps, read_map
 
 SIZE = (12, 16)
 LEVELS = np.linspace(0, 1, 12 * 16).reshape(SIZE)
@@ -40,7 +41,40 @@ def test_masks_are_read_as_0_and_1_whatever_their_highest_value(tmp_path, most, 
     mask = LEVELS > 0.7
     plane = (mask * most).astype(np.uint8)
     cv2.imwrite(str(tmp_path / "A.png"), np.repeat(plane[..., None], channels, axis=-1))
-    assert np.array_equal(read_map(find_maps(tmp_path), "A", SIZE, classes=("HE",))[..., 0], mask.astype(np.float32))
+    files = find_maps(tmp_path)
+    levels = find_levels(files)
+    assert levels == ("binary" if most == 1 else "full")
+    found = read_map(files, "A", SIZE, classes=("HE",), levels=levels)
+    assert np.array_equal(found[..., 0], mask.astype(np.float32))
+
+
+@pytest.mark.parametrize(("dtype", "most"), [(np.uint8, 255), (np.uint16, 65535)])
+def test_what_the_level_1_means_is_decided_by_the_whole_folder_alike_for_8_and_16_bits(tmp_path, dtype, most):
+    cv2.imwrite(str(tmp_path / "C_HE.png"), np.zeros(SIZE, dtype))
+    assert find_levels(find_maps(tmp_path)) == "full"  # black is black
+    cv2.imwrite(str(tmp_path / "A_HE.png"), (LEVELS > 0.7).astype(dtype))
+    files = find_maps(tmp_path)
+    assert find_levels(files) == "binary"
+    for levels, highest in (("binary", 1), ("full", np.float32(1 / most))):  # as a flag can say
+        assert read_map(files, "A", SIZE, classes=("HE",), levels=levels).max() == highest
+    for other in (np.uint8, np.uint16):
+        cv2.imwrite(str(tmp_path / "B_HE.png"), (LEVELS > 0.7).astype(other) * 2)
+        files = find_maps(tmp_path)
+        assert find_levels(files) == "full"
+        assert read_map(files, "A", SIZE, classes=("HE",), levels="full").max() == np.float32(1 / most)
+        with pytest.raises(InputError, match=r"B_HE\.png: has the level 2, but with --levels=binary only 0 and 1 are"):
+            read_map(files, "B", SIZE, classes=("HE",), levels="binary")
+
+
+def test_files_of_1_bit_and_arrays_say_nothing_about_levels(tmp_path):
+    Image.fromarray(LEVELS > 0.7).save(tmp_path / "A_HE.png")
+    np.savez(tmp_path / "B.npz", probabilities=np.zeros((*SIZE, 1)), classes=np.array(["HE"]))
+    (tmp_path / "C_HE.png").write_bytes(b"damaged")
+    files = find_maps(tmp_path)
+    assert find_levels(files) is None
+    for levels in (None, "full", "binary"):
+        found = read_map(files, "A", SIZE, classes=("HE",), levels=levels)
+        assert np.array_equal(found[..., 0] == 1, LEVELS > 0.7)
 
 
 @pytest.mark.parametrize(

@@ -56,10 +56,22 @@ def test_a_fold_shards_each_source_trains_once_and_scores_what_is_held_out_of_ea
         f"--records={run.folder(1) / 'records' / number}" for number in "01"
     ]
     assert not any(argument.startswith("--source=") for argument in train)  # no validation photographs
-    missing = dataclasses.replace(run, allow_missing_masks=True)
-    assert [name for name, arguments in fold_steps(missing, 1) if "--allow_missing_masks" in arguments] == [
+
+
+@pytest.mark.parametrize("flag", ["allow_missing_masks", "unite_masks", "recursive"])
+def test_how_a_source_is_read_is_passed_on_to_shard_and_eval(run, flag):
+    given = dataclasses.replace(run, **{flag: True})
+    assert [name for name, arguments in fold_steps(given, 1) if f"--{flag}" in arguments] == [
         "shard", "shard", "eval", "eval",
     ]  # fmt: skip
+    assert not any(f"--{flag}" in arguments for _, arguments in fold_steps(run, 1))
+
+
+def test_without_patients_shard_is_given_no_table_of_them(run):
+    sources = tuple(tuple(dataclasses.replace(case, patient=None) for case in cases) for cases in run.plan.sources)
+    unknown = dataclasses.replace(run, plan=dataclasses.replace(run.plan, sources=sources))
+    steps = fold_steps(unknown, 1)
+    assert not any(argument.startswith("--patients") for _, arguments in steps for argument in arguments)
 
 
 def test_validation_photographs_with_lesions_choose_the_thresholds(run):

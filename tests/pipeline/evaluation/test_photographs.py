@@ -3,6 +3,7 @@
 import dataclasses
 import threading
 
+import cv2
 import numpy as np
 import pytest
 
@@ -50,6 +51,16 @@ def test_a_case_that_cannot_be_read_gives_an_error_and_the_others_are_evaluated(
     assert (first.case, third.case) == ("D", "F")
     assert isinstance(second, InputError)
     assert "gone.png" in str(second)
+
+
+def test_a_case_is_loaded_with_what_is_not_plausible_about_its_masks(records_set, tmp_path):
+    case = records_set.cases["D"]
+    inverted = tmp_path / "D_HE.png"
+    cv2.imwrite(str(inverted), 255 - cv2.imread(str(case.masks["HE"]), cv2.IMREAD_GRAYSCALE))
+    wrong = dataclasses.replace(case, masks={**case.masks, "HE": inverted})
+    (warning,) = load_case(wrong, records_set.index.data).mask_warnings
+    assert warning.kind == "inverted" and str(inverted) in warning.text
+    assert load_case(case, records_set.index.data).mask_warnings == ()
 
 
 def test_a_map_with_nan_is_refused_with_the_name_of_its_case(records_set):

@@ -50,11 +50,25 @@ def test_records_of_other_classes_are_refused(records_set):
         plan_evaluation(request, None, records_set.index)
 
 
+def test_several_masks_and_trees_are_read_as_the_request_says(tmp_path):
+    for file in ("images/001/a.png", "masks/HE/001/a.png", "masks/HE/001/a_2.png", "maps/001_a_HE.png"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+    request = EvaluationRequest(
+        str(tmp_path), "all", predictions=str(tmp_path / "maps"), classes=["HE"], recursive=True
+    )
+    with pytest.raises(InputError, match="--unite_masks"):
+        plan_evaluation(request, None)
+    (case,) = plan_evaluation(dataclasses.replace(request, unite_masks=True), None).cases
+    assert case.name == "001_a" and len(case.mask_files("HE")) == 2
+
+
 def plan(spec, split: str, source: str = "validation", layout: str = "idrid", **request) -> EvaluationPlan:
     return EvaluationPlan(
         request=EvaluationRequest("source", split, **request),
         segmenter=types.SimpleNamespace(spec=spec),
         maps={},
+        levels=None,
         layout=layout,
         cases=tuple(CASES),
         data=DataConfig(classes=("HE",)),
@@ -62,26 +76,6 @@ def plan(spec, split: str, source: str = "validation", layout: str = "idrid", **
         operating_point=OperatingPoint((0.5,)),
         threshold_source=source,
     )
-
-
-@pytest.mark.parametrize(
-    ("source", "calibrated_on", "split", "seen"),
-    [
-        ("validation", (), "validation", True),
-        ("validation", (), "all", True),
-        ("validation", (), "test", False),
-        ("held out", ("T",), "test", True),
-        ("held out", ("X",), "test", False),
-        ("config", (), "all", False),
-    ],
-)
-def test_thresholds_are_seen_if_they_were_chosen_on_scored_photographs(spec, source, calibrated_on, split, seen):
-    assert plan(spec(calibrated_on=calibrated_on), split, source).threshold_seen == seen
-
-
-def test_photographs_that_the_initial_weights_saw_count_as_training(spec):
-    made = plan(spec(splits={"train": ["A"], "validation": ["B"]}, seen_before=("T",)), "test")
-    assert made.seen_splits == {"train": ["A", "T"], "validation": ["B"]}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Intervals, result folders and comparisons, from counts of small photographs."""
 
 import csv
+import itertools
 import json
 
 import numpy as np
@@ -16,6 +17,7 @@ from pipeline.evaluation.results import counts_writer, read_counts, read_result
 from pipeline.evaluation.scores import PIXELS, SCORES, score
 from pipeline.evaluation.summary import write_summary
 from pipeline.operating_point import OperatingPoint
+from records import PhotographIdentity
 
 CLASSES, BINS, THRESHOLDS = ("HE", "MA"), 160, (0.5, 0.4)
 EMPTY = 2  # this photograph shows no lesion
@@ -45,12 +47,12 @@ def counted(number: int, case: str, *, sharpness: float = 1) -> PhotographCounts
 PHOTOGRAPHS = [counted(number, f"P{number}") for number in range(7)]
 
 
-def write_counts(folder, photographs, **about) -> dict:
+def write_counts(folder, photographs, *, identities=(), **about) -> dict:
     """Writes `counts.npz` and a `scores.json` that only describes the run, and returns that description."""
     folder.mkdir(exist_ok=True)
     with counts_writer(folder, classes=CLASSES, bins=BINS, thresholds=THRESHOLDS) as writer:
-        for photograph in photographs:
-            writer.add(photograph)
+        for photograph, identity in itertools.zip_longest(photographs, identities):
+            writer.add(photograph, identity)
     about = {"split": "test", "thresholds": dict(zip(CLASSES, THRESHOLDS, strict=True)), **about}
     (folder / "scores.json").write_text(json.dumps(about))
     return about
@@ -113,6 +115,15 @@ def test_results_of_different_photographs_are_read_as_one(folder, tmp_path):
     assert both.cases == read_result(folder).cases
     for read, photograph in zip(both.photographs(), PHOTOGRAPHS, strict=True):
         check_equal(read, photograph)
+
+
+def test_what_photographs_are_recognised_by_is_read_back_if_all_folders_say_it(tmp_path):
+    identities = [PhotographIdentity(photograph.case, f"digest {photograph.case}", "0f") for photograph in PHOTOGRAPHS]
+    for name, part in (("a", slice(0, 3)), ("b", slice(3, None))):
+        write_counts(tmp_path / name, PHOTOGRAPHS[part], identities=identities[part])
+    assert read_result(tmp_path / "a", tmp_path / "b").identities == tuple(identities)
+    write_counts(tmp_path / "b", PHOTOGRAPHS[3:])  # as an earlier version did
+    assert read_result(tmp_path / "a", tmp_path / "b").identities == ()
 
 
 def test_a_photograph_in_two_results_and_other_classes_are_refused(folder, tmp_path):

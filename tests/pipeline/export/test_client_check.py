@@ -10,6 +10,7 @@ from PIL import Image
 from models import in_precision
 from pipeline.export.client_check import check_client
 from pipeline.inference import TiledSegmenter
+from tests.records.images import icc
 
 ORIENTATION = 0x0112
 
@@ -49,6 +50,13 @@ def test_an_orientation_tag_is_named_as_what_makes_another_map(exported, segment
     assert not check.same
     assert "NOT the same map as predict's: largest difference" in check.lines[-1]
     assert "; the file has orientation tag 6, which serving_default leaves to the client" in check.lines[-1]
+
+
+def test_a_colour_profile_is_named_as_what_makes_another_map(exported, segmenter, photograph, tmp_path):
+    photograph.save(tmp_path / "wide.png", icc_profile=icc.rgb_profile("Adobe RGB"))
+    check = check_client(exported, segmenter, tmp_path / "wide.png")
+    assert not check.same
+    assert "; the file has a colour profile other than sRGB, which serving_default leaves" in check.lines[-1]
 
 
 def test_cmyk_is_named_where_its_rounding_shows(exported, segmenter, tmp_path):

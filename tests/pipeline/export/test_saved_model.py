@@ -108,6 +108,7 @@ def test_the_export_knows_its_classes_thresholds_and_signatures(served):
 
 def test_metadata_and_readme_state_what_serving_default_leaves_to_the_client(served, exported):
     leaves = str(served["serving_default_leaves"])
+    assert "colour profiles other than sRGB" in leaves
     assert "orientation tags" in leaves
     assert "TIFF, BMP, WebP" in leaves
     text = (exported / "README.md").read_text().replace("`", "")

@@ -41,6 +41,7 @@ def contents(folder) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_a_version_that_is_there_is_refused_and_left_as_it_was(two_models, model_folder):
     there, other = two_models
     before = contents(there.parent)
@@ -49,6 +50,7 @@ def test_a_version_that_is_there_is_refused_and_left_as_it_was(two_models, model
     assert contents(there.parent) == before
 
 
+@pytest.mark.slow
 def test_with_overwrite_a_version_is_replaced(two_models, model_folder):
     there, other = two_models
     (there / "stray").touch()
@@ -58,6 +60,7 @@ def test_with_overwrite_a_version_is_replaced(two_models, model_folder):
     assert not (there / "stray").exists()
 
 
+@pytest.mark.slow
 def test_another_version_lies_beside_the_first(two_models, model_folder):
     there, other = two_models
     second = export_model(other, model_folder, there.parent, version=2, overwrite=False)
@@ -79,6 +82,7 @@ def test_an_output_whose_name_a_file_has_is_refused(segmenter, model_folder, tmp
         export_model(segmenter, model_folder, tmp_path / "file", version=1, overwrite=False)
 
 
+@pytest.mark.slow
 def test_while_a_version_is_replaced_it_is_whole_and_no_other_is_to_be_seen(two_models, model_folder, monkeypatch):
     there, other = two_models
     before = contents(there)
@@ -117,6 +121,7 @@ def test_a_full_disk_leaves_the_old_version_and_nothing_else(two_models, model_f
     assert contents(there.parent) == before
 
 
+@pytest.mark.slow
 def test_remains_of_killed_exports_are_removed_and_a_version_moved_aside_comes_back(two_models, model_folder):
     there, other = two_models
     output = there.parent

@@ -62,6 +62,7 @@ def tiles_touching(retina: np.ndarray, overlap_px: int) -> np.ndarray:
     return np.array([[retina[y : y + TILE, x : x + TILE].any() for x in starts[1]] for y in starts[0]])
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10**6), st.integers(1, 300), st.integers(1, 300))
 @settings(max_examples=120, deadline=None, derandomize=True)
 def test_possible_field_of_view_contains_the_field_of_view(seed, height, width):
@@ -79,6 +80,7 @@ def test_possible_field_of_view_contains_the_field_of_view_of_large_photographs(
     assert np.all(full.astype(bool) >= field_of_view(photograph))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [1.0, 0.37, 1.9])
 def test_nothing_changes_in_the_field_of_view(pair, scale):
     every, few = pair(scale=scale)

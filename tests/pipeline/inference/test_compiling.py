@@ -83,6 +83,7 @@ def test_a_segmenter_compiles_its_network_alone(network, spec, xla):
     assert xla == "off" or "Conv2D" in ops
 
 
+@pytest.mark.slow
 def test_a_compiled_network_gives_the_same_map(network, spec, fundus):
     photograph = fundus(60, 90, seed=2).photograph
     maps = [

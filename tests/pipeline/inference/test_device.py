@@ -64,6 +64,7 @@ def test_the_list_of_kernels_tells_what_has_none(spec):
     assert leaving(TiledSegmenter(with_uint8, spec())) == {"Slice"}
 
 
+@pytest.mark.slow
 def test_the_graph_never_leaves_for_python(network, spec):
     scaling = {"scale": None, "field_diameter": 100.0}
     options = {"overlap": 0.5, "window": "hann", "flips": 4, "skip_background": True, **scaling}

@@ -1,6 +1,7 @@
 """The model folder: what is saved is loaded unchanged, and damage is named in one line."""
 
 import dataclasses
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -11,9 +12,9 @@ import pytest
 
 from configs import DataConfig, InputError
 from models import build_loss
-from pipeline.inference import check_tile, load_segmenter, save_model
+from pipeline.inference import check_tile, load_segmenter, save_model, save_spec
 from pipeline.inference.model_folder import read_spec
-from records import Camera, ScaleRule, read_index
+from records import Camera, PhotographIdentity, ScaleRule, read_index
 
 # Keras 3.15.1 triggers this warning when it saves weights.
 SAVING = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
@@ -37,6 +38,12 @@ def test_a_loaded_spec_equals_the_saved_one(model_folder, spec):
         splits={"train": ["A", "B"], "validation": ["D"]},
     )
     assert load_segmenter(model_folder).spec == expected
+
+
+def test_what_photographs_are_recognised_by_is_read_back(spec, tmp_path):
+    known = {"train": (PhotographIdentity("A", "0" * 64, "1" * 64), PhotographIdentity("B", "", "2" * 64))}
+    save_spec(tmp_path, spec(photographs=known))
+    assert read_spec(tmp_path / "segmenter.json").photographs == known
 
 
 def test_segmenter_json_has_the_fields_that_others_read(model_folder):
@@ -80,6 +87,7 @@ def test_a_model_that_scales_by_the_field_of_view_is_read_back(network, spec, tm
     assert load_segmenter(tmp_path, camera=camera).rule == ScaleRule(None, 100.0, 45.0, camera)
 
 
+@pytest.mark.slow
 @SAVING
 def test_a_model_folder_in_half_precision_has_half_the_size_and_about_the_map(network, spec, tmp_path, fundus):
     segmenters = []
@@ -130,6 +138,16 @@ def test_the_most_pixels_are_those_of_training_or_given_and_the_default_in_an_ea
     file.write_text(json.dumps({**content, "max_pixels": 0}))
     with pytest.raises(InputError, match=r"segmenter\.json: data\.max_pixels must be at least 1; received 0"):
         read_spec(file)
+
+
+def test_a_trained_model_folder_says_by_what_its_photographs_are_recognised(trained, records_set):
+    spec = load_segmenter(trained.model).spec
+    for split in ("train", "validation"):
+        assert [one.case for one in spec.photographs[split]] == list(spec.splits[split])
+        for one in spec.photographs[split]:
+            path = records_set.cases[one.case].photograph
+            assert one.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+            assert one.perceptual_hash == records_set.index.cases[one.case].perceptual_hash
 
 
 def test_a_trained_model_folder_names_its_records(trained, records_set):
@@ -243,6 +261,7 @@ def test_a_segmenter_json_of_version_0_1_is_read_with_all_its_values():
         "field_degrees": 50.0,
         "max_pixels": 200_000_000,
         "quality": {},
+        "photographs": {},
     }
     assert spec.classes == ("MA", "HE", "EX", "SE", "OD")
     assert spec.thresholds[:2] == (0.0855249761296273, 0.20351567165626933)

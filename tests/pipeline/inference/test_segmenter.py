@@ -1,10 +1,12 @@
 """The graph: one trace for all sizes, run as in inference, tiles trimmed to the photograph."""
 
 import numpy as np
+import pytest
 
 from pipeline.inference import TiledSegmenter, load_segmenter
 
 
+@pytest.mark.slow
 def test_a_loaded_segmenter_gives_the_same_map(model_folder, network, fundus):
     photograph = fundus(90, 131, seed=5).photograph
     loaded = load_segmenter(model_folder)
@@ -15,6 +17,7 @@ def test_a_loaded_segmenter_gives_the_same_map(model_folder, network, fundus):
     assert np.array_equal(probabilities, in_memory.segment(photograph))
 
 
+@pytest.mark.slow
 def test_probabilities_are_within_0_and_1_and_have_the_photographs_size(model_folder):
     segmenter = load_segmenter(model_folder)
     for height, width in ((1, 1), (20, 150), (32, 40), (101, 67)):
@@ -34,6 +37,7 @@ def test_tiles_are_run_as_in_inference_not_as_in_training(model_folder):
     assert not np.allclose(segmenter.tiles(images), segmenter.network(images, training=True), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_large_trimmed_tile_takes_a_photograph_in_one_piece(network, spec, fundus):
     """The network of stride 4 sees the photograph itself, padded to multiples of 4, with one trace."""
     trimmed = TiledSegmenter(network, spec(classes=("a", "b"), tile=160, trim=True, tile_batch=1))

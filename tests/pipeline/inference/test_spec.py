@@ -40,6 +40,7 @@ def test_a_spec_takes_its_fields_from_the_config():
         "threshold_source": "config",
         "bins": 320,
         "seen_before": (),
+        "photographs": {},
         "calibrated_on": (),
         "quality": {},
         "field_diameter": None,

@@ -76,7 +76,7 @@ def test_tiles_start_where_the_records_start_them(length, tile, data):
     assert tile_starts(tf.constant(length), tile, stride).numpy().tolist() == starts_of_records(length, tile, stride)
 
 
-@pytest.mark.parametrize("tile_batch", [1, 3, 50])
+@pytest.mark.parametrize("tile_batch", [1, 3, pytest.param(50, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("window_name", "overlap"), GEOMETRIES)
 def test_an_identity_network_gives_the_photograph_back_in_one_trace(spec, window_name, overlap, tile_batch):
     geometry = spec(classes=("R", "G", "B"), window=window_name, overlap=overlap, tile_batch=tile_batch)

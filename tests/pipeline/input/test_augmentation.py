@@ -110,7 +110,7 @@ def dice(first: np.ndarray, second: np.ndarray) -> float:
     return 2 * np.sum(first & second) / (np.sum(first) + np.sum(second))
 
 
-@pytest.mark.parametrize("name", [*AUGMENTATIONS, "everything"])
+@pytest.mark.parametrize("name", [*AUGMENTATIONS, pytest.param("everything", marks=pytest.mark.slow)])
 def test_eager_calls_functions_and_tf_data_give_the_same(image, mask, draw_many, name):
     config = EVERYTHING if name == "everything" else only(**{name: 1.0})
     images, masks = draw_many(config, 3)
@@ -122,6 +122,7 @@ def test_eager_calls_functions_and_tf_data_give_the_same(image, mask, draw_many,
             assert np.array_equal(drawn_mask, masks[k])
 
 
+@pytest.mark.slow
 def test_the_same_seed_draws_the_same_whatever_was_drawn_before(draw_many, everything):
     tf.random.set_seed(2)
     tf.random.uniform([7])

@@ -140,6 +140,7 @@ def test_a_tile_is_augmented_anew_in_every_epoch(training, stored):
     assert max(images.values()) == 1
 
 
+@pytest.mark.slow
 def test_the_stream_does_not_depend_on_tensorflows_global_seed(training):
     streams = []
     for seed in (0, 1, 12345):
@@ -149,6 +150,7 @@ def test_the_stream_does_not_depend_on_tensorflows_global_seed(training):
         assert all(np.array_equal(one[0], two[0]) for one, two in zip(streams[0], other, strict=True))
 
 
+@pytest.mark.slow
 def test_training_images_and_masks_are_the_stored_ones_in_float32(training, stored):
     known = {image.astype(np.float32).tobytes(): mask for image, mask in stored["train"]}
     for image, mask in elements(training(augmentation=AS_THEY_ARE), len(known)):
@@ -240,6 +242,7 @@ def test_two_sets_are_shown_together_and_by_weight(records_set, shard, tmp_path)
     assert np.array_equal(found[counts[0]][0], next(iter(tiles_of_split([other], "train").as_numpy_iterator()))[0])
 
 
+@pytest.mark.slow
 def test_batches_prefetched_to_a_device_are_the_same(training):
     """Without a GPU, only that nothing else changes can be seen."""
     for one, other in zip(elements(training(), 5), elements(training(device="/CPU:0"), 5), strict=True):

@@ -14,7 +14,16 @@ from configs import InputError
 from pipeline.inference import MeasuredPhotograph, ProbabilityMap, Segmented
 from pipeline.operating_point import OperatingPoint
 from pipeline.prediction.folder import PredictionFolder
-from records import UNKNOWN_CAMERA, Camera, Case, PhotographScale, sha256_of
+from records import (
+    UNKNOWN_CAMERA,
+    Camera,
+    Case,
+    PhotographScale,
+    choose_classes,
+    import_annotations,
+    read_annotations,
+    sha256_of,
+)
 
 CLASSES = ("HE", "MA")
 TABLES = ("predictions.csv", "lesions.csv", "lesions.json")
@@ -450,3 +459,33 @@ def test_without_any_photograph_the_tables_have_headers_alone(folder):
     assert one.write_tables() == []
     assert (one.output / "predictions.csv").read_text().startswith("case,file,height,width,retina_pixels,HE_lesions,")
     assert json.loads((one.output / "lesions.json").read_text())["annotations"] == []
+
+
+@pytest.mark.parametrize("source", ["lesions.json", "geojson", "geojson of QuPath"])
+def test_what_was_predicted_is_imported_to_the_pixel(folder, photographs, tmp_path, source):
+    one = folder()
+    predict(one, photographs)
+    if source == "geojson of QuPath":  # which exports lists, drops members that it does not know, and may turn rings
+        for path in one.output.glob("geojson/*.geojson"):
+            features = json.loads(path.read_text())["features"]
+            for feature in features:
+                polygons = feature["geometry"]["coordinates"]
+                for polygon in polygons if feature["geometry"]["type"] == "MultiPolygon" else [polygons]:
+                    polygon[:] = [ring[::-1] for ring in polygon]
+            path.write_text(json.dumps(features))
+    _, annotated = read_annotations(one.output / source.split()[0], images=tmp_path / "photographs")
+    output = tmp_path / "imported"
+    imported = import_annotations(
+        annotated,
+        output,
+        choose_classes(annotated, ()),
+        keep=[one.output],
+        max_pixels=10**6,
+        progress=lambda results, total, what: results,
+    )
+    assert [*annotated.failures, *imported.failures, *annotated.notes, *imported.notes] == []
+    for case in photographs:
+        for name in CLASSES:
+            masks = one.output / "masks" / f"{case}_{name}.png", output / "masks" / name / f"{case}.png"
+            before, after = (cv2.imread(str(path), cv2.IMREAD_UNCHANGED) for path in masks)
+            assert np.array_equal(before, after), (case, name)

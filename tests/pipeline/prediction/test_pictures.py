@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 import scipy.ndimage
 
-from configs import InputError
 from pipeline.inference import TiledSegmenter
 from pipeline.operating_point import OperatingPoint
 from pipeline.prediction.detections import detect
 from pipeline.prediction.landmarks import find_landmarks
 from pipeline.prediction.measurements import lesion_features, summarize, summary_columns
-from pipeline.prediction.pictures import legend, output_files, photographs_of, write_pictures
+from pipeline.prediction.pictures import legend, output_files, write_pictures
 from records import CLASS_COLORS, field_of_view
 
 CLASSES = ("HE", "MA")
@@ -177,35 +176,6 @@ def test_a_photograph_that_shows_nothing_has_no_lesions_and_no_share(spec, tmp_p
     assert prediction.features == []
     assert (prediction.summary["retina_pixels"], prediction.summary["HE_share_of_retina"]) == (0, "")
     assert not cv2.imread(str(tmp_path / "masks" / "black_HE.png"), cv2.IMREAD_UNCHANGED).any()
-
-
-def test_photographs_are_files_and_the_images_of_folders_in_order(tmp_path):
-    (tmp_path / "more").mkdir()
-    for name in ("more/b.jpg", "more/a.PNG", "more/notes.txt", "z.tif"):
-        (tmp_path / name).touch()
-    found = photographs_of([str(tmp_path / "z.tif"), str(tmp_path / "more")])
-    assert found == {"z": tmp_path / "z.tif", "a": tmp_path / "more" / "a.PNG", "b": tmp_path / "more" / "b.jpg"}
-    assert list(found) == ["z", "a", "b"]
-
-
-def test_a_name_that_is_not_there_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"none\.jpg: no such file or folder"):
-        photographs_of([str(tmp_path / "none.jpg")])
-
-
-def test_a_folder_without_images_is_refused(tmp_path):
-    (tmp_path / "notes.txt").touch()
-    with pytest.raises(InputError, match="contains no photographs"):
-        photographs_of([str(tmp_path)])
-
-
-def test_two_photographs_of_one_name_are_refused_with_both(tmp_path):
-    for folder in ("one", "two"):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / "eye.jpg").touch()
-    expected = rf"two/eye\.jpg: {tmp_path}/one/eye\.jpg has the same name"
-    with pytest.raises(InputError, match=expected):
-        photographs_of([str(tmp_path / "one"), str(tmp_path / "two" / "eye.jpg")])
 
 
 def test_features_are_what_qupath_reads_as_annotations(predicted):

@@ -44,6 +44,7 @@ def said() -> list[str]:
     return []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("devices", [1, 3])
 def test_results_come_in_order_and_are_those_of_the_segmenter(spec, said, devices):
     delays = iter([0.3, 0.0, 0.1, 0.0, 0.2, 0.0, 0.0])

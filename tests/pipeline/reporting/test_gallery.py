@@ -8,7 +8,7 @@ from pipeline.evaluation import LoadedCase, count_photograph
 from pipeline.operating_point import OperatingPoint
 from pipeline.reporting.gallery import SHOWN, Gallery, mean_dice
 from pipeline.reporting.outlined_photographs import MISSED, SIDE, OutlinedPhotograph
-from records import CLASS_COLORS, perceptual_hash
+from records import CLASS_COLORS
 
 CLASSES, THRESHOLDS = ("HE", "MA"), (0.5, 0.25)
 
@@ -58,7 +58,6 @@ def test_the_worst_and_the_best_are_those_of_a_full_sort_and_none_is_in_both(pho
     assert best == ordered[::-1][: min(SHOWN, photographs // 2)]
     assert not set(worst) & set(best)
     assert [one.value for one in gallery.worst] == [dice[case] for case in worst]
-    assert set(gallery.hashes) == set(dice)
 
 
 def test_photographs_without_a_lesion_are_ranked_by_their_false_positives():
@@ -77,7 +76,6 @@ def test_a_photograph_without_lesions_and_false_positives_is_not_kept():
     photograph, masks, probabilities = striped(0)
     show(gallery, "P", photograph, np.zeros_like(masks), probabilities)
     assert gallery.worst == gallery.best == gallery.false_alarms == []
-    assert gallery.hashes == {"P": perceptual_hash(photograph)}
 
 
 @pytest.fixture(scope="module")

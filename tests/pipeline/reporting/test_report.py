@@ -16,13 +16,13 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from pipeline.evaluation import LoadedCase, audit, bootstrap, count_photograph, read_result
+from pipeline.evaluation import LoadedCase, Seen, audit, bootstrap, count_photograph, read_result
 from pipeline.evaluation.results import counts_writer
 from pipeline.evaluation.summary import write_summary
 from pipeline.operating_point import OperatingPoint
 from pipeline.reporting.gallery import Gallery, mean_dice
 from pipeline.reporting.report import REPORT, write_report
-from records import field_of_view
+from records import SamePhotograph, field_of_view, perceptual_hash
 from records.shards.sharding import read_shard
 
 CLASSES, THRESHOLDS = ("HE", "MA"), (0.5, 0.25)
@@ -61,6 +61,7 @@ class Scored(NamedTuple):
     scores: dict
     gallery: Gallery
     dice: dict[str, float]
+    hashes: dict[str, str]
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +70,7 @@ def score(records_set, tmp_path_factory):
 
     def evaluate(*cases: str, names: Mapping[str, str] = MappingProxyType({})) -> Scored:
         folder = tmp_path_factory.mktemp("report")
-        gallery, dice = Gallery(CLASSES, OperatingPoint(THRESHOLDS)), {}
+        gallery, dice, hashes = Gallery(CLASSES, OperatingPoint(THRESHOLDS)), {}, {}
         with counts_writer(folder, classes=CLASSES, bins=64, thresholds=THRESHOLDS) as writer:
             for seed, own in enumerate(cases):
                 name, (photograph, masks) = names.get(own, own), records_set.pictures[own]
@@ -86,7 +87,7 @@ def score(records_set, tmp_path_factory):
                 )
                 writer.add(counts)
                 gallery.look(loaded, probabilities, counts)
-                dice[name] = mean_dice(counts)
+                dice[name], hashes[name] = mean_dice(counts), perceptual_hash(photograph)
         (folder / "scores.json").write_text("{}")
         about = {
             "model": "runs/a/model",
@@ -102,6 +103,9 @@ def score(records_set, tmp_path_factory):
             "thresholds": dict(zip(CLASSES, THRESHOLDS, strict=True)),
             "threshold_source": "validation",
             "threshold_seen": False,
+            "threshold_seen_on": [],
+            "seen_by_name": [],
+            "named_alike": [],
             "min_area": dict.fromkeys(CLASSES, 1),
             "versions": {"tensorflow": "2.21.0"},
             "fingerprints": {"config": "c0ffee", "records": "bada55"},
@@ -110,7 +114,7 @@ def score(records_set, tmp_path_factory):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(bootstrap, "RESAMPLES", 100)  # the report shows intervals, whatever they are
             scores = write_summary(folder, read_result(folder), about)
-        return Scored(folder, scores, gallery, dice)
+        return Scored(folder, scores, gallery, dice, hashes)
 
     return evaluate
 
@@ -138,7 +142,8 @@ def write(records_set, scored, tmp_path_factory):
         folder = tmp_path_factory.mktemp("report")
         index = records_set.index if with_index else None
         scores = {**scored.scores, **({} if with_index else {"records": None}), **about}
-        leaks = audit(index, {"train": ["A"], "validation": ["D"]}, scored.gallery.hashes)
+        seen = Seen([SamePhotograph("A", "A", "file")], [SamePhotograph("D", "D", "name")], named_alike=["E"])
+        leaks = audit(index, seen, scored.hashes)
         write_report(
             folder,
             read_result(scored.folder),
@@ -263,20 +268,25 @@ def test_the_command_in_the_report_writes_the_tile_of_a_record(written, records_
 def test_without_records_it_says_what_is_missing(write):
     text = " ".join(write(with_index=False).page.text.split())
     assert "Tiles, shards and records are only known with --records." in text
-    assert "the scored photographs could only be checked against the model's own lists of cases." in text
+    assert "the scored photographs could only be compared with those that the model lists." in text
 
 
 def test_leaks_are_announced_at_the_top_and_listed(written):
     text = " ".join(written.page.text.split())
     assert re.search(r"The leak audit found \d+ leaks?: ", text)
     assert "✗ scored photographs that the model was trained on: 1A" in text
+    assert "Of 1 of the scored photographs only the name says that the model has seen them" in text
+    assert "1 of the scored photographs have names that the model lists, but are not those photographs." in text
     assert "1 of the scored photographs belong to the model's validation split" in text
 
 
 def test_a_threshold_that_was_given_or_chosen_on_these_photographs_is_mentioned(write, written):
     assert "--threshold" not in written.page.text
     assert "was given on the command line (--threshold)" in write(threshold_source="given").page.text
-    assert "was chosen on these photographs" in write(threshold_seen=True).page.text
+    seen = write(threshold_seen=True, threshold_seen_on=["A", "D"])
+    assert "was chosen on 2 of these photographs, so" in seen.page.text
+    named = write(threshold_seen=True, threshold_seen_on=["A"], seen_by_name=["A"])
+    assert "was chosen on 1 of these photographs, as far as their names tell, so" in named.page.text
 
 
 def test_dropped_small_detections_are_mentioned(write, written):

@@ -7,7 +7,7 @@ import pytest
 
 from configs import InputError, ModelConfig, UNetConfig
 from models import build_network
-from pipeline.inference import load_model
+from pipeline.inference import load_model, load_segmenter
 from pipeline.training import prepare
 from pipeline.training.initial_weights import load_initial_weights
 
@@ -32,6 +32,7 @@ def test_a_training_starts_from_the_weights_of_its_initial_model(config_of, reco
     for expected, weights in zip(saved.get_weights(), run.network.get_weights(), strict=True):
         np.testing.assert_array_equal(weights, expected)
     assert run.plan.seen_before == ("A", "B", "C")
+    assert run.plan.photographs_before == load_segmenter(trained.model).spec.photographs["train"]
     assert run.plan.messages[-1] == f"starts from the weights of {trained.model}"
 
 
@@ -39,7 +40,7 @@ def test_for_other_classes_all_but_the_head_is_taken_and_the_message_says_so(con
     config = config_of(classes=("EX",), scale=0.5)
     network = build_network(config.model, 1)
     head = network.get_layer("logits").get_weights()
-    message, seen = load_initial_weights(trained.model, network, config)
+    message, seen, _ = load_initial_weights(trained.model, network, config)
     saved, _ = load_model(trained.model)
     for one, other in zip(saved.layers, network.layers, strict=True):
         expected = head if one.name == "logits" else one.get_weights()

@@ -230,7 +230,8 @@ def test_several_sets_of_records_have_their_cases_in_several_sources(sharded, fu
 def test_photographs_missing_in_the_source_are_counted_and_named(sharded, tmp_path):
     source, records = sharded
     copy = copied(source, tmp_path / "source")
-    (copy / "valid" / "images" / "V1.png").unlink()
+    for file in ("images/V1.png", "masks/HE/V1.png", "masks/MA/V1.png"):
+        (copy / "valid" / file).unlink()
     with pytest.raises(
         InputError, match=rf"^--source={copy}: 1 of the records' 2 validation photographs are .*\(V1\)\. Name"
     ):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from configs import InputError
-from records.cases.sources import Case, find_cases, image_files, read_patients, read_splits
+from records.cases import find_cases, image_files
 
 ORIGINALS = "1. Original Images"
 GROUNDTRUTHS = "2. All Segmentation Groundtruths"
@@ -219,67 +219,6 @@ def test_one_colored_mask_holds_all_classes_but_not_in_idrids_layout(tmp_path, i
     assert dict(case.masks) == dict.fromkeys(("HE", "MA"), source / "masks/a.png")
     with pytest.raises(InputError, match=r"data\.colors"):
         find_cases(idrid_layout, ("HE",), colored=True)
-
-
-CASES = [Case(name, Path(f"{name}.jpg"), {}, split) for name, split in (("a", "train"), ("b", "train"), ("c", "test"))]
-
-
-def test_patients_are_read_by_case_and_unlisted_cases_have_none(tmp_path):
-    (tmp_path / "patients.csv").write_text("\ufeffside,case,patient\nleft,b,Ö 1\nright,a,Ö 1\n", encoding="utf-8")
-    known = read_patients(tmp_path / "patients.csv", CASES)
-    assert [(case.name, case.patient, case.split) for case in known] == [
-        ("a", "Ö 1", "train"),
-        ("b", "Ö 1", "train"),
-        ("c", None, "test"),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"case;patient\na;1\n", "expected the columns case and patient"),
-        (b"", "expected the columns case and patient"),
-        (b"case,patient\nz,1\n", "'z' is not among the photographs"),
-        (b"case,patient\na,1\na,2\n", "'a' needs exactly one row"),
-        (b"case,patient\na,\n", "'a' needs exactly one row"),
-        (b"case,patient\na,1\nc,1\n", "patient '1' has a in train and c in test"),
-        (b"\xff\xfe\x00", "cannot be read"),
-        (None, "cannot be read"),
-    ],
-)
-def test_an_invalid_list_of_patients_is_refused(tmp_path, content, message):
-    if content is not None:
-        (tmp_path / "patients.csv").write_bytes(content)
-    with pytest.raises(InputError) as error:
-        read_patients(tmp_path / "patients.csv", CASES)
-    assert message in str(error.value) and "patients.csv" in str(error.value) and "\n" not in str(error.value)
-
-
-def test_splits_are_read_by_case_and_unlisted_cases_are_left_out(tmp_path):
-    (tmp_path / "splits.csv").write_text("case,note,split\nc,own test part,train\na,,test\n")
-    assert [(case.name, case.split) for case in read_splits(tmp_path / "splits.csv", CASES)] == [
-        ("a", "test"),
-        ("c", "train"),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("case,patient\na,1\n", "expected the columns case and split"),
-        ("case,split\nz,train\n", "'z' is not among the photographs"),
-        ("case,split\na,train\na,test\n", "'a' needs exactly one row"),
-        ("case,split\na,valid\n", "'a' has the split 'valid'; expected train, validation, test"),
-        ("case,split\n", "lists no case"),
-        (None, "cannot be read"),
-    ],
-)
-def test_an_invalid_list_of_splits_is_refused(tmp_path, content, message):
-    if content is not None:
-        (tmp_path / "splits.csv").write_text(content)
-    with pytest.raises(InputError) as error:
-        read_splits(tmp_path / "splits.csv", CASES)
-    assert message in str(error.value) and "--splits=" in str(error.value) and "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(("name", "count"), [("MA", 54), ("HE", 53), ("EX", 54), ("SE", 26), ("OD", 54)])

@@ -116,6 +116,7 @@ def test_a_file_that_cannot_be_read_is_reported(write_case, blobs, use, broken):
         use(case, DataConfig(tile=32, stride=32))
 
 
+@pytest.mark.slow
 @given(
     height=st.integers(18, 80),
     width=st.integers(18, 80),

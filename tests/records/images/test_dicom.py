@@ -12,7 +12,7 @@ from pydicom import uid
 
 from configs import InputError
 from records import Case, image_files, photograph_degrees, photograph_size, read_mask, read_photograph, survey_case
-from records.images.imaging import describe_values
+from records.images.mask_files import describe_values
 
 MANY = 10**6
 HEIGHT, WIDTH = 48, 66
@@ -321,6 +321,14 @@ def test_without_pydicom_the_error_says_how_to_install_it(path, dicom, photograp
     for module in [name for name in sys.modules if name.split(".")[0] == "pydicom"]:
         monkeypatch.setitem(sys.modules, module, None)
     assert refusal(read, path) == f"{path}: DICOM files need pydicom; install it with `pip install -e .[dicom]`."
+
+
+def test_dicom_files_without_suffix_are_known_by_their_content(tmp_path, dicom, photograph):
+    path = tmp_path / "IM000001"
+    path.write_bytes(dicom(photograph, "RGB"))
+    assert image_files(tmp_path) == {"IM000001": path}
+    assert np.array_equal(read_photograph(path, max_pixels=MANY), photograph)
+    assert photograph_size(path, max_pixels=MANY) == (HEIGHT, WIDTH)
 
 
 def test_dicom_files_are_found_and_surveyed_like_others(tmp_path, dicom, photograph):

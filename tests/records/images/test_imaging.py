@@ -18,10 +18,9 @@ from records import draw_contours
 from records.images.imaging import (
     encode_png,
     photograph_size,
-    read_color_masks,
-    read_mask,
     read_photograph,
 )
+from records.images.mask_files import read_color_masks, read_mask
 
 HEIGHT, WIDTH = 48, 67  # not square, and no whole number of bytes a row of a 1-bit file
 MANY = 10**6

@@ -1,0 +1,70 @@
+"""Which of the photographs that are scored a model has seen, by their files and looks, whatever their names.
+
+Model folders of earlier versions list names alone. Then a photograph of the same name counts as the same one, and what
+is said about it says so.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from records import PhotographIdentity, SamePhotograph, find_same
+
+if TYPE_CHECKING:  # it imports TensorFlow
+    from pipeline.inference import SegmenterSpec
+
+
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """What a model has seen of the photographs that are scored; in each pair, the scored photograph comes first.
+
+    Attributes:
+      trained: those that it, or its initial weights, were trained on.
+      chosen_on: those of its validation split, on which its weights were chosen.
+      thresholds_on: those that its thresholds were chosen on.
+      named_alike: scored photographs that have a name that the model lists, but are other photographs.
+    """
+
+    trained: Sequence[SamePhotograph] = ()
+    chosen_on: Sequence[SamePhotograph] = ()
+    thresholds_on: Sequence[SamePhotograph] = ()
+    named_alike: Sequence[str] = ()
+
+    @property
+    def by_name(self) -> list[str]:
+        """Scored photographs of which only the name says that the model has seen them."""
+        pairs = (*self.trained, *self.chosen_on, *self.thresholds_on)
+        known = {pair.one for pair in pairs if pair.by != "name"}
+        return sorted({pair.one for pair in pairs} - known)
+
+
+def compare_with_model(scored: Sequence[PhotographIdentity], spec: "SegmenterSpec", *, threshold_source: str) -> Seen:
+    """Finds out which photographs a model has seen.
+
+    Args:
+      scored: the photographs that are scored.
+      spec: spec of the model.
+      threshold_source: where the thresholds in use come from, see `SegmenterSpec`, or "given".
+    """
+    found = {use: _same(scored, spec, use=use, names=names) for use, names in spec.uses.items()}
+    chosen = {"validation": "validation", "held out": "calibrated_on"}.get(threshold_source)
+    listed = {name for names in spec.uses.values() for name in names}
+    same = {pair.one for pairs in found.values() for pair in pairs}
+    return Seen(
+        trained=[*found["train"], *found["seen_before"]],
+        chosen_on=found["validation"],
+        thresholds_on=found[chosen] if chosen else (),
+        named_alike=sorted(one.case for one in scored if one.case in listed - same),
+    )
+
+
+def _same(
+    scored: Sequence[PhotographIdentity], spec: "SegmenterSpec", *, use: str, names: Sequence[str]
+) -> list[SamePhotograph]:
+    known = spec.photographs.get(use, ())
+    same = find_same(scored, known)
+    unknown = set(names) - {one.case for one in known}  # of these, only the names are known
+    seen = {pair.one for pair in same}
+    return same + [
+        SamePhotograph(one.case, one.case, "name") for one in scored if one.case in unknown and one.case not in seen
+    ]

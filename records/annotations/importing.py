@@ -1,0 +1,296 @@
+"""Writes photographs and their annotations as paired folders, images/ and masks/CLASS/, which shard reads."""
+
+import contextlib
+import dataclasses
+import os
+import secrets
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from configs import InputError
+from configs.suggestions import did_you_mean
+from records.annotations.annotated import UNCLASSIFIED, AnnotatedPhotograph, AnnotatedSet, Canvas, case_names
+from records.files import make_folder, sweep_temporaries, temporary_folder
+from records.images import encode_png, find_regions, opened, read_photograph
+
+SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "TIFF": ".tif", "BMP": ".bmp", "WEBP": ".webp"}
+DICOM = ".dcm"
+LONGEST = 240  # bytes of a name; file systems allow 255, with suffix
+OURS = ("images", "masks", "train", "validation", "test")  # what a folder that is replaced may hold
+
+
+@dataclasses.dataclass(frozen=True)
+class Imported:
+    """What was written.
+
+    Attributes:
+      photographs: number of photographs by their split, None if the source has no splits.
+      regions: for each class, the number of 8-connected regions of its masks, and of photographs that show any.
+      failures: photographs that were left out because something is damaged or missing, a line each.
+      notes: what else was left out, a line each.
+    """
+
+    photographs: Mapping[str | None, int]
+    regions: Mapping[str, tuple[int, int]]
+    failures: Sequence[str]
+    notes: Sequence[str]
+
+
+def choose_classes(annotated: AnnotatedSet, wanted: Sequence[str]) -> dict[str, str]:
+    """Returns the names under which classes are written, by the names that they have in the source.
+
+    Args:
+      annotated: what was read.
+      wanted: classes as NAME or NAME:NEW; empty for all that have a name.
+
+    Raises:
+      InputError: a class does not exist or is wanted twice, its new name cannot be that of a folder, or none is wanted
+        and some were looked for in some photographs only.
+    """
+    classes = {name: name for name in annotated.classes if name != UNCLASSIFIED}
+    if wanted:
+        pairs = [one.rpartition(":") if one not in annotated.classes else (one, "", one) for one in wanted]
+        classes = {(name or new).strip(): new.strip() for name, _, new in pairs}
+        if len(classes) < len(pairs):
+            raise InputError(f"--classes={','.join(wanted)}: names a class twice; a class gets one name.")
+    for name, new in classes.items():
+        if name not in annotated.classes:
+            known = ", ".join(annotated.classes) or "none"
+            raise InputError(
+                f"--classes={name}: no such class; there are {known}.{did_you_mean(name, annotated.classes)}"
+            )
+        if not new or new.startswith(".") or "/" in new or not new.isprintable() or len(new.encode()) > LONGEST:
+            raise InputError(
+                f"--classes: {name!r} cannot be written as {new!r}, which is no name of a folder; give NAME:NEW."
+            )
+    if not wanted:
+        _refuse_partly_known(annotated)
+    if not classes:
+        raise InputError("no region of the annotations has a class; give them classes, or see --help for --classes.")
+    return classes
+
+
+def _refuse_partly_known(annotated: AnnotatedSet) -> None:
+    """Raises an InputError if classes were looked for in some of the photographs only."""
+    known = Counter(name for one in annotated.photographs for name in one.known or annotated.classes)
+    if len(known) > 1 and min(known.values()) < len(annotated.photographs):
+        both = sum(one.known is None or len(one.known) == len(known) for one in annotated.photographs)
+        counts = ", ".join(f"{name} in {number}" for name, number in known.items())
+        raise InputError(
+            f"not every class was looked for in every photograph ({counts}, all in {both}); choose by --classes=NAME,… "
+            "and only the photographs in which all of the chosen ones were looked for are taken."
+        )
+
+
+def import_annotations(
+    annotated: AnnotatedSet,
+    output: Path,
+    classes: Mapping[str, str],
+    *,
+    keep: Sequence[Path],
+    max_pixels: int,
+    link: bool = False,
+    overwrite: bool = False,
+    workers: int = 1,
+    progress: Callable[[Iterable[Any], int, str], Iterable[Any]],
+) -> Imported:
+    """Writes paired folders; the output appears when it is complete.
+
+    Every photograph gets a mask of each class, black where it has none. One that is damaged, or whose annotations are,
+    is left out as a whole.
+
+    Args:
+      annotated: what was read.
+      output: the folder; with `train/`, `validation/` and `test/` if the source has splits.
+      classes: the names to write by those of the annotations, see `choose_classes`.
+      keep: folders and files that must not be replaced, those that were read.
+      max_pixels: largest allowed number of pixels of a photograph.
+      link: whether photographs are hard links, where the file system can make them, instead of copies.
+      overwrite: whether an earlier import in `output` is replaced.
+      workers: number of photographs at once.
+      progress: shows how many photographs are done.
+
+    Raises:
+      InputError: the output holds something else, the source has splits for some photographs only, or no photograph
+        could be written.
+    """
+    _refuse_output(output, keep, overwrite=overwrite)
+    _check_splits(annotated.photographs)
+    cases, failures, notes = _cases(annotated.photographs, classes)
+    counts: Counter[str | None] = Counter()
+    regions: Counter[str] = Counter()
+    shown: Counter[str] = Counter()
+
+    def write(case: tuple[str, AnnotatedPhotograph]) -> "_Written | str":
+        try:
+            return _write_case(*case, temporary, classes=classes, max_pixels=max_pixels, link=link)
+        except InputError as error:
+            return f"{case[0]}: {error}"
+
+    cv2.setNumThreads(1)  # the pool uses all cores already
+    with (
+        _complete_folder(output) as temporary,
+        ThreadPoolExecutor(workers) as pool,
+        contextlib.closing(pool.map(write, cases)) as results,  # type: ignore[type-var] # closed, it cancels the rest
+    ):
+        for (_, photograph), written in zip(cases, progress(results, len(cases), "masks"), strict=True):
+            if isinstance(written, str):
+                failures.append(written)
+                continue
+            counts[photograph.split] += 1
+            regions.update(written.regions)
+            shown.update(name for name, number in written.regions.items() if number)
+            notes += written.notes
+        if not counts:
+            raise InputError(
+                f"none of {len(annotated.photographs) + len(annotated.failures)} photographs could be imported; the "
+                f"first: {[*annotated.failures, *failures, *notes][0]}"
+            )
+    names = dict.fromkeys(classes.values())
+    return Imported(counts, {name: (regions[name], shown[name]) for name in names}, failures, notes)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Written:
+    regions: Mapping[str, int]
+    notes: Sequence[str]
+
+
+def _write_case(
+    name: str,
+    photograph: AnnotatedPhotograph,
+    folder: Path,
+    *,
+    classes: Mapping[str, str],
+    max_pixels: int,
+    link: bool,
+) -> _Written:
+    """Writes one photograph and its masks, or raises an InputError and writes nothing."""
+    embedded = folder / f".embedded-{name}"
+    file = photograph.photograph
+    if isinstance(file, bytes):
+        embedded.write_bytes(file)
+        file = embedded
+    try:
+        size = read_photograph(file, max_pixels=max_pixels).shape[:2]
+        if photograph.size is not None and photograph.size != size:
+            raise InputError(
+                f"{photograph.origin}: annotated at {photograph.size[1]}x{photograph.size[0]} pixels, but {file} has "
+                f"{size[1]}x{size[0]}."
+            )
+        canvas = Canvas(size, classes)
+        for annotation in photograph.annotations:
+            annotation.paint(canvas)
+        part = folder / (photograph.split or "")
+        for class_name, mask in canvas.masks.items():
+            _write(part / "masks" / class_name / f"{name}.png", encode_png(mask.astype(np.uint8) * 255))
+        _place(file, part / "images" / f"{name}{_suffix(file)}", link=link and file is not embedded)
+    finally:
+        embedded.unlink(missing_ok=True)
+    notes = [f"{photograph.origin}: {origin} covers no pixel." for origin in canvas.empty]
+    return _Written({name: len(find_regions(mask).area) for name, mask in canvas.masks.items()}, notes)
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)  # nothing is complete before the whole folder gets its name
+
+
+def _place(file: Path, path: Path, *, link: bool) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if link:
+        with contextlib.suppress(OSError):  # another file system, or one without hard links
+            os.link(file.resolve(), path)
+            return
+    shutil.copyfile(file, path)
+
+
+def _suffix(file: Path) -> str:
+    if file.suffix.lower() == DICOM:
+        return DICOM
+    with opened(file, max_pixels=2**62) as image:
+        return SUFFIXES[str(image.format)]
+
+
+def _cases(
+    photographs: Sequence[AnnotatedPhotograph], classes: Mapping[str, str]
+) -> tuple[list[tuple[str, AnnotatedPhotograph]], list[str], list[str]]:
+    """Returns the photographs to write with their names, failures and notes."""
+    cases: dict[str, AnnotatedPhotograph] = {}
+    failures, notes = [], []
+    for name, one in zip(case_names([one.path for one in photographs]), photographs, strict=True):
+        unknown = [known for known in classes if one.known is not None and known not in one.known]
+        if unknown:
+            notes.append(f"{one.origin}/{one.path.name}: nobody looked for {', '.join(unknown)} in it.")
+        elif name in cases:
+            failures.append(
+                f"{name}: {one.origin} annotates {cases[name].path}, which {cases[name].origin} does already."
+            )
+        elif not _is_writable(name):
+            failures.append(f"{name!a}: not a name for a file (UTF-8 of at most {LONGEST} bytes); rename it.")
+        else:
+            cases[name] = one
+    return list(cases.items()), failures, notes
+
+
+def _is_writable(name: str) -> bool:
+    try:
+        return 0 < len(name.encode()) <= LONGEST
+    except UnicodeEncodeError:
+        return False
+
+
+def _check_splits(photographs: Sequence[AnnotatedPhotograph]) -> None:
+    without = [one for one in photographs if one.split is None]
+    if without and len(without) < len(photographs):
+        raise InputError(
+            f"{without[0].origin}: in no split, while others are in train, validation or test; move it to one of them."
+        )
+
+
+def _refuse_output(output: Path, keep: Sequence[Path], *, overwrite: bool) -> None:
+    entries = [path.name for path in output.iterdir() if not path.name.startswith(".")] if output.is_dir() else []
+    if not entries:
+        return
+    if any(output.resolve() in (path.resolve(), *path.resolve().parents) for path in keep):
+        raise InputError(f"--output={output}: holds the source; name another folder.")
+    if not overwrite:
+        raise InputError(f"--output={output}: not empty; name another folder, or replace it with --overwrite.")
+    if others := sorted(set(entries) - set(OURS)):
+        raise InputError(
+            f"--output={output}: holds more than an import ({others[0]}), so it is not replaced; name another one."
+        )
+
+
+@contextlib.contextmanager
+def _complete_folder(path: Path) -> Iterator[Path]:
+    """Yields a temporary folder in `path`, whose content takes the place of an earlier import when the block ends.
+
+    It lies inside, as `path` may be a mounted disk, or be all that the user can write to.
+    """
+    is_new = not path.exists()
+    make_folder(path, flag="--output")
+    sweep_temporaries(path)
+    earlier = path / f".tmp-{secrets.token_hex(4)}-earlier"
+    try:
+        with temporary_folder(path, "import") as temporary:
+            yield temporary
+            earlier.mkdir()
+            for name in OURS:
+                if (path / name).exists():
+                    (path / name).rename(earlier / name)
+            for name in OURS[::-1]:  # images last, without which the folder is no source
+                if (temporary / name).exists():
+                    (temporary / name).rename(path / name)
+            shutil.rmtree(earlier, ignore_errors=True)
+    finally:
+        if is_new:
+            with contextlib.suppress(OSError):  # it is not empty
+                path.rmdir()

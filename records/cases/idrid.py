@@ -1,0 +1,56 @@
+"""The layout of IDRiD, "A. Segmentation" (Porwal et al. 2018, doi:10.21227/H25W98)."""
+
+from pathlib import Path
+
+from configs import InputError
+from records.cases.case import Case, FoundCases, SourceRules
+from records.cases.listing import by_stem, list_folder
+from records.cases.masks import MasksOfPart
+
+PHOTOGRAPHS, GROUNDTRUTHS = "1. Original Images", "2. All Segmentation Groundtruths"
+PARTS = {"train": "a. Training Set", "test": "b. Testing Set"}
+CLASSES = {
+    "MA": "1. Microaneurysms",
+    "HE": "2. Haemorrhages",
+    "EX": "3. Hard Exudates",
+    "SE": "4. Soft Exudates",
+    "OD": "5. Optic Disc",
+}
+LICENSES = ("CC-BY-4.0.txt", "LICENSE.txt")  # come with the set
+
+
+def idrid_root(source: Path) -> Path | None:
+    """Returns the folder with the photographs' folder in it, the source or "A. Segmentation" below; None without."""
+    return next((root for root in (source, source / "A. Segmentation") if (root / PHOTOGRAPHS).is_dir()), None)
+
+
+def idrid_cases(root: Path, classes: tuple[str, ...], rules: SourceRules) -> FoundCases:
+    """Finds the cases of a folder in IDRiD's layout, where a class without a file is one that a photograph lacks.
+
+    Raises:
+      InputError: IDRiD lacks a class, a class has no folder, a mask pairs with no photograph, or a photograph has
+        several masks of a class that are not to be united.
+    """
+    if rules.colored:
+        raise InputError(f"data.colors: {root} has IDRiD's layout, a mask file per class; leave colors empty.")
+    for name in classes:
+        if name not in CLASSES:
+            raise InputError(f"data.classes: IDRiD has no class {name!r}; it has {', '.join(CLASSES)}.")
+    cases: list[Case] = []
+    reasons: dict[Path, str | None] = dict.fromkeys(root / name for name in LICENSES)
+    for split, part in PARTS.items():
+        groundtruths = root / GROUNDTRUTHS / part
+        if not (root / PHOTOGRAPHS / part).is_dir():
+            reasons[groundtruths] = f"masks of {part!r}, of which there are no photographs"
+            continue
+        reasons |= dict.fromkeys(groundtruths / folder for name, folder in CLASSES.items() if name not in classes)
+        photographs = by_stem(list_folder(root / PHOTOGRAPHS / part).images)
+        masks = MasksOfPart({(): photographs}, classes, rules)
+        for name in classes:
+            folder = groundtruths / CLASSES[name]
+            if not folder.is_dir():
+                raise InputError(f"{folder}: no such folder; the masks of class {name} of {part!r} are expected there.")
+            masks.add_of_class(list_folder(folder).images, (), name)
+        masks.refuse_unpaired()
+        cases += [masks.case(stem, (), name=stem, split=split) for stem in photographs]
+    return FoundCases(cases, reasons)

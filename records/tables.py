@@ -1,0 +1,80 @@
+"""Reads tables that users make: CSV files of any delimiter and encoding that spreadsheets write."""
+
+import codecs
+import csv
+import io
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+
+from configs import InputError
+
+DELIMITERS = ",;\t|"
+# Byte order marks, the longer first. Without one it is UTF-8, or what Windows writes in Western Europe and America.
+ENCODINGS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+EXCEL = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # .xlsx, .xls
+
+
+def read_table(path: Path, columns: Sequence[str], *, flag: str) -> list[tuple[str, ...]]:
+    """Reads some columns of a CSV file.
+
+    The delimiter is the one with which the first row that is not blank names the columns, in any case. Blank rows are
+    skipped; values are brought to NFC and stripped of spaces.
+
+    Args:
+      path: the file.
+      columns: names of the columns, in lower case.
+      flag: flag that names the file, such as "--patients", for messages.
+
+    Returns:
+      The values of the columns in each row; a value that a short row lacks is empty.
+
+    Raises:
+      InputError: the file cannot be read, is no text, or has other columns.
+    """
+    try:
+        text = _decoded(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{flag}={path}: cannot be read ({error.strerror}).") from error
+    except ValueError as error:
+        raise InputError(f"{flag}={path}: cannot be read ({error}); save it as CSV.") from error
+    heads: list[str] = []
+    for delimiter in DELIMITERS:
+        heads, *rows = _rows(text, delimiter, path=path, flag=flag) or [[]]
+        names = [head.lower() for head in heads]
+        if set(columns) <= set(names):
+            places = [names.index(column) for column in columns]
+            return [tuple(row[place] if place < len(row) else "" for place in places) for row in rows]
+    raise InputError(f"{flag}={path}: expected the columns {' and '.join(columns)}; it has {_first_line(text)!r}.")
+
+
+def _rows(text: str, delimiter: str, *, path: Path, flag: str) -> list[list[str]]:
+    """Returns the rows that are not blank, without the line "sep=;" that Excel may write first."""
+    try:
+        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True))
+    except csv.Error as error:
+        raise InputError(f"{flag}={path}: cannot be read ({error}).") from error
+    clean = [[unicodedata.normalize("NFC", value).strip() for value in row] for row in rows]
+    clean = [row for row in clean if any(row)]
+    return clean[1:] if clean and clean[0][0].lower().startswith("sep=") else clean
+
+
+def _decoded(content: bytes) -> str:
+    """Returns the text of a file; raises ValueError if it is none."""
+    if content.startswith(EXCEL):
+        raise ValueError("a workbook of Excel, not a text")
+    for mark, encoding in ENCODINGS.items():
+        if content.startswith(mark):
+            return content.decode(encoding)
+    if b"\0" in content:  # no text but UTF-16 without its mark has zeros, beside every letter of English
+        if content[1::2].count(0) * 2 < len(content[1::2]):
+            raise ValueError("not a text")
+        return content.decode("utf-16-le")
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return content.decode("cp1252", errors="replace")
+
+
+def _first_line(text: str) -> str:
+    return next((line.strip() for line in text.splitlines() if line.strip()), "")[:80]
