@@ -56,7 +56,7 @@ def run(main: Callable[[list[str]], int], *, arguments: str | None = None) -> No
 
     def guarded(argv: list[str]) -> int:
         logging.getLogger("tensorflow").setLevel(logging.WARNING)  # strategies log every reduction
-        logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # a font of its own that it lacks
+        logging.getLogger("matplotlib").setLevel(logging.ERROR)  # a font that it lacks, a home without its folder
         if not flags.FLAGS["verbosity"].present:
             absl_logging.set_verbosity(absl_logging.WARNING)  # saving a model logs its signatures
         _limit_threads()

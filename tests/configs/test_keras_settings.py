@@ -32,6 +32,7 @@ def test_the_users_settings_are_not_read(tmp_path):
     file.write_text(content)
     assert settings(tmp_path) == DEFAULT
     assert file.read_text() == content
+    assert (tmp_path / ".keras" / "fundus_tiles").is_dir() and not (ROOT / "~").exists()
 
 
 @pytest.mark.slow

@@ -38,12 +38,17 @@ def fails(run, tmp_path):
         ((), "--config is required"),
         ((DEMO, "--surce=x"), "Unknown command line flag 'surce'"),
         ((DEMO, "stray"), "unexpected argument 'stray'"),
-        ((DEMO, "--source=/no/such"), "--source=/no/such: no such folder"),
+        ((DEMO, "--records=other"), "--records is given 2 times; give it once"),
     ],
 )
 def test_shard_refuses_a_wrong_command_line(fails, tmp_path, arguments, message):
     defaults = (f"--source={tmp_path / 'none'}", f"--records={tmp_path / 'records'}")
     assert message in fails("shard", *defaults, *arguments)
+
+
+def test_shard_refuses_a_source_that_does_not_exist(fails, tmp_path):
+    line = fails("shard", DEMO, "--source=/no/such", f"--records={tmp_path / 'records'}")
+    assert "--source=/no/such: no such folder" in line
 
 
 def test_shard_refuses_a_folder_without_photographs(fails, tmp_path):

@@ -109,7 +109,7 @@ def test_wrong_command_lines_are_refused_in_one_line_before_any_work(source, tmp
         (*with_source, "--only=0,5"): "--only must be numbers of folds, 0 to 4, separated by commas; received 0,5",
         CONFIG: "--source is required",
         (): "no finished fold there",
-        ("--only=1",): "--only and --patients are for running folds, which needs --config and --source",
+        ("--only=1",): "--only, --patients, --threshold and --min_area are for running folds, which needs --config and",
     }
     workdir, lines = tmp_path / "workdir", tmp_path / "lines"
     lines.write_text("\n\n".join("\n".join([f"--workdir={workdir}", *arguments]) for arguments in wrong))

@@ -20,6 +20,7 @@ from models import build_network
 from pipeline.export.readme import readme
 from pipeline.export.saved_model import ServedSegmenter, decode_photograph, export_model
 from pipeline.inference import TiledSegmenter, load_segmenter
+from pipeline.operating_point import OperatingPoint
 from records import Camera, read_photograph
 
 # Runs with `python -I` and imports only TensorFlow and NumPy, none of our code.
@@ -38,6 +39,7 @@ maps["segment"] = loaded.signatures["segment"](photograph=tf.constant(given["pho
 maps["tiles"] = loaded.signatures["tiles"](tiles=tf.constant(given["tiles"]))["probabilities"]
 metadata = loaded.metadata()
 maps["thresholds"] = metadata["thresholds"]
+maps["min_area"] = metadata["min_area"]
 maps["classes"] = np.array([name.decode() for name in metadata["classes"].numpy()])
 maps["precision"] = metadata["precision"].numpy().decode()
 maps["serving_default_leaves"] = metadata["serving_default_leaves"].numpy().decode()
@@ -99,6 +101,7 @@ def test_tiles_give_the_networks_probabilities(served, segmenter):
 def test_the_export_knows_its_classes_thresholds_and_signatures(served):
     assert served["classes"].tolist() == ["HE", "MA"]
     assert served["thresholds"].tolist() == [0.5, 0.25]
+    assert served["min_area"].tolist() == [1, 1]
     assert served["signatures"].tolist() == ["segment", "serving_default", "tiles"]
     assert str(served["precision"]) == "float32"
 
@@ -277,7 +280,7 @@ def test_batches_are_counted_as_they_go_through_the_network(spec, fields):
         with tf.control_dependencies([runs.assign_add(1)]):
             return images[..., :1] / 255
 
-    served = ServedSegmenter(TiledSegmenter(counting, spec(**fields)), precision="float32")
+    served = ServedSegmenter(TiledSegmenter(counting, spec(**fields)), OperatingPoint((0.5,)), precision="float32")
     photograph = np.zeros((130, 150, 3), np.uint8)
     photograph[40:90, 50:100] = 180
     counted = served.batches(tf.constant(photograph)).numpy()
@@ -290,7 +293,8 @@ def test_a_saved_graph_scales_photographs_of_any_size_as_predict_does(spec, disc
     made = spec(classes=("R", "G", "B"), scale=None, field_diameter=100.0, tile=64)
     rule = made.rule(Camera(scale=0.5, degrees=45))
     segmenter = TiledSegmenter(lambda images: images / 255, made, rule)
-    served = ServedSegmenter(segmenter, precision="float32")
+    point = OperatingPoint(made.thresholds)
+    served = ServedSegmenter(segmenter, point, precision="float32")
     tf.saved_model.save(served, str(tmp_path), signatures={"segment": served.segment})
     loaded = tf.saved_model.load(str(tmp_path))
     flat = np.full((70, 90, 3), 90, np.uint8)  # without a circle
@@ -300,4 +304,6 @@ def test_a_saved_graph_scales_photographs_of_any_size_as_predict_does(spec, disc
         np.testing.assert_allclose(found, expected, atol=2 / 255)
     metadata = loaded.metadata()
     assert [metadata[name] for name in ("scale", "field_diameter", "field_degrees")] == [0, 90, 45]
-    assert f"resizes the photograph to {rule}, cuts" in readme(made, rule, "float32").replace("\n", " ")
+    assert f"resizes the photograph to {rule}, cuts" in readme(made, rule, point, precision="float32").replace(
+        "\n", " "
+    )

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from configs import InputError
+from configs import DataConfig, InputError
 from models import build_loss
 from pipeline.inference import check_tile, load_segmenter, save_model, save_spec
 from pipeline.inference.model_folder import read_spec
@@ -124,6 +124,20 @@ def test_a_missing_threshold_source_is_read_as_unknown(damaged):
     assert content.pop("threshold_source") == "config"
     file.write_text(json.dumps(content))
     assert read_spec(damaged / "segmenter.json").threshold_source == "unknown"
+
+
+def test_the_most_pixels_are_those_of_training_or_given_and_the_default_in_an_earlier_folder(damaged):
+    file = damaged / "segmenter.json"
+    content = json.loads(file.read_text())
+    assert content.pop("max_pixels") == DataConfig().max_pixels
+    file.write_text(json.dumps(content))
+    assert read_spec(file).max_pixels == DataConfig().max_pixels
+    file.write_text(json.dumps({**content, "max_pixels": 1000}))
+    assert load_segmenter(damaged).spec.max_pixels == 1000
+    assert load_segmenter(damaged, max_pixels=2000).spec.max_pixels == 2000
+    file.write_text(json.dumps({**content, "max_pixels": 0}))
+    with pytest.raises(InputError, match=r"segmenter\.json: data\.max_pixels must be at least 1; received 0"):
+        read_spec(file)
 
 
 def test_a_trained_model_folder_says_by_what_its_photographs_are_recognised(trained, records_set):
@@ -245,6 +259,7 @@ def test_a_segmenter_json_of_version_0_1_is_read_with_all_its_values():
     assert json.loads(json.dumps(dataclasses.asdict(spec))) == content | {
         "field_diameter": None,
         "field_degrees": 50.0,
+        "max_pixels": 200_000_000,
         "quality": {},
         "photographs": {},
     }

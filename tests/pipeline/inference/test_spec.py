@@ -45,6 +45,7 @@ def test_a_spec_takes_its_fields_from_the_config():
         "quality": {},
         "field_diameter": None,
         "field_degrees": 50.0,
+        "max_pixels": 200_000_000,
     }
 
 
