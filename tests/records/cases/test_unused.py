@@ -196,10 +196,11 @@ STEMS = [
     "g ",
     "x\udcff",
 ]
+TREES = int(os.environ.get("FUNDUS_TILES_TREES", "150"))  # 5000 take some minutes
 SUFFIXES = ["", ".jpg", ".PNG", ".tif", ".JPE", ".jpg ", ".heic", ".txt", ".ppm"]
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=TREES, deadline=None, derandomize=True)
 @given(
     files=st.lists(
         st.tuples(*map(st.sampled_from, (FOLDERS, STEMS, SUFFIXES, sorted(CONTENTS)))), min_size=1, max_size=8
