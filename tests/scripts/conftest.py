@@ -12,8 +12,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {
-    "TF_CPP_MIN_LOG_LEVEL": "2",  # as the commands have it
     **os.environ,
+    "TF_CPP_MIN_LOG_LEVEL": "2",  # as the commands have it; JAX sets another one in a process that imports it
     "PYTHONPATH": str(ROOT),
     "PYTHONWARNINGS": "error:::scripts",
 }
