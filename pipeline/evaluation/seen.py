@@ -1,7 +1,7 @@
 """Which of the photographs that are scored a model has seen, by their files and looks, whatever their names.
 
-Model folders of earlier versions list names alone. Then a photograph of the same name counts as the same one, and what
-is said about it says so.
+Model folders of earlier versions list names alone, and anonymous ones digests of names and files, but not looks. Then a
+photograph of the same name counts as the same one, unless its file says more, and what is said about it says so.
 """
 
 import dataclasses
@@ -46,6 +46,7 @@ def compare_with_model(scored: Sequence[PhotographIdentity], spec: "SegmenterSpe
       spec: spec of the model.
       threshold_source: where the thresholds in use come from, see `SegmenterSpec`, or "given".
     """
+    spec = spec.recognizing([one.case for one in scored], [one.sha256 for one in scored])
     found = {use: _same(scored, spec, use=use, names=names) for use, names in spec.uses.items()}
     chosen = {"validation": "validation", "held out": "calibrated_on"}.get(threshold_source)
     listed = {name for names in spec.uses.values() for name in names}
@@ -63,7 +64,7 @@ def _same(
 ) -> list[SamePhotograph]:
     known = spec.photographs.get(use, ())
     same = find_same(scored, known)
-    unknown = set(names) - {one.case for one in known}  # of these, only the names are known
+    unknown = set(names) - {one.case for one in known if one.perceptual_hash}  # of a copy, only the name would tell
     seen = {pair.one for pair in same}
     return same + [
         SamePhotograph(one.case, one.case, "name") for one in scored if one.case in unknown and one.case not in seen

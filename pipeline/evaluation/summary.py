@@ -15,7 +15,7 @@ NaN.
 | `classes`, `bins`, `thresholds` | class names; number of histogram bins; `{class: threshold}` |
 | `threshold_source` | `validation` (best there), `held out` (calibrated), `config`, `given` or `unknown` |
 | `threshold_seen`, `threshold_seen_on` | whether the thresholds were chosen on any of these photographs; on which |
-| `seen_by_name` | photographs of which only the name says that the model has seen them, as its folder has no digests |
+| `seen_by_name` | photographs of which only the name says that the model has seen them, as its folder has no more |
 | `named_alike` | photographs that have a name that the model lists, but are other photographs |
 | `min_area` | `{class: pixels}`: smaller detections were dropped; 1 if none; absent in files of earlier versions |
 | `binary` | classes whose maps hold only 0 and 1: their curves consist of a single point |
