@@ -7,6 +7,7 @@ import collections
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence, Set
 
+from pipeline.evaluation.names import Names
 from pipeline.evaluation.seen import Seen
 from records import Index, PhotographIdentity, find_same, near_pairs
 
@@ -77,6 +78,29 @@ class Audit:
                     self.scored_in_training,
                 ),
             )
+        )
+
+    def named(self, names: Names) -> "Audit":
+        """Returns the audit with the names that a result gives to cases and patients."""
+
+        def pairs(found: Sequence[Pair]) -> list[Pair]:
+            renamed = [dataclasses.replace(one, one=names.of(one.one), other=names.of(one.other)) for one in found]
+            return sorted(renamed, key=lambda pair: (pair.one, pair.other))
+
+        def by_name(found: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+            return dict(sorted((names.of(name), splits) for name, splits in found.items()))
+
+        return dataclasses.replace(
+            self,
+            cases_in_two_splits=by_name(self.cases_in_two_splits),
+            patients_in_two_splits=by_name(self.patients_in_two_splits),
+            equal=pairs(self.equal),
+            nearly_equal=pairs(self.nearly_equal),
+            trained=names.of_all(self.trained),
+            chosen_on=names.of_all(self.chosen_on),
+            by_name=names.of_all(self.by_name),
+            named_alike=names.of_all(self.named_alike),
+            scored_in_training=pairs(self.scored_in_training),
         )
 
 

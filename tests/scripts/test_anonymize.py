@@ -5,6 +5,8 @@ import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from pipeline.inference import read_spec
@@ -62,3 +64,64 @@ def test_a_model_is_neither_replaced_unasked_nor_cleaned_in_place(clean, run):
     for output, message in ((clean, "holds a model already"), (PRETRAINED, "is the model folder itself")):
         done = run("anonymize", f"--model={PRETRAINED}", f"--output={output}")
         assert (done.returncode, done.stderr.count("\n")) == (2, 1) and message in done.stderr
+
+
+@pytest.fixture(scope="module")
+def annotated(tmp_path_factory):
+    """Photographs with telling names: one lacks a mask, the mask of another has soft edges, one is broken."""
+    folder = tmp_path_factory.mktemp("dr_smith")
+    for index, name in enumerate(("meier_1950", "mueller_1961", "schulz_1972", "weber_1983")):
+        photograph = np.random.default_rng(index).integers(60, 200, (60, 80, 3), dtype=np.uint8)
+        mask = np.zeros((60, 80), np.uint8)
+        mask[10 + index : 20, 10:30] = 255
+        mask[40:50, 10:30] = 90 if name == "mueller_1961" else 0
+        files = {f"images/{name}.png": photograph, f"masks/HE/{name}.png": mask, f"maps/{name}_HE.png": mask}
+        for file, picture in files.items():
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(folder / file), picture)
+    (folder / "masks" / "HE" / "schulz_1972.png").unlink()
+    (folder / "images" / "weber_1983.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
+    return folder
+
+
+WORDS = ("dr_smith", "meier", "mueller", "schulz", "weber")
+
+
+@pytest.fixture(scope="module")
+def results(run, annotated, tmp_path_factory):
+    """Two anonymous results and one with names, of the same photographs."""
+    base = tmp_path_factory.mktemp("results")
+    folders = {name: base / name for name in ("anonymous", "again", "named")}
+    given = (f"--predictions={annotated / 'maps'}", f"--source={annotated}", "--split=all")
+    for name, folder in folders.items():
+        done = run("eval", *given, f"--output={folder}", *(() if name == "named" else ("--anonymous",)))
+        assert done.returncode == 1, done.stderr  # two could not be scored
+        assert "left out:" in done.stderr and "schulz_1972" in done.stderr  # who runs it must know which
+    return folders
+
+
+def test_an_anonymous_result_names_no_photograph_and_no_folder(results):
+    assert {word for word, _ in named(results["named"], WORDS)} == set(WORDS)
+    assert not named(results["anonymous"], WORDS)
+    assert "data:image" in (results["named"] / "report.html").read_text()
+    assert "data:image" not in (results["anonymous"] / "report.html").read_text()
+
+
+def test_an_anonymous_result_says_all_else(results):
+    scores = {name: json.loads((folder / "scores.json").read_text()) for name, folder in results.items()}
+    one, other = scores["anonymous"], scores["named"]
+    assert (one["anonymous"], one["source"], one["model"]) == (True, "anonymous", None)
+    assert [one[key] for key in ("scores", "lesions", "photographs")] == [
+        other[key] for key in ("scores", "lesions", "photographs")
+    ]
+    assert len(one["left_out"]) == len(other["left_out"]) == 2
+    assert one["mask_warnings"].keys() == other["mask_warnings"].keys() != set()
+    rows = [row.split(",")[0] for row in (results["anonymous"] / "photographs.csv").read_text().splitlines()[1:]]
+    assert len(set(rows)) == 2 and rows == sorted(rows)
+    assert all(one["case"].startswith("anonymous-") for one in one["left_out"])
+
+
+def test_anonymous_results_on_the_same_photographs_can_be_compared(results, run, tmp_path):
+    done = run("compare", results["anonymous"], results["again"], f"--output={tmp_path}")
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "compare.json").read_text())["photographs"] == 2
