@@ -1,6 +1,8 @@
 """What is anonymous names no photograph, nor a path of whoever made it, in any byte; leaks are found all the same."""
 
 import json
+import shutil
+import socket
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,8 +11,11 @@ import cv2
 import numpy as np
 import pytest
 
+from pipeline.evaluation.seen import compare_with_model
 from pipeline.inference import read_spec
+from records import PhotographIdentity, read_index
 
+TINY = ("--config=tests/scripts/tiny_preset.py", "--config.data.photographs_per_shard=3")
 PRETRAINED = Path(__file__).parents[2] / "pretrained" / "idrid_lesions"
 
 
@@ -125,3 +130,55 @@ def test_anonymous_results_on_the_same_photographs_can_be_compared(results, run,
     done = run("compare", results["anonymous"], results["again"], f"--output={tmp_path}")
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "compare.json").read_text())["photographs"] == 2
+
+
+@pytest.fixture(scope="module")
+def trained(run, way, tmp_path_factory):
+    """An anonymous training that starts from another model, and was continued for its end; and an export of it."""
+    workdir, export = (tmp_path_factory.mktemp("trained") / name for name in ("run", "export"))
+    given = (
+        *TINY,
+        "--config.train.epochs=1",
+        "--config.train.steps_per_epoch=1",
+        "--config.train.validation_steps=1",
+        f"--config.train.initial_model={way.workdir / 'model'}",
+        f"--records={way.records}",
+        f"--workdir={workdir}",
+    )
+    done = run("train", *given, "--anonymous")
+    assert done.returncode == 0, done.stderr
+    first = (workdir / "model" / "segmenter.json").read_text()
+    shutil.rmtree(workdir / "model")
+    refused = run("train", *given)
+    assert refused.returncode == 2 and "holds a run with --anonymous" in refused.stderr
+    again = run("train", *given, "--anonymous")
+    assert again.returncode == 0 and "continues after epoch 1" in again.stdout, again.stderr
+    assert (workdir / "model" / "segmenter.json").read_text() == first
+    exported = run("export", f"--model={way.workdir / 'model'}", f"--output={export}", "--anonymous")
+    assert exported.returncode == 0, exported.stderr
+    return workdir, export
+
+
+@pytest.mark.slow
+def test_an_anonymous_run_and_export_name_no_photograph_and_no_path(trained, way):
+    words = ["SYN_0", str(way.source.parent), str(Path(__file__).parents[2])]
+    assert {word for word, _ in named(way.workdir, words)} == set(words[:2])  # the paths of data, and the names
+    for folder in trained:
+        assert not named(folder, words)
+    files = [file.name for file in (trained[0] / "tensorboard").rglob("events.*")]
+    assert len(files) >= 3 and all(".anonymous." in name and socket.gethostname() not in name for name in files)
+    assert not list((trained[0] / "previews").iterdir())
+
+
+@pytest.mark.slow
+def test_a_model_of_an_anonymous_training_knows_what_it_has_seen(trained, way):
+    index = read_index(way.records)
+    scored = [
+        PhotographIdentity(f"renamed {name}", one.photograph_digest, one.perceptual_hash)
+        for name, one in index.cases.items()
+    ]
+    for spec in (read_spec(trained[0] / "model" / "segmenter.json"), read_spec(trained[1] / "1" / "segmenter.json")):
+        seen = compare_with_model(scored, spec, threshold_source="validation")
+        for split, pairs in (("train", seen.trained), ("validation", seen.thresholds_on)):
+            assert {pair.one for pair in pairs} == {f"renamed {name}" for name in index.splits[split].cases}
+            assert {pair.by for pair in pairs} == {"file"}
