@@ -47,6 +47,7 @@ class Audit:
       by_name: those of both of which only the name says so.
       named_alike: scored cases that have a name that the model lists, but are other photographs.
       scored_in_training: pairs of a scored photograph and one of the training split that look the same.
+      without_looks: number of photographs that the model was trained on whose copies could not be looked for.
       same_split: number of pairs that look the same within one split; not a leak, but they count twice.
     """
 
@@ -61,6 +62,7 @@ class Audit:
     by_name: Sequence[str]
     named_alike: Sequence[str]
     scored_in_training: Sequence[Pair]
+    without_looks: int
     same_split: int
 
     @property
@@ -142,6 +144,7 @@ def audit(index: Index | None, seen: Seen, hashes: Mapping[str, str]) -> Audit:
         by_name=seen.by_name,
         named_alike=seen.named_alike,
         scored_in_training=_look_alikes(index, seen, hashes, trained=trained),
+        without_looks=0 if index else seen.without_looks,  # the records have their hashes
         same_split=sum(pair.of_one == pair.of_other for pair in near),
     )
 

@@ -23,12 +23,14 @@ class Seen:
       chosen_on: those of its validation split, on which its weights were chosen.
       thresholds_on: those that its thresholds were chosen on.
       named_alike: scored photographs that have a name that the model lists, but are other photographs.
+      without_looks: number of photographs of training of which the model folder does not say what they look like.
     """
 
     trained: Sequence[SamePhotograph] = ()
     chosen_on: Sequence[SamePhotograph] = ()
     thresholds_on: Sequence[SamePhotograph] = ()
     named_alike: Sequence[str] = ()
+    without_looks: int = 0
 
     @property
     def by_name(self) -> list[str]:
@@ -51,11 +53,14 @@ def compare_with_model(scored: Sequence[PhotographIdentity], spec: "SegmenterSpe
     chosen = {"validation": "validation", "held out": "calibrated_on"}.get(threshold_source)
     listed = {name for names in spec.uses.values() for name in names}
     same = {pair.one for pairs in found.values() for pair in pairs}
+    training = {name for use in ("train", "seen_before") for name in spec.uses[use]}
+    looks = {one.case for known in spec.photographs.values() for one in known if one.perceptual_hash}
     return Seen(
         trained=[*found["train"], *found["seen_before"]],
         chosen_on=found["validation"],
         thresholds_on=found[chosen] if chosen else (),
         named_alike=sorted(one.case for one in scored if one.case in listed - same),
+        without_looks=len(training - looks),
     )
 
 

@@ -162,7 +162,7 @@ def trained(run, way, tmp_path_factory):
 @pytest.mark.slow
 def test_an_anonymous_run_and_export_name_no_photograph_and_no_path(trained, way):
     words = ["SYN_0", str(way.source.parent), str(Path(__file__).parents[2])]
-    assert {word for word, _ in named(way.workdir, words)} == set(words[:2])  # the paths of data, and the names
+    assert {word for word, _ in named(way.workdir, words)} >= set(words[:2])  # else the test would see nothing
     for folder in trained:
         assert not named(folder, words)
     files = [file.name for file in (trained[0] / "tensorboard").rglob("events.*")]

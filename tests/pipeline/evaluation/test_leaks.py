@@ -149,5 +149,6 @@ def test_an_anonymous_audit_has_the_same_leaks_and_no_name_of_a_case_or_patient(
     found = audit(dataclasses.replace(two, splits=two.splits | {"test": split}), seen, {"C": HASHES["C"]})
     hidden = found.named(AnonymousNames([], (), {}))
     assert hidden.leaks == found.leaks == 3
+    assert audit(None, dataclasses.replace(seen, without_looks=2), {}).without_looks == 2
     assert not re.search(r"'(A|B|C|Ann)'", repr(hidden))
     assert found.named(Names()) == found

@@ -34,6 +34,7 @@ def old(spec):
 def test_the_same_files_are_found_under_any_name(model):
     seen = compare_with_model([identity("x", "A"), identity("y", "B")], model, threshold_source="validation")
     assert [(pair.one, pair.other, pair.by) for pair in seen.trained] == [("x", "A", "file")]
+    assert seen.without_looks == 0
     assert seen.chosen_on == seen.thresholds_on
     assert [(pair.one, pair.other, pair.by) for pair in seen.thresholds_on] == [("y", "B", "file")]
     assert seen.named_alike == seen.by_name == []
@@ -103,6 +104,7 @@ def test_of_a_copy_an_anonymous_model_knows_the_name_alone_and_it_is_said(hidden
     seen = compare_with_model([identity("A", **copy), identity("copy", **copy)], hidden, threshold_source="config")
     assert [tuple(pair) for pair in seen.trained] == [("A", "A", "name", None)]
     assert seen.by_name == ["A"] and seen.named_alike == []
+    assert seen.without_looks == 1
 
 
 def test_of_an_anonymous_folder_of_an_earlier_version_the_same_name_counts(old):
