@@ -36,15 +36,16 @@ def main(_: list[str]) -> int:
 
     if (output / SEGMENTER_FILE).exists() and not _OVERWRITE.value:
         raise InputError(f"--output={output}: holds a model already; name another folder, or add --overwrite.")
-    _, spec = load_model(model)
-    found = _find_cases(spec)
+    _, given = load_model(model)
+    found = _find_cases(given)
+    spec = given.recognizing(case.name for case in found)
     cases = _training_cases(spec, found)
     adapted = adapt_spec(spec, cases, workers=usable_cores(), progress=_bar)
     adapted = identify_photographs(adapted, found, workers=usable_cores(), progress=_bar)
     if make_folder(output, flag="--output").resolve() != model.resolve():
         with complete_file(output / NETWORK_FILE) as temporary:
             shutil.copy(model / NETWORK_FILE, temporary)
-    save_spec(output, adapted)
+    save_spec(output, adapted.as_anonymous_as(given))
     print(f"{len(cases)} photographs; was {spec.rule()}, is {adapted.rule()}")
     print(f"model: {output}    see: {output / SEGMENTER_FILE}")
     return command.DONE

@@ -47,6 +47,9 @@ _OUTPUT = flags.DEFINE_string(
 _BASELINE = flags.DEFINE_bool("baseline", False, "Also score a colour threshold, for comparison with the model.")
 _STRICT = flags.DEFINE_bool("strict", False, "Leave out photographs that do not suit the model; exit code 1.")
 _COMPARE = flags.DEFINE_bool("compare", False, "Deprecated: use python -m scripts.compare.")
+_ANONYMOUS = flags.DEFINE_bool(
+    "anonymous", False, "Write salted digests instead of names, no folders and no pictures of photographs."
+)
 source.define_flags()
 operating.define_flags()
 camera.define_flags()
@@ -59,7 +62,7 @@ def main(folders: list[str]) -> int:
         return _compare(folders)
     _check_flags()
     index = read_index(Path(_RECORDS.value)) if _RECORDS.value else None  # before loading, which takes seconds
-    from pipeline.evaluation import audit
+    from pipeline.evaluation import AnonymousNames, Names, audit
     from pipeline.evaluation.plan import EvaluationRequest, plan_evaluation
     from pipeline.evaluation.run import evaluate
     from pipeline.inference import load_segmenter
@@ -90,8 +93,11 @@ def main(folders: list[str]) -> int:
     output = make_folder(Path(_OUTPUT.value), flag="--output")
     _print_plan(plan, output)
     _print_levels(plan)
-    gallery = Gallery(plan.data.classes, plan.operating_point)
-    evaluation = evaluate(plan, output, look=gallery.look, progress=_progress, warn=_warn)
+    gallery = None if _ANONYMOUS.value else Gallery(plan.data.classes, plan.operating_point)
+    hidden = (_SOURCE.value, _MODEL.value, _PREDICTIONS.value, _RECORDS.value)
+    names = AnonymousNames(plan.cases, hidden, plan.maps) if _ANONYMOUS.value else Names()
+    look = None if gallery is None else gallery.look
+    evaluation = evaluate(plan, output, names=names, look=look, progress=_progress, warn=_warn)
     result, content, seconds = evaluation.result, evaluation.content, evaluation.seconds
     print("\n".join(evaluation_lines(content)))
     for lines in evaluation.mask_warnings.values():
@@ -99,11 +105,12 @@ def main(folders: list[str]) -> int:
     if _BASELINE.value:
         _print_baseline(evaluation, plan)
     tiles = _score_tiles(segmenter, index, output) if index is not None else None
-    leaks = audit(index, evaluation.seen, evaluation.hashes)
+    leaks = audit(index, evaluation.seen, evaluation.hashes).named(names)
     write_report(output, result, content, gallery=gallery, audit=leaks, index=index, tiles=tiles)
     print(
         f"{'reading maps' if plan.maps else 'segmenting'} {seconds.segmenting:.1f} s, scoring {seconds.scoring:.1f} s "
-        f"({percent(seconds.scoring, seconds.segmenting)}), in parallel; pictures {gallery.seconds:.1f} s"
+        f"({percent(seconds.scoring, seconds.segmenting)}), in parallel"
+        + (f"; pictures {gallery.seconds:.1f} s" if gallery else "")
     )
     print(f"scores: {output / 'scores.json'}    see: {output / REPORT}, {output / 'photographs.csv'}")
     return command.SOME_FAILED if evaluation.failures else command.DONE

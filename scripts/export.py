@@ -33,6 +33,9 @@ _CLIENT_CHECK = flags.DEFINE_string(
     None,
     "Photograph to send to the export as a client does; exit code 1 if its probability map differs from predict's.",
 )
+_ANONYMOUS = flags.DEFINE_bool(
+    "anonymous", False, "Write salted digests instead of the names of the photographs that the model has seen."
+)
 operating.define_flags()
 camera.define_flags()
 limits.define_flags()
@@ -58,7 +61,7 @@ def main(_: list[str]) -> int:
         flush=True,
     )
     options = {"version": _VERSION.value, "overwrite": _OVERWRITE.value, "precision": _PRECISION.value}
-    export_model(segmenter, model, output, operating_point=operating_point, **options)
+    export_model(segmenter, model, output, operating_point=operating_point, anonymous=_ANONYMOUS.value, **options)
     code = command.DONE
     if photograph:
         check = check_client(target, segmenter, photograph)

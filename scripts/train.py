@@ -23,6 +23,9 @@ _SOURCE = flags.DEFINE_multi_string(
     "source", [], "Folder with the records' validation photographs, to score them whole; can be repeated."
 )
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Train from scratch in a workdir that already holds a run.")
+_ANONYMOUS = flags.DEFINE_bool(
+    "anonymous", False, "Write salted digests instead of names of photographs, no paths, and no previews."
+)
 command.define_config()
 
 
@@ -36,7 +39,8 @@ def main(_: list[str]) -> int:
     records = [Path(folder) for folder in _RECORDS.value]
     sources = [Path(folder) for folder in _SOURCE.value]
     with claimed_output(workdir, flag="--workdir") as make_workdir:
-        run = prepare(config, records, workdir, sources=sources, overwrite=_OVERWRITE.value)
+        options = {"overwrite": _OVERWRITE.value, "anonymous": _ANONYMOUS.value}
+        run = prepare(config, records, workdir, sources=sources, **options)
         if run.plan.finished:
             print(f"this training is already finished; model: {run.plan.model_folder}. Add --overwrite to train again.")
             return command.DONE
@@ -47,7 +51,8 @@ def main(_: list[str]) -> int:
         except StoppedError as stopped:
             print(f"stopped by {stopped}; everything is saved. Run the same command again to continue.", flush=True)
             return stopped.code
-    print(f"model: {model}    see: {workdir / 'curves.png'}, {workdir / 'previews'}, {workdir / 'history.csv'}")
+    previews = f"{workdir / 'previews'}, " if run.plan.previewed else ""
+    print(f"model: {model}    see: {workdir / 'curves.png'}, {previews}{workdir / 'history.csv'}")
     return command.DONE
 
 

@@ -20,6 +20,7 @@ from pipeline.evaluation.fold_runs import (
 )
 from pipeline.evaluation.leaks import Audit, audit
 from pipeline.evaluation.lesion_matching import FALSE_POSITIVES, LESION, froc, sensitivity_at
+from pipeline.evaluation.names import AnonymousNames, Names
 from pipeline.evaluation.photographs import LoadedCase, Measure, evaluate_photographs, load_case
 from pipeline.evaluation.results import Result, read_result
 from pipeline.evaluation.scores import SCORES, best_threshold, precision_recall, score
@@ -30,12 +31,14 @@ __all__ = [
     "LESION",
     "POOLED",
     "SCORES",
+    "AnonymousNames",
     "Audit",
     "Counts",
     "CrossValidation",
     "FoldResult",
     "LoadedCase",
     "Measure",
+    "Names",
     "PhotographCounts",
     "Result",
     "Seen",

@@ -70,7 +70,7 @@ def calibrate(network: Network, spec: SegmenterSpec, result: Result) -> tuple[Se
         calibrated_on=tuple(sorted(result.cases)),
         photographs={**spec.photographs, "calibrated_on": result.identities},
     )
-    return changed, fitted
+    return changed.as_anonymous_as(spec), fitted
 
 
 def fit_class(name: str, lesion: np.ndarray, negatives: np.ndarray) -> ClassCalibration:

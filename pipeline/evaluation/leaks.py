@@ -7,6 +7,7 @@ import collections
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence, Set
 
+from pipeline.evaluation.names import Names
 from pipeline.evaluation.seen import Seen
 from records import Index, PhotographIdentity, find_same, near_pairs
 
@@ -46,6 +47,7 @@ class Audit:
       by_name: those of both of which only the name says so.
       named_alike: scored cases that have a name that the model lists, but are other photographs.
       scored_in_training: pairs of a scored photograph and one of the training split that look the same.
+      without_looks: number of photographs that the model was trained on whose copies could not be looked for.
       same_split: number of pairs that look the same within one split; not a leak, but they count twice.
     """
 
@@ -60,6 +62,7 @@ class Audit:
     by_name: Sequence[str]
     named_alike: Sequence[str]
     scored_in_training: Sequence[Pair]
+    without_looks: int
     same_split: int
 
     @property
@@ -77,6 +80,29 @@ class Audit:
                     self.scored_in_training,
                 ),
             )
+        )
+
+    def named(self, names: Names) -> "Audit":
+        """Returns the audit with the names that a result gives to cases and patients."""
+
+        def pairs(found: Sequence[Pair]) -> list[Pair]:
+            renamed = [dataclasses.replace(one, one=names.of(one.one), other=names.of(one.other)) for one in found]
+            return sorted(renamed, key=lambda pair: (pair.one, pair.other))
+
+        def by_name(found: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+            return dict(sorted((names.of(name), splits) for name, splits in found.items()))
+
+        return dataclasses.replace(
+            self,
+            cases_in_two_splits=by_name(self.cases_in_two_splits),
+            patients_in_two_splits=by_name(self.patients_in_two_splits),
+            equal=pairs(self.equal),
+            nearly_equal=pairs(self.nearly_equal),
+            trained=names.of_all(self.trained),
+            chosen_on=names.of_all(self.chosen_on),
+            by_name=names.of_all(self.by_name),
+            named_alike=names.of_all(self.named_alike),
+            scored_in_training=pairs(self.scored_in_training),
         )
 
 
@@ -118,6 +144,7 @@ def audit(index: Index | None, seen: Seen, hashes: Mapping[str, str]) -> Audit:
         by_name=seen.by_name,
         named_alike=seen.named_alike,
         scored_in_training=_look_alikes(index, seen, hashes, trained=trained),
+        without_looks=0 if index else seen.without_looks,  # the records have their hashes
         same_split=sum(pair.of_one == pair.of_other for pair in near),
     )
 

@@ -158,7 +158,7 @@ def plan_evaluation(
         maps=maps,
         levels=external_maps.find_levels(maps, max_pixels=limit) if request.levels == "auto" else request.levels,
         layout=layout,
-        cases=tuple(choose_cases(found, request, spec.splits if spec is not None else None)),
+        cases=tuple(choose_cases(found, request, _splits(spec, found))),
         data=data,
         bins=spec.bins if spec is not None else Config().evaluate.bins,
         operating_point=operating_point,
@@ -199,6 +199,11 @@ def choose_cases(
             f"Name {'another split' if splits is None else 'the source it was trained from'}, or --split=all."
         )
     return chosen
+
+
+def _splits(spec: SegmenterSpec | None, found: Sequence[Case]) -> Mapping[str, Sequence[str]] | None:
+    """Returns the names that the model lists; those of cases that were found also if the model is anonymous."""
+    return None if spec is None else spec.recognizing(case.name for case in found).splits
 
 
 def _operating_point(

@@ -11,6 +11,7 @@ import numpy as np
 
 from configs import InputError
 from pipeline.evaluation.counting import PhotographCounts
+from pipeline.evaluation.names import Names
 from pipeline.evaluation.photographs import LoadedCase, Look, Seconds, evaluate_photographs
 from pipeline.evaluation.plan import EvaluationPlan
 from pipeline.evaluation.results import Result, counts_writer, read_counts
@@ -30,6 +31,7 @@ class Evaluation:
     Attributes:
       result: counts of the photographs that were scored.
       content: content of `scores.json`, see `pipeline.evaluation.summary`.
+      names: the names that both give to the photographs; the other attributes have their own.
       scored: cases that were scored.
       hashes: perceptual hash of each photograph that was scored, by the name of its case.
       seen: which of these photographs the model has seen.
@@ -40,6 +42,7 @@ class Evaluation:
 
     result: Result
     content: dict[str, Any]
+    names: Names
     scored: tuple[Case, ...]
     hashes: Mapping[str, str]
     seen: Seen
@@ -52,6 +55,7 @@ def evaluate(
     plan: EvaluationPlan,
     output: Path,
     *,
+    names: Names | None = None,
     look: Look | None = None,
     progress: Callable[[Outcomes, int], Outcomes] = lambda outcomes, _: outcomes,
     warn: Callable[[str], None] = lambda message: None,
@@ -61,6 +65,7 @@ def evaluate(
     Args:
       plan: what to score.
       output: folder for the files.
+      names: the names that the files give to the photographs; None: their own.
       look: called with each case after it was counted, such as `pipeline.reporting.Gallery.look`.
       progress: wraps the outcomes, whose number it is given, such as tqdm.
       warn: called with a message for each case that could not be scored.
@@ -71,8 +76,9 @@ def evaluate(
     Raises:
       InputError: no case could be scored; then no file is written.
     """
+    names = names or Names()
     failures = plan.without_needed_mask()
-    cases = [case for case in plan.cases if case.name not in failures]
+    cases = names.order([case for case in plan.cases if case.name not in failures])
     seconds = Seconds()
     warnings: dict[str, list[str]] = {}
     identities: dict[str, PhotographIdentity] = {}
@@ -103,18 +109,19 @@ def evaluate(
             else:
                 identity = PhotographIdentity(case.name, sha256_of(case.photograph), hashes[case.name])
                 identities[case.name] = identity
-                writer.add(outcome, identity)
+                writer.add(dataclasses.replace(outcome, case=names.of(case.name)), names.identity(identity))
         for message in failures.values():
             warn(message)
         if len(failures) == len(plan.cases):
             raise InputError(f"none of the {len(plan.cases)} photographs could be scored.")
     seen = plan.seen(list(identities.values()))
-    about = _description(plan, failures, seconds, warnings=warnings, seen=seen)
-    about["mask_warnings"] = by_kind(mask_warnings)
+    about = _description(plan, failures, seconds, names=names, warnings=warnings, seen=seen)
+    about["mask_warnings"] = by_kind(one._replace(text=names.within(one.text)) for one in mask_warnings)
     result = read_counts(output, about)
     return Evaluation(
         result,
         write_summary(output, result, about),
+        names,
         scored=tuple(case for case in cases if case.name not in failures),
         hashes=hashes,
         seen=seen,
@@ -129,30 +136,32 @@ def _description(
     failures: Mapping[str, str],
     seconds: Seconds,
     *,
+    names: Names,
     warnings: Mapping[str, list[str]],
     seen: Seen,
 ) -> dict[str, Any]:
     """Returns the first entries of `scores.json`, which describe the run."""
     request, spec = plan.request, plan.spec
     return {
-        "model": request.model,
-        "predictions": request.predictions,
+        "anonymous": names.anonymous,
+        "model": names.path(request.model),
+        "predictions": names.path(request.predictions),
         "levels": plan.levels,
-        "source": request.source,
+        "source": names.path(request.source),
         "layout": plan.layout,
         "split": request.split,
-        "records": request.records,
+        "records": names.path(request.records),
         "photographs": len(plan.cases) - len(failures),
-        "left_out": [{"case": case, "why": why} for case, why in failures.items()],
-        "warnings": [{"case": case, "warnings": lines} for case, lines in warnings.items()],
+        "left_out": [{"case": names.of(case), "why": names.within(why)} for case, why in failures.items()],
+        "warnings": [{"case": names.of(case), "warnings": lines} for case, lines in warnings.items()],
         "classes": list(plan.data.classes),
         "bins": plan.bins,
         "thresholds": dict(zip(plan.data.classes, plan.operating_point.thresholds, strict=True)),
         "threshold_source": plan.threshold_source,
         "threshold_seen": bool(seen.thresholds_on),
-        "threshold_seen_on": sorted({pair.one for pair in seen.thresholds_on}),
-        "seen_by_name": seen.by_name,
-        "named_alike": list(seen.named_alike),
+        "threshold_seen_on": names.of_all({pair.one for pair in seen.thresholds_on}),
+        "seen_by_name": names.of_all(seen.by_name),
+        "named_alike": names.of_all(seen.named_alike),
         "min_area": dict(zip(plan.data.classes, plan.operating_point.least_areas, strict=True)),
         "versions": _versions(),
         "fingerprints": {"config": spec.config_fingerprint, "records": spec.records_fingerprint} if spec else None,

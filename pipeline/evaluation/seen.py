@@ -1,7 +1,7 @@
 """Which of the photographs that are scored a model has seen, by their files and looks, whatever their names.
 
-Model folders of earlier versions list names alone. Then a photograph of the same name counts as the same one, and what
-is said about it says so.
+Model folders of earlier versions list names alone, and anonymous ones digests of names and files, but not looks. Then a
+photograph of the same name counts as the same one, unless its file says more, and what is said about it says so.
 """
 
 import dataclasses
@@ -23,12 +23,14 @@ class Seen:
       chosen_on: those of its validation split, on which its weights were chosen.
       thresholds_on: those that its thresholds were chosen on.
       named_alike: scored photographs that have a name that the model lists, but are other photographs.
+      without_looks: number of photographs of training of which the model folder does not say what they look like.
     """
 
     trained: Sequence[SamePhotograph] = ()
     chosen_on: Sequence[SamePhotograph] = ()
     thresholds_on: Sequence[SamePhotograph] = ()
     named_alike: Sequence[str] = ()
+    without_looks: int = 0
 
     @property
     def by_name(self) -> list[str]:
@@ -46,15 +48,19 @@ def compare_with_model(scored: Sequence[PhotographIdentity], spec: "SegmenterSpe
       spec: spec of the model.
       threshold_source: where the thresholds in use come from, see `SegmenterSpec`, or "given".
     """
+    spec = spec.recognizing([one.case for one in scored], [one.sha256 for one in scored])
     found = {use: _same(scored, spec, use=use, names=names) for use, names in spec.uses.items()}
     chosen = {"validation": "validation", "held out": "calibrated_on"}.get(threshold_source)
     listed = {name for names in spec.uses.values() for name in names}
     same = {pair.one for pairs in found.values() for pair in pairs}
+    training = {name for use in ("train", "seen_before") for name in spec.uses[use]}
+    looks = {one.case for known in spec.photographs.values() for one in known if one.perceptual_hash}
     return Seen(
         trained=[*found["train"], *found["seen_before"]],
         chosen_on=found["validation"],
         thresholds_on=found[chosen] if chosen else (),
         named_alike=sorted(one.case for one in scored if one.case in listed - same),
+        without_looks=len(training - looks),
     )
 
 
@@ -63,7 +69,7 @@ def _same(
 ) -> list[SamePhotograph]:
     known = spec.photographs.get(use, ())
     same = find_same(scored, known)
-    unknown = set(names) - {one.case for one in known}  # of these, only the names are known
+    unknown = set(names) - {one.case for one in known if one.perceptual_hash}  # of a copy, only the name would tell
     seen = {pair.one for pair in same}
     return same + [
         SamePhotograph(one.case, one.case, "name") for one in scored if one.case in unknown and one.case not in seen

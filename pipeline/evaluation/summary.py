@@ -6,6 +6,7 @@ NaN.
 | key | content |
 | --- | --- |
 | `schema_version` | version of the folder's files, `pipeline.evaluation.results.SCHEMA_VERSION` |
+| `anonymous` | whether salted digests stand for names, and "anonymous" for folders; may be absent |
 | `model`, `predictions`, `source`, `layout`, `split`, `records` | what was scored, as given; null if not given |
 | `levels` | what means 1 in external maps of 8 and 16 bits: `full` (255, 65,535) or `binary` (1); null without |
 | `photographs` | number of photographs scored |
@@ -15,7 +16,7 @@ NaN.
 | `classes`, `bins`, `thresholds` | class names; number of histogram bins; `{class: threshold}` |
 | `threshold_source` | `validation` (best there), `held out` (calibrated), `config`, `given` or `unknown` |
 | `threshold_seen`, `threshold_seen_on` | whether the thresholds were chosen on any of these photographs; on which |
-| `seen_by_name` | photographs of which only the name says that the model has seen them, as its folder has no digests |
+| `seen_by_name` | photographs of which only the name says that the model has seen them, as its folder has no more |
 | `named_alike` | photographs that have a name that the model lists, but are other photographs |
 | `min_area` | `{class: pixels}`: smaller detections were dropped; 1 if none; absent in files of earlier versions |
 | `binary` | classes whose maps hold only 0 and 1: their curves consist of a single point |

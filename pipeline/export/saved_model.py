@@ -15,9 +15,9 @@ from models import in_precision
 from pipeline.export import verify
 from pipeline.export.golden import write_golden
 from pipeline.export.readme import SERVING_DEFAULT_LEAVES, readme
-from pipeline.inference import SEGMENTER_FILE, TiledSegmenter
+from pipeline.inference import SEGMENTER_FILE, TiledSegmenter, read_spec, save_spec
 from pipeline.operating_point import OperatingPoint
-from records import held, is_held, make_folder, temporary_folder
+from records import held, is_held, make_folder, new_salt, temporary_folder
 
 SAVED_MODEL_FILE, VERIFY_FILE = "saved_model.pb", "verify.py"
 
@@ -103,6 +103,7 @@ def export_model(
     overwrite: bool,
     precision: str = "float32",
     operating_point: OperatingPoint | None = None,
+    anonymous: bool = False,
 ) -> Path:
     """Writes `OUTPUT/VERSION/` completely or not at all: the SavedModel, and files that TF Serving ignores.
 
@@ -117,6 +118,7 @@ def export_model(
       overwrite: whether an existing export of this version is replaced, as the last step.
       precision: "float32", "mixed_bfloat16" or "mixed_float16".
       operating_point: what clients are told to count as a detection; None: the model's thresholds.
+      anonymous: whether `segmenter.json` has salted digests in place of names, see `SegmenterSpec.anonymized`.
 
     Returns:
       `OUTPUT/VERSION`.
@@ -137,7 +139,10 @@ def export_model(
             "tiles": served.tiles_function,
         }
         tf.saved_model.save(served, str(temporary), signatures=signatures)
-        shutil.copy(model_folder / SEGMENTER_FILE, temporary / SEGMENTER_FILE)
+        if anonymous:
+            save_spec(temporary, read_spec(model_folder / SEGMENTER_FILE).anonymized(new_salt()))
+        else:
+            shutil.copy(model_folder / SEGMENTER_FILE, temporary / SEGMENTER_FILE)
         shutil.copy(verify.__file__, temporary / VERIFY_FILE)
         (temporary / "README.md").write_text(
             readme(segmenter.spec, segmenter.rule, point, precision=precision), encoding="utf-8"

@@ -8,6 +8,7 @@ from pipeline.inference.model_folder import (
     check_tile,
     load_model,
     load_segmenter,
+    read_spec,
     save_model,
     save_spec,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "load_segmenter",
     "photograph_warnings",
     "quantiles_of",
+    "read_spec",
     "refuse_unsuitable",
     "save_model",
     "save_spec",

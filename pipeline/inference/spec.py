@@ -1,10 +1,18 @@
 """What the graph depends on besides the network: geometry, classes, thresholds, and where they come from."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from configs import Config, DataConfig, EvaluateConfig
-from records import UNKNOWN_CAMERA, Camera, PhotographIdentity, ScaleRule
+from records import (
+    UNKNOWN_CAMERA,
+    Camera,
+    PhotographIdentity,
+    ScaleRule,
+    anonymous,
+    anonymous_identity,
+    salts_in,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,6 +115,52 @@ class SegmenterSpec:
             "seen_before": self.seen_before,
             "calibrated_on": self.calibrated_on,
         }
+
+    @property
+    def salts(self) -> set[str]:
+        """Salts of the digests that stand for names of photographs; empty unless some are anonymous."""
+        listed = [name for names in (*self.splits.values(), self.seen_before, self.calibrated_on) for name in names]
+        return salts_in([*listed, *(one.case for known in self.photographs.values() for one in known)])
+
+    def anonymized(self, salt: str) -> "SegmenterSpec":
+        """Returns the spec with salted digests of names and files; what photographs look like is left out."""
+        return self._renamed(lambda name: anonymous(name, salt), lambda one: anonymous_identity(one, salt))
+
+    def as_anonymous_as(self, other: "SegmenterSpec") -> "SegmenterSpec":
+        """Returns the spec, anonymized if another one's own photographs are, those of its splits."""
+        salts = salts_in(name for names in other.splits.values() for name in names)
+        return self.anonymized(min(salts)) if salts else self
+
+    def recognizing(self, names: Iterable[str], sha256s: Iterable[str] = ()) -> "SegmenterSpec":
+        """Returns the spec with plain names and files in place of their digests, as far as they are given.
+
+        Args:
+          names: names of photographs at hand.
+          sha256s: digests of their files.
+        """
+        salts = self.salts
+        known = {anonymous(text, salt): text for text in (*names, *sha256s) for salt in salts}
+
+        def identify(one: PhotographIdentity) -> PhotographIdentity:
+            case, sha256 = (known.get(text, text) for text in (one.case, one.sha256))
+            return dataclasses.replace(one, case=case, sha256=sha256)
+
+        return self._renamed(lambda name: known.get(name, name), identify) if known else self
+
+    def _renamed(
+        self, rename: Callable[[str], str], identify: Callable[[PhotographIdentity], PhotographIdentity]
+    ) -> "SegmenterSpec":
+        """Returns the spec with other names, in alphabetical order: that of digests must not tell that of names."""
+        return dataclasses.replace(
+            self,
+            splits={split: sorted(map(rename, names)) for split, names in self.splits.items()},
+            seen_before=tuple(sorted(map(rename, self.seen_before))),
+            calibrated_on=tuple(sorted(map(rename, self.calibrated_on))),
+            photographs={
+                use: tuple(sorted(map(identify, known), key=lambda one: one.case))
+                for use, known in self.photographs.items()
+            },
+        )
 
     def data(self) -> DataConfig:
         """Returns what is known of the data: how photographs and masks of the model's classes are read."""

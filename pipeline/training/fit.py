@@ -14,6 +14,7 @@ from pipeline.evaluation import load_case
 from pipeline.inference import SegmenterSpec, quantiles_of, save_model
 from pipeline.input import naming_damaged_shards
 from pipeline.interruption import StopRequest
+from pipeline.training.anonymity import anonymous_environment
 from pipeline.training.backends import seed_generators
 from pipeline.training.callbacks import (
     AveragedWeights,
@@ -77,7 +78,7 @@ def fit(run: TrainingRun, *, verbose: int) -> Path:
         quality=quantiles_of(measured),
         photographs=_photographs(run),
     )
-    save_model(plan.model_folder, run.network, spec)
+    save_model(plan.model_folder, run.network, spec if plan.salt is None else spec.anonymized(plan.salt))
     return plan.model_folder
 
 
@@ -111,16 +112,18 @@ def _set_up_workdir(run: TrainingRun) -> None:
         make_folder(workdir / name, flag="--workdir")
     for folder in (workdir, workdir / "checkpoints", plan.model_folder):
         sweep_temporaries(folder)  # of an earlier start that was killed
-    write_text(workdir / "config.json", plan.config.to_json())
     about = environment(plan.config, run.sets, run.network, accelerators=run.backend.gpus())
-    about |= {"chosen": plan.messages, "records_digest": records_digest(run.sets)}
+    about |= {"chosen": plan.messages, "records_digest": records_digest(run.sets), "anonymous": plan.salt is not None}
+    about = about if plan.salt is None else anonymous_environment(about)
     write_text(workdir / "environment.json", json.dumps(about, indent=2) + "\n")
+    write_text(workdir / "config.json", plan.config.to_json())  # last: it is what makes this the folder of a run
 
 
 def _fit_epochs(run: TrainingRun, segmenter: PhotographSegmenter, *, verbose: int) -> None:
     """Trains from where the run starts to its end, then loads the best weights into the network."""
     plan = run.plan
     best = BestWeights(plan.workdir / "checkpoints", plan.monitor)
+    best.set_model(run.model)  # if only the model folder is missing, no fit does it
     if plan.start is not None:
         for group, variables in all_variables(run.model).items():
             if group != "metrics":  # which `keras.Model.fit` resets; the `Checkpoints` callback restores them
@@ -227,7 +230,12 @@ def _tensorboard(run: TrainingRun, history: HistoryFiles) -> TensorBoardWriter:
     workdir = run.plan.workdir
     network = run.network if run.backend.draws_graph else None
     return TensorBoardWriter(
-        workdir / "tensorboard", run.plan.config, network, history=history, previews=workdir / "previews"
+        workdir / "tensorboard",
+        run.plan.config,
+        network,
+        history=history,
+        previews=workdir / "previews",
+        anonymous=run.plan.salt is not None,
     )
 
 

@@ -21,6 +21,7 @@ class Plan:
     Attributes:
       config: all settings.
       workdir: the folder where everything is written.
+      salt: salt of the digests that stand for names in what is written; None: the names are written.
       tiles: number of tiles in the records, by split.
       parameters: number of the network's parameters.
       stride: the network's stride, pixels.
@@ -36,6 +37,7 @@ class Plan:
 
     config: Config
     workdir: Path
+    salt: str | None
     tiles: dict[str, int]
     parameters: int
     stride: int

@@ -19,6 +19,7 @@ from models import (
 )
 from pipeline.inference import check_tile
 from pipeline.input import RecordSet, choose_cache, open_records, training_batches, validation_batches
+from pipeline.training.anonymity import anonymous_config, training_salt
 from pipeline.training.backends import Backend, Devices, build_optimizer, choose_backend, run_deterministically
 from pipeline.training.initial_weights import InitialWeights, load_initial_weights
 from pipeline.training.plan import Plan, choose_monitor, choose_previewed, count_tiles
@@ -53,7 +54,13 @@ class TrainingRun:
 
 
 def prepare(
-    config: Config, records: Sequence[Path], workdir: Path, *, sources: Sequence[Path] = (), overwrite: bool = False
+    config: Config,
+    records: Sequence[Path],
+    workdir: Path,
+    *,
+    sources: Sequence[Path] = (),
+    overwrite: bool = False,
+    anonymous: bool = False,
 ) -> TrainingRun:
     """Checks everything that can be checked, then builds the network and the streams. Writes nothing.
 
@@ -63,6 +70,7 @@ def prepare(
       workdir: the folder for the run; a run that was started there with the same config is continued.
       sources: folders with the records' validation photographs; if empty, only tiles are validated.
       overwrite: start from the beginning, whatever the workdir holds.
+      anonymous: no name of a photograph and no path is written, see `Plan.salt`.
 
     Raises:
       InputError: the records do not fit the config or are damaged; the network, loss, devices or tile size are
@@ -78,15 +86,18 @@ def prepare(
     _check_batch_size(train, records, tiles["train"])
     cases = validation_cases(sources, sets) if sources else []
     devices = backend.choose_devices(train)
+    salt = training_salt(sets) if anonymous else None
+    written = config if salt is None else anonymous_config(config, salt)
     monitor = choose_monitor(config, tiles=tiles["validation"] > 0, photographs=bool(cases))
-    previewed = choose_previewed(config, sets, only_with_tiles=not cases)
-    start = None if overwrite else earlier_start(workdir, config, sets, monitor=monitor)
+    previewed = choose_previewed(written, sets, only_with_tiles=not cases)
+    start = None if overwrite else earlier_start(workdir, written, sets, monitor=monitor, anonymous=anonymous)
     network, model, initial, xla_message = _build_model(config, backend, devices)
     cache, cache_message = choose_cache(sets, train.cache)
     messages = [f"{devices.message}; {train.precision}; {xla_message}", cache_message]
     plan = Plan(
-        config=config,
+        config=written,
         workdir=workdir,
+        salt=salt,
         tiles=tiles,
         parameters=network.count_params(),
         stride=network.stride,
@@ -97,13 +108,18 @@ def prepare(
         seen_before=initial.seen if initial else (),
         photographs_before=initial.photographs if initial else (),
         start=start,
-        messages=(*messages, *([initial.message] if initial else [])),
+        messages=(*messages, *([_origin(initial, config, written)] if initial else [])),
     )
     training = training_stream(plan, sets, devices, step=plan.first_step)
     validation = _validation_stream(plan, sets)
     return TrainingRun(
         plan, sets, backend, devices=devices, network=network, model=model, training=training, validation=validation
     )
+
+
+def _origin(initial: InitialWeights, config: Config, written: Config) -> str:
+    """Returns the message about the initial weights, without their path if the config that is written has none."""
+    return initial.message.replace(str(Path(config.train.initial_model)), written.train.initial_model)
 
 
 def training_stream(plan: Plan, sets: Sequence[RecordSet], devices: Devices, *, step: int) -> tf.data.Dataset:

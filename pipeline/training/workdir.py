@@ -13,25 +13,30 @@ from pipeline.training.checkpoints import Checkpoint, load_checkpoint
 
 
 def earlier_start(
-    workdir: Path, config: Config, sets: Sequence[RecordSet], *, monitor: str | None
+    workdir: Path, config: Config, sets: Sequence[RecordSet], *, monitor: str | None, anonymous: bool
 ) -> Checkpoint | None:
     """Returns the last checkpoint of the run in a workdir; None if there is no run, or it saved no checkpoint yet.
 
     Args:
       workdir: folder of the run.
-      config: the settings to continue with.
+      config: the settings to continue with, as they are written.
       sets: the sets of records to continue with.
       monitor: the column that chooses the best epoch from now on.
+      anonymous: whether names and paths are left out from now on.
 
     Raises:
-      InputError: the run was started with another config, other records or another monitor.
+      InputError: the run was started with another config, other records or another monitor, or the other way of
+        `anonymous`.
     """
     path = workdir / "config.json"
     if not path.exists():
         return None
+    remedy = "Name another folder, or add --overwrite to train from scratch."
+    if _is_anonymous(workdir) != anonymous:
+        how = "without" if anonymous else "with"
+        raise InputError(f"--workdir={workdir} holds a run {how} --anonymous; continue it {how} that flag. {remedy}")
     before = loading.load_config(str(path))
     differing = differing_fields(before, config)
-    remedy = "Name another folder, or add --overwrite to train from scratch."
     if differing:
         raise InputError(f"--workdir={workdir} holds a run of another config: {'; '.join(differing)}. {remedy}")
     start = load_checkpoint(workdir / "checkpoints")
@@ -43,6 +48,17 @@ def earlier_start(
             f"the same --source as then. {remedy}"
         )
     return start
+
+
+def _is_anonymous(workdir: Path) -> bool:
+    """Returns whether a run was started with --anonymous; runs of earlier versions were not."""
+    path = workdir / "environment.json"
+    try:
+        return bool(json.loads(path.read_text(encoding="utf-8")).get("anonymous", False))
+    except FileNotFoundError:
+        return False
+    except (ValueError, AttributeError) as error:
+        raise InputError(f"{path}: damaged ({error}); train from scratch with --overwrite.") from error
 
 
 def clear(workdir: Path) -> None:

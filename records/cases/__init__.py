@@ -1,5 +1,6 @@
 """The photographs and masks of a source folder, their surveys, and their splits and folds."""
 
+from records.cases.anonymity import anonymous, anonymous_identity, new_salt, salt_of, salts_in
 from records.cases.case import SPLITS, Case
 from records.cases.duplicates import hash_case, near_pairs, perceptual_hash, refuse_equal_files, same_pixels
 from records.cases.folds import FoldPlan, find_training_cases, plan_folds
@@ -35,6 +36,8 @@ __all__ = [
     "Progress",
     "SamePhotograph",
     "Survey",
+    "anonymous",
+    "anonymous_identity",
     "assign_folds",
     "assign_validation",
     "by_kind",
@@ -49,6 +52,7 @@ __all__ = [
     "map_cases",
     "mask_values",
     "near_pairs",
+    "new_salt",
     "no_progress",
     "perceptual_hash",
     "photographs_of",
@@ -59,6 +63,8 @@ __all__ = [
     "read_splits",
     "refuse_equal_files",
     "rescale_masks",
+    "salt_of",
+    "salts_in",
     "same_pixels",
     "survey_case",
     "survey_cases",

@@ -18,7 +18,8 @@ class PhotographIdentity:
     Attributes:
       case: name of its case.
       sha256: digest of its file; empty if unknown.
-      perceptual_hash: hash of what it looks like, see `records.cases.duplicates`.
+      perceptual_hash: hash of what it looks like, see `records.cases.duplicates`; empty if unknown, as of an anonymous
+        photograph (`records.cases.anonymity`).
     """
 
     case: str
@@ -59,8 +60,8 @@ def find_same(ones: Iterable[PhotographIdentity], others: Iterable[PhotographIde
         by_digest[other.sha256].append(other.case)
     found = [SamePhotograph(one.case, name, "file") for one in first if one.sha256 for name in by_digest[one.sha256]]
     equal = {(same.one, same.other) for same in found}
-    hashes = {f"0{number}": one.perceptual_hash for number, one in enumerate(first)}
-    hashes |= {f"1{number}": other.perceptual_hash for number, other in enumerate(second)}
+    hashes = {f"0{number}": one.perceptual_hash for number, one in enumerate(first) if one.perceptual_hash}
+    hashes |= {f"1{number}": other.perceptual_hash for number, other in enumerate(second) if other.perceptual_hash}
     for key, other_key, bits in near_pairs(hashes):  # those of `first` come first in the alphabet
         if key[0] != other_key[0]:
             names = first[int(key[1:])].case, second[int(other_key[1:])].case

@@ -59,8 +59,8 @@ def _seen_lines(content: Mapping[str, Any]) -> Iterator[str]:
     if unsure := [case for case in chosen_on if case in by_name]:
         yield (
             f"{len(unsure)} of these {content['photographs']} photographs are named like those that the thresholds "
-            "were chosen on; if they are the same, scores that depend on them are too optimistic. The model folder was "
-            "written by an earlier version, and lists names alone (python -m scripts.adapt adds what tells)."
+            "were chosen on; if they are the same, scores that depend on them are too optimistic. The model folder is "
+            "anonymous, or was written by an earlier version (python -m scripts.adapt adds what tells)."
         )
     if named_alike:
         shown = ", ".join([*named_alike[:MOST], *(["…"] if len(named_alike) > MOST else [])])

@@ -1,6 +1,7 @@
 """Files for TensorBoard: curves, previews, the network's graph and the hyperparameters."""
 
 import functools
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from pipeline.training.callbacks.history import HistoryFiles
 from pipeline.training.callbacks.preview_sheets import read_preview
 from pipeline.training.callbacks.previews import epoch_file
 
+# TensorFlow's names of the files: time, host, process, number.
+EVENTS = re.compile(r"(events\.out\.tfevents\.\d+)\..+(\.\d+\.\d+\.v2)")
 TRAINING, VALIDATION, BOTH = "train", "validation", "."  # folders, which TensorBoard calls runs
 
 
@@ -28,7 +31,14 @@ class TensorBoardWriter(keras.callbacks.Callback):
     """
 
     def __init__(
-        self, folder: Path, config: Config, network: keras.Model | None, *, history: HistoryFiles, previews: Path
+        self,
+        folder: Path,
+        config: Config,
+        network: keras.Model | None,
+        *,
+        history: HistoryFiles,
+        previews: Path,
+        anonymous: bool = False,
     ):
         """Initializes the callback.
 
@@ -38,10 +48,11 @@ class TensorBoardWriter(keras.callbacks.Callback):
           network: the network whose graph is shown; None for no graph.
           history: a callback before this one.
           previews: folder of a `Previews` callback before this one.
+          anonymous: whether the name of this computer is removed from the files' names when they are closed.
         """
         super().__init__()
         self.folder, self.config, self.network, self.history = folder, config, network, history
-        self.previews = previews
+        self.previews, self.anonymous = previews, anonymous
         self._writers: dict[str, tf.summary.SummaryWriter] = {}
 
     def on_train_begin(self, logs=None):
@@ -77,6 +88,9 @@ class TensorBoardWriter(keras.callbacks.Callback):
         for writer in self._writers.values():
             writer.close()
         self._writers = {}
+        if self.anonymous:
+            for file in list(self.folder.rglob("events.out.tfevents.*")):  # also of a start that was killed
+                file.rename(file.with_name(EVENTS.sub(r"\1.anonymous\2", file.name)))
 
     def _graph(self, network: keras.Model) -> tf.Graph:
         side = self.config.train.crop or self.config.data.tile

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 from pathlib import Path
 
 import cv2
@@ -10,6 +11,7 @@ import pytest
 
 from configs import DataConfig
 from pipeline.evaluation.leaks import Pair, audit
+from pipeline.evaluation.names import AnonymousNames, Names
 from pipeline.evaluation.seen import Seen
 from records import Index, SamePhotograph, find_cases, perceptual_hash, read_photograph
 from records.shards.index import CaseEntry, Split
@@ -136,3 +138,17 @@ def test_copies_of_photographs_of_idrid_are_found_and_different_ones_are_not(ind
     _, cases = find_cases(Path(os.environ["FUNDUS_TILES_IDRID"]), ("HE",))
     chosen = cases[::14]
     check_copies({case.name: read_photograph(case.photograph, max_pixels=10**8) for case in chosen}, index)
+
+
+def test_an_anonymous_audit_has_the_same_leaks_and_no_name_of_a_case_or_patient(index):
+    two = changed(changed(index, "A", patient="Ann"), "C", patient="Ann")
+    split = dataclasses.replace(two.splits["test"], cases=["C", "A"])
+    seen = Seen(
+        trained=[SamePhotograph("C", "A", "file")], chosen_on=[SamePhotograph("B", "B", "name")], named_alike=["C"]
+    )
+    found = audit(dataclasses.replace(two, splits=two.splits | {"test": split}), seen, {"C": HASHES["C"]})
+    hidden = found.named(AnonymousNames([], (), {}))
+    assert hidden.leaks == found.leaks == 3
+    assert audit(None, dataclasses.replace(seen, without_looks=2), {}).without_looks == 2
+    assert not re.search(r"'(A|B|C|Ann)'", repr(hidden))
+    assert found.named(Names()) == found

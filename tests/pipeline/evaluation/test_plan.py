@@ -88,3 +88,15 @@ def test_a_missing_mask_shows_no_lesion_in_idrid_or_where_that_is_allowed(spec, 
     assert failures == (
         {"A": "A.png: no mask of class HE (--allow_missing_masks takes it as free of lesions)."} if missing else {}
     )
+
+
+def test_the_cases_of_an_anonymous_models_splits_are_found_by_their_names(tmp_path, spec):
+    for name in "ABC":
+        for file in (f"images/{name}.png", f"masks/HE/{name}.png"):
+            (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / file).touch()
+    hidden = spec(splits={"train": ["A", "B"], "validation": ["C", "elsewhere"]}).anonymized("0" * 16)
+    segmenter = types.SimpleNamespace(spec=hidden)
+    for split, names in (("train", "AB"), ("validation", "C")):
+        planned = plan_evaluation(EvaluationRequest(str(tmp_path), split), segmenter)
+        assert [case.name for case in planned.cases] == list(names)

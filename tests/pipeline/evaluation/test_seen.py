@@ -34,6 +34,7 @@ def old(spec):
 def test_the_same_files_are_found_under_any_name(model):
     seen = compare_with_model([identity("x", "A"), identity("y", "B")], model, threshold_source="validation")
     assert [(pair.one, pair.other, pair.by) for pair in seen.trained] == [("x", "A", "file")]
+    assert seen.without_looks == 0
     assert seen.chosen_on == seen.thresholds_on
     assert [(pair.one, pair.other, pair.by) for pair in seen.thresholds_on] == [("y", "B", "file")]
     assert seen.named_alike == seen.by_name == []
@@ -82,3 +83,41 @@ def test_records_of_earlier_versions_give_hashes_without_digests(spec):
     known = spec(splits={"train": ["A"]}, photographs={"train": (identity("A", sha256=""),)})
     seen = compare_with_model([identity("A"), identity("C", sha256="")], known, threshold_source="config")
     assert [tuple(pair) for pair in seen.trained] == [("A", "A", "look", 0)]
+
+
+@pytest.fixture
+def hidden(model):
+    """The same model without names."""
+    return model.anonymized("0123456789abcdef")
+
+
+def test_an_anonymous_model_knows_the_same_files_under_any_name(hidden):
+    scored = [identity("x", "A"), identity("y", "B"), identity("z", "C")]
+    seen = compare_with_model(scored, hidden, threshold_source="validation")
+    assert [(pair.one, pair.by) for pair in seen.trained] == [("x", "file")]
+    assert [(pair.one, pair.by) for pair in seen.thresholds_on] == [("y", "file")]
+    assert seen.named_alike == seen.by_name == []
+
+
+def test_of_a_copy_an_anonymous_model_knows_the_name_alone_and_it_is_said(hidden):
+    copy = {"sha256": "another", "perceptual_hash": NEAR}
+    seen = compare_with_model([identity("A", **copy), identity("copy", **copy)], hidden, threshold_source="config")
+    assert [tuple(pair) for pair in seen.trained] == [("A", "A", "name", None)]
+    assert seen.by_name == ["A"] and seen.named_alike == []
+    assert seen.without_looks == 1
+
+
+def test_of_an_anonymous_folder_of_an_earlier_version_the_same_name_counts(old):
+    hidden = old.anonymized("0123456789abcdef")
+    seen = compare_with_model([identity("A", "C"), identity("B")], hidden, threshold_source="validation")
+    assert [(pair.one, pair.by) for pair in (*seen.trained, *seen.thresholds_on)] == [("A", "name"), ("B", "name")]
+
+
+def test_photographs_of_several_anonymous_trainings_are_known(spec):
+    before = spec(splits={"train": ["A"]}, photographs={"train": (identity("A"),)}).anonymized("0" * 16)
+    after = spec(
+        splits={"train": ["B"]}, seen_before=tuple(before.splits["train"]), photographs={"train": (identity("B"),)}
+    ).anonymized("1" * 16)
+    assert after.salts == {"0" * 16, "1" * 16}
+    seen = compare_with_model([identity("A"), identity("B"), identity("C")], after, threshold_source="config")
+    assert sorted((pair.one, pair.by) for pair in seen.trained) == [("A", "name"), ("B", "file")]

@@ -1,10 +1,11 @@
 """The spec of a config, and of some of its classes."""
 
 import dataclasses
+import re
 
 from configs import Config, DataConfig, EvaluateConfig, SegmentConfig
 from pipeline.inference import SegmenterSpec
-from records import Camera, ScaleRule
+from records import Camera, PhotographIdentity, ScaleRule, anonymous
 
 
 def test_some_classes_keep_their_colours(spec):
@@ -75,3 +76,36 @@ def test_a_spec_takes_thresholds_that_it_is_given():
 def test_segment_tile_may_differ_from_the_records_tile():
     config = Config(data=DataConfig(tile=256, stride=256), segment=SegmentConfig(tile=384))
     assert SegmenterSpec.from_config(config, {}).tile == 384
+
+
+def test_an_anonymous_spec_has_no_name_and_its_order_tells_none(spec):
+    names = [f"IDRiD_{number:02}" for number in range(1, 30)]
+    known = [PhotographIdentity(name, f"sha of {name}", "0f" * 32) for name in names]
+    plain = spec(
+        splits={"train": names}, seen_before=("EYE7",), calibrated_on=tuple(names), photographs={"train": tuple(known)}
+    )
+    hidden = plain.anonymized("0" * 16)
+    assert not re.search("IDRiD|EYE7|sha of|0f0f", repr(hidden))
+    assert hidden.splits["train"] == sorted(hidden.splits["train"])
+    assert hidden.splits["train"] != plain.recognizing(()).splits["train"]
+    assert len(set(hidden.splits["train"])) == len(hidden.photographs["train"]) == 29
+    assert hidden.anonymized("1" * 16) == hidden
+    assert dataclasses.replace(hidden, splits={}, seen_before=(), calibrated_on=(), photographs={}) == spec()
+
+
+def test_names_and_files_at_hand_are_recognised_and_others_stay_digests(spec):
+    hidden = spec(
+        splits={"train": ["A", "B"]}, photographs={"train": (PhotographIdentity("A", "sha of A", "0f"),)}
+    ).anonymized("0" * 16)
+    known = hidden.recognizing(["A", "C"], ["sha of A"])
+    assert [name for name in known.splits["train"] if not name.startswith("anonymous-")] == ["A"]
+    assert known.photographs["train"] == (PhotographIdentity("A", "sha of A", ""),)
+    assert spec(splits={"train": ["A"]}).recognizing(["A"]) == spec(splits={"train": ["A"]})
+
+
+def test_what_is_made_of_an_anonymous_model_stays_anonymous(spec):
+    before = spec(splits={"train": ["A"]}).anonymized("0" * 16)
+    calibrated = dataclasses.replace(before, calibrated_on=("K",)).as_anonymous_as(before)
+    assert calibrated.calibrated_on == (anonymous("K", "0" * 16),)
+    named = dataclasses.replace(spec(splits={"train": ["B"]}), seen_before=tuple(before.splits["train"]))
+    assert named.as_anonymous_as(named) == named  # its own photographs have names
