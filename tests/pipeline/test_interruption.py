@@ -67,6 +67,7 @@ def test_a_closed_terminal_is_ignored_under_nohup(tmp_path):
     assert (process.returncode, printed) == (143, "saved\n") and "SIGHUP" not in said
 
 
+@pytest.mark.slow
 def test_in_a_long_operation_the_answer_comes_at_once_and_a_second_signal_ends_it(tmp_path):
     process = start(BLOCKED, tmp_path)
     process.terminate()

@@ -50,6 +50,7 @@ def dilated(mask: np.ndarray, pixels: int) -> np.ndarray:
     return cv2.dilate(mask.astype(np.uint8), np.ones((2 * pixels + 1, 2 * pixels + 1))) > 0
 
 
+@pytest.mark.slow
 def test_files_are_in_idrids_layout_and_the_photograph_without_lesions_has_no_mask(folder):
     assert set(file_bytes(folder)) == {
         f"{PHOTOGRAPHS}/a. Training Set/SYN_01.jpg",
@@ -78,6 +79,7 @@ def test_masks_are_palette_images_of_their_photographs_size(folder):
         assert mask.size == opened(photographs[path.stem.removesuffix("_HE")]).size
 
 
+@pytest.mark.slow
 def test_a_photograph_depends_only_on_seed_and_number(folder, tmp_path):
     write_synthetic_set(tmp_path / "shorter", training=2, test=1)
     again = {Path(path).name: content for path, content in file_bytes(tmp_path / "shorter").items()}
@@ -91,6 +93,7 @@ def test_another_seed_gives_other_bytes(folder, tmp_path):
     assert all(content != first[path] for path, content in file_bytes(tmp_path).items())
 
 
+@pytest.mark.slow
 def test_every_lesion_pixel_lies_in_the_field_of_view(cases):
     for photograph, mask in cases:
         outside = ~retina(photograph)

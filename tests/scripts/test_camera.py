@@ -86,6 +86,7 @@ def test_shard_check_says_how_photographs_are_scaled(run, source, tmp_path):
     assert done.stderr.startswith("error: crop: no circle of a field of view could be fitted")
 
 
+@pytest.mark.slow
 def test_shard_takes_another_scale_for_another_set(run, source, tmp_path):
     shard = ("shard", *BY_FIELD, f"--source={source}", f"--records={tmp_path / 'records'}")
     for _ in range(2):  # the second finds the set

@@ -53,6 +53,7 @@ def test_the_default_is_the_authors_network_except_for_the_head(default):
     assert default.count_params() == parameters_by_hand(32, 5, 1.67, head=1) == 7_262_748
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("width", "levels", "alpha"), [(16, 4, 1.67), (8, 3, 1.0), (4, 2, 3.0)])
 def test_other_options_have_the_parameters_counted_by_hand(width, levels, alpha):
     network = build_multires_unet(MultiResUNetConfig(width=width, levels=levels, alpha=alpha), classes=1)

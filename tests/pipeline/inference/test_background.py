@@ -96,6 +96,7 @@ def test_nothing_changes_in_the_field_of_view(pair, scale):
     assert few.segment.experimental_get_tracing_count() == 1
 
 
+@pytest.mark.slow
 def test_tiles_outside_the_field_of_view_are_skipped_and_zero(pair):
     every, few = pair()
     photograph = disc(320, 480, radius=100, y=160, x=250)

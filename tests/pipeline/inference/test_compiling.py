@@ -71,6 +71,7 @@ def test_a_trial_waits_for_its_runs():
     assert compiling._seconds(slow, tf.zeros(SHAPE)) >= 0.02
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("xla", ["on", "off"])
 def test_a_segmenter_compiles_its_network_alone(network, spec, xla):
     geometry = spec(classes=("a", "b"), xla=xla, scale=0.5, overlap=0.5, window="hann", flips=4, skip_background=True)

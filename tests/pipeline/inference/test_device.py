@@ -43,6 +43,7 @@ def leaving(segmenter: TiledSegmenter) -> set[str]:
     return {node.op for node in nodes_of(segmenter) if not has_gpu_kernel(node)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fields", [{"scale": 0.5}, {"scale": 0.5, "trim": True}, {"scale": None, "field_diameter": 100.0}]
 )

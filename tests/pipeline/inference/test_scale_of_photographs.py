@@ -31,6 +31,7 @@ def noise(height: int, width: int) -> np.ndarray:
     return np.random.default_rng((height, width)).integers(0, 256, (height, width, 3), np.uint8)
 
 
+@pytest.mark.slow
 @given(
     height=st.integers(1, 700),
     aspect=st.floats(0.5, 2),
@@ -57,6 +58,7 @@ def test_a_photograph_without_a_circle_is_scaled_alike_as_if_it_were_as_wide_as_
         assert plain.scale(photograph).numpy() == pytest.approx(scale.factor, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_the_map_has_the_photographs_size_with_one_trace_for_all(disc, plain):
     for photograph in (disc(300, 420, diameter=260), disc(90, 120, diameter=80), noise(1, 1), noise(50, 1)):
         measured = plain.measure(photograph)

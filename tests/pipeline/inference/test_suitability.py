@@ -89,6 +89,7 @@ def spoilt(photograph: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", no_photographs())
 def test_a_picture_that_shows_no_fundus_is_warned_about(name):
     assert warnings_of(no_photographs()[name])

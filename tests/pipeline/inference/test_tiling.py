@@ -69,6 +69,7 @@ def stitched_by_hand(
     return (total / weights)[:height, :width]
 
 
+@pytest.mark.slow
 @given(st.integers(1, 400), st.integers(1, 64), st.data())
 @settings(max_examples=150, deadline=None, derandomize=True)
 def test_tiles_start_where_the_records_start_them(length, tile, data):
@@ -76,6 +77,7 @@ def test_tiles_start_where_the_records_start_them(length, tile, data):
     assert tile_starts(tf.constant(length), tile, stride).numpy().tolist() == starts_of_records(length, tile, stride)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("window_name", "overlap", "tile_batch"),
     [*((*one, 3) for one in GEOMETRIES), ("hann", 0.5, 1), ("gaussian", 0.7, 50)],
@@ -99,6 +101,7 @@ def test_an_affine_network_gives_the_affine_photograph_back(spec):
         np.testing.assert_allclose(segmenter.segment(photograph), 0.9 - photograph[..., 1:2] / 300, atol=2e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("window_name", "overlap"), [*GEOMETRIES, ("hann", 0.9), ("gaussian", 0.95)])
 def test_weights_sum_to_one_at_every_pixel(spec, window_name, overlap):
     segmenter = TiledSegmenter(
@@ -119,6 +122,7 @@ def positional():
     return lambda images: images[..., :2] / 900 + ramps
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("window_name", "overlap"), [*GEOMETRIES, ("hann", 0.9), ("uniform", 0.95)])
 def test_stitching_equals_a_loop_in_numpy(spec, positional, window_name, overlap):
     geometry = spec(classes=("a", "b"), window=window_name, overlap=overlap, tile_batch=4)
@@ -135,6 +139,7 @@ def test_stitching_equals_a_loop_in_numpy(spec, positional, window_name, overlap
     holds()
 
 
+@pytest.mark.slow
 def test_the_batch_size_changes_no_map(spec, positional):
     maps = []
     for tile_batch in (1, 2, 7, 64):
@@ -169,6 +174,7 @@ def test_inference_cuts_the_tiles_that_the_records_hold(tmp_path, spec, fundus, 
         np.testing.assert_allclose(batch[0], image, atol=1)
 
 
+@pytest.mark.slow
 @given(st.integers(1, 90), st.integers(1, 90), st.sampled_from([1 / 3, 0.5, 0.7, 0.99]))
 @example(45, 85, 0.7)  # 31.5 and 59.5 in float64, not in float32
 @settings(max_examples=25, deadline=None, derandomize=True)
@@ -197,6 +203,7 @@ def test_a_scaled_map_comes_back_bilinearly_at_the_photographs_own_size(spec, sc
     assert segmenter.segment.experimental_get_tracing_count() == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [1 / 3, 0.77])
 @pytest.mark.parametrize("value", [0.0, 0.37, 1.0])
 def test_a_constant_map_stays_constant_at_every_scale(spec, scale, value):
@@ -244,6 +251,7 @@ def test_only_kept_tiles_are_computed_and_the_others_count_as_zero(positional):
     holds()
 
 
+@pytest.mark.slow
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(9, TILE), st.sampled_from([1, 4, 16]))
 @settings(max_examples=25, deadline=None, derandomize=True)
 def test_trimmed_tiles_are_no_larger_than_the_image_needs(height, width, stride, multiple):
@@ -275,6 +283,7 @@ def test_every_call_begins_with_an_empty_map(spec, positional, overlap):
         assert np.array_equal(fixed(), first)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("window_name", ["hann", "gaussian"])
 @pytest.mark.parametrize("tile", [32, 64])
 def test_blended_tiles_have_no_seams(spec, window_name, tile):

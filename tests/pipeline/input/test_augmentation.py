@@ -110,6 +110,7 @@ def dice(first: np.ndarray, second: np.ndarray) -> float:
     return 2 * np.sum(first & second) / (np.sum(first) + np.sum(second))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*AUGMENTATIONS, pytest.param("everything", marks=pytest.mark.slow)])
 def test_eager_calls_functions_and_tf_data_give_the_same(image, mask, draw_many, name):
     config = EVERYTHING if name == "everything" else only(**{name: 1.0})
@@ -216,6 +217,7 @@ def test_flips_and_turns_within_a_warp_are_the_same_as_without_one(image, mask, 
     np.testing.assert_array_equal(warped[1], permuted[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*PERMUTATIONS, *WARPS, "all together"])
 def test_a_mask_painted_into_the_image_is_where_the_moved_mask_is(draw_many, lesions, name):
     names = [*PERMUTATIONS, *WARPS] if name == "all together" else [name]

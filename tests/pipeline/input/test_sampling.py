@@ -36,6 +36,7 @@ def case_of(records_set) -> list[str]:
     return [name for name, tiles in tiles_per_case(records_set) for _ in range(tiles)]
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(weights=st.lists(st.floats(0.01, 1), min_size=1, max_size=12), n=st.integers(1, 40), seed=st.integers(0, 99))
 def test_in_each_epoch_a_row_occurs_as_often_as_its_weight_says_within_one(weights, n, seed):
@@ -67,6 +68,7 @@ def test_each_epoch_is_a_permutation_and_no_two_are_alike(n):
     assert n < 10 or len(set(epochs)) == 4
 
 
+@pytest.mark.slow
 def test_orders_are_uniformly_random():
     """Chi-square over 600 epochs of 8: no tile prefers a position, and none prefers to follow another."""
     rows = np.zeros((8, 6), np.int64)
@@ -140,6 +142,7 @@ def crops(overlapping, number: int, **fields: object) -> list[tuple[int, int, in
     return found
 
 
+@pytest.mark.slow
 def test_overlapped_regions_are_not_shown_more_often_than_others(overlapping):
     """Crops of tile - stride: away from the rim every pixel is equally likely; tiles at the border own larger cells."""
     assert overlapping.entry.tiles == 4 * 6  # all tiles of the grid

@@ -47,6 +47,7 @@ def groups(records_set, configured):
     return {group[0].name: group for group in found}
 
 
+@pytest.mark.slow
 def test_elements_are_those_that_fit_gets(records_set, configured, elements):
     config = configured(**CROPPED)
     batches = list(training_batches(records_set.sets, config.train, config.augment).take(4).as_numpy_iterator())

@@ -120,6 +120,7 @@ def test_an_unknown_network_is_refused():
         network_cost(ModelConfig(network="unett"), classes=1, tile=32)
 
 
+@pytest.mark.slow
 def test_times_are_measured():
     cost = network_cost(ModelConfig(unet=UNetConfig(width=4, levels=2)), classes=1, tile=32)
     assert 0 < cost.forward_seconds < cost.training_seconds < 60

@@ -274,6 +274,7 @@ def worn(network: keras.Model) -> keras.Model:
     return network
 
 
+@pytest.mark.slow
 @SAVING
 @pytest.mark.parametrize(("precision", "most"), [("float32", 5e-6), ("mixed_bfloat16", 0.06)])
 def test_the_live_networks_map_is_that_of_its_model_folder(precision, most, fundus, spec, tmp_path):
@@ -290,6 +291,7 @@ def test_the_live_networks_map_is_that_of_its_model_folder(precision, most, fund
     assert difference.max() <= most
 
 
+@pytest.mark.slow
 def test_the_graph_follows_the_weights_from_epoch_to_epoch_in_one_trace(records_set, spec):
     keras.utils.set_random_seed(2)
     network = build_network(TINY_FAST, classes=2)

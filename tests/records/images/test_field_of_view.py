@@ -36,6 +36,7 @@ def assert_found(photograph: np.ndarray, inside: np.ndarray, *, within: float) -
     assert not wrong.any() or from_outline[wrong].max() <= within
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("height", "width", "radius"),
     [

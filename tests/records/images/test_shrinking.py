@@ -1,6 +1,7 @@
 """Photographs and masks at a smaller scale, against averages over exact areas."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
@@ -62,6 +63,7 @@ def masks(draw: st.DrawFn) -> np.ndarray:
     return noise <= np.quantile(noise, draw(st.sampled_from([0.01, 0.05, 0.2, 0.5, 0.9])))
 
 
+@pytest.mark.slow
 @given(mask=masks(), scale=scales)
 def test_a_shrunk_mask_is_lesion_where_at_least_half_of_the_area_is(mask, scale):
     shrunk = rescale_mask(mask, scale)
@@ -75,6 +77,7 @@ def test_a_shrunk_mask_is_lesion_where_at_least_half_of_the_area_is(mask, scale)
     assert not kept[~np.any([own > 0 for own in small], axis=0)].any()
 
 
+@pytest.mark.slow
 @given(mask=masks(), scale=scales)
 def test_no_lesion_vanishes(mask, scale):
     shrunk = rescale_mask(mask, scale)

@@ -9,6 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["shard", "train", "eval", "compare", "predict", "export", "synthesize", "benchmark", "models"]
 )

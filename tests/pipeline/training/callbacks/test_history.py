@@ -77,6 +77,7 @@ def read_history(workdir) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_the_history_has_what_keras_has_and_blank_cells_where_a_quantity_is_missing(fit, tmp_path):
     photographs = Logs({}, {"val_photo_aupr": 0.25}, {}, {"val_photo_aupr": 0.5, "val_photo_dice": 0.75})
     seen = fit(photographs, HistoryFiles(tmp_path), epochs=4).history
@@ -113,6 +114,7 @@ def test_the_learning_rate_is_the_one_before_a_plateau_reduced_it_and_has_one_co
     assert [re.findall("learning_rate (.*?),", line) for line in lines] == [[f"{rate:.2e}"] for rate in rates]
 
 
+@pytest.mark.slow
 def test_a_resumed_history_has_the_earlier_rows(fit, tmp_path):
     values = [{}, {"val_photo_aupr": 0.25}, {}, {}]
     before = HistoryFiles(tmp_path)

@@ -117,6 +117,7 @@ def test_the_right_half_of_a_preview_is_the_left_half_where_truth_was_predicted(
         assert np.array_equal(rows[:, :900], rows[:, 900 + GAP :])
 
 
+@pytest.mark.slow
 def test_the_strip_has_at_most_twelve_panels_with_the_ground_truth_and_the_first_and_the_last_epoch(tile, tmp_path):
     epochs = 30
     for epoch in range(epochs):  # the prediction wanders to the right

@@ -142,6 +142,7 @@ def test_epochs_without_the_monitored_quantity_are_ignored_and_counters_survive(
     assert (other.wait, other.best) == (1, 0.5)
 
 
+@pytest.mark.slow
 def test_averages_are_those_of_numpy_and_include_the_statistics_of_normalization():
     keras.utils.set_random_seed(0)
     network = build_network(ModelConfig(unet=UNetConfig(width=4, levels=2)), 1)
@@ -176,6 +177,7 @@ def test_averages_of_constant_weights_are_those_weights():
     np.testing.assert_allclose(averages.variables_kept[0].numpy(), [1, 2], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_frozen_encoder_keeps_its_weights_for_its_epochs_and_then_learns(config, records_set, tmp_path, monkeypatch):
     for module in (run_module, schedules):  # two layers of a small network in the place of an encoder
         monkeypatch.setattr(module, "encoder_layers", lambda network: network.layers[2:4])

@@ -103,6 +103,7 @@ def open_files(folder: Path) -> list[str]:
     return [str(link.readlink()) for link in links if str(link.readlink()).startswith(str(folder))]
 
 
+@pytest.mark.slow
 def test_scalars_are_the_values_of_the_history_with_epochs_as_steps(whole):
     history, workdir = whole
     train, validation = scalars(workdir, "train"), scalars(workdir, "validation")
@@ -173,6 +174,7 @@ def test_files_are_closed_after_a_failure_and_contain_the_finished_epochs(fit, t
     assert END not in read(tmp_path).Tags()["tensors"]
 
 
+@pytest.mark.slow
 def test_a_resumed_training_adds_to_the_same_runs(fit, tmp_path):
     with pytest.raises(RuntimeError, match="the machine failed"):
         fit(tmp_path, Failing(2))
@@ -205,6 +207,7 @@ def test_one_writer_serves_two_fits_one_after_the_other(small, network, tmp_path
     assert END not in read(tmp_path).Tags()["tensors"]  # the third epoch is still to come
 
 
+@pytest.mark.slow
 def test_a_training_that_ends_early_by_itself_is_marked_as_finished_too(fit, tmp_path):
     fit(tmp_path, Failing(1, asks=True))
     assert [step for step, _ in scalars(tmp_path, "train")["loss"]] == [1, 2]
