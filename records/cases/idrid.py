@@ -32,10 +32,15 @@ def idrid_cases(root: Path, classes: tuple[str, ...], rules: SourceRules) -> Fou
         several masks of a class that are not to be united.
     """
     if rules.colored:
-        raise InputError(f"data.colors: {root} has IDRiD's layout, a mask file per class; leave colors empty.")
+        raise InputError(
+            f"{root}: IDRiD's layout has a mask file per class, but coloured masks of all classes are expected; for such "
+            "masks, make paired folders, or leave data.colors empty where the model is trained."
+        )
     for name in classes:
         if name not in CLASSES:
-            raise InputError(f"data.classes: IDRiD has no class {name!r}; it has {', '.join(CLASSES)}.")
+            raise InputError(
+                f"{root}: IDRiD's layout has no class {name!r}; expected classes among {', '.join(CLASSES)}."
+            )
     cases: list[Case] = []
     reasons: dict[Path, str | None] = dict.fromkeys(root / name for name in LICENSES)
     for split, part in PARTS.items():

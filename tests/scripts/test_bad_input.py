@@ -94,7 +94,7 @@ def test_shard_refuses_a_class_that_the_source_lacks(fails, way, tmp_path):
     line = fails(
         "shard", DEMO, "--config.data.classes=('XX',)", f"--source={way.source}", f"--records={tmp_path / 'r'}"
     )
-    assert "IDRiD has no class 'XX'; it has MA, HE, EX, SE, OD" in line
+    assert "IDRiD's layout has no class 'XX'; expected classes among MA, HE, EX, SE, OD" in line
 
 
 @pytest.mark.parametrize(
