@@ -33,8 +33,8 @@ def idrid_cases(root: Path, classes: tuple[str, ...], rules: SourceRules) -> Fou
     """
     if rules.colored:
         raise InputError(
-            f"{root}: IDRiD's layout has a mask file per class, but coloured masks of all classes are expected; for such "
-            "masks, make paired folders, or leave data.colors empty where the model is trained."
+            f"{root}: IDRiD's layout has a mask file per class, but coloured masks of all classes are expected; make "
+            "paired folders of such masks, or leave data.colors empty where the model is trained."
         )
     for name in classes:
         if name not in CLASSES:

@@ -12,6 +12,7 @@ import pytest
 from pipeline.interruption import STOP_FILE, StopRequest
 
 ROOT = Path(__file__).parents[2]
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 LISTENING = """
 import sys
 from pathlib import Path
@@ -35,20 +36,26 @@ square = numpy.random.default_rng(0).random((4000, 4000))
 """
 
 
-def start(program: str, folder: Path, **options: object) -> subprocess.Popen:
+def start(program: str, folder: Path, *, ignored: tuple[signal.Signals, ...] = ()) -> subprocess.Popen:
+    """Starts a program that finds some signals ignored and the others not, whatever these tests were started with."""
+
+    def set_signals() -> None:
+        for number in STOP_SIGNALS:
+            signal.signal(number, signal.SIG_IGN if number in ignored else signal.SIG_DFL)
+
     process = subprocess.Popen(
         [sys.executable, "-c", program, folder],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        **options,
+        preexec_fn=set_signals,  # noqa: PLW1509 (no thread of the tests holds a lock that it needs)
     )
     assert process.stdout.readline() == "ready\n"
     return process
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])
+@pytest.mark.parametrize("number", STOP_SIGNALS)
 def test_every_stop_signal_lets_the_work_be_saved_and_says_what_it_waits_for(tmp_path, number):
     process = start(WORKS, tmp_path)
     process.send_signal(number)
@@ -58,7 +65,7 @@ def test_every_stop_signal_lets_the_work_be_saved_and_says_what_it_waits_for(tmp
 
 
 def test_a_closed_terminal_is_ignored_under_nohup(tmp_path):
-    process = start(WORKS, tmp_path, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+    process = start(WORKS, tmp_path, ignored=(signal.SIGHUP,))
     process.send_signal(signal.SIGHUP)
     time.sleep(0.2)
     assert process.poll() is None

@@ -21,7 +21,7 @@ CONFIG = Config(
     train=TrainConfig(batch_size=4),
 )
 AUGMENTATIONS = ("rotation", "jpeg")
-FEEDERS = ("uncached", "NumPy arrays")
+FEEDERS = ("uncached", "PyDataset and OpenCV", "NumPy arrays")
 
 
 @pytest.fixture(scope="module")
