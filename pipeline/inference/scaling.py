@@ -90,9 +90,9 @@ def strip_rows(height: tf.Tensor | int) -> tf.Tensor | int:
 def resize_strips(maps: tf.Tensor, size: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
     """Resizes some of the MAP_STRIPS strips of `resize_maps`, with the same numbers.
 
-    A single call of `tf.image.resize` gives the same numbers in three times the time. Here it is called for the columns
-    alone; for the rows, which make most of the work, `crop_and_resize` computes strips of the result on several cores,
-    and treats each row as one pixel of W * C channels, which it interpolates together.
+    A single call of `tf.image.resize` gives the same numbers, to 1e-4, in 1.7 times the time on two cores. Here it is
+    called for the columns alone; for the rows, which make most of the work, `crop_and_resize` computes strips of the
+    result on several cores, and treats each row as one pixel of W * C channels, which it interpolates together.
 
     Args:
       maps: probabilities, float32 `[h, w, C]`.

@@ -48,7 +48,8 @@ def choose_classes(annotated: AnnotatedSet, wanted: Sequence[str]) -> dict[str, 
 
     Args:
       annotated: what was read.
-      wanted: classes as NAME or NAME:NEW; empty for all that have a name.
+      wanted: classes to write, each as NAME, or as NAME:NEW to rename it; if empty, every class of the source, but not
+        regions that have no class.
 
     Raises:
       InputError: a class does not exist or is wanted twice, its new name cannot be that of a folder, or none is wanted
@@ -273,7 +274,8 @@ def _refuse_output(output: Path, keep: Sequence[Path], *, overwrite: bool) -> No
 def _complete_folder(path: Path) -> Iterator[Path]:
     """Yields a temporary folder in `path`, whose content takes the place of an earlier import when the block ends.
 
-    It lies inside, as `path` may be a mounted disk, or be all that the user can write to.
+    It is made inside `path`, as files can only be renamed on one disk, and `path` may be a disk of its own, or the only
+    folder that the user may write to.
     """
     is_new = not path.exists()
     make_folder(path, flag="--output")

@@ -97,7 +97,7 @@ def read_annotations(
       chosen: name of the format in FORMATS, or None for the one that is recognised.
 
     Returns:
-      The format, and all that was read. What is under the folder but no part of the annotations is among its notes.
+      The format, and what was read. Files of the folder that do not belong to the annotations are named in its notes.
 
     Raises:
       InputError: the source does not exist, is of no known format, or of several, or has nothing that can be read.

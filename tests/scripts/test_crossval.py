@@ -82,26 +82,7 @@ def test_a_stopped_fold_is_resumed_scored_out_of_fold_and_then_skipped(run, sour
     assert json.loads((workdir / "crossval.json").read_text()) == content
 
 
-# Imports the command once and forks for each command line, because the imports take most of the time.
-FORKING = """
-import os, sys
-from pathlib import Path
-from scripts import crossval
-from scripts.support import command
-
-for number, line in enumerate(Path(sys.argv[1]).read_text().split(chr(10) * 2)):
-    if child := os.fork():
-        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-    else:
-        os.dup2(os.open(f"{sys.argv[1]}.{number}", os.O_CREAT | os.O_WRONLY), 2)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        sys.argv = ["crossval", *line.splitlines()]
-        command.run(crossval.main)
-"""
-
-
-@pytest.mark.slow
-def test_wrong_command_lines_are_refused_in_one_line_before_any_work(source, tmp_path):
+def test_wrong_command_lines_are_refused_in_one_line_before_any_work(run, source, tmp_path):
     with_source = (*CONFIG, f"--source={source}")
     wrong = {
         (*with_source, "--folds=1"): "--folds=1",
@@ -111,16 +92,12 @@ def test_wrong_command_lines_are_refused_in_one_line_before_any_work(source, tmp
         (): "no finished fold there",
         ("--only=1",): "--only, --patients, --threshold and --min_area are for running folds, which needs --config and",
     }
-    workdir, lines = tmp_path / "workdir", tmp_path / "lines"
-    lines.write_text("\n\n".join("\n".join([f"--workdir={workdir}", *arguments]) for arguments in wrong))
-    done = subprocess.run(
-        [sys.executable, "-c", FORKING, str(lines)], cwd=ROOT, capture_output=True, text=True, timeout=120, check=True
-    )
-    assert done.stdout.split() == ["2"] * len(wrong), done.stderr
-    for number, message in enumerate(wrong.values()):
-        printed = Path(f"{lines}.{number}").read_text()
-        errors = [line for line in printed.splitlines() if line.startswith("error: ")]
-        assert len(errors) == 1 and message in errors[0] and "Traceback" not in printed
+    workdir = tmp_path / "workdir"
+    for arguments, message in wrong.items():
+        done = run("crossval", f"--workdir={workdir}", *arguments)
+        assert done.returncode == 2, done.stderr
+        errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+        assert len(errors) == 1 and message in errors[0] and "Traceback" not in done.stderr
     assert not workdir.exists()
 
 

@@ -230,7 +230,7 @@ WRITERS = {
 
 
 class Outcome(NamedTuple):
-    """What was imported, and all that was left out: for damage, and for other reasons."""
+    """What was imported, what was left out because it is damaged (failures), and what else was left out (notes)."""
 
     imported: Imported
     failures: list[str]
