@@ -44,6 +44,10 @@ class DataConfig:
       empty_per_nonempty: number of lesion-free tiles kept for each tile with a lesion, per photograph, 0 or more. A
         photograph without lesions counts as one tile with a lesion.
       validation_fraction: fraction of the training photographs set aside for validation, 0 to below 1.
+      healthy_tiles: number of tiles kept of a photograph that --healthy names, at least 1. None: all that show
+        enough of the field of view.
+      soft_labels: whether masks are soft labels, grey levels of 8 bits that are 255 times the probability of a lesion,
+        and not lesion wherever they are not black. A pixel of at least half counts as lesion where that matters.
       colors: RRGGBB of each class, for sources with one coloured mask per photograph that holds all classes (paired
         folders only). Empty: one mask file per class.
       codec: format of the tiles' images. "png" is lossless and takes about 270 KB and 5 ms per tile of 512 pixels of
@@ -63,6 +67,8 @@ class DataConfig:
     stride: int = 512
     empty_per_nonempty: float = 0.0
     validation_fraction: float = 0.2
+    healthy_tiles: int | None = None
+    soft_labels: bool = False
     colors: tuple[str, ...] = ()
     codec: Literal["png", "jpeg"] = "png"
     jpeg_quality: int = 95
@@ -103,6 +109,18 @@ class DataConfig:
             "data.colors",
             self.colors,
             allowed=f"empty, or {len(self.classes)} different RRGGBB in lower case, none of them black",
+        )
+        check(
+            self.healthy_tiles is None or self.healthy_tiles >= 1,
+            "data.healthy_tiles",
+            self.healthy_tiles,
+            allowed="at least 1, or none",
+        )
+        check(
+            not (self.soft_labels and self.colors),
+            "data.soft_labels",
+            self.soft_labels,
+            allowed="False with data.colors, as colours are no levels",
         )
         check_choice("data.codec", self.codec, ("png", "jpeg"))
         check(1 <= self.jpeg_quality <= 100, "data.jpeg_quality", self.jpeg_quality, allowed="1 to 100")

@@ -19,7 +19,17 @@ OLD_NAMES = {
 }
 
 # Values with which a field that version 0.1 did not have changes nothing.
-WITHOUT_EFFECT: dict[str, object] = {"data.field_diameter": None, "data.field_degrees": 50.0}
+WITHOUT_EFFECT: dict[str, object] = {
+    "data.field_diameter": None,
+    "data.field_degrees": 50.0,
+    "data.healthy_tiles": None,
+    "data.soft_labels": False,
+    "train.healthy_fraction": None,
+    "train.hard_negative_fraction": 0.0,
+    "train.teacher": "",
+    "train.teacher_weight": 0.5,
+    "train.teacher_temperature": 1.0,
+}
 
 
 def new_name(dotted: str) -> str | None:

@@ -36,6 +36,11 @@ class TrainConfig:
       loss: name of the loss in `models.losses.losses`.
       side_output_weights: weight in the loss of each of the network's side outputs (deep supervision), 0 or more; the
         main output has weight 1, and all are divided by their sum. Empty: 1 each.
+      teacher: model folder of a network whose probabilities are learnt beside the masks (Hinton et al. 2015,
+        arXiv:1503.02531), of the crops as they are shown; what it says counts also where the masks say nothing. It must
+        take photographs at the same scale. Empty: none.
+      teacher_weight: weight of the teacher in the loss, above 0 to 1; the masks have the rest.
+      teacher_temperature: what the logits of both are divided by, above 0; above 1 small probabilities matter more.
       presence_weight: weight in the loss of predicting which classes a tile shows, 0 or more; for networks that do so.
       metrics: names of the metrics, in `models.metrics`, of training and validation tiles. With several classes each
         class is reported too.
@@ -78,7 +83,12 @@ class TrainConfig:
       class_sampling: how often each class is targeted, relative to the other classes of the photograph (or, balanced by
         tile, of the set); numbers above 0 in the order of `data.classes`. Empty: equally often.
       empty_fraction: fraction of the training crops from tiles without lesions, 0 to 1. None: as in the stored tiles.
-        What these three fractions, at most 1 together, leave over is cut from tiles with lesions, at any place.
+        What these fractions, at most 1 together, leave over is cut from tiles with lesions, at any place.
+      healthy_fraction: fraction of the training crops from photographs that --healthy names, 0 to below 1; where they
+        lie in them is as for all others. None: they are drawn like all other photographs.
+      hard_negative_fraction: fraction of the training crops around what a model mistook for a lesion (see
+        `scripts.pseudolabel`), drawn equally often; their centre lies in a box around it. 0 to 1, together with
+        `lesion_pixel_fraction`, `lesion_fraction` and `empty_fraction` at most 1.
       balance: "tile": each tile is drawn equally often (with a crop: each place); "photograph": each photograph is,
         whatever its number of tiles.
       records_weights: how often each of several --records is drawn, relative to the others; numbers above 0. Empty: by
@@ -105,6 +115,9 @@ class TrainConfig:
     xla: Xla = "auto"
     loss: str = "bce_dice"
     side_output_weights: tuple[float, ...] = ()
+    teacher: str = ""
+    teacher_weight: float = 0.5
+    teacher_temperature: float = 1.0
     presence_weight: float = 1.0
     metrics: tuple[str, ...] = ("dice_coef",)
     optimizer: Optimizer = "adamw"
@@ -131,6 +144,8 @@ class TrainConfig:
     lesion_fraction: float = 0.0
     class_sampling: tuple[float, ...] = ()
     empty_fraction: float | None = None
+    healthy_fraction: float | None = None
+    hard_negative_fraction: float = 0.0
     balance: Balance = "tile"
     records_weights: tuple[float, ...] = ()
     cache: CacheChoice = "auto"
@@ -192,6 +207,13 @@ class TrainConfig:
             allowed="numbers of 0 or more",
         )
         check(self.presence_weight >= 0, "train.presence_weight", self.presence_weight, allowed="0 or more")
+        check(
+            0 < self.teacher_weight <= 1,
+            "train.teacher_weight",
+            self.teacher_weight,
+            allowed="above 0 and at most 1",
+        )
+        check(self.teacher_temperature > 0, "train.teacher_temperature", self.teacher_temperature, allowed="above 0")
         check_choice("train.optimizer", self.optimizer, get_args(Optimizer))
         check(0 <= self.momentum < 1, "train.momentum", self.momentum, allowed="at least 0 and below 1")
         check(self.learning_rate > 0, "train.learning_rate", self.learning_rate, allowed="above 0")
@@ -223,7 +245,7 @@ class TrainConfig:
 
     def _check_stream(self) -> None:
         check(self.crop is None or self.crop >= 16, "train.crop", self.crop, allowed="at least 16, or none")
-        for name in ("lesion_pixel_fraction", "lesion_fraction"):
+        for name in ("lesion_pixel_fraction", "lesion_fraction", "hard_negative_fraction"):
             check(0 <= getattr(self, name) <= 1, f"train.{name}", getattr(self, name), allowed="a fraction, 0 to 1")
         check(
             self.empty_fraction is None or 0 <= self.empty_fraction <= 1,
@@ -231,11 +253,17 @@ class TrainConfig:
             self.empty_fraction,
             allowed="a fraction, 0 to 1, or none",
         )
+        check(
+            self.healthy_fraction is None or 0 <= self.healthy_fraction < 1,
+            "train.healthy_fraction",
+            self.healthy_fraction,
+            allowed="at least 0 and below 1, or none",
+        )
         fractions = self.lesion_pixel_fraction + self.lesion_fraction + (self.empty_fraction or 0)
         check(
-            fractions <= 1 + 1e-9,
-            "train.lesion_pixel_fraction, train.lesion_fraction and train.empty_fraction",
-            fractions,
+            fractions + self.hard_negative_fraction <= 1 + 1e-9,
+            "train.lesion_pixel_fraction, train.lesion_fraction, train.empty_fraction and train.hard_negative_fraction",
+            fractions + self.hard_negative_fraction,
             allowed="at most 1 together",
         )
         check(

@@ -14,7 +14,7 @@ import numpy as np
 from configs import DataConfig, InputError
 from pipeline.evaluation.counting import PhotographCounts, count_photograph
 from pipeline.operating_point import OperatingPoint
-from records import Case, MaskWarning, field_of_view, photograph_degrees, read_checked_masks, read_photograph
+from records import Case, MaskWarning, field_of_view, photograph_degrees, read_checked_labels, read_photograph
 
 if TYPE_CHECKING:  # it imports TensorFlow
     from pipeline.inference import MeasuredPhotograph
@@ -27,8 +27,9 @@ class LoadedCase:
     Attributes:
       case: name of the case.
       photograph: uint8 RGB `[H, W, 3]`.
-      masks: bool `[H, W, C]`.
+      masks: bool `[H, W, C]`; False where unknown.
       field_of_view: bool `[H, W]`.
+      known: bool `[H, W, C]`, whether it is known that a pixel shows a class or not; None: known throughout.
       measured: the photograph as a model measured it; None without a model.
       mask_warnings: what is not plausible about the masks.
     """
@@ -37,6 +38,7 @@ class LoadedCase:
     photograph: np.ndarray
     masks: np.ndarray
     field_of_view: np.ndarray
+    known: np.ndarray | None = None
     measured: "MeasuredPhotograph | None" = None
     mask_warnings: tuple[MaskWarning, ...] = ()
 
@@ -66,10 +68,16 @@ def load_case(case: Case, data: DataConfig, measure: Measure | None = None) -> L
       InputError: the photograph or a mask cannot be read, or a mask has another size.
     """
     photograph = read_photograph(case.photograph, max_pixels=data.max_pixels)
-    masks, warnings = read_checked_masks(case, photograph.shape[:2], data)
+    labels, warnings = read_checked_labels(case, photograph.shape[:2], data)
     measured = measure and measure(photograph, photograph_degrees(case.photograph))
     return LoadedCase(
-        case.name, photograph, masks, field_of_view(photograph), measured=measured, mask_warnings=warnings
+        case.name,
+        photograph,
+        labels.masks,
+        field_of_view(photograph),
+        known=labels.known,
+        measured=measured,
+        mask_warnings=warnings,
     )
 
 

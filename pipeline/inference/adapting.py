@@ -20,7 +20,7 @@ from records import (
     measure_quality,
     no_progress,
     photograph_degrees,
-    read_masks,
+    read_labels,
     read_photograph,
 )
 
@@ -64,7 +64,7 @@ def adapt_spec(
         factor = rule.by_circle(circle, size, photograph_degrees(case.photograph)).factor
         measures = measure_quality(photograph, circle, factor)
         if case.masks.get(DISC) is not None:
-            measures |= measure_disc(read_masks(case, size, data), spec.classes, factor=factor)
+            measures |= measure_disc(read_labels(case, size, data).masks, spec.classes, factor=factor)
         return measures
 
     measured = progress(map_cases(measure, cases, workers=workers), len(cases), "measures")

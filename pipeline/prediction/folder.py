@@ -39,7 +39,7 @@ from records import (
     field_of_view,
     make_folder,
     photograph_degrees,
-    read_masks,
+    read_labels,
     read_photograph,
     sha256_of,
     sweep_temporaries,
@@ -196,7 +196,7 @@ class PredictionFolder:
         detections = detect(segmented.map, self.operating_point)
         masks = None
         if case in self.annotated:
-            masks = read_masks(self.annotated[case], photograph.shape[:2], self.spec.data())
+            masks = read_labels(self.annotated[case], photograph.shape[:2], self.spec.data()).masks
         classes, visible = self.spec.classes, field_of_view(photograph)
         landmarks = find_landmarks(measured, visible, classes=classes, detected=detections.masks)
         disc = None if landmarks.disc is None else landmarks.disc.diameter

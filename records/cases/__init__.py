@@ -5,6 +5,7 @@ from records.cases.case import SPLITS, Case
 from records.cases.duplicates import hash_case, near_pairs, perceptual_hash, refuse_equal_files, same_pixels
 from records.cases.folds import FoldPlan, find_training_cases, plan_folds
 from records.cases.identity import PhotographIdentity, SamePhotograph, find_same, identify_case
+from records.cases.labels import HALF, Labels, read_checked_labels, read_labels, rescale_labels
 from records.cases.listing import image_files
 from records.cases.mask_checks import MaskWarning, by_kind
 from records.cases.names import IMAGE_SUFFIXES, check_name
@@ -17,20 +18,19 @@ from records.cases.survey import (
     Survey,
     case_digests,
     mask_values,
-    read_checked_masks,
-    read_masks,
-    rescale_masks,
     survey_case,
     survey_cases,
 )
 from records.cases.tables import read_patients, read_splits
 
 __all__ = [
+    "HALF",
     "IMAGE_SUFFIXES",
     "SIZE_BINS",
     "SPLITS",
     "Case",
     "FoldPlan",
+    "Labels",
     "MaskWarning",
     "PhotographIdentity",
     "Progress",
@@ -57,12 +57,12 @@ __all__ = [
     "perceptual_hash",
     "photographs_of",
     "plan_folds",
-    "read_checked_masks",
-    "read_masks",
+    "read_checked_labels",
+    "read_labels",
     "read_patients",
     "read_splits",
     "refuse_equal_files",
-    "rescale_masks",
+    "rescale_labels",
     "salt_of",
     "salts_in",
     "same_pixels",

@@ -19,6 +19,10 @@ class Case:
       split: "train", "validation" or "test".
       patient: name of the patient, or None if unknown.
       further_masks: by class, more files that are united with the one in `masks`; without classes that have none.
+      unknown: classes of which nothing is known, as nobody looked for them; they have no masks.
+      absent: classes that the photograph is known to show none of, as a healthy eye; a mask of them must be black.
+      ignored: by class, files of regions of which is unknown whether they show it; without classes that have none.
+      hard_negatives: file of boxes around what a model mistook for lesions, see `records.cases.hard_negatives`.
     """
 
     name: str
@@ -27,6 +31,10 @@ class Case:
     split: str
     patient: str | None = None
     further_masks: Mapping[str, tuple[Path, ...]] = dataclasses.field(default_factory=dict)
+    unknown: frozenset[str] = frozenset()
+    absent: frozenset[str] = frozenset()
+    ignored: Mapping[str, tuple[Path, ...]] = dataclasses.field(default_factory=dict)
+    hard_negatives: Path | None = None
 
     def mask_files(self, name: str) -> tuple[Path, ...]:
         """Returns all files whose union is the mask of a class; none where the photograph shows none of it."""

@@ -2,19 +2,17 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 
-from configs import DataConfig, InputError
+from configs import DataConfig
 from records.cases.case import Case
-from records.cases.mask_checks import MaskWarning, check_class, check_mask_file
+from records.cases.labels import Labels, read_checked_labels, rescale_labels
+from records.cases.mask_checks import MaskWarning
 from records.cases.names import check_name, printable
 from records.cases.parallel import Progress, map_cases, no_progress
 from records.grid import tile_origins
 from records.images import (
-    MaskFile,
     PhotographScale,
     ScaleRule,
     describe_colors,
@@ -22,14 +20,9 @@ from records.images import (
     find_regions,
     photograph_degrees,
     photograph_size,
-    photograph_turn,
-    read_color_mask_file,
-    read_mask_file,
     read_photograph,
-    rescale_mask,
 )
 
-Look = Callable[[Path, MaskFile], None]  # gets each mask file that is read
 SIZE_BINS = 32  # lesion areas are counted by powers of two
 
 
@@ -48,6 +41,7 @@ class Survey:
       photograph_digest: sha256 of the photograph's file.
       digest: sha256 of the files of the photograph and the masks together.
       mask_warnings: what is not plausible about the masks.
+      unknown_pixels: for every class that is not known throughout, number of unknown pixels at full size.
     """
 
     height: int
@@ -60,6 +54,7 @@ class Survey:
     photograph_digest: str
     digest: str
     mask_warnings: tuple[MaskWarning, ...] = ()
+    unknown_pixels: dict[str, int] = dataclasses.field(default_factory=dict)
 
     @property
     def lesion_fraction(self) -> float:
@@ -113,9 +108,10 @@ def survey_case(case: Case, data: DataConfig, rule: ScaleRule | None = None) -> 
     """
     check_name(case.name, data.classes, path=case.photograph)
     height, width = photograph_size(case.photograph, max_pixels=data.max_pixels)
-    masks, warnings = read_checked_masks(case, (height, width), data)
+    labels, warnings = read_checked_labels(case, (height, width), data)
     scale = _scale(case, data, rule or ScaleRule.of(data))
-    scaled = rescale_masks(masks, scale.factor)
+    masks = labels.masks
+    scaled = rescale_labels(Labels(masks), scale.factor).masks
     origins = tile_origins(scaled.shape[0], scaled.shape[1], data.tile, stride=data.stride)
     any_class = np.logical_or.reduce(scaled, axis=-1) if scaled.shape[2] > 1 else scaled[..., 0]
     nonempty = sum(bool(any_class[y : y + data.tile, x : x + data.tile].any()) for y, x in origins)
@@ -131,7 +127,16 @@ def survey_case(case: Case, data: DataConfig, rule: ScaleRule | None = None) -> 
         photograph_digest=photograph_digest,
         digest=digest,
         mask_warnings=warnings,
+        unknown_pixels=_unknown_pixels(labels, data.classes),
     )
+
+
+def _unknown_pixels(labels: Labels, classes: tuple[str, ...]) -> dict[str, int]:
+    if labels.known is None:
+        return {}
+    known = np.count_nonzero(labels.known, axis=(0, 1)).tolist()
+    pixels = labels.known[..., 0].size
+    return {name: pixels - count for name, count in zip(classes, known, strict=True) if count < pixels}
 
 
 def _scale(case: Case, data: DataConfig, rule: ScaleRule) -> PhotographScale:
@@ -153,72 +158,6 @@ def mask_values(case: Case, data: DataConfig) -> list[str]:
     return [describe_values(path, max_pixels=data.max_pixels) for path in paths]
 
 
-def read_masks(case: Case, size: tuple[int, int], data: DataConfig, *, look: Look | None = None) -> np.ndarray:
-    """Reads the masks of a case in the order of `data.classes`; a class without a file has no lesion.
-
-    Args:
-      case: the case.
-      size: (H, W) of its photograph.
-      data: classes, colours and the largest number of pixels.
-      look: called with each mask file, such as for a check of its values.
-
-    Returns:
-      bool `[H, W, C]`, each class contiguous in memory.
-
-    Raises:
-      InputError: a file cannot be read, or a mask differs in size from its photograph.
-    """
-
-    def united(name: str, shape: tuple[int, ...], *, read: Callable[[Path], MaskFile]) -> np.ndarray:
-        """Returns the union of the case's masks of a class; without a lesion if there are none."""
-        lesion = np.zeros(shape, bool)
-        for path in case.mask_files(name):
-            file = read(path)
-            if file.lesion.shape[:2] != size:
-                raise InputError(_other_size(path, file, case=case, size=size))
-            if look is not None:
-                look(path, file)
-            lesion |= file.lesion
-        return lesion
-
-    if data.colors:  # one coloured mask, the same for all classes
-        return united(
-            data.classes[0],
-            (*size, len(data.classes)),
-            read=lambda path: read_color_mask_file(path, data.colors, max_pixels=data.max_pixels),
-        )
-    return _stacked(
-        [
-            united(name, size, read=lambda path: read_mask_file(path, max_pixels=data.max_pixels))
-            for name in data.classes
-        ]
-    )
-
-
-def read_checked_masks(
-    case: Case, size: tuple[int, int], data: DataConfig
-) -> tuple[np.ndarray, tuple[MaskWarning, ...]]:
-    """Reads the masks of a case as `read_masks` does, and returns with them what is not plausible about them.
-
-    Raises:
-      InputError: a file cannot be read, or a mask differs in size from its photograph.
-    """
-    turn, warnings = photograph_turn(case.photograph), list[MaskWarning]()
-
-    def check(path: Path, file: MaskFile) -> None:
-        warnings.extend(check_mask_file(path, file, case=case, turn=turn))
-
-    masks = read_masks(case, size, data, look=check)
-    for index, name in enumerate(data.classes):
-        warnings.extend(check_class(case, name, masks[..., index], max_pixels=data.max_pixels))
-    return masks, tuple(warnings)
-
-
-def rescale_masks(masks: np.ndarray, scale: float) -> np.ndarray:
-    """Resizes bool `[H, W, C]` to bool `[h, w, C]`, each class as `records.images.rescale_mask` does."""
-    return _stacked([rescale_mask(masks[..., index], scale) for index in range(masks.shape[2])])
-
-
 def case_digests(case: Case) -> tuple[str, str]:
     """Returns the sha256 of a case's photograph, and that of all its files together, as in `Survey`."""
     photograph = hashlib.sha256(case.photograph.read_bytes()).hexdigest()
@@ -228,25 +167,11 @@ def case_digests(case: Case) -> tuple[str, str]:
         together.update(f"{name} {hashlib.sha256(content).hexdigest()}".encode())
         for further in case.further_masks.get(name, ()):
             together.update(f"and {hashlib.sha256(further.read_bytes()).hexdigest()}".encode())
+        for ignored in case.ignored.get(name, ()):
+            together.update(f"without {hashlib.sha256(ignored.read_bytes()).hexdigest()}".encode())
+    if case.hard_negatives is not None:
+        together.update(f"mistakes {hashlib.sha256(case.hard_negatives.read_bytes()).hexdigest()}".encode())
     return photograph, together.hexdigest()
-
-
-def _other_size(path: Path, file: MaskFile, *, case: Case, size: tuple[int, int]) -> str:
-    """Returns the message for a mask that differs in size from its photograph; names the tags if they are why."""
-    height, width = file.lesion.shape[:2]
-    message = f"{path}: {width}x{height} pixels, but its photograph {case.photograph.name} has {size[1]}x{size[0]}"
-    turn = photograph_turn(case.photograph)
-    if (width, height) == size and turn.sideways != file.turn.sideways:
-        return (
-            f"{message}, as the photograph is turned by {turn.tag or 'no tag'} and the mask by "
-            f"{file.turn.tag or 'none'}; give both the same tag, or turn the pixels of both and remove it."
-        )
-    return f"{message}; both must have the same size."
-
-
-def _stacked(planes: list[np.ndarray]) -> np.ndarray:
-    """Stacks `[H, W]` to `[H, W, C]`, each class contiguous; a single class, the usual case, is not copied."""
-    return np.moveaxis(np.stack(planes) if len(planes) > 1 else planes[0][None], 0, -1)
 
 
 def _lesion_sizes(mask: np.ndarray) -> list[int]:

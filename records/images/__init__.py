@@ -22,8 +22,10 @@ from records.images.imaging import (
     photograph_size,
     photograph_turn,
     read_photograph,
+    rescale_levels,
     rescale_mask,
     rescale_photograph,
+    scaled_cover,
 )
 from records.images.kinds import image_kind, unread_kind
 from records.images.mask_files import (
@@ -92,9 +94,11 @@ __all__ = [
     "read_mask",
     "read_mask_file",
     "read_photograph",
+    "rescale_levels",
     "rescale_mask",
     "rescale_photograph",
     "rgb_of",
+    "scaled_cover",
     "sixteen_bit_grey",
     "unread_kind",
     "write_jpeg",

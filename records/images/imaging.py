@@ -115,6 +115,25 @@ def rescale_mask(mask: np.ndarray, scale: float) -> np.ndarray:
     return shrunk
 
 
+def rescale_levels(levels: np.ndarray, scale: float) -> np.ndarray:
+    """Resizes soft labels, uint8 `[H, W]`, as `rescale_photograph` does."""
+    height, width = scaled_size(levels.shape[0], levels.shape[1], scale)
+    if (height, width) == levels.shape:
+        return levels
+    interpolation = cv2.INTER_LINEAR if scale > 1 else cv2.INTER_AREA
+    resized = cv2.resize(levels.astype(np.float32), (width, height), interpolation=interpolation)
+    return np.rint(resized).astype(np.uint8)
+
+
+def scaled_cover(mask: np.ndarray, scale: float) -> np.ndarray:
+    """Resizes bool `[H, W]` as `rescale_photograph` does; a pixel is True if any part of its area is."""
+    height, width = scaled_size(mask.shape[0], mask.shape[1], scale)
+    if (height, width) == mask.shape:
+        return mask
+    interpolation = cv2.INTER_LINEAR if scale > 1 else cv2.INTER_AREA
+    return cv2.resize(mask.astype(np.float32), (width, height), interpolation=interpolation) > 0
+
+
 def _overlaps(start: int, length: int, ratio: float, *, limit: int) -> tuple[int, np.ndarray]:
     """Returns how much of each shrunk pixel along an axis each pixel of a run covers.
 

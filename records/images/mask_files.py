@@ -40,6 +40,18 @@ class MaskFile:
     lossy: bool
     turn: Turn
 
+    @property
+    def levels(self) -> np.ndarray:
+        """The mask as soft labels, uint8 `[H, W]`, 255 times the probability of a lesion.
+
+        Grey values are levels, of 16 bits their upper 8. A mask of at most two values, a coloured one, and one with a
+        palette have the level 255 where they show a lesion.
+        """
+        values = self.values
+        if self.palette is not None or values.ndim == 3 or values.dtype == bool or values.max(initial=0) <= 1:
+            return self.lesion * np.uint8(255)
+        return values if values.dtype == np.uint8 else (values >> 8).astype(np.uint8)
+
 
 def read_mask(path: Path, *, max_pixels: int) -> np.ndarray:
     """Reads the mask of one class as bool `[H, W]`; see `read_mask_file`."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from configs import DataConfig
-from records.cases import Case, Survey, perceptual_hash, read_masks, rescale_masks
+from records.cases import Case, Survey, perceptual_hash, read_labels, rescale_labels
 from records.grid import tile_origins
 from records.images import (
     encode_jpeg,
@@ -81,7 +81,8 @@ def cut_case(case: Case, data: DataConfig, scale: float | None = None) -> Cut:
     full = read_photograph(case.photograph, max_pixels=data.max_pixels)
     scale = data.scale if scale is None else scale
     assert scale is not None
-    masks = rescale_masks(read_masks(case, full.shape[:2], data), scale)
+    labels = rescale_labels(read_labels(case, full.shape[:2], data), scale)
+    masks = labels.masks
     photograph = rescale_photograph(full, scale)
     bits = masks[..., 0].view(np.uint8)
     for index in range(1, masks.shape[2]):  # np.packbits is ten times slower along a short axis

@@ -13,7 +13,7 @@ import pytest
 
 from configs import DataConfig
 from pipeline.inference import load_segmenter
-from records import find_cases, read_index, read_masks, read_photograph
+from records import find_cases, read_index, read_labels, read_photograph
 
 MODEL = Path(__file__).parents[2] / "pretrained" / "idrid_lesions"
 CARD = (MODEL / "MODEL_CARD.md").read_text()
@@ -71,7 +71,7 @@ def test_dice_of_real_photographs_is_what_the_card_says():
     _, cases = find_cases(Path(os.environ["FUNDUS_TILES_IDRID"]), CLASSES)
     for case in (case for case in cases if case.name in said):
         photograph = read_photograph(case.photograph, max_pixels=DATA.max_pixels)
-        truth = read_masks(case, photograph.shape[:2], DATA)
+        truth = read_labels(case, photograph.shape[:2], DATA).masks
         found = segmenter.segment(photograph).numpy() >= np.float32(segmenter.spec.thresholds)
         dice = 2 * np.sum(truth & found, axis=(0, 1)) / (np.sum(truth, axis=(0, 1)) + np.sum(found, axis=(0, 1)))
         assert dice == pytest.approx(said.pop(case.name), abs=6e-4), case.name

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from configs import DataConfig, InputError
-from records import Case, by_kind, read_checked_masks, survey_case
+from records import Case, by_kind, read_checked_labels, survey_case
 from records.cases import mask_checks
 
 HEIGHT, WIDTH = 60, 80
@@ -204,6 +204,6 @@ def test_masks_are_read_together_with_what_is_not_plausible_about_them(tmp_path,
     Image.fromarray(fundus(HEIGHT, WIDTH)).save(tmp_path / "eye.png")
     Image.fromarray(255 - spot(255)).save(tmp_path / "mask.png")
     case = Case("eye", tmp_path / "eye.png", {"HE": tmp_path / "mask.png"}, "test")
-    masks, (warning,) = read_checked_masks(case, (HEIGHT, WIDTH), ONE)
-    assert masks.sum() == HEIGHT * WIDTH - 100
+    labels, (warning,) = read_checked_labels(case, (HEIGHT, WIDTH), ONE)
+    assert labels.masks.sum() == HEIGHT * WIDTH - 100
     assert by_kind([warning, warning]) == {"inverted": [warning.text, warning.text]}

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from configs import DataConfig, InputError
-from records.cases import case_digests, find_cases, mask_values, read_masks
+from records.cases import case_digests, find_cases, mask_values, read_labels
 from records.cases.pairing import owner_of
 
 ORIGINALS, GROUNDTRUTHS = "1. Original Images/a. Training Set", "2. All Segmentation Groundtruths/a. Training Set"
@@ -150,7 +150,7 @@ def test_united_masks_are_the_union_of_their_pixels_and_each_counts_in_the_diges
     source, pixels = two_masks
     (case,) = find_cases(source, ("HE",), unite_masks=True)[1]
     data = DataConfig(classes=("HE",))
-    assert np.array_equal(read_masks(case, (8, 9), data)[..., 0], pixels[0] | pixels[1])
+    assert np.array_equal(read_labels(case, (8, 9), data).masks[..., 0], pixels[0] | pixels[1])
     assert len(mask_values(case, data)) == 2
     before = case_digests(case)
     Image.fromarray(~pixels[1]).save(source / "masks/HE/E_1.png")
@@ -158,7 +158,7 @@ def test_united_masks_are_the_union_of_their_pixels_and_each_counts_in_the_diges
     assert before[0] == after[0] and before[1] != after[1]
     Image.new("1", (7, 7)).save(source / "masks/HE/E_1.png")
     with pytest.raises(InputError, match="E_1.png: 7x7 pixels"):
-        read_masks(case, (8, 9), data)
+        read_labels(case, (8, 9), data)
 
 
 def test_colored_masks_are_united_too(two_masks):
@@ -169,5 +169,5 @@ def test_colored_masks_are_united_too(two_masks):
         (source / f"masks/HE/E_{number}.png").unlink()
         Image.fromarray(image).save(source / f"masks/E_{number}.png")
     (case,) = find_cases(source, ("HE", "MA"), colored=True, unite_masks=True)[1]
-    masks = read_masks(case, (8, 9), DataConfig(classes=("HE", "MA"), colors=("ff0000", "00ff00")))
+    masks = read_labels(case, (8, 9), DataConfig(classes=("HE", "MA"), colors=("ff0000", "00ff00"))).masks
     assert np.array_equal(masks, np.stack(pixels, axis=-1))

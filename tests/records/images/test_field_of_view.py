@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from configs import DataConfig
-from records import field_of_view, find_cases, read_masks, read_photograph
+from records import field_of_view, find_cases, read_labels, read_photograph
 
 RETINA = (200, 90, 40)
 
@@ -96,6 +96,6 @@ def test_lesions_of_real_photographs_lie_within_the_field_of_view(idrid):
     for case in find_cases(idrid, classes)[1][::9]:
         photograph = read_photograph(case.photograph, max_pixels=data.max_pixels)
         found = field_of_view(photograph)
-        lesions = read_masks(case, photograph.shape[:2], data).any(axis=-1)
+        lesions = read_labels(case, photograph.shape[:2], data).masks.any(axis=-1)
         assert found[lesions].mean() > 0.999, case.name
         assert 0.5 < found.mean() < 0.9, case.name  # the field of view is a fifth wider than the frame is high
