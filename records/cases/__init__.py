@@ -1,7 +1,7 @@
 """The photographs and masks of a source folder, their surveys, and their splits and folds."""
 
 from records.cases.anonymity import anonymous, anonymous_identity, new_salt, salt_of, salts_in
-from records.cases.case import SPLITS, Case
+from records.cases.case import ALL_KNOWN, SPLITS, Case, KnownRules
 from records.cases.duplicates import hash_case, near_pairs, perceptual_hash, refuse_equal_files, same_pixels
 from records.cases.folds import FoldPlan, find_training_cases, plan_folds
 from records.cases.identity import PhotographIdentity, SamePhotograph, find_same, identify_case
@@ -24,12 +24,14 @@ from records.cases.survey import (
 from records.cases.tables import read_patients, read_splits
 
 __all__ = [
+    "ALL_KNOWN",
     "HALF",
     "IMAGE_SUFFIXES",
     "SIZE_BINS",
     "SPLITS",
     "Case",
     "FoldPlan",
+    "KnownRules",
     "Labels",
     "MaskWarning",
     "PhotographIdentity",
