@@ -99,9 +99,11 @@ class RecordsPlan:
 
     def _class_line(self, index: int, name: str) -> str:
         showing, known = self._showing(name), self._known(name)
+        if not known:
+            return f"class {index}, {name}: known in no photograph"
         lesions = sum(sum(survey.lesion_sizes[name]) for survey in showing)
         pixels = sum(self.surveys[one].known_pixels(name) for one in known)
-        fraction = sum(survey.lesion_pixels[name] for survey in showing) / max(pixels, 1)
+        fraction = sum(survey.lesion_pixels[name] for survey in showing) / pixels
         left_out = sum(name in self.surveys[one].unknown_pixels for one in known)
         line = f"class {index}, {name}: {lesions} lesions in {len(showing)} of {len(known)} photographs, {fraction:.3%}"
         if len(known) == len(self.surveys) and not left_out:
