@@ -15,7 +15,7 @@ from pipeline.evaluation.fold_runs import (
     check_same_config,
     fold_steps,
 )
-from records import survey_case
+from records import KnownRules, survey_case
 from records.cases import plan_folds
 
 
@@ -34,6 +34,16 @@ def run(records_set, config, tmp_path) -> CrossValidation:
 def rows(path) -> list[dict[str, str]]:
     with open(path, newline="") as file:
         return list(csv.DictReader(file))
+
+
+def test_what_is_known_of_the_photographs_is_passed_on(run):
+    known = KnownRules("HE,EX", "healthy.csv", ("HE", "EX"))
+    steps = dict(fold_steps(dataclasses.replace(run, known=known), 1))
+    for name in ("shard", "eval"):
+        assert {"--labelled=HE,EX", "--healthy=healthy.csv", "--absent=HE,EX"} <= set(steps[name])
+    assert not any(
+        argument.startswith(("--labelled", "--healthy")) for _, one in fold_steps(run, 1) for argument in one
+    )
 
 
 def test_a_fold_shards_each_source_trains_once_and_scores_what_is_held_out_of_each_source(run):
