@@ -7,10 +7,12 @@ loads it.
 
 from records.annotations import FORMATS, choose_classes, import_annotations, read_annotations
 from records.cases import (
+    ALL_KNOWN,
     IMAGE_SUFFIXES,
     SPLITS,
     Case,
     FoldPlan,
+    KnownRules,
     Labels,
     MaskWarning,
     PhotographIdentity,
@@ -115,6 +117,7 @@ from records.shards import (
 )
 
 __all__ = [
+    "ALL_KNOWN",
     "CHECK",
     "CLASS_COLORS",
     "DISC",
@@ -134,6 +137,7 @@ __all__ = [
     "FieldCircle",
     "FoldPlan",
     "Index",
+    "KnownRules",
     "Labels",
     "MaskWarning",
     "PhotographIdentity",
