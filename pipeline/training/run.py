@@ -14,6 +14,7 @@ from models import (
     build_loss,
     build_metrics,
     build_network,
+    check_soft_labels,
     encoder_layers,
     precision_policy,
 )
@@ -22,7 +23,7 @@ from pipeline.input import RecordSet, choose_cache, open_records, training_batch
 from pipeline.training.anonymity import anonymous_config, training_salt
 from pipeline.training.backends import Backend, Devices, build_optimizer, choose_backend, run_deterministically
 from pipeline.training.initial_weights import InitialWeights, load_initial_weights
-from pipeline.training.plan import Plan, choose_monitor, choose_previewed, count_tiles
+from pipeline.training.plan import Plan, choose_monitor, choose_previewed, count_tiles, describe_known
 from pipeline.training.validation import validation_cases
 from pipeline.training.workdir import earlier_start
 
@@ -82,6 +83,8 @@ def prepare(
         run_deterministically()  # before anything starts TensorFlow
     backend = choose_backend()
     sets = open_records(records, config)
+    if config.data.soft_labels:
+        check_soft_labels(train.loss)
     tiles = count_tiles(sets)
     _check_batch_size(train, records, tiles["train"])
     cases = validation_cases(sources, sets) if sources else []
@@ -93,7 +96,7 @@ def prepare(
     start = None if overwrite else earlier_start(workdir, written, sets, monitor=monitor, anonymous=anonymous)
     network, model, initial, xla_message = _build_model(config, backend, devices)
     cache, cache_message = choose_cache(sets, train.cache)
-    messages = [f"{devices.message}; {train.precision}; {xla_message}", cache_message]
+    messages = [f"{devices.message}; {train.precision}; {xla_message}", cache_message, *describe_known(sets)]
     plan = Plan(
         config=written,
         workdir=workdir,
@@ -137,7 +140,7 @@ def compile_model(model: TrainingModel, config: Config, *, xla: bool) -> None:
         loss=loss,
         weighted_metrics=[
             *build_metrics(config.train.metrics, config.data.classes),
-            keras.metrics.MeanMetricWrapper(loss.call, name=config.train.loss),
+            loss.metric(),
         ],
         jit_compile=xla,
     )

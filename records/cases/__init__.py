@@ -4,6 +4,7 @@ from records.cases.anonymity import anonymous, anonymous_identity, new_salt, sal
 from records.cases.case import ALL_KNOWN, SPLITS, Case, KnownRules
 from records.cases.duplicates import hash_case, near_pairs, perceptual_hash, refuse_equal_files, same_pixels
 from records.cases.folds import FoldPlan, find_training_cases, plan_folds
+from records.cases.hard_negatives import HardNegative, read_hard_negatives, write_hard_negatives
 from records.cases.identity import PhotographIdentity, SamePhotograph, find_same, identify_case
 from records.cases.labels import HALF, Labels, read_checked_labels, read_labels, rescale_labels
 from records.cases.listing import image_files
@@ -11,7 +12,7 @@ from records.cases.mask_checks import MaskWarning, by_kind
 from records.cases.names import IMAGE_SUFFIXES, check_name
 from records.cases.parallel import Progress, map_cases, no_progress
 from records.cases.photographs import photographs_of
-from records.cases.sources import find_cases
+from records.cases.sources import find_cases, is_source
 from records.cases.splits import assign_folds, assign_validation
 from records.cases.survey import (
     SIZE_BINS,
@@ -31,6 +32,7 @@ __all__ = [
     "SPLITS",
     "Case",
     "FoldPlan",
+    "HardNegative",
     "KnownRules",
     "Labels",
     "MaskWarning",
@@ -51,6 +53,7 @@ __all__ = [
     "hash_case",
     "identify_case",
     "image_files",
+    "is_source",
     "map_cases",
     "mask_values",
     "near_pairs",
@@ -60,6 +63,7 @@ __all__ = [
     "photographs_of",
     "plan_folds",
     "read_checked_labels",
+    "read_hard_negatives",
     "read_labels",
     "read_patients",
     "read_splits",
@@ -70,4 +74,5 @@ __all__ = [
     "same_pixels",
     "survey_case",
     "survey_cases",
+    "write_hard_negatives",
 ]
