@@ -91,6 +91,9 @@ def test_validation_photographs_with_lesions_choose_the_thresholds(run):
     validated = dataclasses.replace(run, sources=("one",), plan=plan)
     assert validated.chooses_thresholds(0) and not run.chooses_thresholds(0)
     assert "--source=one" in dict(fold_steps(validated, 0))["train"]
+    (folder,) = {str(case.photograph.parent) for case in cases}
+    healthy = dataclasses.replace(validated, known=KnownRules(healthy="healthy.csv"))  # names files elsewhere
+    assert {"--source=one", f"--source={folder}"} <= set(dict(fold_steps(healthy, 0))["train"])
 
 
 def test_the_workdir_lists_the_folds_and_refuses_another_config(run):
