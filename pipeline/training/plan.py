@@ -29,10 +29,11 @@ class Plan:
       previewed: names of the validation photographs that are drawn after each epoch.
       monitor: column of `history.csv` that chooses the epoch whose weights are kept; None to keep the last epoch's.
       cache: how tiles are kept in memory, see `pipeline.input.reading.TileReader`.
-      seen_before: names of the photographs that the initial weights were trained on.
+      teacher: digest of the network of `train.teacher`, None without one.
+      seen_before: names of the photographs that the initial weights and the teacher were trained on.
       photographs_before: what those are recognised by, as far as it is known.
       start: checkpoint from which the training continues; None to start from the beginning.
-      messages: lines that tell the user about devices, precision, XLA, cache and initial weights.
+      messages: lines that tell the user about devices, precision, XLA, cache, initial weights and teacher.
     """
 
     config: Config
@@ -45,6 +46,7 @@ class Plan:
     previewed: tuple[str, ...]
     monitor: str | None
     cache: Cache
+    teacher: str | None
     seen_before: tuple[str, ...]
     photographs_before: tuple[PhotographIdentity, ...]
     start: Checkpoint | None
