@@ -64,11 +64,12 @@ class EvaluationPlan:
       maps: files of external maps by stem; empty if the segmenter makes the maps.
       levels: which of their levels means 1, see `external_maps.find_levels`.
       layout: layout of the source, see `records.find_cases`.
-      cases: cases of the split.
+      cases: cases of the split in which at least one of the classes is known.
       data: classes and colours.
       bins: number of histogram bins.
       operating_point: what counts as a detection.
       threshold_source: where the thresholds come from, see `SegmenterSpec`, or "given".
+      unlabelled: names of the split's cases in which none of the classes is known; there is nothing to score.
     """
 
     request: EvaluationRequest
@@ -81,6 +82,7 @@ class EvaluationPlan:
     bins: int
     operating_point: OperatingPoint
     threshold_source: str
+    unlabelled: tuple[str, ...] = ()
 
     @property
     def spec(self) -> SegmenterSpec | None:
@@ -98,7 +100,7 @@ class EvaluationPlan:
         # In IDRiD's layout a class without a file is one that the photograph does not show.
         if self.layout == "idrid" or self.request.allow_missing_masks:
             return {}
-        return {case.name: _no_mask(case) for case in self.cases if None in case.masks.values()}
+        return {case.name: _no_mask(case) for case in self.cases if _missing_masks(case)}
 
     def map_of(self, warnings: dict[str, list[str]]) -> MapOf:
         """Returns the function that makes or reads the probability map of a case.
@@ -131,7 +133,7 @@ def plan_evaluation(
 
     Raises:
       InputError: the source, the external maps or the thresholds cannot be read, the records have other classes, or
-        the source has no case of the split.
+        the source has no case of the split, or none with a known class.
     """
     spec = segmenter.spec if segmenter is not None else None
     maps = external_maps.find_maps(Path(request.predictions)) if request.predictions else {}
@@ -152,17 +154,25 @@ def plan_evaluation(
         unite_masks=request.unite_masks,
         recursive=request.recursive,
     )
+    chosen = choose_cases(found, request, _splits(spec, found))
+    unlabelled = [case for case in chosen if case.unknown.issuperset(classes)]
+    if len(unlabelled) == len(chosen):
+        raise InputError(
+            f"--source={request.source}: none of {', '.join(classes)} is labelled in any of the {len(chosen)} "
+            f"photographs of --split={request.split}; expected photographs in which someone looked for at least one."
+        )
     return EvaluationPlan(
         request=request,
         segmenter=segmenter,
         maps=maps,
         levels=external_maps.find_levels(maps, max_pixels=limit) if request.levels == "auto" else request.levels,
         layout=layout,
-        cases=tuple(choose_cases(found, request, _splits(spec, found))),
+        cases=tuple(case for case in chosen if not case.unknown.issuperset(classes)),
         data=data,
         bins=spec.bins if spec is not None else Config().evaluate.bins,
         operating_point=operating_point,
         threshold_source=threshold_source,
+        unlabelled=tuple(case.name for case in unlabelled),
     )
 
 
@@ -220,6 +230,12 @@ def _operating_point(
     return operating_point, source if request.threshold is None else "given"
 
 
+def _missing_masks(case: Case) -> list[str]:
+    """Returns the classes that should have a mask and have none: neither unknown nor known to be absent."""
+    without = case.unknown | case.absent
+    return [name for name, mask in case.masks.items() if mask is None and name not in without]
+
+
 def _no_mask(case: Case) -> str:
-    missing = ", ".join(name for name, mask in case.masks.items() if mask is None)
+    missing = ", ".join(_missing_masks(case))
     return f"{case.photograph}: no mask of class {missing} (--allow_missing_masks takes it as free of lesions)."

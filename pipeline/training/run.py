@@ -23,7 +23,7 @@ from pipeline.training.anonymity import anonymous_config, training_salt
 from pipeline.training.backends import Backend, Devices, build_optimizer, choose_backend, run_deterministically
 from pipeline.training.initial_weights import InitialWeights, load_initial_weights
 from pipeline.training.plan import Plan, choose_monitor, choose_previewed, count_tiles
-from pipeline.training.validation import validation_cases
+from pipeline.training.validation import kept_thresholds, validation_cases
 from pipeline.training.workdir import earlier_start
 
 
@@ -93,7 +93,7 @@ def prepare(
     start = None if overwrite else earlier_start(workdir, written, sets, monitor=monitor, anonymous=anonymous)
     network, model, initial, xla_message = _build_model(config, backend, devices)
     cache, cache_message = choose_cache(sets, train.cache)
-    messages = [f"{devices.message}; {train.precision}; {xla_message}", cache_message]
+    messages = [f"{devices.message}; {train.precision}; {xla_message}", cache_message, *kept_thresholds(cases, config)]
     plan = Plan(
         config=written,
         workdir=workdir,
