@@ -219,7 +219,7 @@ def _previews(run: TrainingRun, segmenter: PhotographSegmenter) -> Previews:
         shown = [load_case(case, plan.config.data) for case in plan.cases if case.name in plan.previewed]
         cases = [PreviewCase(one.case, one.photograph, one.masks, one.known) for one in shown]
     else:
-        cases = preview_tiles(run.sets, plan.previewed, classes=len(plan.config.data.classes))
+        cases = preview_tiles(run.sets, plan.previewed)
     classes, threshold = plan.config.data.classes, plan.config.evaluate.threshold
     return Previews(
         plan.workdir / "previews", cases, segmenter.segment, classes=classes, thresholds=[threshold] * len(classes)

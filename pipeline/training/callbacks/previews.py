@@ -99,14 +99,8 @@ def choose_previews(lesion_pixels: Mapping[str, int], number: int, wanted: Seque
     return list(wanted) or evenly_spaced(sorted(lesion_pixels, key=lambda name: (lesion_pixels[name], name)), number)
 
 
-def preview_tiles(sets: Sequence[RecordSet], names: Sequence[str], *, classes: int) -> list[PreviewCase]:
-    """Reads for each of these validation photographs its tile with the most lesion pixels; all must have tiles.
-
-    Args:
-      sets: the records.
-      names: names of the photographs.
-      classes: number of classes C. Labels of tiles are `[T, T, C]`, or `[T, T, 2C]` if what is known follows the masks.
-    """
+def preview_tiles(sets: Sequence[RecordSet], names: Sequence[str]) -> list[PreviewCase]:
+    """Reads for each of these validation photographs its tile with the most lesion pixels; all must have tiles."""
     reader = TileReader(sets, "validation")
     fullest: dict[str, tuple[int, int]] = {}  # lesion pixels and number of a tile
     number = 0
@@ -121,8 +115,8 @@ def preview_tiles(sets: Sequence[RecordSet], names: Sequence[str], *, classes: i
         PreviewCase(
             name,
             image.numpy(),
-            masks=labels[..., :classes].numpy() >= HALF,
-            known=labels[..., classes:].numpy() > 0 if labels.shape[-1] > classes else None,
+            masks=labels[..., : reader.form.classes].numpy() >= HALF,
+            known=labels[..., reader.form.classes :].numpy() > 0 if reader.form.partly_known else None,
         )
         for name, (image, labels) in tiles.items()
     ]

@@ -64,7 +64,7 @@ def test_any_config_and_any_name_are_read_back(records_set, tmp_path_factory, cl
 def test_the_file_holds_what_other_software_needs(records_set):
     content = json.loads((records_set.folder / INDEX).read_text(encoding="utf-8"))
     data = records_set.data
-    assert content["schema_version"] == 2
+    assert content["schema_version"] == 3
     assert content["fingerprint"] == Config(data=data).fingerprint("data") == records_set.index.fingerprint
     assert content["classes"] == ["HE", "MA"] == list(records_set.index.classes)
     assert (content["data"]["tile"], content["data"]["stride"], content["data"]["scale"]) == (32, 24, 0.5)
