@@ -141,8 +141,6 @@ def _print_plan(plan, output: Path) -> None:
         f"{', '.join(classes)} (threshold: {plan.threshold_source}) → {output}",
         flush=True,
     )
-    if plan.unlabelled:
-        print(f"{len(plan.unlabelled)} more of the split are left out, as none of these classes is labelled in them.")
 
 
 def _print_levels(plan) -> None:

@@ -64,12 +64,11 @@ class EvaluationPlan:
       maps: files of external maps by stem; empty if the segmenter makes the maps.
       levels: which of their levels means 1, see `external_maps.find_levels`.
       layout: layout of the source, see `records.find_cases`.
-      cases: cases of the split in which at least one of the classes is known.
+      cases: cases of the split.
       data: classes and colours.
       bins: number of histogram bins.
       operating_point: what counts as a detection.
       threshold_source: where the thresholds come from, see `SegmenterSpec`, or "given".
-      unlabelled: names of the split's cases in which none of the classes is known; there is nothing to score.
     """
 
     request: EvaluationRequest
@@ -82,7 +81,6 @@ class EvaluationPlan:
     bins: int
     operating_point: OperatingPoint
     threshold_source: str
-    unlabelled: tuple[str, ...] = ()
 
     @property
     def spec(self) -> SegmenterSpec | None:
@@ -133,7 +131,7 @@ def plan_evaluation(
 
     Raises:
       InputError: the source, the external maps or the thresholds cannot be read, the records have other classes, or
-        the source has no case of the split, or none with a known class.
+        the source has no case of the split.
     """
     spec = segmenter.spec if segmenter is not None else None
     maps = external_maps.find_maps(Path(request.predictions)) if request.predictions else {}
@@ -154,25 +152,17 @@ def plan_evaluation(
         unite_masks=request.unite_masks,
         recursive=request.recursive,
     )
-    chosen = choose_cases(found, request, _splits(spec, found))
-    unlabelled = [case for case in chosen if case.unknown.issuperset(classes)]
-    if len(unlabelled) == len(chosen):
-        raise InputError(
-            f"--source={request.source}: none of {', '.join(classes)} is labelled in any of the {len(chosen)} "
-            f"photographs of --split={request.split}; expected photographs in which someone looked for at least one."
-        )
     return EvaluationPlan(
         request=request,
         segmenter=segmenter,
         maps=maps,
         levels=external_maps.find_levels(maps, max_pixels=limit) if request.levels == "auto" else request.levels,
         layout=layout,
-        cases=tuple(case for case in chosen if not case.unknown.issuperset(classes)),
+        cases=tuple(choose_cases(found, request, _splits(spec, found))),
         data=data,
         bins=spec.bins if spec is not None else Config().evaluate.bins,
         operating_point=operating_point,
         threshold_source=threshold_source,
-        unlabelled=tuple(case.name for case in unlabelled),
     )
 
 

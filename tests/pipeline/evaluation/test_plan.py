@@ -106,21 +106,6 @@ def test_a_missing_mask_of_a_class_that_is_unknown_or_absent_is_none_that_is_nee
     }
 
 
-def test_cases_in_which_no_class_of_the_model_is_known_are_left_out_and_named(monkeypatch):
-    partly = [dataclasses.replace(case, unknown=frozenset({"HE"} if case.name == "A" else {"MA"})) for case in CASES]
-    monkeypatch.setattr("pipeline.evaluation.plan.find_cases", lambda *_, **__: ("paired", partly))
-    monkeypatch.setattr("pipeline.evaluation.external_maps.find_maps", lambda _: {})
-    request = EvaluationRequest("source", "all", predictions="maps", classes=["MA"])
-    made = plan_evaluation(request, None)
-    assert ([case.name for case in made.cases], made.unlabelled) == (["A"], ("B", "T"))
-    assert [case.name for case in plan_evaluation(dataclasses.replace(request, classes=CLASSES), None).cases] == list(
-        "ABT"
-    )
-    partly[:] = [dataclasses.replace(case, unknown=frozenset({"EX"})) for case in CASES]
-    with pytest.raises(InputError, match="--source=source: none of EX is labelled in any of the 3 photographs"):
-        plan_evaluation(dataclasses.replace(request, classes=["EX"]), None)
-
-
 def test_the_cases_of_an_anonymous_models_splits_are_found_by_their_names(tmp_path, spec):
     for name in "ABC":
         for file in (f"images/{name}.png", f"masks/HE/{name}.png"):
