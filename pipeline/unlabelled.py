@@ -1,17 +1,18 @@
 """Shows where a photograph is not labelled, so that nobody takes the unknown for absent.
 
-A class that nobody looked for is named; a region of which is unknown whether it shows a class is striped in its colour.
+A class that nobody looked for is named; a region of which is unknown whether it shows a class is striped in its colour,
+and in grey where that is so of several classes.
 """
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 
 from records import CLASS_COLORS
 
 STRIPES = 40  # along the longer side of an image
-LEAST_PERIOD = 12  # pixels from one stripe to the next of its class
+LEAST_PERIOD = 12  # pixels from one stripe to the next
+GREY = (160, 160, 160)
 
 
 def unlabelled_notes(known: np.ndarray | None, classes: Sequence[str]) -> list[str]:
@@ -23,9 +24,12 @@ def unlabelled_notes(known: np.ndarray | None, classes: Sequence[str]) -> list[s
     """
     if known is None:
         return []
-    nowhere, in_parts = _partly_known(known)
-    notes = [(nowhere, "not labelled: {}"), (in_parts, "striped: not labelled, {}")]
-    return [note.format(", ".join(classes[index] for index in chosen)) for chosen, note in notes if chosen]
+    nowhere, in_parts = ([classes[index] for index in chosen] for chosen in _partly_known(known))
+    notes = [f"not labelled: {', '.join(nowhere)}"] if nowhere else []
+    if in_parts:
+        several = " (grey: several of them)" if len(in_parts) > 1 else ""
+        notes.append(f"striped: not labelled there, {', '.join(in_parts)}{several}")
+    return notes
 
 
 def unlabelled_regions(known: np.ndarray | None) -> np.ndarray | None:
@@ -46,24 +50,18 @@ def unlabelled_regions(known: np.ndarray | None) -> np.ndarray | None:
 
 
 def draw_stripes(image: np.ndarray, regions: np.ndarray | None) -> np.ndarray:
-    """Stripes the regions of each class, bool `[H, W, C]`, in its colour onto uint8 RGB `[H, W, 3]`, in place.
-
-    The stripes of several classes lie side by side.
-
-    Returns:
-      The image.
-    """
+    """Stripes the regions of each class, bool `[H, W, C]`, onto uint8 RGB `[H, W, 3]`, in place; returns the image."""
     if regions is None:
         return image
+    width, classes = image.shape[1], regions.shape[-1]
     period = max(max(image.shape) // STRIPES, LEAST_PERIOD)
-    pattern = np.arange(image.shape[1] + period) % period < max(period // 10, 1)
-    for index in range(regions.shape[-1]):
-        region = regions[..., index]
-        _, top, _, height = cv2.boundingRect(region.astype(np.uint8))
-        first = index * period // len(CLASS_COLORS)
-        for y in range(top, top + height):  # row by row, as photographs may have hundreds of megapixels
-            start = (y + first) % period
-            image[y, region[y] & pattern[start : start + image.shape[1]]] = CLASS_COLORS[index]
+    pattern = np.arange(width + period) % period < max(period // 10, 1)
+    colors = np.array([*CLASS_COLORS[:classes], GREY], np.uint8)
+    for y in np.flatnonzero(regions.any(axis=(1, 2))):  # row by row, as photographs may have hundreds of megapixels
+        number = regions[y].sum(axis=-1)
+        chosen = np.where(number > 1, classes, regions[y].argmax(axis=-1))
+        striped = (number > 0) & pattern[y % period :][:width]
+        image[y, striped] = colors[chosen[striped]]
     return image
 
 
