@@ -28,7 +28,7 @@ def unlabelled_notes(known: np.ndarray | None, classes: Sequence[str]) -> list[s
     notes = [f"not labelled: {', '.join(nowhere)}"] if nowhere else []
     if in_parts:
         several = " (grey: several of them)" if len(in_parts) > 1 else ""
-        notes.append(f"striped: not labelled there, {', '.join(in_parts)}{several}")
+        notes.append(f"not labelled where striped: {', '.join(in_parts)}{several}")
     return notes
 
 

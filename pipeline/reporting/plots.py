@@ -145,6 +145,8 @@ def calibration_plot(classes: Sequence[str], ranges: Sequence[Sequence[dict]]) -
     curves = [_curve("", [(0.0, 0.0), (1.0, 1.0)], 0)]
     for number, (name, rows) in enumerate(zip(classes, ranges, strict=True)):
         filled = [(row["mean_probability"], row["lesion_share"], row["pixels"]) for row in rows if row["pixels"]]
+        if not filled:  # the class is known nowhere
+            continue
         marks = [
             Mark(x, y, f"{name}: mean probability {x:.3f}, lesion fraction {y:.3f} of {pixels:,} pixels")
             for x, y, pixels in filled
