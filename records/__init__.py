@@ -7,10 +7,12 @@ loads it.
 
 from records.annotations import FORMATS, choose_classes, import_annotations, read_annotations
 from records.cases import (
+    ALL_KNOWN,
     IMAGE_SUFFIXES,
     SPLITS,
     Case,
     FoldPlan,
+    KnownRules,
     Labels,
     MaskWarning,
     PhotographIdentity,
@@ -30,6 +32,7 @@ from records.cases import (
     hash_case,
     identify_case,
     image_files,
+    is_source,
     map_cases,
     mask_values,
     near_pairs,
@@ -115,6 +118,7 @@ from records.shards import (
 )
 
 __all__ = [
+    "ALL_KNOWN",
     "CHECK",
     "CLASS_COLORS",
     "DISC",
@@ -134,6 +138,7 @@ __all__ = [
     "FieldCircle",
     "FoldPlan",
     "Index",
+    "KnownRules",
     "Labels",
     "MaskWarning",
     "PhotographIdentity",
@@ -179,6 +184,7 @@ __all__ = [
     "image_files",
     "import_annotations",
     "is_held",
+    "is_source",
     "lesions",
     "locate_records",
     "make_folder",

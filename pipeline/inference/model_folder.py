@@ -1,6 +1,7 @@
 """The model folder: a network and `segmenter.json`, everything that a `TiledSegmenter` needs."""
 
 import dataclasses
+import hashlib
 import json
 import zipfile
 import zlib
@@ -14,7 +15,16 @@ from configs.schema import check_scaling
 from models import Network, fold_normalization, halve_kernels, of_classes
 from pipeline.inference.segmenter import TiledSegmenter
 from pipeline.inference.spec import SegmenterSpec
-from records import UNKNOWN_CAMERA, Camera, PhotographIdentity, ScaleRule, complete_file, make_folder, write_text
+from records import (
+    UNKNOWN_CAMERA,
+    Camera,
+    PhotographIdentity,
+    ScaleRule,
+    complete_file,
+    make_folder,
+    sha256_of,
+    write_text,
+)
 
 SCHEMA_VERSION = 1
 NETWORK_FILE, SEGMENTER_FILE = "network.keras", "segmenter.json"
@@ -122,12 +132,7 @@ def load_model(folder: Path, *, flag: str = "--model") -> tuple[Network, Segment
     Raises:
       InputError: the folder is no model folder, or its files are damaged or of another schema version.
     """
-    for file in (folder / NETWORK_FILE, folder / SEGMENTER_FILE):
-        if not file.is_file():
-            raise InputError(
-                f"{flag}={folder}: contains no {file.name}; expected a model folder, such as WORKDIR/model of "
-                "python -m scripts.train."
-            )
+    _check_folder(folder, flag)
     spec = read_spec(folder / SEGMENTER_FILE)
     try:
         return keras.models.load_model(folder / NETWORK_FILE, compile=False), spec
@@ -136,6 +141,30 @@ def load_model(folder: Path, *, flag: str = "--model") -> tuple[Network, Segment
         raise InputError(
             f"{folder / NETWORK_FILE}: damaged, or not a network of this software ({first_line})."
         ) from error
+
+
+def digest_of_network(folder: Path, *, flag: str = "--model") -> str:
+    """Returns 16 hexadecimal digits that depend only on a model folder's network file and the names of its classes.
+
+    Args:
+      folder: the model folder.
+      flag: the flag that names the folder, for messages.
+
+    Raises:
+      InputError: the folder is no model folder, or `segmenter.json` is damaged or of another schema version.
+    """
+    _check_folder(folder, flag)
+    content = [sha256_of(folder / NETWORK_FILE), *read_spec(folder / SEGMENTER_FILE).classes]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+
+
+def _check_folder(folder: Path, flag: str) -> None:
+    for file in (folder / NETWORK_FILE, folder / SEGMENTER_FILE):
+        if not file.is_file():
+            raise InputError(
+                f"{flag}={folder}: contains no {file.name}; expected a model folder, such as WORKDIR/model of "
+                "python -m scripts.train."
+            )
 
 
 def read_spec(path: Path) -> SegmenterSpec:

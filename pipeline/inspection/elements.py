@@ -236,7 +236,7 @@ def _tile_with_lesions(sets: Sequence[RecordSet]) -> tuple[int, tuple[int, int]]
     tile = sets[0].index.data.tile
     middle = (tile // 2, tile // 2)
     for one in sets:
-        for case in one.index.splits["train"].cases:
+        for case in one.cases("train"):
             entry = one.index.cases[case]
             for of_case in range(entry.tiles):
                 owned = [part for part in entry.lesions if part.tile == of_case]

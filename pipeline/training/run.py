@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import keras
 import tensorflow as tf
@@ -14,15 +15,17 @@ from models import (
     build_loss,
     build_metrics,
     build_network,
+    check_soft_labels,
     encoder_layers,
     precision_policy,
 )
-from pipeline.inference import check_tile
+from pipeline.inference import check_tile, digest_of_network
 from pipeline.input import RecordSet, choose_cache, open_records, training_batches, validation_batches
 from pipeline.training.anonymity import anonymous_config, training_salt
 from pipeline.training.backends import Backend, Devices, build_optimizer, choose_backend, run_deterministically
 from pipeline.training.initial_weights import InitialWeights, load_initial_weights
-from pipeline.training.plan import Plan, choose_monitor, choose_previewed, count_tiles
+from pipeline.training.plan import Plan, choose_monitor, choose_previewed, count_tiles, describe_known
+from pipeline.training.teacher import LoadedTeacher, load_teacher
 from pipeline.training.validation import kept_thresholds, validation_cases
 from pipeline.training.workdir import earlier_start
 
@@ -74,14 +77,17 @@ def prepare(
 
     Raises:
       InputError: the records do not fit the config or are damaged; the network, loss, devices or tile size are
-        impossible; there are fewer training tiles than a batch takes; the sources lack validation photographs; or the
-        workdir holds a run with another config, other records or other sources.
+        impossible; there are fewer training tiles than a batch takes; the sources lack validation photographs; the
+        initial model or the teacher does not fit; or the workdir holds a run with another config, other records,
+        another teacher or other sources.
     """
     train = config.train
     if train.deterministic:
         run_deterministically()  # before anything starts TensorFlow
     backend = choose_backend()
     sets = open_records(records, config)
+    if config.data.soft_labels:
+        check_soft_labels(train.loss)
     tiles = count_tiles(sets)
     _check_batch_size(train, records, tiles["train"])
     cases = validation_cases(sources, sets) if sources else []
@@ -90,36 +96,57 @@ def prepare(
     written = config if salt is None else anonymous_config(config, salt)
     monitor = choose_monitor(config, tiles=tiles["validation"] > 0, photographs=bool(cases))
     previewed = choose_previewed(written, sets, only_with_tiles=not cases)
-    start = None if overwrite else earlier_start(workdir, written, sets, monitor=monitor, anonymous=anonymous)
-    network, model, initial, xla_message = _build_model(config, backend, devices)
+    teacher = digest_of_network(Path(train.teacher), flag="train.teacher") if train.teacher else None
+    start = (
+        None
+        if overwrite
+        else earlier_start(workdir, written, sets, teacher=teacher, monitor=monitor, anonymous=anonymous)
+    )
+    built = _build_model(config, backend, devices)
+    models = {"initial_model": built.initial, "teacher": built.teacher}
+    origins = {field: one for field, one in models.items() if one is not None}
     cache, cache_message = choose_cache(sets, train.cache)
-    messages = [f"{devices.message}; {train.precision}; {xla_message}", cache_message, *kept_thresholds(cases, config)]
+    messages = [f"{devices.message}; {train.precision}; {built.xla_message}", cache_message]
+    messages += [*describe_known(sets), *kept_thresholds(cases, config)]
     plan = Plan(
         config=written,
         workdir=workdir,
         salt=salt,
         tiles=tiles,
-        parameters=network.count_params(),
-        stride=network.stride,
+        parameters=built.network.count_params(),
+        stride=built.network.stride,
         cases=tuple(cases),
         previewed=tuple(previewed),
         monitor=monitor,
         cache=cache,
-        seen_before=initial.seen if initial else (),
-        photographs_before=initial.photographs if initial else (),
+        teacher=teacher,
+        seen_before=tuple(dict.fromkeys(name for one in origins.values() for name in one.seen)),
+        photographs_before=tuple(
+            dict.fromkeys(photograph for one in origins.values() for photograph in one.photographs)
+        ),
         start=start,
-        messages=(*messages, *([_origin(initial, config, written)] if initial else [])),
+        messages=(
+            *messages,
+            *(_origin(one.message, field, config=config, written=written) for field, one in origins.items()),
+        ),
     )
     training = training_stream(plan, sets, devices, step=plan.first_step)
     validation = _validation_stream(plan, sets)
     return TrainingRun(
-        plan, sets, backend, devices=devices, network=network, model=model, training=training, validation=validation
+        plan,
+        sets,
+        backend,
+        devices=devices,
+        network=built.network,
+        model=built.model,
+        training=training,
+        validation=validation,
     )
 
 
-def _origin(initial: InitialWeights, config: Config, written: Config) -> str:
-    """Returns the message about the initial weights, without their path if the config that is written has none."""
-    return initial.message.replace(str(Path(config.train.initial_model)), written.train.initial_model)
+def _origin(message: str, field: str, *, config: Config, written: Config) -> str:
+    """Returns the message about the model of a field, without its path if the config that is written has none."""
+    return message.replace(str(Path(getattr(config.train, field))), getattr(written.train, field))
 
 
 def training_stream(plan: Plan, sets: Sequence[RecordSet], devices: Devices, *, step: int) -> tf.data.Dataset:
@@ -137,7 +164,7 @@ def compile_model(model: TrainingModel, config: Config, *, xla: bool) -> None:
         loss=loss,
         weighted_metrics=[
             *build_metrics(config.train.metrics, config.data.classes),
-            keras.metrics.MeanMetricWrapper(loss.call, name=config.train.loss),
+            loss.metric(),
         ],
         jit_compile=xla,
     )
@@ -152,20 +179,28 @@ def _check_batch_size(train: TrainConfig, records: Sequence[Path], tiles: int) -
         )
 
 
-def _build_model(
-    config: Config, backend: Backend, devices: Devices
-) -> tuple[Network, TrainingModel, InitialWeights | None, str]:
-    """Returns the network, the compiled model around it, its initial weights and a message about XLA."""
+class _Built(NamedTuple):
+    """The network, the compiled model around it, its initial weights and teacher, and a message about XLA."""
+
+    network: Network
+    model: TrainingModel
+    initial: InitialWeights | None
+    teacher: LoadedTeacher | None
+    xla_message: str
+
+
+def _build_model(config: Config, backend: Backend, devices: Devices) -> _Built:
     train = config.train
     keras.utils.set_random_seed(train.seed)
     with devices.strategy.scope(), precision_policy(train.precision):
         network = build_network(config.model, len(config.data.classes))
         initial = load_initial_weights(Path(train.initial_model), network, config) if train.initial_model else None
+        teacher = load_teacher(Path(train.teacher), config) if train.teacher else None
         xla, xla_message = backend.choose_xla(train, devices, network)
-        model = backend.make_model(network, train)
+        model = backend.make_model(network, train, teacher.teacher if teacher else None)
         compile_model(model, config, xla=xla)
     _check_network(network, config)
-    return network, model, initial, xla_message
+    return _Built(network, model, initial, teacher, xla_message)
 
 
 def _check_network(network: Network, config: Config) -> None:

@@ -1,7 +1,7 @@
 """The photographs and masks of a source folder, their surveys, and their splits and folds."""
 
 from records.cases.anonymity import anonymous, anonymous_identity, new_salt, salt_of, salts_in
-from records.cases.case import SPLITS, Case
+from records.cases.case import ALL_KNOWN, SPLITS, Case, KnownRules
 from records.cases.duplicates import hash_case, near_pairs, perceptual_hash, refuse_equal_files, same_pixels
 from records.cases.folds import FoldPlan, find_training_cases, plan_folds
 from records.cases.hard_negatives import HardNegative, read_hard_negatives, write_hard_negatives
@@ -12,7 +12,7 @@ from records.cases.mask_checks import MaskWarning, by_kind
 from records.cases.names import IMAGE_SUFFIXES, check_name
 from records.cases.parallel import Progress, map_cases, no_progress
 from records.cases.photographs import photographs_of
-from records.cases.sources import find_cases
+from records.cases.sources import find_cases, is_source
 from records.cases.splits import assign_folds, assign_validation
 from records.cases.survey import (
     SIZE_BINS,
@@ -25,6 +25,7 @@ from records.cases.survey import (
 from records.cases.tables import read_patients, read_splits
 
 __all__ = [
+    "ALL_KNOWN",
     "HALF",
     "IMAGE_SUFFIXES",
     "SIZE_BINS",
@@ -32,6 +33,7 @@ __all__ = [
     "Case",
     "FoldPlan",
     "HardNegative",
+    "KnownRules",
     "Labels",
     "MaskWarning",
     "PhotographIdentity",
@@ -51,6 +53,7 @@ __all__ = [
     "hash_case",
     "identify_case",
     "image_files",
+    "is_source",
     "map_cases",
     "mask_values",
     "near_pairs",

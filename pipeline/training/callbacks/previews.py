@@ -105,7 +105,7 @@ def preview_tiles(sets: Sequence[RecordSet], names: Sequence[str]) -> list[Previ
     fullest: dict[str, tuple[int, int]] = {}  # lesion pixels and number of a tile
     number = 0
     for one in sets:
-        for name in one.index.splits["validation"].cases:
+        for name in one.cases("validation"):
             for place in one.index.cases[name].places:
                 if name not in fullest or place.lesion_pixels > fullest[name][0]:
                     fullest[name] = (place.lesion_pixels, number)

@@ -1,6 +1,7 @@
 """Whole photographs scored during a training: what is counted, when, for which cases and by which graph."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import cv2
@@ -15,6 +16,7 @@ from pipeline.evaluation import photographs
 from pipeline.evaluation.photographs import LoadedCase
 from pipeline.inference import TiledSegmenter, load_segmenter, save_model
 from pipeline.input import RecordSet
+from pipeline.training.segmenter_process import case_of, plain
 from pipeline.training.validation import (
     PhotographScores,
     PhotographValidation,
@@ -343,3 +345,21 @@ def test_the_graph_follows_the_weights_from_epoch_to_epoch_in_one_trace(records_
     assert found == expected
     assert len(set(found)) == 3
     assert segmenter.segment.experimental_get_tracing_count() == 1
+
+
+def test_a_case_reaches_the_process_that_scores_it_as_it_is():
+    first, second = Path("a.png"), Path("b.png")
+    full = Case(
+        "eye",
+        Path("eye.jpg"),
+        {"HE": first, "EX": None},
+        "validation",
+        "p1",
+        further_masks={"HE": (second,)},
+        unknown=frozenset({"EX"}),
+        absent=frozenset({"MA"}),
+        ignored={"HE": (first, second)},
+        hard_negatives=Path("eye.csv"),
+    )
+    for case in (full, Case("eye", Path("eye.jpg"), {"HE": None}, "validation")):
+        assert case_of(json.loads(json.dumps(dataclasses.asdict(case), default=plain))) == case

@@ -85,7 +85,9 @@ def test_equal_tiles_have_equal_bytes_with_their_features_in_order():
     assert len(records) == 1
     (record,) = records
     # Each feature begins with its length-delimited name (field 1 of a map entry).
-    places = [record.index(b"\n" + bytes([len(name)]) + name) for name in (b"case", b"image", b"mask", b"x", b"y")]
+    places = [
+        record.index(b"\n" + bytes([len(name)]) + name) for name in (b"case", b"image", b"known", b"mask", b"x", b"y")
+    ]
     assert places == sorted(places)
 
 
@@ -93,7 +95,7 @@ def test_a_record_is_a_plain_example_that_tensorflow_reads():
     image, mask = drawn(1, 16, 1)
     tile = tile_of(image, mask, case="眼底 1", y=7, x=9)
     features = tf.train.Example.FromString(encode_record(tile)).features.feature
-    assert set(features) == {"image", "mask", "case", "y", "x"}
+    assert set(features) == {"image", "mask", "known", "case", "y", "x"}
     assert features["image"].bytes_list.value[0] == tile.image
     assert features["mask"].bytes_list.value[0] == tile.mask
     assert features["case"].bytes_list.value[0] == "眼底 1".encode()
