@@ -7,10 +7,12 @@ loads it.
 
 from records.annotations import FORMATS, choose_classes, import_annotations, read_annotations
 from records.cases import (
+    HARD_NEGATIVES,
     IMAGE_SUFFIXES,
     SPLITS,
     Case,
     FoldPlan,
+    HardNegative,
     Labels,
     MaskWarning,
     PhotographIdentity,
@@ -39,6 +41,7 @@ from records.cases import (
     photographs_of,
     plan_folds,
     read_checked_labels,
+    read_hard_negatives,
     read_labels,
     read_patients,
     read_splits,
@@ -47,6 +50,7 @@ from records.cases import (
     salts_in,
     survey_case,
     survey_cases,
+    write_hard_negatives,
 )
 from records.disk_errors import disk_error
 from records.files import (
@@ -120,6 +124,7 @@ __all__ = [
     "DISC",
     "DISC_DIAMETER",
     "FORMATS",
+    "HARD_NEGATIVES",
     "IMAGE_SUFFIXES",
     "INDEX",
     "LARGEST_SCALE",
@@ -133,6 +138,7 @@ __all__ = [
     "CaseEntry",
     "FieldCircle",
     "FoldPlan",
+    "HardNegative",
     "Index",
     "Labels",
     "MaskWarning",
@@ -197,6 +203,7 @@ __all__ = [
     "plan_records",
     "read_annotations",
     "read_checked_labels",
+    "read_hard_negatives",
     "read_index",
     "read_labels",
     "read_mask",
@@ -221,6 +228,7 @@ __all__ = [
     "window",
     "write_bytes",
     "write_check",
+    "write_hard_negatives",
     "write_index",
     "write_jpeg",
     "write_png",

@@ -4,6 +4,7 @@ from records.cases.anonymity import anonymous, anonymous_identity, new_salt, sal
 from records.cases.case import SPLITS, Case
 from records.cases.duplicates import hash_case, near_pairs, perceptual_hash, refuse_equal_files, same_pixels
 from records.cases.folds import FoldPlan, find_training_cases, plan_folds
+from records.cases.hard_negatives import HARD_NEGATIVES, HardNegative, read_hard_negatives, write_hard_negatives
 from records.cases.identity import PhotographIdentity, SamePhotograph, find_same, identify_case
 from records.cases.labels import HALF, Labels, read_checked_labels, read_labels, rescale_labels
 from records.cases.listing import image_files
@@ -25,11 +26,13 @@ from records.cases.tables import read_patients, read_splits
 
 __all__ = [
     "HALF",
+    "HARD_NEGATIVES",
     "IMAGE_SUFFIXES",
     "SIZE_BINS",
     "SPLITS",
     "Case",
     "FoldPlan",
+    "HardNegative",
     "Labels",
     "MaskWarning",
     "PhotographIdentity",
@@ -58,6 +61,7 @@ __all__ = [
     "photographs_of",
     "plan_folds",
     "read_checked_labels",
+    "read_hard_negatives",
     "read_labels",
     "read_patients",
     "read_splits",
@@ -68,4 +72,5 @@ __all__ = [
     "same_pixels",
     "survey_case",
     "survey_cases",
+    "write_hard_negatives",
 ]
