@@ -22,9 +22,11 @@ from pipeline.input import RecordSet, choose_cache, open_records, training_batch
 from pipeline.training.anonymity import anonymous_config, training_salt
 from pipeline.training.backends import Backend, Devices, build_optimizer, choose_backend, run_deterministically
 from pipeline.training.initial_weights import InitialWeights, load_initial_weights
+from pipeline.training.labelling_models import labelling_warnings, seen_by_labellers
 from pipeline.training.plan import Plan, choose_monitor, choose_previewed, count_tiles
 from pipeline.training.validation import validation_cases
 from pipeline.training.workdir import earlier_start
+from records import SeenPhotographs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,10 +107,10 @@ def prepare(
         previewed=tuple(previewed),
         monitor=monitor,
         cache=cache,
-        seen_before=initial.seen if initial else (),
-        photographs_before=initial.photographs if initial else (),
+        seen_before=(initial.seen if initial else SeenPhotographs()) + seen_by_labellers(sets),
         start=start,
         messages=(*messages, *([_origin(initial, config, written)] if initial else [])),
+        warnings=tuple(labelling_warnings(sets)),
     )
     training = training_stream(plan, sets, devices, step=plan.first_step)
     validation = _validation_stream(plan, sets)

@@ -6,12 +6,19 @@ from records.cases.duplicates import hash_case, near_pairs, perceptual_hash, ref
 from records.cases.folds import FoldPlan, find_training_cases, plan_folds
 from records.cases.hard_negatives import HARD_NEGATIVES, HardNegative, read_hard_negatives, write_hard_negatives
 from records.cases.identity import PhotographIdentity, SamePhotograph, find_same, identify_case
+from records.cases.labelled_by import (
+    PSEUDOLABEL_ENTRIES,
+    PSEUDOLABELS,
+    LabelledBy,
+    read_labelled_by,
+)
 from records.cases.labels import HALF, Labels, read_checked_labels, read_labels, rescale_labels
 from records.cases.listing import image_files
 from records.cases.mask_checks import MaskWarning, by_kind
 from records.cases.names import IMAGE_SUFFIXES, check_name
 from records.cases.parallel import Progress, map_cases, no_progress
 from records.cases.photographs import photographs_of
+from records.cases.seen import SeenPhotographs
 from records.cases.sources import find_cases
 from records.cases.splits import assign_folds, assign_validation
 from records.cases.survey import (
@@ -28,16 +35,20 @@ __all__ = [
     "HALF",
     "HARD_NEGATIVES",
     "IMAGE_SUFFIXES",
+    "PSEUDOLABELS",
+    "PSEUDOLABEL_ENTRIES",
     "SIZE_BINS",
     "SPLITS",
     "Case",
     "FoldPlan",
     "HardNegative",
+    "LabelledBy",
     "Labels",
     "MaskWarning",
     "PhotographIdentity",
     "Progress",
     "SamePhotograph",
+    "SeenPhotographs",
     "Survey",
     "anonymous",
     "anonymous_identity",
@@ -62,6 +73,7 @@ __all__ = [
     "plan_folds",
     "read_checked_labels",
     "read_hard_negatives",
+    "read_labelled_by",
     "read_labels",
     "read_patients",
     "read_splits",

@@ -6,6 +6,7 @@ from pathlib import Path
 from configs import InputError
 from records.annotations import refuse_annotations
 from records.cases.case import Case, FoundCases, SourceRules
+from records.cases.labelled_by import PSEUDOLABEL_OUTPUTS, PSEUDOLABEL_TABLES, PSEUDOLABELS
 from records.cases.listing import by_stem, images_by_folder, list_folder
 from records.cases.masks import MasksOfPart
 from records.cases.names import image_stem, name_in_tree
@@ -30,6 +31,8 @@ def paired_cases(source: Path, classes: tuple[str, ...], rules: SourceRules) -> 
         found = _cases_of_part(part, split, classes, rules=rules)
         cases += found.cases
         reasons |= found.reasons
+    if (source / PSEUDOLABELS).is_file():  # what pseudolabel writes beside the labels
+        reasons |= dict.fromkeys(source / name for name in (*PSEUDOLABEL_OUTPUTS, *PSEUDOLABEL_TABLES))
     return FoundCases(cases, reasons)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from configs import InputError
 from records.cases.case import Case, SourceRules
 from records.cases.idrid import idrid_cases, idrid_root
+from records.cases.labelled_by import refuse_unfinished
 from records.cases.names import IMAGE_SUFFIXES
 from records.cases.paired import paired_cases
 from records.cases.unused import Warn, print_warning, unused_lines
@@ -38,11 +39,12 @@ def find_cases(
       The layout's name, "idrid" or "paired_folders", and the cases sorted by name.
 
     Raises:
-      InputError: the folder does not exist, has neither layout, lacks a class or a required mask, has a mask without
-        photograph, or has no photographs or two of the same name.
+      InputError: the folder does not exist, was not finished by `pseudolabel`, has neither layout, lacks a class or a
+        required mask, has a mask without photograph, or has no photographs or two of the same name.
     """
     if not source.is_dir():
         raise InputError(f"--source={source}: no such folder.")
+    refuse_unfinished(source)
     rules = SourceRules(colored, allow_missing_masks, unite_masks, recursive=recursive)
     root = idrid_root(source)
     layout, found = (

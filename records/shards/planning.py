@@ -8,11 +8,13 @@ from configs import DataConfig, InputError
 from records.cases import (
     SPLITS,
     Case,
+    LabelledBy,
     Progress,
     Survey,
     assign_validation,
     by_kind,
     no_progress,
+    read_labelled_by,
     refuse_equal_files,
     survey_cases,
 )
@@ -29,6 +31,7 @@ class RecordsPlan:
       surveys: survey of each of these cases, by its name.
       failures: for each case that cannot be read, by its name, a one-line reason.
       data: the data config.
+      labelled_by: the models whose labels these are; None if people made them.
     """
 
     layout: str
@@ -36,6 +39,7 @@ class RecordsPlan:
     surveys: Mapping[str, Survey]
     failures: Mapping[str, str]
     data: DataConfig
+    labelled_by: LabelledBy | None = None
 
     @property
     def classes_without_lesions(self) -> list[str]:
@@ -109,7 +113,7 @@ def plan_records(
       layout: layout of the source, as `find_cases` returns it.
       cases: cases with the splits of their source, or those that the user gave.
       data: the data config.
-      source: folder of the cases, for messages.
+      source: folder of the cases.
       keep_splits: whether the cases keep their splits, so that none is moved to validation.
       workers: number of cases that are read at once.
       strict: whether a case that cannot be read, or whose scale cannot be measured, is an error; otherwise it is left
@@ -118,8 +122,10 @@ def plan_records(
       progress: shows how many masks have been read.
 
     Raises:
-      InputError: no case can be read, none shows a lesion, or, if strict, any case cannot be read.
+      InputError: no case can be read, none shows a lesion, or, if strict, any case cannot be read; or what
+        `read_labelled_by` raises.
     """
+    labelled_by = read_labelled_by(source, soft=data.soft_labels)
     surveys, failures = survey_cases(cases, data, strict=strict, workers=workers, rule=rule, progress=progress)
     if not surveys:
         first = next(iter(failures.values()))
@@ -136,4 +142,4 @@ def plan_records(
     if not keep_splits:
         fractions = {name: survey.lesion_fraction for name, survey in surveys.items()}
         readable = assign_validation(readable, fractions, fraction=data.validation_fraction, seed=data.seed)
-    return RecordsPlan(layout, readable, surveys, failures, data)
+    return RecordsPlan(layout, readable, surveys, failures, data, labelled_by)
