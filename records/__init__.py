@@ -44,6 +44,7 @@ from records.cases import (
     perceptual_hash,
     photographs_of,
     plan_folds,
+    read_absent,
     read_checked_labels,
     read_hard_negatives,
     read_labelled_by,
@@ -122,6 +123,7 @@ from records.shards import (
     write_check,
     write_index,
 )
+from records.tables import read_table
 
 __all__ = [
     "CHECK",
@@ -210,6 +212,7 @@ __all__ = [
     "photographs_of",
     "plan_folds",
     "plan_records",
+    "read_absent",
     "read_annotations",
     "read_checked_labels",
     "read_hard_negatives",
@@ -220,6 +223,7 @@ __all__ = [
     "read_patients",
     "read_photograph",
     "read_splits",
+    "read_table",
     "refuse_equal_files",
     "rescale_mask",
     "rescale_photograph",

@@ -6,11 +6,13 @@ from pipeline.inference.model_folder import (
     NETWORK_FILE,
     SEGMENTER_FILE,
     check_tile,
+    fingerprint_of,
     load_model,
     load_segmenter,
     read_spec,
     save_model,
     save_spec,
+    spec_of,
 )
 from pipeline.inference.probability_map import STRIP_BYTES, ProbabilityMap
 from pipeline.inference.segmenter import NAN_MESSAGE, Segmented, TiledSegmenter
@@ -29,6 +31,7 @@ __all__ = [
     "TiledSegmenter",
     "adapt_spec",
     "check_tile",
+    "fingerprint_of",
     "identify_photographs",
     "load_model",
     "load_segmenter",
@@ -38,4 +41,5 @@ __all__ = [
     "refuse_unsuitable",
     "save_model",
     "save_spec",
+    "spec_of",
 ]

@@ -1,6 +1,7 @@
 """The model folder: a network and `segmenter.json`, everything that a `TiledSegmenter` needs."""
 
 import dataclasses
+import hashlib
 import json
 import zipfile
 import zlib
@@ -14,7 +15,16 @@ from configs.schema import check_scaling
 from models import Network, fold_normalization, halve_kernels, of_classes
 from pipeline.inference.segmenter import TiledSegmenter
 from pipeline.inference.spec import SegmenterSpec
-from records import UNKNOWN_CAMERA, Camera, PhotographIdentity, ScaleRule, complete_file, make_folder, write_text
+from records import (
+    UNKNOWN_CAMERA,
+    Camera,
+    PhotographIdentity,
+    ScaleRule,
+    complete_file,
+    make_folder,
+    sha256_of,
+    write_text,
+)
 
 SCHEMA_VERSION = 1
 NETWORK_FILE, SEGMENTER_FILE = "network.keras", "segmenter.json"
@@ -122,13 +132,7 @@ def load_model(folder: Path, *, flag: str = "--model") -> tuple[Network, Segment
     Raises:
       InputError: the folder is no model folder, or its files are damaged or of another schema version.
     """
-    for file in (folder / NETWORK_FILE, folder / SEGMENTER_FILE):
-        if not file.is_file():
-            raise InputError(
-                f"{flag}={folder}: contains no {file.name}; expected a model folder, such as WORKDIR/model of "
-                "python -m scripts.train."
-            )
-    spec = read_spec(folder / SEGMENTER_FILE)
+    spec = spec_of(folder, flag=flag)
     try:
         return keras.models.load_model(folder / NETWORK_FILE, compile=False), spec
     except DAMAGE as error:
@@ -136,6 +140,23 @@ def load_model(folder: Path, *, flag: str = "--model") -> tuple[Network, Segment
         raise InputError(
             f"{folder / NETWORK_FILE}: damaged, or not a network of this software ({first_line})."
         ) from error
+
+
+def spec_of(folder: Path, *, flag: str = "--model") -> SegmenterSpec:
+    """Reads the spec of a model folder, without its network, as `load_model` does."""
+    for file in (folder / NETWORK_FILE, folder / SEGMENTER_FILE):
+        if not file.is_file():
+            raise InputError(
+                f"{flag}={folder}: contains no {file.name}; expected a model folder, such as WORKDIR/model of "
+                "python -m scripts.train."
+            )
+    return read_spec(folder / SEGMENTER_FILE)
+
+
+def fingerprint_of(folder: Path, classes: Sequence[str]) -> str:
+    """Returns 16 hexadecimal digits that depend on the files of a model folder and on the classes taken from it."""
+    parts = [*(sha256_of(folder / name) for name in (NETWORK_FILE, SEGMENTER_FILE)), *classes]
+    return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
 
 
 def read_spec(path: Path) -> SegmenterSpec:

@@ -5,6 +5,7 @@ from records.cases.case import SPLITS, Case
 from records.cases.duplicates import hash_case, near_pairs, perceptual_hash, refuse_equal_files, same_pixels
 from records.cases.folds import FoldPlan, find_training_cases, plan_folds
 from records.cases.hard_negatives import HARD_NEGATIVES, HardNegative, read_hard_negatives, write_hard_negatives
+from records.cases.healthy import read_absent
 from records.cases.identity import PhotographIdentity, SamePhotograph, find_same, identify_case
 from records.cases.labelled_by import (
     PSEUDOLABEL_ENTRIES,
@@ -71,6 +72,7 @@ __all__ = [
     "perceptual_hash",
     "photographs_of",
     "plan_folds",
+    "read_absent",
     "read_checked_labels",
     "read_hard_negatives",
     "read_labelled_by",
