@@ -204,7 +204,9 @@ class PseudolabelFolder:
             (self.output / name).unlink(missing_ok=True)
         files = dict.fromkeys([*self._files(case), str(image)], "") | self._write_labels(case, labels)
         summaries = {name: summarize_class(labels, index, name) for index, name in enumerate(classes)}
-        overlay = draw_labels(photograph, labels, summaries, notes=warnings)
+        overlay = draw_labels(
+            photograph, labels, summaries, confidence=self.settings.confidence, absent=absent, notes=warnings
+        )
         write_jpeg(self.output / "overlays" / f"{case}.jpg", overlay)
         self._place(path, self.output / image)
         done = Entry(

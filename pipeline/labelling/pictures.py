@@ -1,19 +1,18 @@
 """Draws the labels of a photograph: outlines of lesions, dotted ones of what is unknown, and boxes around mistakes."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import cv2
 import numpy as np
 
-from pipeline.labelling.labels import ClassSummary, PhotographLabels
+from pipeline.labelling.labels import ClassSummary, Confidence, PhotographLabels
 from pipeline.panels import letter_size, line_width, with_legend, with_notes, with_outlines
 from records import CLASS_COLORS, draw_contours
 
 DOTS = 4  # length of the dots of an outline, in its widths
 MARGIN = 4  # between a mistake and its box, in widths of its line
-EXPLANATION = (
-    "Outlined: lesion. Dotted: unknown, ignored in training. Box: mistake, as the photograph shows none of it."
-)
+OUTLINES = "Outlined: lesion, from {high:g} on. Dotted: unknown, above {low:g}."
+BOXES = "Box: a mistake, as the photograph is known to show none of that class."
 
 
 def draw_labels(
@@ -21,7 +20,9 @@ def draw_labels(
     labels: PhotographLabels,
     summaries: Mapping[str, ClassSummary],
     *,
-    notes: list[str],
+    confidence: Confidence,
+    absent: Collection[str],
+    notes: Sequence[str],
 ) -> np.ndarray:
     """Returns a photograph with its labels, and a legend below.
 
@@ -29,6 +30,8 @@ def draw_labels(
       photograph: uint8 RGB `[H, W, 3]`.
       labels: its labels.
       summaries: what they show, by class.
+      confidence: what is a lesion, and what is unknown.
+      absent: classes that the photograph is known to be free of.
       notes: what a reader must know of the photograph.
     """
     overlay = with_outlines(photograph, labels.lesion)
@@ -42,12 +45,13 @@ def draw_labels(
                     overlay, (box.x - margin, box.y - margin), corner, CLASS_COLORS[index], line_width(photograph.shape)
                 )
     letters = letter_size(photograph.shape)
-    entries = [_entry(name, summary) for name, summary in summaries.items()]
-    return with_notes(with_legend(overlay, entries, letters=letters), [EXPLANATION, *notes], letters=letters)
+    entries = [_entry(name, summary, is_absent=name in absent) for name, summary in summaries.items()]
+    lines = [OUTLINES.format(**confidence._asdict()) + f" {BOXES}" * bool(labels.mistakes), *notes]
+    return with_notes(with_legend(overlay, entries, letters=letters), lines, letters=letters)
 
 
-def _entry(name: str, summary: ClassSummary) -> str:
-    if summary.mistakes:
+def _entry(name: str, summary: ClassSummary, *, is_absent: bool) -> str:
+    if is_absent:
         return f"{name}: absent, {_number(summary.mistakes, 'mistake')}"
     return f"{name}: {_number(summary.lesions, 'lesion')}, {summary.doubtful} doubtful"
 
