@@ -5,8 +5,9 @@ input itself, and its `stride` divides h and w.
 """
 
 import configs  # noqa: F401 (before Keras, whose settings it sets aside)
+from models.distillation import Teacher
 from models.layers import Enlarge, FusedBatchNormalization
-from models.losses import LOSSES, build_loss
+from models.losses import LOSSES, TAKES_HARD_LABELS_ONLY, build_loss, check_soft_labels
 from models.metrics import METRICS, build_metrics
 from models.network import Network
 from models.networks import encoder_layers
@@ -27,14 +28,17 @@ __all__ = [
     "LOSSES",
     "METRICS",
     "NETWORKS",
+    "TAKES_HARD_LABELS_ONLY",
     "Enlarge",
     "FusedBatchNormalization",
     "Network",
+    "Teacher",
     "TrainingModel",
     "build_loss",
     "build_metrics",
     "build_network",
     "calibrate_logits",
+    "check_soft_labels",
     "encoder_layers",
     "fold_normalization",
     "halve_kernels",

@@ -6,6 +6,9 @@ import keras
 from keras import ops
 
 from configs import InputError
+from models.distillation import Teacher
+from models.labels import split_labels
+from models.losses import build_loss
 from models.network import Network
 
 
@@ -17,14 +20,16 @@ class TrainingModel(keras.Model):
     is not meant to be saved.
 
     In training, the loss is a weighted mean over the probabilities and all side outputs, plus the binary cross-entropy
-    between the presence and whether the mask of a tile contains the class. The validation loss and the metrics are
-    those of the probabilities alone.
+    between the presence and whether the mask of a tile contains the class, where that is known. With a teacher, the
+    weighted mean has a part in which it takes the place of the masks. The validation loss and the metrics are those of
+    the probabilities and masks alone.
 
     Args:
       network: the network whose weights are trained.
       side_output_weights: weight of each side output in the loss, where the probabilities have the weight 1; all are
         divided by their sum. Empty: 1 each, as in the papers on deep supervision.
       presence_weight: weight of the presence in the loss.
+      teacher: a network whose probabilities are learnt beside the masks.
 
     Raises:
       InputError: the number of weights is not the number of side outputs of the network.
@@ -37,7 +42,14 @@ class TrainingModel(keras.Model):
       (4, 8)
     """
 
-    def __init__(self, network: Network, *, side_output_weights: Sequence[float] = (), presence_weight: float = 1.0):
+    def __init__(
+        self,
+        network: Network,
+        *,
+        side_output_weights: Sequence[float] = (),
+        presence_weight: float = 1.0,
+        teacher: Teacher | None = None,
+    ):
         sides = network.side_outputs
         if side_output_weights and len(side_output_weights) != len(sides):
             raise InputError(
@@ -48,6 +60,7 @@ class TrainingModel(keras.Model):
         super().__init__(network.input, [network.output, *sides, *presence], name=network.name)
         self.map_weights = [1.0, *(side_output_weights or [1.0] * len(sides))]
         self.presence_weight = presence_weight
+        self.teacher = teacher
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):  # noqa: PLR0917 - Keras'
         """Returns the loss of the probabilities, in training with that of the side outputs and the presence."""
@@ -60,11 +73,24 @@ class TrainingModel(keras.Model):
         for weight, side in zip(self.map_weights[1:], y_pred[1:maps], strict=True):
             loss += weight * map_loss(y, side, sample_weight)
         loss /= sum(self.map_weights)
+        if self.teacher is not None:
+            taught = self.teacher.loss(x, y_pred[:maps], self.map_weights, sample_weight=sample_weight)
+            loss = (1 - self.teacher.weight) * loss + self.teacher.weight * taught
         for presence in y_pred[maps:]:
-            present = ops.max(y, axis=(1, 2))  # [B, C]
-            loss += self.presence_weight * keras.losses.BinaryCrossentropy()(present, presence, sample_weight)
+            masks, known = split_labels(y, y_pred[0])
+            loss += self.presence_weight * _presence_loss(masks, known, presence, sample_weight=sample_weight)
         return loss
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):  # noqa: PLR0917 - Keras'
         """Returns the metrics of the probabilities."""
         return super().compute_metrics(x, y, keras.tree.flatten(y_pred)[0], sample_weight)
+
+
+def _presence_loss(masks, known, presence, *, sample_weight):
+    """Returns the cross-entropy of the presence `[B, C]`, where a class is seen or known throughout the tile."""
+    present = ops.max(masks, axis=(1, 2))  # [B, C]
+    if known is None:
+        return keras.losses.BinaryCrossentropy()(present, presence, sample_weight)
+    certain = ops.maximum(ops.cast(present >= 0.5, "float32"), ops.min(known, axis=(1, 2)))
+    labels, presence = ops.concatenate([present * certain, certain], axis=-1), presence[:, None, None]
+    return build_loss("bce")(labels[:, None, None], presence, sample_weight)

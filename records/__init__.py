@@ -7,6 +7,7 @@ loads it.
 
 from records.annotations import FORMATS, choose_classes, import_annotations, read_annotations
 from records.cases import (
+    ALL_KNOWN,
     HARD_NEGATIVES,
     IMAGE_SUFFIXES,
     PSEUDOLABEL_ENTRIES,
@@ -15,6 +16,7 @@ from records.cases import (
     Case,
     FoldPlan,
     HardNegative,
+    KnownRules,
     LabelledBy,
     Labels,
     MaskWarning,
@@ -23,6 +25,7 @@ from records.cases import (
     SamePhotograph,
     SeenPhotographs,
     Survey,
+    add_healthy,
     anonymous,
     anonymous_identity,
     assign_folds,
@@ -44,7 +47,6 @@ from records.cases import (
     perceptual_hash,
     photographs_of,
     plan_folds,
-    read_absent,
     read_checked_labels,
     read_hard_negatives,
     read_labelled_by,
@@ -126,6 +128,7 @@ from records.shards import (
 from records.tables import read_table
 
 __all__ = [
+    "ALL_KNOWN",
     "CHECK",
     "CLASS_COLORS",
     "DISC",
@@ -149,6 +152,7 @@ __all__ = [
     "FoldPlan",
     "HardNegative",
     "Index",
+    "KnownRules",
     "LabelledBy",
     "Labels",
     "MaskWarning",
@@ -162,6 +166,7 @@ __all__ = [
     "SeenPhotographs",
     "Split",
     "Survey",
+    "add_healthy",
     "anonymous",
     "anonymous_identity",
     "assign_folds",
@@ -212,7 +217,6 @@ __all__ = [
     "photographs_of",
     "plan_folds",
     "plan_records",
-    "read_absent",
     "read_annotations",
     "read_checked_labels",
     "read_hard_negatives",

@@ -18,14 +18,13 @@ from absl import flags
 from tqdm import tqdm
 
 from configs import InputError
-from records import claimed_output, describe_scales, photographs_of, read_absent
+from records import KnownRules, add_healthy, claimed_output, describe_scales, photographs_of
 from scripts.support import camera, command, limits
 from scripts.support.warnings import print_warnings
 
 if TYPE_CHECKING:
     from pipeline.interruption import StopRequest
-    from pipeline.labelling import Ensemble, PseudolabelFolder
-    from pipeline.labelling.entries import Entry
+    from pipeline.labelling import Ensemble, Entry, PseudolabelFolder
     from pipeline.prediction import OverlappedWork
 
 _MODEL = flags.DEFINE_list(
@@ -41,9 +40,13 @@ _CONFIDENT = flags.DEFINE_list(
 )
 _SOFT = flags.DEFINE_bool("soft", False, "Masks hold probabilities in 256 levels, for data.soft_labels; none ignored.")
 _HEALTHY = flags.DEFINE_string(
-    "healthy", None, "CSV with the columns case,absent: photographs known to show none of these classes."
+    "healthy",
+    None,
+    "CSV with the columns case,absent: photographs known to show none of the named classes. Or a folder of more.",
 )
-_ABSENT = flags.DEFINE_list("absent", [], "The classes that those of --healthy show none of where it does not say it.")
+_ABSENT = flags.DEFINE_list(
+    "absent", [], "Classes that those of --healthy show none of, where its CSV does not say it."
+)
 _LINK = flags.DEFINE_bool("link", False, "Link photographs (hard links) instead of copying them.")
 _RECURSIVE = flags.DEFINE_bool(
     "recursive", False, "Search the folders below, too: SOURCE/001/left.jpg becomes images/001_left.jpg."
@@ -68,8 +71,6 @@ def _label(make_output: Callable[[], Path]) -> int:
     from pipeline.prediction import all_devices
 
     confidence = parse_confidence(_CONFIDENT.value)
-    if _ABSENT.value and _HEALTHY.value is None:
-        raise InputError("--absent says which classes the photographs of --healthy show none of; add --healthy.")
     photographs, devices = _photographs(), all_devices()
     ensemble = load_ensemble(
         [Path(folder) for folder in _MODEL.value],
@@ -79,11 +80,8 @@ def _label(make_output: Callable[[], Path]) -> int:
         max_pixels=limits.max_pixels(),
         say=_say,
     )
-    absent = (
-        read_absent(Path(_HEALTHY.value), photographs, ensemble.classes, absent=_ABSENT.value)
-        if _HEALTHY.value is not None
-        else {}
-    )
+    healthy = KnownRules(healthy=_HEALTHY.value, absent=tuple(_ABSENT.value))
+    photographs, absent = add_healthy(photographs, ensemble.classes, healthy, recursive=_RECURSIVE.value)
     settings = LabelSettings(confidence, soft=_SOFT.value, camera=known, link=_LINK.value, strict=_STRICT.value)
     folder = PseudolabelFolder(make_output(), ensemble, settings, absent=absent)
     return _label_into(folder, ensemble, photographs, devices=len(devices))

@@ -2,11 +2,11 @@
 
 from keras import ops
 
-from models.losses.functions import cross_entropy
+from models.losses.functions import mean_of_classes, recover_logits
 from models.metrics import SMOOTH, in_float32
 
 
-def lovasz_hinge(masks, probabilities):
+def lovasz_hinge(masks, probabilities, known=None):
     """Returns the Lovász hinge of every sample, the mean over its classes: a convex surrogate of 1 - IoU.
 
     The error of a pixel is max(0, 1 - its logit towards the mask). Pixels are sorted by descending error. The weight
@@ -24,6 +24,7 @@ def lovasz_hinge(masks, probabilities):
     Args:
       masks: 0/1 `[B, h, w, C]`.
       probabilities: `[B, h, w, C]`.
+      known: float32 0/1 `[B, h, w, C]`, which pixels count; None: all.
 
     Returns:
       float32 `[B]`.
@@ -34,11 +35,14 @@ def lovasz_hinge(masks, probabilities):
       0.9412
     """
     masks, probabilities = in_float32(masks, probabilities)
-    masks, logits = _pixels_last(masks), _pixels_last(_logits(probabilities))  # [B, C, h w]
+    masks = masks if known is None else masks * known
+    masks, logits = _pixels_last(masks), _pixels_last(recover_logits(probabilities))  # [B, C, h w]
     errors = 1 - logits * (2 * masks - 1)
+    if known is not None:
+        errors = errors * _pixels_last(known)  # without an error, a pixel changes no weight of those that have one
     errors, order = ops.top_k(errors, ops.shape(errors)[-1])
     sorted_masks = ops.take_along_axis(masks, order, axis=-1)
-    return ops.mean(ops.sum(ops.relu(errors) * _weights(sorted_masks), axis=-1), axis=-1)
+    return mean_of_classes(ops.sum(ops.relu(errors) * _weights(sorted_masks), axis=-1), known)
 
 
 def _weights(sorted_masks):
@@ -51,13 +55,6 @@ def _weights(sorted_masks):
     intersection = lesion - ops.cumsum(sorted_masks, axis=-1)
     union = lesion + ops.cumsum(1 - sorted_masks, axis=-1)
     return ops.where(sorted_masks > 0, 1 / union, intersection / (union * ops.maximum(union - 1, SMOOTH)))
-
-
-def _logits(probabilities):
-    """Returns log p - log (1 - p): the difference of the cross-entropies with 0 and with 1, finite for any p."""
-    return cross_entropy(ops.zeros_like(probabilities), probabilities) - cross_entropy(
-        ops.ones_like(probabilities), probabilities
-    )
 
 
 def _pixels_last(x):

@@ -9,25 +9,28 @@ import keras
 import numpy as np
 from keras import ops
 
+from models.labels import mean_of_known
 from models.metrics import in_float32
 
 SIDE, SIGMA = 11, 1.5  # of the Gaussian window, pixels
 LUMINANCE, CONTRAST = 0.01**2, 0.03**2  # c1 and c2 for values in 0..1
 
 
-def ssim(masks, probabilities):
+def ssim(masks, probabilities, known=None):
     """Returns the structural similarity of every sample, the mean over its classes.
 
     At each position where the window lies inside the tile:
-    (2 μ_y μ_p + c1) (2 σ_yp + c2) / ((μ_y² + μ_p² + c1) (σ_y² + σ_p² + c2)); the mean over all positions.
+    (2 μ_y μ_p + c1) (2 σ_yp + c2) / ((μ_y² + μ_p² + c1) (σ_y² + σ_p² + c2)); the mean over all positions, or over
+    those where the whole window is known.
     It equals `tf.image.ssim(masks, probabilities, max_val=1.0)`.
 
     Args:
       masks: 0/1 `[B, h, w, C]`, h and w at least 11.
       probabilities: `[B, h, w, C]`.
+      known: float32 0/1 `[B, h, w, C]`; None: everything is known.
 
     Returns:
-      float32 `[B]`, in [-1, 1]; 1 where both are equal.
+      float32 `[B]`, in [-1, 1]; 1 where both are equal, and where no window is known.
 
     Raises:
       ValueError: the tile is smaller than the window.
@@ -41,7 +44,14 @@ def ssim(masks, probabilities):
     product, squares = mean_mask * mean_probability, mean_mask**2 + mean_probability**2
     luminance = (2 * product + LUMINANCE) / (squares + LUMINANCE)
     structure = (2 * (mean_product - product) + CONTRAST) / (mean_squares - squares + CONTRAST)
-    return ops.mean(luminance * structure, axis=(1, 2, 3))
+    if known is None:
+        return ops.mean(luminance * structure, axis=(1, 2, 3))
+    return 1 - mean_of_known(1 - luminance * structure, _known_windows(known), axis=(1, 2, 3))
+
+
+def _known_windows(known):
+    """Returns float32 0/1 `[B, h - 10, w - 10, C]`: whether all pixels under the window are known."""
+    return 1 - ops.max_pool(1 - known, SIDE, strides=1, padding="valid", data_format="channels_last")
 
 
 def _windowed_means(x: keras.KerasTensor) -> keras.KerasTensor:

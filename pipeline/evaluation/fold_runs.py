@@ -15,7 +15,7 @@ from configs.loading import load_config
 from configs.schema import differing_fields
 from pipeline.evaluation.fold_results import FoldResult, check_together, read_fold, read_folds, result_folder
 from pipeline.evaluation.results import COUNTS
-from records import Case, make_folder, sha256_of, write_text
+from records import ALL_KNOWN, Case, KnownRules, make_folder, sha256_of, write_text
 from records.cases import FoldPlan
 
 CONFIG = "config.json"
@@ -34,6 +34,7 @@ class CrossValidation:
       allow_missing_masks: in paired folders, a photograph without a mask shows no lesion.
       unite_masks: several masks of one class and photograph are united.
       recursive: in paired folders, images/ and masks/ are trees.
+      known: what is said of the classes of the photographs.
       operating: values of eval's flags --threshold and --min_area; empty: the thresholds of each fold's model.
     """
 
@@ -44,6 +45,7 @@ class CrossValidation:
     allow_missing_masks: bool = False
     unite_masks: bool = False
     recursive: bool = False
+    known: KnownRules = ALL_KNOWN
     operating: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def folder(self, fold: int) -> Path:
@@ -118,6 +120,7 @@ def fold_steps(run: CrossValidation, fold: int) -> list[tuple[str, list[str]]]:
     """
     folder, config = run.folder(fold), run.workdir / CONFIG
     reading = [f"--{name}" for name in ("allow_missing_masks", "unite_masks", "recursive") if getattr(run, name)]
+    reading += run.known.flags
     shards, scores = [], []
     for number, (source, cases) in enumerate(zip(run.sources, run.plan.parts(fold), strict=True)):
         splits, patients = _write_lists(folder, number, cases)

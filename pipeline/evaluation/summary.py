@@ -8,6 +8,7 @@ NaN.
 | `schema_version` | version of the folder's files, `pipeline.evaluation.results.SCHEMA_VERSION` |
 | `anonymous` | whether salted digests stand for names, and "anonymous" for folders; may be absent |
 | `model`, `predictions`, `source`, `layout`, `split`, `records` | what was scored, as given; null if not given |
+| `labelled`, `healthy`, `absent` | what the flags say is known of the photographs, as given |
 | `levels` | what means 1 in external maps of 8 and 16 bits: `full` (255, 65,535) or `binary` (1); null without |
 | `photographs` | number of photographs scored |
 | `left_out` | list of `{"case", "why"}` |

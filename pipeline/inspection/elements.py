@@ -15,6 +15,7 @@ from configs import AugmentConfig, Config, InputError
 from pipeline.input import (
     ANYWHERE,
     AUGMENTATIONS,
+    MISTAKEN,
     Crop,
     RecordSet,
     StoredTile,
@@ -115,21 +116,28 @@ def read_elements(sets: Sequence[RecordSet], config: Config, first: int, *, numb
     stream = training_elements(sets, config.train, config.augment, start=first)
     for element in stream.take(number).as_numpy_iterator():
         k, target = int(element["k"]), Target(*map(int, element["target"]))
-        image, mask = reader.tile(tf.constant(target.tile))
+        image, labels = reader.tile(tf.constant(target.tile))
+        mask = labels[..., : reader.form.classes]
         crop = Crop(tf.constant(element["origin"]), element["image"].shape[0])
         _, _, draws = replay(image, mask, (config.train.seed, k), config=config.augment, crop=crop)
-        anywhere = target.class_index == ANYWHERE
         yield Element(
             k=k,
             epoch=k // reader.count,
             stored=reader.locate(target.tile),
-            shows="anywhere" if anywhere else f"lesion of {config.data.classes[target.class_index]}",
+            shows=_aim(target.class_index, config.data.classes),
             origin=(int(element["origin"][0]), int(element["origin"][1])),
             tile=(image.numpy(), mask.numpy()),
             image=element["image"],
-            mask=element["mask"],
+            mask=element["labels"][..., : reader.form.classes],
             draws=draws,
         )
+
+
+def _aim(class_index: int, classes: Sequence[str]) -> str:
+    """Returns what a target's crop is aimed at."""
+    if class_index >= 0:
+        return f"lesion of {classes[class_index]}"
+    return "anywhere" if class_index == ANYWHERE else f"mistaken for {classes[MISTAKEN - class_index]}"
 
 
 def replay(
@@ -196,7 +204,8 @@ def extremes(sets: Sequence[RecordSet], config: Config) -> Iterator[list[Extreme
     """
     reader = _reader(sets)
     number, middle = _tile_with_lesions(sets)
-    image, mask = reader.tile(tf.constant(number))
+    image, labels = reader.tile(tf.constant(number))
+    mask = labels[..., : reader.form.classes]
     side = config.train.crop or config.data.tile
     origin = np.clip(np.array(middle) - side // 2, 0, config.data.tile - side)
     crop = Crop(tf.constant(origin, tf.int32), side)

@@ -139,7 +139,7 @@ def compile_model(model: TrainingModel, config: Config, *, xla: bool) -> None:
         loss=loss,
         weighted_metrics=[
             *build_metrics(config.train.metrics, config.data.classes),
-            keras.metrics.MeanMetricWrapper(loss.call, name=config.train.loss),
+            loss.metric(),
         ],
         jit_compile=xla,
     )

@@ -1,11 +1,11 @@
 """The photographs and masks of a source folder, their surveys, and their splits and folds."""
 
 from records.cases.anonymity import anonymous, anonymous_identity, new_salt, salt_of, salts_in
-from records.cases.case import SPLITS, Case
+from records.cases.case import ALL_KNOWN, SPLITS, Case, KnownRules
 from records.cases.duplicates import hash_case, near_pairs, perceptual_hash, refuse_equal_files, same_pixels
 from records.cases.folds import FoldPlan, find_training_cases, plan_folds
 from records.cases.hard_negatives import HARD_NEGATIVES, HardNegative, read_hard_negatives, write_hard_negatives
-from records.cases.healthy import read_absent
+from records.cases.healthy import add_healthy
 from records.cases.identity import PhotographIdentity, SamePhotograph, find_same, identify_case
 from records.cases.labelled_by import (
     PSEUDOLABEL_ENTRIES,
@@ -33,6 +33,7 @@ from records.cases.survey import (
 from records.cases.tables import read_patients, read_splits
 
 __all__ = [
+    "ALL_KNOWN",
     "HALF",
     "HARD_NEGATIVES",
     "IMAGE_SUFFIXES",
@@ -43,6 +44,7 @@ __all__ = [
     "Case",
     "FoldPlan",
     "HardNegative",
+    "KnownRules",
     "LabelledBy",
     "Labels",
     "MaskWarning",
@@ -51,6 +53,7 @@ __all__ = [
     "SamePhotograph",
     "SeenPhotographs",
     "Survey",
+    "add_healthy",
     "anonymous",
     "anonymous_identity",
     "assign_folds",
@@ -72,7 +75,6 @@ __all__ = [
     "perceptual_hash",
     "photographs_of",
     "plan_folds",
-    "read_absent",
     "read_checked_labels",
     "read_hard_negatives",
     "read_labelled_by",

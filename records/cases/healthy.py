@@ -1,79 +1,45 @@
-"""Reads which photographs are known to be free of which classes, for labels that models make."""
+"""Which photographs that a model labels are known to be free of which classes."""
 
-import re
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from configs import InputError
-from configs.suggestions import did_you_mean
-from records.cases.names import clean_key
-from records.cases.unused import Warn, listed, print_warning
-from records.tables import read_table
+from records.cases.case import Case, KnownRules
+from records.cases.idrid import CLASSES
+from records.cases.known import Knowledge
+from records.cases.unused import Warn, print_warning
 
 
-def read_absent(
-    table: Path,
-    names: Collection[str],
+def add_healthy(
+    photographs: Mapping[str, Path],
     classes: tuple[str, ...],
+    known: KnownRules,
     *,
-    absent: Sequence[str] = (),
+    recursive: bool = False,
     warn: Warn = print_warning,
-) -> dict[str, frozenset[str]]:
-    """Reads the classes that healthy photographs show none of.
+) -> tuple[dict[str, Path], dict[str, frozenset[str]]]:
+    """Reads what --healthy and --absent say of photographs without masks.
 
     Args:
-      table: CSV with the columns case and absent, classes separated by spaces, commas, semicolons or bars. Suffixes of
-        images are ignored in names.
-      names: names of the photographs.
-      classes: the classes that may be absent.
-      absent: the classes that are absent where the table says nothing.
+      photographs: files by name.
+      classes: the classes that are labelled.
+      known: what the flags say.
+      recursive: whether the folders below one of healthy photographs are searched, too.
       warn: called with a line about rows that name no photograph.
 
     Returns:
-      The absent classes of each photograph that has any.
+      The photographs with those that --healthy adds, and by name, the classes that photographs are known to be free
+      of, without those that have none.
 
     Raises:
-      InputError: the table cannot be read, names no photograph or an unknown class, or does not say what is absent.
+      InputError: the flags do not fit together; a table cannot be read, or names a class that does not exist; or a
+        photograph that is added has the name of another.
     """
-    where = f"--healthy={table}"
-    by_key = {clean_key(name): name for name in names}
-    default = _classes(",".join(absent), classes, where="--absent")
-    found: dict[str, frozenset[str]] = {}
-    rows, unknown = _rows(table, needs_absent=not absent), []
-    for written, text in rows:
-        name = written if written in names else by_key.get(clean_key(written))
-        if name is None:
-            unknown.append(written)
-            continue
-        one = _classes(text, classes, where=where) or default
-        if not one:
-            raise InputError(f"{where}: does not say what {written} shows none of; fill its column absent.")
-        if found.setdefault(name, one) != one:
-            raise InputError(f"{where}: names {written} twice, with other classes; remove one of the rows.")
-    if len(unknown) == len(rows):
-        some = (
-            f"; its cases are called {listed(unknown[:3])}, the photographs {listed(list(names)[:3])}" if rows else ""
-        )
-        raise InputError(f"{where}: names none of the photographs{some}.")
-    if unknown:
-        warn(f"{where}: {len(unknown)} of {len(rows)} rows name no photograph here: {listed(unknown)}")
-    return found
-
-
-def _rows(table: Path, *, needs_absent: bool) -> list[tuple[str, ...]]:
-    try:
-        return read_table(table, ("case", "absent"), flag="--healthy")
-    except InputError as error:
-        if needs_absent:
-            raise InputError(f"{error} --absent says it for all, such as --absent=MA,HE.") from error
-        return [(case, "") for (case,) in read_table(table, ("case",), flag="--healthy")]
-
-
-def _classes(text: str, classes: tuple[str, ...], *, where: str) -> frozenset[str]:
-    names = frozenset(filter(None, re.split(r"[\s,;|]+", text)))
-    for name in sorted(names.difference(classes)):
-        raise InputError(
-            f"{where}: no class {name!r}; expected some of {', '.join(classes)}, the classes that are labelled."
-            f"{did_you_mean(name, classes)}"
-        )
-    return names
+    cases = [Case(name, file, dict.fromkeys(classes), "train") for name, file in photographs.items()]
+    told = Knowledge(known, classes, CLASSES, None, recursive=recursive, warn=warn).tell(cases, ())
+    found = dict(photographs)
+    for case in told.cases:
+        if found.setdefault(case.name, case.photograph) != case.photograph:
+            raise InputError(f"{case.photograph}: {found[case.name]} has the same name; rename one of them.")
+    absent = {case.name: case.absent.intersection(classes) for case in told.cases}
+    return found, {name: names for name, names in absent.items() if names}

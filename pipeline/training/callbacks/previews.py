@@ -101,7 +101,8 @@ def preview_tiles(sets: Sequence[RecordSet], names: Sequence[str]) -> list[Previ
                     fullest[name] = (place.lesion_pixels, number)
                 number += 1
     tiles = {name: reader.tile(tf.constant(fullest[name][1], tf.int64)) for name in names}
-    return [PreviewCase(name, image.numpy(), mask.numpy() > 0) for name, (image, mask) in tiles.items()]
+    masks = {name: labels[..., : reader.form.classes].numpy() >= 0.5 for name, (_, labels) in tiles.items()}
+    return [PreviewCase(name, image.numpy(), masks[name]) for name, (image, _) in tiles.items()]
 
 
 def epoch_file(epoch: int) -> str:

@@ -1,48 +1,47 @@
-"""Tables of healthy photographs: which classes are absent in which, and what is refused."""
+"""What --healthy says of photographs without masks: which classes they are free of, and which are added."""
+
+from pathlib import Path
 
 import pytest
 
 from configs import InputError
-from records.cases.healthy import read_absent
+from records.cases.case import KnownRules
+from records.cases.healthy import add_healthy
 
-CLASSES = ("HE", "EX")
+CLASSES = ("HE", "OD")
+PHOTOGRAPHS = {"A": Path("photographs/A.jpg"), "B": Path("photographs/B.jpg")}
 
 
 @pytest.fixture
 def read(tmp_path):
-    """Reads a table of this text."""
+    """Reads a table of this text; the classes are those of a model."""
 
-    def absent(text, names=("A", "B"), **options):
+    def healthy(text, **options):
         (tmp_path / "healthy.csv").write_text(text)
-        lines = []
-        return read_absent(tmp_path / "healthy.csv", names, CLASSES, warn=lines.append, **options), lines
+        known = KnownRules(healthy=str(tmp_path / "healthy.csv"), **options)
+        return add_healthy(PHOTOGRAPHS, CLASSES, known, warn=lambda line: None)
 
-    return absent
-
-
-def test_a_table_names_the_absent_classes_of_each(read):
-    assert read("case,absent\nA.jpg,HE EX\nB,EX;\n")[0] == {"A": {"HE", "EX"}, "B": {"EX"}}
-    assert read("case\nA\n", absent=["HE"])[0] == {"A": {"HE"}}
-    assert read("case,absent\nA,EX\nB,\n", absent=["HE"])[0] == {"A": {"EX"}, "B": {"HE"}}
+    return healthy
 
 
-def test_rows_that_name_no_photograph_are_counted(read):
-    found, lines = read("case,absent\nA,EX\nC,EX\n")
-    assert found == {"A": {"EX"}}
-    assert lines[0].endswith("1 of 2 rows name no photograph here: C")
+def test_classes_of_the_models_are_absent_where_the_table_says_it(read):
+    assert read("case,absent\nA.jpg,HE MA\nB,MA\n") == (PHOTOGRAPHS, {"A": {"HE"}})
+    assert read("case\nA\n", absent=("HE",)) == (PHOTOGRAPHS, {"A": {"HE"}})
+    assert add_healthy(PHOTOGRAPHS, CLASSES, KnownRules()) == (PHOTOGRAPHS, {})
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("case,absent\nC,EX\n", "names none of the photographs"),
-        ("case,absent\n", "names none of the photographs"),
-        ("case,absent\nA,MA\n", "no class 'MA'; expected some of HE, EX"),
-        ("case,absent\nA,\n", "does not say what A shows none of"),
-        ("case,absent\nA,EX\nA.png,HE\n", "names A.png twice"),
-        ("case\nA\n", "expected the columns case and absent.*--absent says it for all"),
-    ],
-)
-def test_what_does_not_say_which_is_refused(read, text, message):
-    with pytest.raises(InputError, match=message):
-        read(text)
+def test_photographs_that_a_table_names_by_their_files_are_labelled_too(read, tmp_path):
+    (tmp_path / "C.jpg").touch()
+    found, absent = read("case,absent\nC.jpg,HE\n")
+    assert (found["C"], absent) == (tmp_path / "C.jpg", {"C": {"HE"}})
+
+
+def test_what_cannot_be_meant_is_refused(read, tmp_path):
+    with pytest.raises(InputError, match="no class 'XX'"):
+        read("case,absent\nA,XX\n")
+    with pytest.raises(InputError, match="add --healthy"):
+        add_healthy(PHOTOGRAPHS, CLASSES, KnownRules(absent=("HE",)))
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "A.jpg").touch()
+    with pytest.raises(InputError, match=r"A\.jpg: photographs/A\.jpg has the same name"):
+        add_healthy(PHOTOGRAPHS, CLASSES, KnownRules(healthy=str(tmp_path / "more"), absent=("HE",)))
