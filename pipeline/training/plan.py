@@ -106,6 +106,17 @@ def count_tiles(sets: Sequence[RecordSet]) -> dict[str, int]:
     return {name: sum(one.index.splits[name].records for one in sets if name in one.index.splits) for name in SPLITS}
 
 
+def describe_known(sets: Sequence[RecordSet]) -> list[str]:
+    """Returns a line that says in how many training photographs each class is known; none if all are, throughout."""
+    if all(one.known_throughout for one in sets):
+        return []
+    entries = [one.index.cases[name] for one in sets for name in one.index.splits["train"].cases]
+    known = [f"{name} {sum(name in entry.known for entry in entries)}" for name in sets[0].classes]
+    in_parts = sum(any(name in entry.known for name in entry.unknown_pixels) for entry in entries)
+    regions = f"; regions are left out in {in_parts}" if in_parts else ""
+    return [f"of {len(entries)} training photographs the classes are known in: {', '.join(known)}{regions}"]
+
+
 def choose_monitor(config: Config, *, tiles: bool, photographs: bool) -> str | None:
     """Returns the quantity that chooses the best epoch: `train.monitor`, or for "auto" the best one that there is.
 

@@ -14,6 +14,7 @@ from models import (
     build_loss,
     build_metrics,
     build_network,
+    check_soft_labels,
     encoder_layers,
     precision_policy,
 )
@@ -23,7 +24,7 @@ from pipeline.training.anonymity import anonymous_config, training_salt
 from pipeline.training.backends import Backend, Devices, build_optimizer, choose_backend, run_deterministically
 from pipeline.training.initial_weights import InitialWeights, load_initial_weights
 from pipeline.training.labelling_models import labelling_warnings, seen_by_labellers
-from pipeline.training.plan import Plan, choose_monitor, choose_previewed, count_tiles
+from pipeline.training.plan import Plan, choose_monitor, choose_previewed, count_tiles, describe_known
 from pipeline.training.validation import validation_cases
 from pipeline.training.workdir import earlier_start
 from records import SeenPhotographs
@@ -84,6 +85,8 @@ def prepare(
         run_deterministically()  # before anything starts TensorFlow
     backend = choose_backend()
     sets = open_records(records, config)
+    if config.data.soft_labels:
+        check_soft_labels(train.loss)
     tiles = count_tiles(sets)
     _check_batch_size(train, records, tiles["train"])
     cases = validation_cases(sources, sets) if sources else []
@@ -95,7 +98,7 @@ def prepare(
     start = None if overwrite else earlier_start(workdir, written, sets, monitor=monitor, anonymous=anonymous)
     network, model, initial, xla_message = _build_model(config, backend, devices)
     cache, cache_message = choose_cache(sets, train.cache)
-    messages = [f"{devices.message}; {train.precision}; {xla_message}", cache_message]
+    messages = [f"{devices.message}; {train.precision}; {xla_message}", cache_message, *describe_known(sets)]
     plan = Plan(
         config=written,
         workdir=workdir,

@@ -20,7 +20,7 @@ from records.cases.names import IMAGE_SUFFIXES, check_name
 from records.cases.parallel import Progress, map_cases, no_progress
 from records.cases.photographs import photographs_of
 from records.cases.seen import SeenPhotographs
-from records.cases.sources import find_cases
+from records.cases.sources import find_cases, is_source
 from records.cases.splits import assign_folds, assign_validation
 from records.cases.survey import (
     SIZE_BINS,
@@ -67,6 +67,7 @@ __all__ = [
     "hash_case",
     "identify_case",
     "image_files",
+    "is_source",
     "map_cases",
     "mask_values",
     "near_pairs",

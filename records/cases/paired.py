@@ -68,6 +68,11 @@ class _Part:
     reasons: Mapping[Path, str | None]
 
 
+def is_paired(source: Path) -> bool:
+    """Returns whether a folder has this layout."""
+    return any(subfolder(part, IMAGES).is_dir() for part, _ in _parts(source))
+
+
 def subfolder(folder: Path, name: str) -> Path:
     """Returns a folder of this name; else one whose name differs in capitals; else the path of the missing one."""
     if (folder / name).is_dir():

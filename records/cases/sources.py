@@ -9,7 +9,7 @@ from records.cases.idrid import CLASSES, idrid_cases, idrid_root
 from records.cases.known import NOTHING_KNOWN, Knowledge, labels_of
 from records.cases.labelled_by import refuse_unfinished
 from records.cases.names import IMAGE_SUFFIXES
-from records.cases.paired import paired_cases
+from records.cases.paired import is_paired, paired_cases
 from records.cases.unused import Warn, print_warning, unused_lines
 
 
@@ -77,6 +77,11 @@ def find_cases(
     for line in lines:
         warn(line)
     return layout, cases
+
+
+def is_source(folder: Path) -> bool:
+    """Returns whether a folder has one of the layouts that `find_cases` reads, and is not one of photographs alone."""
+    return idrid_root(folder) is not None or is_paired(folder)
 
 
 def _unique(cases: Iterable[Case]) -> list[Case]:

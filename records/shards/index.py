@@ -205,12 +205,15 @@ def _case(content: dict[str, Any], data: DataConfig) -> CaseEntry:
     return CaseEntry(**{**earlier, **content, "places": places, "lesions": lesions, "hard_negatives": boxes})
 
 
-# Fields that the sets of one training may differ in: a training shows what each set has.
-_FREE_FIELDS = ("classes", "soft_labels", "healthy_tiles")
+# A set may have only some of the classes, and masks beside others with soft labels.
+_CHECKED_APART = ("classes", "soft_labels", "healthy_tiles")
 
 
 def check_config(index: Index, config: Config, folder: Path) -> None:
-    """Checks that records were made with the same section `data` as a config; they may have only some of its classes.
+    """Checks that records were made with the same section `data` as a config, as far as it matters for a training.
+
+    A set may have only some of the config's classes, any number of `healthy_tiles`, and masks where the config has soft
+    labels.
 
     Raises:
       InputError: fields of `data` differ; all are listed with both values.
@@ -219,12 +222,14 @@ def check_config(index: Index, config: Config, folder: Path) -> None:
         f"data.{field.name} is {getattr(index.data, field.name)!r} in the records and "
         f"{getattr(config.data, field.name)!r} in the config"
         for field in dataclasses.fields(DataConfig)
-        if getattr(index.data, field.name) != getattr(config.data, field.name) and field.name not in _FREE_FIELDS
+        if getattr(index.data, field.name) != getattr(config.data, field.name) and field.name not in _CHECKED_APART
     ]
     if not set(index.data.classes) <= set(config.data.classes):
         differing.insert(
             0, f"data.classes is {index.data.classes!r} in the records and {config.data.classes!r} in the config"
         )
+    if index.data.soft_labels and not config.data.soft_labels:
+        differing.append("data.soft_labels is True in the records and False in the config")
     if differing:
         raise InputError(
             f"--records={folder}: made with another config: {'; '.join(differing)}. "

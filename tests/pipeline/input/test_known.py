@@ -319,7 +319,10 @@ def test_soft_labels_are_levels_averaged_over_area(soft):
 def test_soft_and_hard_sets_are_trained_on_together(soft, source, shard, tmp_path):
     data = dataclasses.replace(DATA, scale=0.5)
     shard(tmp_path / "hard", [source.cases["D"]], data)
-    sets = open_records([soft[0].folder, tmp_path / "hard"], Config(data=data))
+    folders = [soft[0].folder, tmp_path / "hard"]
+    with pytest.raises(InputError, match="data.soft_labels is True in the records and False in the config"):
+        open_records(folders, Config(data=data))
+    sets = open_records(folders, Config(data=dataclasses.replace(data, soft_labels=True)))
     reader = TileReader(sets, "train")
     values = {}
     for number in range(reader.count):
