@@ -15,11 +15,11 @@ def training_salt(sets: Sequence[RecordSet]) -> str:
 
 
 def anonymous_config(config: Config, salt: str) -> Config:
-    """Returns a config without previews, which show photographs, and without the path of the initial model."""
-    initial_model = anonymous(config.train.initial_model, salt)
-    return dataclasses.replace(
-        config, train=dataclasses.replace(config.train, initial_model=initial_model, previews=0, preview_cases=())
-    )
+    """Returns a config without previews, which show photographs, and without paths of other models."""
+    train = config.train
+    initial_model, teacher = (anonymous(path, salt) for path in (train.initial_model, train.teacher))
+    train = dataclasses.replace(train, initial_model=initial_model, teacher=teacher, previews=0, preview_cases=())
+    return dataclasses.replace(config, train=train)
 
 
 def anonymous_environment(about: Mapping[str, Any]) -> dict[str, Any]:

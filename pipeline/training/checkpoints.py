@@ -38,6 +38,7 @@ class Checkpoint:
       monitor: the quantity that chooses the best epoch.
       callbacks: states of the callbacks by name, see `pipeline.training.callbacks.saving.Resumable`.
       arrays: variables by group, such as `arrays["weights"]`.
+      teacher: digest of the network of `train.teacher`, None without one.
     """
 
     epoch: int
@@ -47,6 +48,7 @@ class Checkpoint:
     monitor: str | None
     callbacks: dict[str, dict]
     arrays: dict[str, list[np.ndarray]]
+    teacher: str | None = None
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:

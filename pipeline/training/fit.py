@@ -253,6 +253,7 @@ def _checkpoints(
         callbacks=callbacks,
         averaged=averaged,
         records=records_digest(run.sets),
+        teacher=plan.teacher,
         monitor=plan.monitor,
         epochs=plan.config.train.epochs,
         steps=plan.steps,

@@ -29,10 +29,11 @@ class Plan:
       previewed: names of the validation photographs that are drawn after each epoch.
       monitor: column of `history.csv` that chooses the epoch whose weights are kept; None to keep the last epoch's.
       cache: how tiles are kept in memory, see `pipeline.input.reading.TileReader`.
-      seen_before: the photographs that other models have seen from which this one learns: that of the initial weights,
-        and those that labelled photographs of the records.
+      teacher: digest of the network of `train.teacher`, None without one.
+      seen_before: the photographs that other models were trained on from which this one learns: that of the initial
+        weights, the teacher, and those that labelled photographs of the records.
       start: checkpoint from which the training continues; None to start from the beginning.
-      messages: lines that tell the user about devices, precision, XLA, cache and initial weights.
+      messages: lines that tell the user about devices, precision, XLA, cache, initial weights and teacher.
       warnings: lines that tell the user what scores will not say, one each.
     """
 
@@ -46,6 +47,7 @@ class Plan:
     previewed: tuple[str, ...]
     monitor: str | None
     cache: Cache
+    teacher: str | None
     seen_before: SeenPhotographs
     start: Checkpoint | None
     messages: tuple[str, ...]

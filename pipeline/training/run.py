@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import keras
 import tensorflow as tf
@@ -18,13 +19,14 @@ from models import (
     encoder_layers,
     precision_policy,
 )
-from pipeline.inference import check_tile
+from pipeline.inference import check_tile, digest_of_network
 from pipeline.input import RecordSet, choose_cache, open_records, training_batches, validation_batches
 from pipeline.training.anonymity import anonymous_config, training_salt
 from pipeline.training.backends import Backend, Devices, build_optimizer, choose_backend, run_deterministically
 from pipeline.training.initial_weights import InitialWeights, load_initial_weights
 from pipeline.training.labelling_models import labelling_warnings, seen_by_labellers
 from pipeline.training.plan import Plan, choose_monitor, choose_previewed, count_tiles, describe_known
+from pipeline.training.teacher import LoadedTeacher, load_teacher
 from pipeline.training.validation import validation_cases
 from pipeline.training.workdir import earlier_start
 from records import SeenPhotographs
@@ -77,8 +79,9 @@ def prepare(
 
     Raises:
       InputError: the records do not fit the config or are damaged; the network, loss, devices or tile size are
-        impossible; there are fewer training tiles than a batch takes; the sources lack validation photographs; or the
-        workdir holds a run with another config, other records or other sources.
+        impossible; there are fewer training tiles than a batch takes; the sources lack validation photographs; the
+        initial model or the teacher does not fit; or the workdir holds a run with another config, other records,
+        another teacher or other sources.
     """
     train = config.train
     if train.deterministic:
@@ -95,36 +98,54 @@ def prepare(
     written = config if salt is None else anonymous_config(config, salt)
     monitor = choose_monitor(config, tiles=tiles["validation"] > 0, photographs=bool(cases))
     previewed = choose_previewed(written, sets, only_with_tiles=not cases)
-    start = None if overwrite else earlier_start(workdir, written, sets, monitor=monitor, anonymous=anonymous)
-    network, model, initial, xla_message = _build_model(config, backend, devices)
+    teacher = digest_of_network(Path(train.teacher), flag="train.teacher") if train.teacher else None
+    start = (
+        None
+        if overwrite
+        else earlier_start(workdir, written, sets, teacher=teacher, monitor=monitor, anonymous=anonymous)
+    )
+    built = _build_model(config, backend, devices)
+    models = {"initial_model": built.initial, "teacher": built.teacher}
+    origins = {field: one for field, one in models.items() if one is not None}
     cache, cache_message = choose_cache(sets, train.cache)
-    messages = [f"{devices.message}; {train.precision}; {xla_message}", cache_message, *describe_known(sets)]
+    messages = [f"{devices.message}; {train.precision}; {built.xla_message}", cache_message, *describe_known(sets)]
     plan = Plan(
         config=written,
         workdir=workdir,
         salt=salt,
         tiles=tiles,
-        parameters=network.count_params(),
-        stride=network.stride,
+        parameters=built.network.count_params(),
+        stride=built.network.stride,
         cases=tuple(cases),
         previewed=tuple(previewed),
         monitor=monitor,
         cache=cache,
-        seen_before=(initial.seen if initial else SeenPhotographs()) + seen_by_labellers(sets),
+        teacher=teacher,
+        seen_before=sum((one.seen for one in origins.values()), SeenPhotographs()) + seen_by_labellers(sets),
         start=start,
-        messages=(*messages, *([_origin(initial, config, written)] if initial else [])),
+        messages=(
+            *messages,
+            *(_origin(one.message, field, config=config, written=written) for field, one in origins.items()),
+        ),
         warnings=tuple(labelling_warnings(sets)),
     )
     training = training_stream(plan, sets, devices, step=plan.first_step)
     validation = _validation_stream(plan, sets)
     return TrainingRun(
-        plan, sets, backend, devices=devices, network=network, model=model, training=training, validation=validation
+        plan,
+        sets,
+        backend,
+        devices=devices,
+        network=built.network,
+        model=built.model,
+        training=training,
+        validation=validation,
     )
 
 
-def _origin(initial: InitialWeights, config: Config, written: Config) -> str:
-    """Returns the message about the initial weights, without their path if the config that is written has none."""
-    return initial.message.replace(str(Path(config.train.initial_model)), written.train.initial_model)
+def _origin(message: str, field: str, *, config: Config, written: Config) -> str:
+    """Returns the message about the model of a field, without its path if the config that is written has none."""
+    return message.replace(str(Path(getattr(config.train, field))), getattr(written.train, field))
 
 
 def training_stream(plan: Plan, sets: Sequence[RecordSet], devices: Devices, *, step: int) -> tf.data.Dataset:
@@ -157,20 +178,28 @@ def _check_batch_size(train: TrainConfig, records: Sequence[Path], tiles: int) -
         )
 
 
-def _build_model(
-    config: Config, backend: Backend, devices: Devices
-) -> tuple[Network, TrainingModel, InitialWeights | None, str]:
-    """Returns the network, the compiled model around it, its initial weights and a message about XLA."""
+class _Built(NamedTuple):
+    """The network, the compiled model around it, its initial weights and teacher, and a message about XLA."""
+
+    network: Network
+    model: TrainingModel
+    initial: InitialWeights | None
+    teacher: LoadedTeacher | None
+    xla_message: str
+
+
+def _build_model(config: Config, backend: Backend, devices: Devices) -> _Built:
     train = config.train
     keras.utils.set_random_seed(train.seed)
     with devices.strategy.scope(), precision_policy(train.precision):
         network = build_network(config.model, len(config.data.classes))
         initial = load_initial_weights(Path(train.initial_model), network, config) if train.initial_model else None
+        teacher = load_teacher(Path(train.teacher), config) if train.teacher else None
         xla, xla_message = backend.choose_xla(train, devices, network)
-        model = backend.make_model(network, train)
+        model = backend.make_model(network, train, teacher.teacher if teacher else None)
         compile_model(model, config, xla=xla)
     _check_network(network, config)
-    return network, model, initial, xla_message
+    return _Built(network, model, initial, teacher, xla_message)
 
 
 def _check_network(network: Network, config: Config) -> None:

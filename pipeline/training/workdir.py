@@ -13,7 +13,13 @@ from pipeline.training.checkpoints import Checkpoint, load_checkpoint
 
 
 def earlier_start(
-    workdir: Path, config: Config, sets: Sequence[RecordSet], *, monitor: str | None, anonymous: bool
+    workdir: Path,
+    config: Config,
+    sets: Sequence[RecordSet],
+    *,
+    teacher: str | None,
+    monitor: str | None,
+    anonymous: bool,
 ) -> Checkpoint | None:
     """Returns the last checkpoint of the run in a workdir; None if there is no run, or it saved no checkpoint yet.
 
@@ -21,12 +27,13 @@ def earlier_start(
       workdir: folder of the run.
       config: the settings to continue with, as they are written.
       sets: the sets of records to continue with.
+      teacher: digest of the network of `train.teacher`, None without one.
       monitor: the column that chooses the best epoch from now on.
       anonymous: whether names and paths are left out from now on.
 
     Raises:
-      InputError: the run was started with another config, other records or another monitor, or the other way of
-        `anonymous`.
+      InputError: the run was started with another config, other records, another teacher or another monitor, or the
+        other way of `anonymous`.
     """
     path = workdir / "config.json"
     if not path.exists():
@@ -42,6 +49,8 @@ def earlier_start(
     start = load_checkpoint(workdir / "checkpoints")
     if start is not None and start.records != records_digest(sets):
         raise InputError(f"--workdir={workdir} holds a run on other records than these. {remedy}")
+    if start is not None and start.teacher != teacher:
+        raise InputError(f"--workdir={workdir} holds a run with another model as train.teacher. {remedy}")
     if start is not None and start.monitor != monitor:
         raise InputError(
             f"--workdir={workdir} holds a run whose best epoch was chosen by {start.monitor}, not {monitor}; give "

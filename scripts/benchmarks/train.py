@@ -145,7 +145,7 @@ def _steps(
     train = config.train
     strategy = two if two is not None and variant.devices > 1 else tf.distribute.get_strategy()
     with strategy.scope(), precision_policy(variant.precision):
-        model = choose_backend().make_model(_network(config, variant), train)
+        model = choose_backend().make_model(_network(config, variant), train, None)
         model.compile(
             build_optimizer(train),
             build_loss(train.loss),

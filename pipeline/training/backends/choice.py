@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from configs import Config, InputError, TrainConfig
-from models import Network, TrainingModel
+from models import Network, Teacher, TrainingModel
 from pipeline import machine
 from pipeline.inference import SegmenterSpec
 from pipeline.training.backends import tensorflow_devices
@@ -26,7 +26,8 @@ class Backend:
       choose_devices: chooses the devices of `train.strategy`; must be called before anything else starts the backend.
       choose_xla: returns whether XLA compiles the training step, and a message with the reason.
       gpus: returns a line for each GPU with its model.
-      make_model: wraps a network into the model that is fitted; between steps its variables are current.
+      make_model: wraps a network, and the teacher if there is one, into the model that is fitted; between steps its
+        variables are current.
       live_segmenter: segments whole photographs with the network's current weights while its block runs, and may keep
         temporary files in the folder.
       draws_graph: whether TensorBoard can show the network's graph.
@@ -35,7 +36,7 @@ class Backend:
     choose_devices: Callable[[TrainConfig], Devices]
     choose_xla: Callable[[TrainConfig, Devices, Network], tuple[bool, str]]
     gpus: Callable[[], list[str]]
-    make_model: Callable[[Network, TrainConfig], TrainingModel]
+    make_model: Callable[[Network, TrainConfig, Teacher | None], TrainingModel]
     live_segmenter: Callable[[Network, SegmenterSpec, Config, Path], AbstractContextManager[PhotographSegmenter]]
     draws_graph: bool
 

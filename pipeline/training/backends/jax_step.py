@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import keras
 
 from configs import TrainConfig
-from models import Network, TrainingModel
+from models import Network, Teacher, TrainingModel
 
 
 class TrainStepModel(TrainingModel):
@@ -24,8 +24,13 @@ class TrainStepModel(TrainingModel):
       averages: moving averages of all weights; None if `train.ema_momentum` is None.
     """
 
-    def __init__(self, network: Network, train: TrainConfig):
-        super().__init__(network, side_output_weights=train.side_output_weights, presence_weight=train.presence_weight)
+    def __init__(self, network: Network, train: TrainConfig, teacher: Teacher | None = None):
+        super().__init__(
+            network,
+            side_output_weights=train.side_output_weights,
+            presence_weight=train.presence_weight,
+            teacher=teacher,
+        )
         self.micro_batches = train.micro_batches
         self.averages = None if train.ema_momentum is None else WeightAverages(self.weights, train.ema_momentum)
         # As the optimizer knows them, whatever is frozen later. Ids, as Keras would track variables as further weights.
@@ -33,8 +38,12 @@ class TrainStepModel(TrainingModel):
 
     @property
     def non_trainable_variables(self):
-        """The variables of all layers and the averages, so that the state passed from step to step holds both."""
-        return super().non_trainable_variables + (self.averages.variables_kept if self.averages else [])
+        """The variables of all layers, the teacher and the averages: the state passed from step to step holds them all.
+
+        XLA would compile a variable outside of that state into the step, as a constant.
+        """
+        teacher = self.teacher.network.variables if self.teacher else []
+        return super().non_trainable_variables + teacher + (self.averages.variables_kept if self.averages else [])
 
     def fit(self, *args, callbacks=(), **keywords):
         """Fits as Keras does, with current variables after each step."""

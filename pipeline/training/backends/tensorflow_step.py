@@ -16,7 +16,7 @@ import keras
 import tensorflow as tf
 
 from configs import TrainConfig
-from models import Network, TrainingModel
+from models import Network, Teacher, TrainingModel
 
 
 class TrainStepModel(TrainingModel):
@@ -28,8 +28,13 @@ class TrainStepModel(TrainingModel):
       averages: moving averages of all weights; None if `train.ema_momentum` is None.
     """
 
-    def __init__(self, network: Network, train: TrainConfig):
-        super().__init__(network, side_output_weights=train.side_output_weights, presence_weight=train.presence_weight)
+    def __init__(self, network: Network, train: TrainConfig, teacher: Teacher | None = None):
+        super().__init__(
+            network,
+            side_output_weights=train.side_output_weights,
+            presence_weight=train.presence_weight,
+            teacher=teacher,
+        )
         self.micro_batches = train.micro_batches
         self.averages = None if train.ema_momentum is None else WeightAverages(self.weights, train.ema_momentum)
         if tf.distribute.get_strategy().num_replicas_in_sync > 1:

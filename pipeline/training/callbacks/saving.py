@@ -56,6 +56,7 @@ class Checkpoints(keras.callbacks.Callback):
         callbacks: Sequence[keras.callbacks.Callback],
         averaged: AveragedWeights | None,
         records: str,
+        teacher: str | None,
         monitor: str | None,
         epochs: int,
         steps: int,
@@ -70,6 +71,7 @@ class Checkpoints(keras.callbacks.Callback):
           callbacks: all callbacks before this one.
           averaged: the one of them that exchanges weights and averages, if there is one.
           records: digest of the records.
+          teacher: digest of the network of `train.teacher`, None without one.
           monitor: the quantity that chooses the best epoch.
           epochs: number of epochs of the whole training.
           steps: number of steps of an epoch.
@@ -78,7 +80,7 @@ class Checkpoints(keras.callbacks.Callback):
         """
         super().__init__()
         self.folder, self.variables, self.averaged = folder, variables, averaged
-        self.records, self.monitor = records, monitor
+        self.records, self.teacher, self.monitor = records, teacher, monitor
         self.epochs, self.steps, self.request = epochs, steps, request
         self.resumable = [callback for callback in callbacks if isinstance(callback, Resumable)]
         self.last = start
@@ -127,7 +129,7 @@ class Checkpoints(keras.callbacks.Callback):
                 "train.global_clipnorm, and start in another --workdir or with --overwrite."
             )
         states = {callback.name: callback.state() for callback in self.resumable}
-        self.last = Checkpoint(epoch, step, ended, self.records, self.monitor, states, arrays)
+        self.last = Checkpoint(epoch, step, ended, self.records, self.monitor, states, arrays, self.teacher)
         save_checkpoint(self.folder, self.last)
 
 
