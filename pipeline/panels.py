@@ -51,6 +51,27 @@ def outlined(
     return resized
 
 
+def with_outlines(photograph: np.ndarray, masks: np.ndarray, *, striped: np.ndarray | None = None) -> np.ndarray:
+    """Returns a photograph, uint8 RGB `[H, W, 3]`, with the outlines of masks, bool `[H, W, C]`, at its own size.
+
+    Regions that are not labelled, `unlabelled_regions`, are striped.
+    """
+    overlay = draw_stripes(photograph.copy(), striped)
+    for index in range(masks.shape[-1]):
+        draw_contours(overlay, masks[..., index], CLASS_COLORS[index], thickness=line_width(photograph.shape))
+    return overlay
+
+
+def line_width(shape: Sequence[int]) -> int:
+    """Returns the thickness of outlines in a photograph of this shape, pixels; it looks the same at every size."""
+    return max(round(max(shape) / 1500), 1)
+
+
+def letter_size(shape: Sequence[int]) -> int:
+    """Returns the font size of a legend below a photograph of this shape, pixels; it looks the same at every size."""
+    return max(round(max(shape) / 90), LETTERS)
+
+
 def densest_window(mask: np.ndarray, size: tuple[int, int]) -> tuple[slice, slice]:
     """Finds the window that contains the most lesion pixels; of equally good ones, the one nearest to their centre.
 

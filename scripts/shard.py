@@ -31,6 +31,7 @@ from records import (
     find_cases,
     plan_records,
     read_index,
+    read_labelled_by,
     read_patients,
     read_splits,
     write_check,
@@ -65,6 +66,7 @@ def main(_: list[str]) -> int:
     source.folder(_SOURCE.value)
     config = command.config()
     layout, cases = _find_cases(config.data)
+    labelled_by = _SOURCE.value and read_labelled_by(Path(_SOURCE.value), soft=config.data.soft_labels)
     print(f"{len(cases)} photographs in {source.title(_SOURCE.value)} ({layout}); reading their masks.", flush=True)
     plan = plan_records(
         layout,
@@ -75,6 +77,7 @@ def main(_: list[str]) -> int:
         workers=_workers(),
         strict=_STRICT.value,
         rule=camera.rule(config.data),
+        labelled_by=labelled_by or None,
         progress=_bar,
     )
     print_warnings(plan.scale_warnings())

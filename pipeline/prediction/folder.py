@@ -5,7 +5,6 @@ and written last, and the tables are made from records only, so the next run rep
 """
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -15,11 +14,10 @@ import numpy as np
 
 from configs import InputError
 from pipeline.inference import (
-    NETWORK_FILE,
-    SEGMENTER_FILE,
     MeasuredPhotograph,
     Segmented,
     SegmenterSpec,
+    fingerprint_of,
     photograph_warnings,
     refuse_unsuitable,
 )
@@ -109,8 +107,7 @@ class PredictionFolder:
         self.strict = strict
         self.measure, self.operating_point, self.camera = measure, operating_point, camera
         self.output, self.spec, self.annotated, self.map_forms = output, spec, annotated, map_forms
-        parts = [*(sha256_of(model / name) for name in (NETWORK_FILE, SEGMENTER_FILE)), *spec.classes]
-        self.model = hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
+        self.model = fingerprint_of(model, spec.classes)
         self.folders = ["masks", "overlays", "geojson"] + [FOLDER] * bool(map_forms)
         for folder in [output, *(output / name for name in self.folders)]:
             sweep_temporaries(make_folder(folder, flag="--output"))

@@ -8,12 +8,10 @@ import numpy as np
 
 from pipeline.inference import SegmenterSpec
 from pipeline.operating_point import OperatingPoint
-from pipeline.panels import captioned, with_legend, with_notes
-from pipeline.unlabelled import draw_stripes, unlabelled_notes, unlabelled_regions
+from pipeline.panels import captioned, letter_size, with_legend, with_notes, with_outlines
+from pipeline.unlabelled import unlabelled_notes, unlabelled_regions
 from records import (
-    CLASS_COLORS,
     contact_sheet,
-    draw_contours,
     write_jpeg,
     write_png,
 )
@@ -52,9 +50,9 @@ def write_pictures(
     for index, name in enumerate(spec.classes):
         write_png(output / "masks" / f"{case}_{name}.png", detected[..., index].astype(np.uint8) * 255)
     height, width = photograph.shape[:2]
-    letters = max(round(max(height, width * (1 if masks is None else 2)) / 90), 11)  # looks the same at every size
+    letters = letter_size((height, width * (1 if masks is None else 2)))
     if masks is None:
-        overlay = _overlay(photograph, detected)
+        overlay = with_outlines(photograph, detected)
     else:
         overlay = _side_by_side(photograph, masks, detected, known=known, letters=letters)
     overlay = with_legend(overlay, entries, letters=letters)  # one by one, as each may be a gigabyte
@@ -79,19 +77,11 @@ def legend(classes: tuple[str, ...], operating_point: OperatingPoint, features: 
     ]
 
 
-def _overlay(photograph: np.ndarray, masks: np.ndarray, striped: np.ndarray | None = None) -> np.ndarray:
-    overlay = draw_stripes(photograph.copy(), striped)
-    thickness = max(round(max(photograph.shape) / 1500), 1)  # looks the same at every size
-    for index in range(masks.shape[-1]):
-        draw_contours(overlay, masks[..., index], CLASS_COLORS[index], thickness=thickness)
-    return overlay
-
-
 def _side_by_side(
     photograph: np.ndarray, masks: np.ndarray, detected: np.ndarray, *, known: np.ndarray | None, letters: int
 ) -> np.ndarray:
     panels = [
-        captioned(_overlay(photograph, shown, striped), [title], letters=letters)
+        captioned(with_outlines(photograph, shown, striped=striped), [title], letters=letters)
         for title, shown, striped in (
             ("ground truth", masks, unlabelled_regions(known)),
             ("prediction", detected, None),

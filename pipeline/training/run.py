@@ -24,10 +24,12 @@ from pipeline.input import RecordSet, choose_cache, open_records, training_batch
 from pipeline.training.anonymity import anonymous_config, training_salt
 from pipeline.training.backends import Backend, Devices, build_optimizer, choose_backend, run_deterministically
 from pipeline.training.initial_weights import InitialWeights, load_initial_weights
+from pipeline.training.labelling_models import labelling_warnings, seen_by_labellers
 from pipeline.training.plan import Plan, choose_monitor, choose_previewed, count_tiles, describe_known
 from pipeline.training.teacher import LoadedTeacher, load_teacher
 from pipeline.training.validation import kept_thresholds, validation_cases
 from pipeline.training.workdir import earlier_start
+from records import SeenPhotographs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,15 +122,13 @@ def prepare(
         monitor=monitor,
         cache=cache,
         teacher=teacher,
-        seen_before=tuple(dict.fromkeys(name for one in origins.values() for name in one.seen)),
-        photographs_before=tuple(
-            dict.fromkeys(photograph for one in origins.values() for photograph in one.photographs)
-        ),
+        seen_before=sum((one.seen for one in origins.values()), SeenPhotographs()) + seen_by_labellers(sets),
         start=start,
         messages=(
             *messages,
             *(_origin(one.message, field, config=config, written=written) for field, one in origins.items()),
         ),
+        warnings=tuple(labelling_warnings(sets)),
     )
     training = training_stream(plan, sets, devices, step=plan.first_step)
     validation = _validation_stream(plan, sets)

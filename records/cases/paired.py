@@ -7,11 +7,13 @@ from pathlib import Path
 from configs import InputError
 from records.annotations import refuse_annotations
 from records.cases.case import Case, FoundCases, SourceRules, Tell
+from records.cases.hard_negatives import HARD_NEGATIVES
+from records.cases.labelled_by import PSEUDOLABEL_OUTPUTS, PSEUDOLABEL_TABLES, PSEUDOLABELS
 from records.cases.listing import Listing, by_stem, images_by_folder, list_folder
 from records.cases.masks import MasksOfPart
 from records.cases.names import image_stem, name_in_tree, nearest_name
 
-IMAGES, MASKS, HARD_NEGATIVES = "images", "masks", "hard_negatives"
+IMAGES, MASKS = "images", "masks"
 # Folders above images/ and masks/, in any case, and the split of each.
 PARTS = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
 SUBFOLDER = "in sub-folders, which --recursive takes"
@@ -44,6 +46,8 @@ def paired_cases(source: Path, classes: tuple[str, ...], rules: SourceRules, *, 
     reasons: dict[Path, str | None] = {}
     for part in parts:
         reasons |= part.reasons
+    if (source / PSEUDOLABELS).is_file():  # what pseudolabel writes beside the labels
+        reasons |= dict.fromkeys(source / name for name in (*PSEUDOLABEL_OUTPUTS, *PSEUDOLABEL_TABLES))
     return FoundCases(told.cases, {**reasons, **told.reasons})
 
 

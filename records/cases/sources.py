@@ -7,6 +7,7 @@ from configs import InputError
 from records.cases.case import ALL_KNOWN, Case, KnownRules, SourceRules
 from records.cases.idrid import CLASSES, idrid_cases, idrid_root
 from records.cases.known import NOTHING_KNOWN, Knowledge, labels_of
+from records.cases.labelled_by import refuse_unfinished
 from records.cases.names import IMAGE_SUFFIXES
 from records.cases.paired import is_paired, paired_cases
 from records.cases.unused import Warn, print_warning, unused_lines
@@ -43,11 +44,14 @@ def find_cases(
       nothing is known are left out.
 
     Raises:
-      InputError: the folder does not exist, has neither layout, lacks a class or a required mask, has a mask without
-        photograph, or has no photographs or two of the same name; or a table of what is known cannot be used.
+      InputError: the folder does not exist, was not finished by `pseudolabel`, has neither layout, lacks a class or a
+        required mask, has a mask without photograph, or has no photographs or two of the same name; or a table of what
+        is known cannot be used.
     """
     if source is not None and not source.is_dir():
         raise InputError(f"--source={source}: no such folder.")
+    if source is not None:
+        refuse_unfinished(source)
     root = source and idrid_root(source)
     labels = labels_of(folder for folder in (source, root) if folder is not None)
     tell = Knowledge(known, classes, CLASSES, labels, recursive=recursive, warn=warn).tell

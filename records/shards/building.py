@@ -20,7 +20,7 @@ import cv2
 
 from configs import InputError
 from configs.schema import as_before
-from records.cases import Case, Survey, near_pairs, same_pixels
+from records.cases import Case, LabelledBy, Survey, near_pairs, same_pixels
 from records.disk_errors import DiskError, disk_error, one_line
 from records.files import make_folder, sha256_of, sweep_temporaries, write_text
 from records.locks import claimed, holder
@@ -40,6 +40,7 @@ def build_records(
     folder: Path,
     workers: int,
     strict: bool = False,
+    labelled_by: LabelledBy | None = None,
     progress: Callable[[ShardPlan, ShardResult], None] = lambda plan, result: None,
 ) -> tuple[Index, dict[str, str]]:
     """Writes all shards that are not finished yet, then moves the whole set into place.
@@ -51,6 +52,7 @@ def build_records(
       folder: existing folder of the set; a set that is in it is replaced at the end.
       workers: number of photographs that are cut at once.
       strict: whether a case that cannot be read is an error; otherwise it is left out.
+      labelled_by: the models whose labels these are; None if people made them.
       progress: called after each shard.
 
     Returns:
@@ -64,7 +66,7 @@ def build_records(
         results = list(
             _results(plans, surveys, folder, building=building, workers=workers, strict=strict, progress=progress)
         )
-        index = _index(layout, plans, surveys, results=results)
+        index = dataclasses.replace(_index(layout, plans, surveys, results=results), labelled_by=labelled_by)
         _refuse_equal_pixels(index, plans)
         _put_in_place(index, folder, building)
     failures = {name: line for result in results for name, line in result.failures.items()}

@@ -14,6 +14,7 @@ from typing import Any
 
 from configs import Config, DataConfig, InputError
 from configs.schema import from_dict
+from records.cases import LabelledBy
 from records.files import sha256_of, write_text
 from records.grid import scaled_size
 from records.shards.boxes import OwnedBox
@@ -119,6 +120,7 @@ class Index:
       splits: splits by name.
       cases: cases by name.
       nearly_equal: pairs of photographs that look the same.
+      labelled_by: the models whose labels these are; None if people made them.
     """
 
     source: str
@@ -126,6 +128,7 @@ class Index:
     splits: dict[str, Split]
     cases: dict[str, CaseEntry]
     nearly_equal: list[NearPair]
+    labelled_by: LabelledBy | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -185,7 +188,8 @@ def read_index(folder: Path) -> Index:
         data = from_dict(content["data"], DataConfig, "data.")
         cases = {name: _case(case, data) for name, case in content["cases"].items()}
         near = [NearPair(**pair) for pair in content["nearly_equal"]]
-        return Index(content["source"], data, splits, cases, near)
+        labelled_by = LabelledBy.from_dict(content["labelled_by"]) if content.get("labelled_by") else None
+        return Index(content["source"], data, splits, cases, near, labelled_by)
     except InputError as error:
         raise InputError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:

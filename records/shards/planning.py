@@ -8,6 +8,7 @@ from configs import DataConfig, InputError
 from records.cases import (
     SPLITS,
     Case,
+    LabelledBy,
     Progress,
     Survey,
     assign_validation,
@@ -29,6 +30,7 @@ class RecordsPlan:
       surveys: survey of each of these cases, by its name.
       failures: for each case that cannot be read, by its name, a one-line reason.
       data: the data config.
+      labelled_by: the models whose labels these are; None if people made them.
     """
 
     layout: str
@@ -36,6 +38,7 @@ class RecordsPlan:
     surveys: Mapping[str, Survey]
     failures: Mapping[str, str]
     data: DataConfig
+    labelled_by: LabelledBy | None = None
 
     def class_warnings(self) -> list[str]:
         """Returns what is to be known about classes that no photograph shows, one line each."""
@@ -132,6 +135,7 @@ def plan_records(
     workers: int,
     strict: bool = False,
     rule: ScaleRule | None = None,
+    labelled_by: LabelledBy | None = None,
     progress: Progress = no_progress,
 ) -> RecordsPlan:
     """Reads the masks of all cases and assigns some training cases to validation.
@@ -146,6 +150,7 @@ def plan_records(
       strict: whether a case that cannot be read, or whose scale cannot be measured, is an error; otherwise it is left
         out, or scaled as well as can be.
       rule: how photographs are scaled; None: as the data config says.
+      labelled_by: the models whose labels these are; None if people made them.
       progress: shows how many masks have been read.
 
     Raises:
@@ -169,4 +174,4 @@ def plan_records(
     if not keep_splits:
         fractions = {name: survey.lesion_fraction for name, survey in surveys.items()}
         readable = assign_validation(readable, fractions, fraction=data.validation_fraction, seed=data.seed)
-    return RecordsPlan(layout, readable, surveys, failures, data)
+    return RecordsPlan(layout, readable, surveys, failures, data, labelled_by)

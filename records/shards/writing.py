@@ -65,7 +65,14 @@ def write_records(
     else:
         make_folder(folder, flag="--records")
         index, failures = build_records(
-            plan.layout, shards, plan.surveys, folder=folder, workers=workers, strict=strict, progress=progress
+            plan.layout,
+            shards,
+            plan.surveys,
+            folder=folder,
+            workers=workers,
+            strict=strict,
+            labelled_by=plan.labelled_by,
+            progress=progress,
         )
     draw_samples(folder, index)
     draw_statistics(folder, index, plan.surveys)
