@@ -64,6 +64,17 @@ class CrossValidation:
         """Returns whether validation photographs choose epoch and thresholds; without a lesion they cannot."""
         return self.plan.shows_lesions(fold, "validation")
 
+    @property
+    def further_folders(self) -> list[Path]:
+        """The folders of the photographs that --healthy adds to those of the sources."""
+        if self.known.healthy is None:
+            return []
+        if Path(self.known.healthy).is_dir():
+            return [Path(self.known.healthy)]
+        photographs = [case.photograph for cases in self.plan.sources for case in cases]
+        outside = {file.parent for file in photographs if not any(file.is_relative_to(one) for one in self.sources)}
+        return sorted(outside)
+
     def unfinished(self, folds: Sequence[int]) -> list[int]:
         """Returns those of the folds that have no result yet."""
         return [fold for fold in folds if read_fold(result_folder(self.workdir, fold)) is None]
@@ -134,7 +145,7 @@ def fold_steps(run: CrossValidation, fold: int) -> list[tuple[str, list[str]]]:
     train = [f"--config={config}", f"--workdir={folder / 'run'}"]
     train += [f"--records={folder / 'records' / str(number)}" for number in range(len(run.sources))]
     if run.chooses_thresholds(fold):
-        train += [f"--source={source}" for source in run.sources]
+        train += [f"--source={source}" for source in (*run.sources, *run.further_folders)]
     return [*shards, ("train", train), *scores]
 
 

@@ -41,6 +41,10 @@ class RecordSet:
         """Names of the classes of all sets together."""
         return self.all_classes or self.index.classes
 
+    def cases(self, split: str) -> list[str]:
+        """Returns the names of the cases of a split, in the order of their tiles; none if the set lacks the split."""
+        return self.index.splits[split].cases if split in self.index.splits else []
+
     @property
     def places(self) -> list[int]:
         """The place of each of the set's own classes among those of all sets."""
@@ -103,8 +107,9 @@ def open_records(folders: Sequence[Path], config: Config) -> list[RecordSet]:
 
 def _check_known(sets: Sequence[RecordSet]) -> None:
     """Refuses sets in which a class is known in no training photograph: nothing could be learnt of it."""
+    entries = [entry for one in sets for entry in one.index.cases.values() if entry.split == "train"]
     for name in sets[0].classes:
-        if not any(name in one.index.cases[case].known for one in sets for case in one.index.splits["train"].cases):
+        if entries and not any(name in entry.known for entry in entries):
             raise InputError(
                 f"--records={', '.join(str(one.folder) for one in sets)}: class {name} is known in no training "
                 "photograph; add records in which it is, or take it out of data.classes."
@@ -140,7 +145,7 @@ class TileReader:
             "decoded" keeps their pixels.
 
         Raises:
-          InputError: a set lacks the split, or a shard differs from the index.
+          InputError: all sets lack the split, or a shard differs from the index.
         """
         self.form = label_format(sets)
         self._data = sets[0].index.data
@@ -148,10 +153,12 @@ class TileReader:
         self._cache = cache
         self._files: list[str] = []
         self._places: list[tuple[int, int, int]] = []  # number of the file, offset in bytes, number of the set
+        if not any(split in one.index.splits for one in sets):
+            splits = ", ".join(sets[0].index.splits)
+            raise InputError(f"{sets[0].folder}: these records have no split {split!r}; they have {splits}.")
         for number, one in enumerate(sets):
             if split not in one.index.splits:
-                splits = ", ".join(one.index.splits)
-                raise InputError(f"{one.folder}: these records have no split {split!r}; they have {splits}.")
+                continue
             for path, starts in locate_records(one.index, split, one.folder):
                 self._places += [(len(self._files), start, number) for start in starts]
                 self._files.append(str(path))

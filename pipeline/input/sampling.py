@@ -91,7 +91,7 @@ def make_sampler(sets: Sequence[RecordSet], train: TrainConfig) -> Sampler:
     tiles = 0
     for one in sets:
         others.append([])
-        for name in one.index.splits["train"].cases:
+        for name in one.cases("train"):
             entry = one.index.cases[name]
             if entry.tiles:
                 rows = _rows_of_case(entry, one, train, first=tiles)

@@ -41,12 +41,13 @@ class Element:
       k: index in the stream, from 0.
       epoch: epoch to which it belongs, from 0; an epoch has as many elements as there are training tiles.
       stored: where its tile is stored.
-      shows: "anywhere", or "lesion of CLASS" if its crop was aimed at one.
+      shows: what its crop was aimed at: "anywhere", "lesion of CLASS" or "mistaken for CLASS".
       origin: y and x of its crop in the tile.
-      tile: the stored tile: image uint8 `[T, T, 3]` and mask uint8 0/1 `[T, T, C]`.
+      tile: the stored tile: image uint8 `[T, T, 3]` and mask float32 0..1 `[T, T, C]`.
       image: the image as training gets it, float32 0..255 `[S, S, 3]`.
-      mask: the mask as training gets it, float32 0/1 `[S, S, C]`.
+      mask: the mask as training gets it, float32 0..1 `[S, S, C]`.
       draws: for each augmentation that was applied, what it drew.
+      known: what training is told of what is known, bool `[S, S, C]`; None: known throughout.
     """
 
     k: int
@@ -58,6 +59,7 @@ class Element:
     image: np.ndarray
     mask: np.ndarray
     draws: dict[str, Draws]
+    known: np.ndarray | None = None
 
     @property
     def description(self) -> str:
@@ -130,6 +132,7 @@ def read_elements(sets: Sequence[RecordSet], config: Config, first: int, *, numb
             image=element["image"],
             mask=element["labels"][..., : reader.form.classes],
             draws=draws,
+            known=element["labels"][..., reader.form.classes :] > 0 if reader.form.partly_known else None,
         )
 
 
@@ -236,7 +239,7 @@ def _tile_with_lesions(sets: Sequence[RecordSet]) -> tuple[int, tuple[int, int]]
     tile = sets[0].index.data.tile
     middle = (tile // 2, tile // 2)
     for one in sets:
-        for case in one.index.splits["train"].cases:
+        for case in one.cases("train"):
             entry = one.index.cases[case]
             for of_case in range(entry.tiles):
                 owned = [part for part in entry.lesions if part.tile == of_case]

@@ -166,12 +166,14 @@ class PredictionFolder:
 
     def bytes_of(self, case: str, path: Path) -> int:
         """Returns how much memory a photograph takes from `read` to the end of `write`, see `photograph_bytes`."""
+        labelled = self.annotated.get(case)
         return photograph_bytes(
             path,
             len(self.spec.classes),
             max_pixels=self.spec.max_pixels,
             unscaled=self.spec.scale == 1,
-            annotated=case in self.annotated,
+            annotated=labelled is not None,
+            partly_known=labelled is not None and bool(labelled.unknown or labelled.ignored),
             map_forms=self.map_forms,
         )
 
@@ -191,9 +193,9 @@ class PredictionFolder:
         """
         origin, photograph = self._origins.pop(case), measured.pixels
         detections = detect(segmented.map, self.operating_point)
-        masks = None
+        labels = None
         if case in self.annotated:
-            masks = read_labels(self.annotated[case], photograph.shape[:2], self.spec.data()).masks
+            labels = read_labels(self.annotated[case], photograph.shape[:2], self.spec.data())
         classes, visible = self.spec.classes, field_of_view(photograph)
         landmarks = find_landmarks(measured, visible, classes=classes, detected=detections.masks)
         disc = None if landmarks.disc is None else landmarks.disc.diameter
@@ -208,7 +210,8 @@ class PredictionFolder:
             entries=legend(classes, self.operating_point, features),
             notes=warnings,
             output=self.output,
-            masks=masks,
+            masks=None if labels is None else labels.masks,
+            known=None if labels is None else labels.known,
         )
         remove_other_maps(self.output, case, classes=self.spec.classes, forms=origin.map_forms)
         write_maps(self.output, case, segmented.map, classes=self.spec.classes, forms=self.map_forms)

@@ -217,7 +217,7 @@ def _previews(run: TrainingRun, segmenter: PhotographSegmenter) -> Previews:
     plan = run.plan
     if plan.cases:
         shown = [load_case(case, plan.config.data) for case in plan.cases if case.name in plan.previewed]
-        cases = [PreviewCase(one.case, one.photograph, one.masks) for one in shown]
+        cases = [PreviewCase(one.case, one.photograph, one.masks, one.known) for one in shown]
     else:
         cases = preview_tiles(run.sets, plan.previewed)
     classes, threshold = plan.config.data.classes, plan.config.evaluate.threshold

@@ -112,7 +112,7 @@ def describe_known(sets: Sequence[RecordSet]) -> list[str]:
     """Returns a line that says in how many training photographs each class is known; none if all are, throughout."""
     if all(one.known_throughout for one in sets):
         return []
-    entries = [one.index.cases[name] for one in sets for name in one.index.splits["train"].cases]
+    entries = [one.index.cases[name] for one in sets for name in one.cases("train")]
     known = [f"{name} {sum(name in entry.known for entry in entries)}" for name in sets[0].classes]
     in_parts = sum(any(name in entry.known for name in entry.unknown_pixels) for entry in entries)
     regions = f"; regions are left out in {in_parts}" if in_parts else ""

@@ -27,7 +27,7 @@ from pipeline.training.initial_weights import InitialWeights, load_initial_weigh
 from pipeline.training.labelling_models import labelling_warnings, seen_by_labellers
 from pipeline.training.plan import Plan, choose_monitor, choose_previewed, count_tiles, describe_known
 from pipeline.training.teacher import LoadedTeacher, load_teacher
-from pipeline.training.validation import validation_cases
+from pipeline.training.validation import kept_thresholds, validation_cases
 from pipeline.training.workdir import earlier_start
 from records import SeenPhotographs
 
@@ -108,7 +108,8 @@ def prepare(
     models = {"initial_model": built.initial, "teacher": built.teacher}
     origins = {field: one for field, one in models.items() if one is not None}
     cache, cache_message = choose_cache(sets, train.cache)
-    messages = [f"{devices.message}; {train.precision}; {built.xla_message}", cache_message, *describe_known(sets)]
+    messages = [f"{devices.message}; {train.precision}; {built.xla_message}", cache_message]
+    messages += [*describe_known(sets), *kept_thresholds(cases, config)]
     plan = Plan(
         config=written,
         workdir=workdir,

@@ -28,7 +28,8 @@ class PhotographScores:
       logs: `val_photo_aupr` and `val_photo_dice`: of all pixels of all photographs together, averaged over the classes
         with lesion pixels; if there are several classes also each one's, such as `val_photo_aupr_HE`. Dice is that at
         the config's thresholds.
-      thresholds: for each class the one with the highest pooled Dice; for a class without lesion pixels the config's.
+      thresholds: for each class the one with the highest pooled Dice; for a class without lesion pixels, or that is
+        known in none of the photographs, the config's.
     """
 
     logs: dict[str, float]
@@ -161,6 +162,22 @@ def _with_all_classes(case: Case, one: RecordSet) -> Case:
     """Returns a case with the classes of all sets, in order; those that its own set does not have are unknown."""
     masks = {name: case.masks.get(name) for name in one.classes}
     return dataclasses.replace(case, masks=masks, unknown=case.unknown | (masks.keys() - case.masks.keys()))
+
+
+def kept_thresholds(cases: Sequence[Case], config: Config) -> list[str]:
+    """Returns a message about the classes whose thresholds validation cannot choose, as no case has labels of them.
+
+    Args:
+      cases: the validation photographs.
+      config: its `evaluate.threshold` is what these classes keep.
+    """
+    unknown = [name for name in config.data.classes if all(name in case.unknown for case in cases)]
+    if not cases or not unknown:
+        return []
+    return [
+        f"warning: {', '.join(unknown)}: labelled in none of the {len(cases)} validation photographs, so the threshold "
+        f"stays evaluate.threshold, {config.evaluate.threshold:g}"
+    ]
 
 
 def score_photographs(

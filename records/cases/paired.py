@@ -37,9 +37,11 @@ def paired_cases(source: Path, classes: tuple[str, ...], rules: SourceRules, *, 
     folders = {folder.name for part in parts if part.masks.is_dir() for folder in list_folder(part.masks).folders}
     told = tell([case for part in parts for case in part.cases], folders)
     for part in parts:
-        for case in told.cases:
-            if case.missing_masks and part.images in case.photograph.parents:
-                _refuse_missing(case, part, rules)
+        lacking = [case for case in told.cases if case.missing_masks and part.images in case.photograph.parents]
+        if not part.masks.is_dir() and (lacking or not part.cases):
+            _refuse_layout(part.masks)
+        if lacking and not rules.allow_missing_masks:
+            _refuse_missing(lacking[0], part, rules)
         part.gathered.refuse_unpaired()
     reasons: dict[Path, str | None] = {}
     for part in parts:
@@ -179,16 +181,9 @@ def _add_tree(
 
 
 def _refuse_missing(case: Case, part: _Part, rules: SourceRules) -> None:
-    """Raises an InputError about the first mask that a photograph lacks, unless that means that it shows no lesion."""
-    if not part.masks.is_dir():
-        _refuse_layout(part.masks)
-    if rules.allow_missing_masks:
-        return
-    stem, folder, name = (
-        image_stem(case.photograph),
-        case.photograph.relative_to(part.images).parent,
-        case.missing_masks[0],
-    )
+    """Raises an InputError about the first mask that a photograph lacks."""
+    stem, name = image_stem(case.photograph), case.missing_masks[0]
+    folder = case.photograph.relative_to(part.images).parent
     forms = (folder / stem,) if rules.colored else (Path(name) / folder / stem, folder / f"{stem}_{name}")
     raise InputError(
         f"{case.photograph}: no mask of class {name}; expected {' or '.join(f'masks/{one}.png' for one in forms)}, "

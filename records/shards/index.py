@@ -205,15 +205,16 @@ def _case(content: dict[str, Any], data: DataConfig) -> CaseEntry:
     return CaseEntry(**{**earlier, **content, "places": places, "lesions": lesions, "hard_negatives": boxes})
 
 
-# A set may have only some of the classes, and masks beside others with soft labels.
-_CHECKED_APART = ("classes", "soft_labels", "healthy_tiles")
+# A set may have only some of the classes, and masks where the config has soft labels.
+_CHECKED_APART = ("classes", "soft_labels")
+# What a set takes of its photographs is its own affair: in another one of the training it may be something else.
+_OWN = ("validation_fraction", "empty_per_nonempty", "healthy_tiles", "seed")
 
 
 def check_config(index: Index, config: Config, folder: Path) -> None:
     """Checks that records were made with the same section `data` as a config, as far as it matters for a training.
 
-    A set may have only some of the config's classes, any number of `healthy_tiles`, and masks where the config has soft
-    labels.
+    A set may have only some of the config's classes, and masks where the config has soft labels.
 
     Raises:
       InputError: fields of `data` differ; all are listed with both values.
@@ -222,7 +223,8 @@ def check_config(index: Index, config: Config, folder: Path) -> None:
         f"data.{field.name} is {getattr(index.data, field.name)!r} in the records and "
         f"{getattr(config.data, field.name)!r} in the config"
         for field in dataclasses.fields(DataConfig)
-        if getattr(index.data, field.name) != getattr(config.data, field.name) and field.name not in _CHECKED_APART
+        if getattr(index.data, field.name) != getattr(config.data, field.name)
+        and field.name not in (*_CHECKED_APART, *_OWN)
     ]
     if not set(index.data.classes) <= set(config.data.classes):
         differing.insert(

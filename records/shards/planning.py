@@ -81,6 +81,10 @@ class RecordsPlan:
 
     def __str__(self) -> str:
         lines = [self._class_line(index, name) for index, name in enumerate(self.data.classes)]
+        healthy = collections.Counter(case.absent for case in self.cases if case.absent)
+        for absent, count in sorted(healthy.items(), key=lambda item: sorted(item[0])):
+            names = ", ".join(name for name in self.data.classes if name in absent)
+            lines.append(f"healthy: {count} photographs are said to show no {names}")
         for split in SPLITS:
             members = [self.surveys[case.name] for case in self.cases if case.split == split]
             if members:
@@ -94,10 +98,6 @@ class RecordsPlan:
         )
         if data.field_diameter is not None:
             lines.append(f"scales: {describe_scales([survey.scale.factor for survey in self.surveys.values()])}")
-        healthy = collections.Counter(case.absent for case in self.cases if case.absent)
-        for absent, count in sorted(healthy.items(), key=lambda item: sorted(item[0])):
-            names = ", ".join(name for name in data.classes if name in absent)
-            lines.append(f"healthy: {count} photographs are said to show no {names}")
         return "\n".join(lines)
 
     def _class_line(self, index: int, name: str) -> str:

@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as hnp
 from sklearn.metrics import average_precision_score, confusion_matrix
 
 from configs import InputError
-from models import METRICS, build_metrics
+from models import METRICS, build_loss, build_metrics
 from models.metrics import BINS, dice_coefficient, iou_coefficient
 
 POOLED = ("sensitivity", "specificity", "ppv", "aupr")
@@ -270,6 +270,62 @@ def test_a_misspelled_metric_gets_a_suggestion():
     expected = r"train\.metrics must be of dice_coef, .*aupr; received 'sensitivty'\. Did you mean 'sensitivity'\?"
     with pytest.raises(InputError, match=expected):
         build_metrics(["sensitivty"], CLASSES)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_pixels_samples_and_classes_that_are_unknown_count_nowhere(name, tiles):
+    masks, probabilities = tiles
+    known = np.random.default_rng(1).random(masks.shape) < 0.7
+    known[2] = known[4:6, ..., 0] = known[..., 2] = False
+    weights = np.array([1, 0, 3, 0, 0.5, 1, 1, 2, 0], np.float32)
+    labels = np.concatenate([masks * known, known], axis=-1).astype(np.float32)
+    metrics = build_metrics([name], CLASSES)
+    for metric in metrics:
+        for part in (slice(0, 3), slice(3, 9)):
+            metric.update_state(labels[part], probabilities[part], sample_weight=weights[part])
+    found = results(metrics)
+    expected = []
+    for c in (0, 1):
+        k = known[..., c]
+        if name in POOLED:
+            weight = np.broadcast_to(weights[:, None, None], k.shape)[k]
+            mask, probability = (values[..., c][k][:, None, None] for values in tiles)
+            expected.append(pooled(name, mask, probability, weight))
+        else:
+            reference, anything = {"dice_coef": dice, "iou_coef": iou}[name], k.any(axis=(1, 2))
+            values = [
+                reference(masks[i, ..., c][k[i]].astype(float), probabilities[i, ..., c][k[i]]) if anything[i] else 0
+                for i in range(9)
+            ]
+            expected.append(np.average(values, weights=weights * anything))
+    assert [found[f"{name}_HE"], found[f"{name}_EX"]] == pytest.approx(expected, rel=1e-5)
+    assert found[f"{name}_MA"] == 0  # of which nothing was seen
+    if name in POOLED:
+        assert found[name] == pytest.approx(np.mean(expected), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_a_soft_label_of_at_least_one_half_is_lesion(name, tiles):
+    masks, probabilities = tiles
+    soft = np.where(masks > 0, 128 / 255, 127 / 255).astype(np.float32)
+    (one, *_), (other, *_) = build_metrics([name], CLASSES), build_metrics([name], CLASSES)
+    one.update_state(masks, probabilities)
+    other.update_state(soft, probabilities)
+    assert float(one.result()) == float(other.result())
+
+
+@pytest.mark.parametrize("name", ["bce_dice", "bce_batch_dice"])
+def test_the_loss_as_a_metric_is_the_mean_over_the_samples_of_all_batches_of_which_anything_is_known(name, tiles):
+    masks, probabilities = tiles
+    known = np.ones_like(masks)
+    known[0] = known[4:] = 0  # one sample of the first batch, all of the second
+    loss = build_loss(name)
+    metric = loss.metric()
+    labels = np.concatenate([masks * known, known], axis=-1)
+    for part in (slice(0, 4), slice(4, 9)):
+        metric.update_state(labels[part], probabilities[part])
+    assert metric.name == name
+    assert float(metric.result()) == pytest.approx(float(loss(masks[1:4], probabilities[1:4])), rel=1e-6)
 
 
 REPLICAS = """

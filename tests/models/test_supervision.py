@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from configs import InputError, UNet3PlusConfig, UNetConfig
-from models import TrainingModel, build_loss, build_metrics
+from models import Network, Teacher, TrainingModel, build_loss, build_metrics
 from models.metrics import dice_coefficient
 from models.networks import build_unet, build_unet3plus
 
@@ -85,6 +85,89 @@ def test_the_training_loss_is_the_mean_over_the_maps_and_the_cross_entropy_of_th
     cross = -np.mean(holds * np.log(presence) + (1 - holds) * np.log(1 - presence), axis=1)
     loss = model.compute_loss(images, masks, model(images, training=True), weights)
     assert float(loss) == pytest.approx(np.mean(weights * (maps + cross)), rel=1e-5)
+
+
+def test_presence_is_learnt_where_a_class_is_seen_or_known_throughout(network, tiles):
+    images, masks = tiles
+    model = TrainingModel(network, side_output_weights=(0, 0), presence_weight=3)
+    model.compile("sgd", build_loss("bce_dice"), jit_compile=False)
+    known = np.ones_like(masks)
+    known[0, :4, :, 0] = 0  # no lesion is seen in the rest: unknown
+    known[1] = 0
+    known[2, ..., 1] = masks[2, ..., 1]  # a lesion is seen, nothing else
+    labels = np.concatenate([masks * known, known], axis=-1)
+    outputs = [output.numpy() for output in model(images, training=True)]
+    presence = outputs[3].astype(np.float64)
+    holds = masks.max(axis=(1, 2))
+    cross = -(holds * np.log(presence) + (1 - holds) * np.log(1 - presence))
+    expected = float(build_loss("bce_dice")(labels, outputs[0])) + np.mean(
+        [3 * cross[0, 1], 3 * cross[2].mean(), 3 * cross[3].mean()]
+    )
+    assert float(model.compute_loss(images, labels, model(images, training=True))) == pytest.approx(expected, rel=1e-5)
+
+
+def distillation(taught: np.ndarray, learnt: np.ndarray, temperature: float) -> float:
+    """Returns T² BCE of both with their logits divided by T, the mean over all pixels and classes."""
+    target, p = (
+        1 / (1 + np.exp(-(np.log(one) - np.log1p(-one)) / temperature)) for one in map(np.float64, (taught, learnt))
+    )
+    return temperature**2 * np.mean(-(target * np.log(p) + (1 - target) * np.log1p(-p)))
+
+
+@pytest.mark.parametrize("temperature", [1.0, 2.0])
+def test_a_teacher_has_its_weight_in_the_loss_of_every_map_and_no_weights_in_the_model(network, tiles, temperature):
+    images, masks = tiles
+    teacher = Teacher(
+        build_unet(UNetConfig(width=4, levels=2), classes=3),
+        channels=(2, 1),
+        student_channels=(0, 1),
+        weight=0.3,
+        temperature=temperature,
+    )
+    plain = TrainingModel(network, side_output_weights=(0.5, 0))
+    model = TrainingModel(network, side_output_weights=(0.5, 0), teacher=teacher)
+    for one in (plain, model):
+        one.compile("sgd", build_loss("bce_dice"), jit_compile=False)
+    assert len(model.variables) == len(plain.variables)
+    assert model.count_params() == plain.count_params()
+    predicted = model(images, training=True)
+    main, side, _, presence = (output.numpy() for output in predicted)
+    holds = masks.max(axis=(1, 2))
+    present = -np.mean(holds * np.log(presence) + (1 - holds) * np.log(1 - presence))
+    taught = teacher.network(images, training=False).numpy()[..., [2, 1]]
+    learnt = [distillation(taught, one, temperature) for one in (main, side)]
+    of_masks = float(plain.compute_loss(images, masks, predicted)) - present
+    expected = 0.7 * of_masks + 0.3 * (learnt[0] + 0.5 * learnt[1]) / 1.5 + present
+    assert float(model.compute_loss(images, masks, predicted)) == pytest.approx(expected, rel=1e-5)
+    in_validation = model.compute_loss(images, masks, predicted, training=False)
+    assert float(in_validation) == float(plain.compute_loss(images, masks, predicted, training=False))
+
+
+@pytest.mark.slow
+def test_with_nothing_known_and_all_weight_on_the_teacher_a_student_becomes_like_it(tiles):
+    images = tiles[0]
+    keras.utils.set_random_seed(2)
+    image = keras.Input((None, None, 3))
+    layers = [keras.layers.Conv2D(2, 3, padding="same", activation="sigmoid") for _ in range(2)]
+    student, taught = (Network(image, layer(image / 255)) for layer in layers)
+    before = [weight.copy() for weight in taught.get_weights()]
+    teacher = Teacher(taught, channels=(0, 1), student_channels=(0, 1), weight=1, temperature=2)
+    model = TrainingModel(student, teacher=teacher)
+    model.compile(keras.optimizers.Adam(3e-2), build_loss("bce_dice"), jit_compile=False)
+    model.optimizer.build(model.trainable_variables)  # a step that creates variables is traced twice
+
+    def divergence() -> float:
+        target, learnt = (network(images, training=False).numpy() for network in (taught, student))
+        return distillation(target, learnt, 1) - distillation(target, target, 1)
+
+    start = divergence()
+    nothing = np.zeros((4, 16, 16, 4), np.float32)
+    for _ in range(30):
+        model.train_on_batch(images, nothing)
+    print(f"Kullback-Leibler divergence from the teacher: {start:.2g}, then {divergence():.2g}")
+    assert divergence() < 0.2 * start
+    for weight, other in zip(taught.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, other)
 
 
 @pytest.mark.slow

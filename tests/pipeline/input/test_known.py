@@ -331,3 +331,10 @@ def test_soft_and_hard_sets_are_trained_on_together(soft, source, shard, tmp_pat
     train = TrainConfig(lesion_pixel_fraction=1.0, crop=16)
     for element in training_elements(sets, train, STILL).take(20).as_numpy_iterator():
         assert (element["labels"][..., element["target"][1]] >= 0.5).any()  # a lesion pixel has at least half
+
+
+def test_a_set_may_have_no_validation_photographs_beside_one_that_has(records, source, shard, tmp_path):
+    shard(tmp_path / "healthy", [source.cases["C"]], DATA)
+    sets = open_records([tmp_path / "healthy", records.folder], Config(data=DATA))
+    batches = list(validation_batches(sets, TrainConfig(batch_size=2)))
+    assert len(batches) == -(-records.index.splits["validation"].records // 2)

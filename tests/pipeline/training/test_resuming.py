@@ -17,6 +17,8 @@ import numpy as np
 import pytest
 
 from configs import Config, InputError, ModelConfig, UNetConfig
+from models import build_network
+from pipeline.inference import save_model, save_spec
 from pipeline.training import prepare
 from pipeline.training.callbacks import (
     BestWeights,
@@ -105,8 +107,15 @@ class Trainings:
 
 
 @pytest.fixture(scope="module")
-def run_config(config) -> Config:
-    """Many short epochs, with everything that has a state: dropout, averages, patience, the best epoch."""
+def teacher(spec, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("teacher") / "model"
+    save_model(folder, build_network(ModelConfig(unet=UNetConfig(width=4, levels=2)), 1), spec(classes=("MA",)))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run_config(config, teacher) -> Config:
+    """Many short epochs, with everything that has a state: dropout, averages, patience, the best epoch; a teacher."""
     return dataclasses.replace(
         config,
         model=ModelConfig(unet=UNetConfig(width=4, levels=2, dropout=0.2)),
@@ -119,6 +128,7 @@ def run_config(config) -> Config:
             warmup_fraction=0.1,
             reduce_lr_patience=2,
             ema_momentum=0.9,
+            teacher=str(teacher),
             previews=0,
             deterministic=True,
         ),
@@ -235,6 +245,16 @@ def test_a_workdir_of_other_records_is_refused(undisturbed, run_config, records_
     shard(tmp_path / "records", cases, records_set.index.data)
     with pytest.raises(InputError, match="holds a run on other records"):
         prepare(run_config, [tmp_path / "records"], undisturbed)
+
+
+def test_a_workdir_of_another_teacher_at_the_same_path_is_refused(undisturbed, run_config, records_set, spec, teacher):
+    kept = (teacher / "network.keras").read_bytes()
+    save_model(teacher, build_network(ModelConfig(unet=UNetConfig(width=4, levels=2)), 1), spec(classes=("MA",)))
+    with pytest.raises(InputError, match=r"holds a run with another model as train\.teacher\. Name another folder"):
+        prepare(run_config, [records_set.folder], undisturbed)
+    (teacher / "network.keras").write_bytes(kept)
+    save_spec(teacher, dataclasses.replace(spec(classes=("MA",)), thresholds=(0.3,)))  # not what is learnt from
+    assert prepare(run_config, [records_set.folder], undisturbed).plan.finished
 
 
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(undisturbed, tmp_path, capsys):

@@ -11,15 +11,18 @@ import pytest
 
 from configs import Config, InputError, ModelConfig, TrainConfig, UNet3PlusConfig, UNetConfig
 from models import LOSSES, build_network
+from pipeline.inference import save_model
 from pipeline.training.backends.tensorflow_devices import choose_devices, choose_xla
 
 pytestmark = pytest.mark.slow
 
 # For each config, trains the same steps on one device and on two, and prints how far the weights moved and how far
-# apart they are. A config with the default model gets a network of three layers, which is quick to trace. Then checks
-# that a segmenter follows mirrored weights.
+# apart they are. A config with the default model gets a network of three layers, which is quick to trace. If the name
+# of its file says so, most of the masks are unknown, on one of two devices more than on the other. Then checks that a
+# segmenter follows mirrored weights.
 TWO_DEVICES = """
 import json, sys
+from pathlib import Path
 import keras, numpy as np, tensorflow as tf
 from configs import ModelConfig
 from configs.loading import load_config
@@ -29,6 +32,7 @@ from pipeline.inference import SegmenterSpec, TiledSegmenter
 from pipeline.training.backends.tensorflow_devices import choose_devices
 from pipeline.training.backends.tensorflow_step import TrainStepModel
 from pipeline.training.run import compile_model
+from pipeline.training.teacher import load_teacher
 
 def build(config):
     if config.model != ModelConfig():
@@ -44,16 +48,20 @@ rng = np.random.default_rng(0)
 images = rng.uniform(0, 255, (8, 16, 16, 3)).astype("float32")
 masks = (images[..., :1] > 200).astype("float32")
 masks[1] = 0
+known = np.ones_like(masks)
+known[:3] = known[3, :5] = known[5, 4:] = known[6] = 0
 for path in sys.argv[1:]:
     config = load_config(path)
-    batches = tf.data.Dataset.from_tensors((images, masks)).repeat()
+    labels = np.append(masks * known, known, axis=-1) if "unknown" in path else masks
+    batches = tf.data.Dataset.from_tensors((images, labels)).repeat()
     weights = []
     for strategy in (tf.distribute.get_strategy(), two_devices):
         keras.backend.clear_session()
         keras.utils.set_random_seed(1)
         with strategy.scope(), precision_policy(config.train.precision):
             network = build(config)
-            model = TrainStepModel(network, config.train)
+            loaded = load_teacher(Path(config.train.teacher), config) if config.train.teacher else None
+            model = TrainStepModel(network, config.train, loaded.teacher if loaded else None)
             compile_model(model, config, xla=False)
         before = model.get_weights()
         history = model.fit(batches, steps_per_epoch=3, epochs=1, shuffle=False, verbose=0).history
@@ -112,6 +120,8 @@ VARIANTS = {
     "lovasz_hinge; sgd, clipped by the norm of all": variant(global_clipnorm=1e-2),
     "lesion_weighted; sgd": variant(),
     "bce_dice; weights of side outputs": variant(SUPERVISED, side_output_weights=(0.3,)),
+    "bce_batch_dice; unknown": variant(),
+    "bce_dice; unknown, two micro-batches, a teacher": variant(micro_batches=2, teacher="TEACHER"),
 }
 VARIANTS = {
     name: dataclasses.replace(config, train=dataclasses.replace(config.train, loss=name.partition(";")[0]))
@@ -127,12 +137,13 @@ class Results(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory) -> Results:
+def results(spec, tmp_path_factory) -> Results:
     folder = tmp_path_factory.mktemp("variants")
+    save_model(folder / "teacher", build_network(ModelConfig(unet=SMALL), 1), spec())
     paths = []
-    for number, config in enumerate(VARIANTS.values()):
-        paths.append(folder / f"{number}.json")
-        paths[-1].write_text(config.to_json())
+    for number, (name, config) in enumerate(VARIANTS.items()):
+        paths.append(folder / f"{number}{'_unknown' if 'unknown' in name else ''}.json")
+        paths[-1].write_text(config.to_json().replace("TEACHER", str(folder / "teacher")))
     done = subprocess.run(
         [sys.executable, "-c", TWO_DEVICES, *paths],
         cwd=Path(__file__).parents[4],
