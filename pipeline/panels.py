@@ -11,6 +11,7 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from pipeline.unlabelled import draw_stripes
 from records import CLASS_COLORS, draw_contours
 
 LETTERS = 11  # font size, pixels
@@ -18,7 +19,14 @@ MARGIN = 3  # around text, pixels
 BLACK, WHITE = (0, 0, 0), (255, 255, 255)
 
 
-def outlined(image: np.ndarray, masks: np.ndarray, size: tuple[int, int], *, thickness: int = 1) -> np.ndarray:
+def outlined(
+    image: np.ndarray,
+    masks: np.ndarray,
+    size: tuple[int, int],
+    *,
+    thickness: int = 1,
+    striped: np.ndarray | None = None,
+) -> np.ndarray:
     """Resizes an image, and then draws the outlines of its lesions.
 
     Args:
@@ -26,16 +34,42 @@ def outlined(image: np.ndarray, masks: np.ndarray, size: tuple[int, int], *, thi
       masks: bool `[H, W, C]`, drawn in the colours `CLASS_COLORS`; even the smallest lesion is outlined.
       size: height and width of the result. The image is shrunk by area averaging or enlarged by nearest pixels.
       thickness: thickness of the outlines, pixels.
+      striped: bool `[H, W, C]`, the part of `unlabelled_regions` that the image shows.
 
     Returns:
       uint8 RGB `[*size, 3]`.
     """
     interpolation = cv2.INTER_AREA if size[0] < image.shape[0] else cv2.INTER_NEAREST
     resized = cv2.resize(image, size[::-1], interpolation=interpolation)
+    if striped is not None:
+        planes = (striped[..., index].astype(np.uint8) for index in range(striped.shape[-1]))
+        nearest = [cv2.resize(plane, size[::-1], interpolation=cv2.INTER_NEAREST) for plane in planes]
+        draw_stripes(resized, np.stack(nearest, axis=-1) > 0)
     for index, color in zip(range(masks.shape[-1]), CLASS_COLORS, strict=False):
         fraction = cv2.resize(masks[..., index].astype(np.float32), size[::-1], interpolation=interpolation)
         draw_contours(resized, fraction > 0, color, thickness=thickness)
     return resized
+
+
+def with_outlines(photograph: np.ndarray, masks: np.ndarray, *, striped: np.ndarray | None = None) -> np.ndarray:
+    """Returns a photograph, uint8 RGB `[H, W, 3]`, with the outlines of masks, bool `[H, W, C]`, at its own size.
+
+    Regions that are not labelled, `unlabelled_regions`, are striped.
+    """
+    overlay = draw_stripes(photograph.copy(), striped)
+    for index in range(masks.shape[-1]):
+        draw_contours(overlay, masks[..., index], CLASS_COLORS[index], thickness=line_width(photograph.shape))
+    return overlay
+
+
+def line_width(shape: Sequence[int]) -> int:
+    """Returns the thickness of outlines in a photograph of this shape, pixels; it looks the same at every size."""
+    return max(round(max(shape) / 1500), 1)
+
+
+def letter_size(shape: Sequence[int]) -> int:
+    """Returns the font size of a legend below a photograph of this shape, pixels; it looks the same at every size."""
+    return max(round(max(shape) / 90), LETTERS)
 
 
 def densest_window(mask: np.ndarray, size: tuple[int, int]) -> tuple[slice, slice]:

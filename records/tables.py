@@ -15,7 +15,9 @@ ENCODINGS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs
 EXCEL = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # .xlsx, .xls
 
 
-def read_table(path: Path, columns: Sequence[str], *, flag: str) -> list[tuple[str, ...]]:
+def read_table(
+    path: Path, columns: Sequence[str], *, flag: str | None, optional: Sequence[str] = ()
+) -> list[tuple[str, ...]]:
     """Reads some columns of a CSV file.
 
     The delimiter is the one with which the first row that is not blank names the columns, in any case. Blank rows are
@@ -24,36 +26,43 @@ def read_table(path: Path, columns: Sequence[str], *, flag: str) -> list[tuple[s
     Args:
       path: the file.
       columns: names of the columns, in lower case.
-      flag: flag that names the file, such as "--patients", for messages.
+      flag: flag that names the file, such as "--patients", for messages; None: it lies in the source.
+      optional: names of further columns, which the file may lack.
 
     Returns:
-      The values of the columns in each row; a value that a short row lacks is empty.
+      The values of the columns, then those of the optional ones, in each row; a value that is not there is empty.
 
     Raises:
       InputError: the file cannot be read, is no text, or has other columns.
     """
+    where = title(path, flag)
     try:
         text = _decoded(path.read_bytes())
     except OSError as error:
-        raise InputError(f"{flag}={path}: cannot be read ({error.strerror}).") from error
+        raise InputError(f"{where}: cannot be read ({error.strerror}).") from error
     except ValueError as error:
-        raise InputError(f"{flag}={path}: cannot be read ({error}); save it as CSV.") from error
+        raise InputError(f"{where}: cannot be read ({error}); save it as CSV.") from error
     heads: list[str] = []
     for delimiter in DELIMITERS:
-        heads, *rows = _rows(text, delimiter, path=path, flag=flag) or [[]]
+        heads, *rows = _rows(text, delimiter, where=where) or [[]]
         names = [head.lower() for head in heads]
         if set(columns) <= set(names):
-            places = [names.index(column) for column in columns]
+            places = [names.index(one) if one in names else len(names) for one in (*columns, *optional)]
             return [tuple(row[place] if place < len(row) else "" for place in places) for row in rows]
-    raise InputError(f"{flag}={path}: expected the columns {' and '.join(columns)}; it has {_first_line(text)!r}.")
+    raise InputError(f"{where}: expected the columns {' and '.join(columns)}; it has {_first_line(text)!r}.")
 
 
-def _rows(text: str, delimiter: str, *, path: Path, flag: str) -> list[list[str]]:
+def title(path: Path, flag: str | None) -> str:
+    """Returns what messages call a file: with the flag that names it, if one does."""
+    return str(path) if flag is None else f"{flag}={path}"
+
+
+def _rows(text: str, delimiter: str, *, where: str) -> list[list[str]]:
     """Returns the rows that are not blank, without the line "sep=;" that Excel may write first."""
     try:
         rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True))
     except csv.Error as error:
-        raise InputError(f"{flag}={path}: cannot be read ({error}).") from error
+        raise InputError(f"{where}: cannot be read ({error}).") from error
     clean = [[unicodedata.normalize("NFC", value).strip() for value in row] for row in rows]
     clean = [row for row in clean if any(row)]
     return clean[1:] if clean and clean[0][0].lower().startswith("sep=") else clean

@@ -94,7 +94,7 @@ def main(folders: list[str]) -> int:
     _print_plan(plan, output)
     _print_levels(plan)
     gallery = None if _ANONYMOUS.value else Gallery(plan.data.classes, plan.operating_point)
-    hidden = (_SOURCE.value, _MODEL.value, _PREDICTIONS.value, _RECORDS.value)
+    hidden = (_SOURCE.value, *source.given()["known"].paths, _MODEL.value, _PREDICTIONS.value, _RECORDS.value)
     names = AnonymousNames(plan.cases, hidden, plan.maps) if _ANONYMOUS.value else Names()
     look = None if gallery is None else gallery.look
     evaluation = evaluate(plan, output, names=names, look=look, progress=_progress, warn=_warn)
@@ -117,9 +117,9 @@ def main(folders: list[str]) -> int:
 
 
 def _check_flags() -> None:
-    for name, value in (("source", _SOURCE.value), ("output", _OUTPUT.value)):
-        if value is None:
-            raise InputError(f"--{name} is required; see --help.")
+    source.folder(_SOURCE.value)
+    if _OUTPUT.value is None:
+        raise InputError("--output is required; see --help.")
     if _MODEL.value is None and _PREDICTIONS.value is None:
         raise InputError("--model is required, or --predictions; see --help.")
     if camera.given() != UNKNOWN_CAMERA and _PREDICTIONS.value is not None:
@@ -137,8 +137,8 @@ def _print_plan(plan, output: Path) -> None:
         for name, threshold, area in zip(plan.data.classes, point.thresholds, point.least_areas, strict=True)
     ]
     print(
-        f"{len(plan.cases)} photographs of split {_SPLIT.value} in {_SOURCE.value} ({plan.layout}); classes "
-        f"{', '.join(classes)} (threshold: {plan.threshold_source}) → {output}",
+        f"{len(plan.cases)} photographs of split {_SPLIT.value} in {source.title(_SOURCE.value)} ({plan.layout}); "
+        f"classes {', '.join(classes)} (threshold: {plan.threshold_source}) → {output}",
         flush=True,
     )
 

@@ -44,8 +44,8 @@ def main(_: list[str]) -> int:
     form, annotated = read_annotations(source, images=images, chosen=_FORMAT.value)
     classes = choose_classes(annotated, _CLASSES.value)
     print(
-        f"{form.title}: {len(annotated.photographs)} photographs in {source}, classes {', '.join(annotated.classes)} → "
-        f"{output}",
+        f"{form.title}: {len(annotated.photographs)} photographs in {source}, classes "
+        f"{', '.join(annotated.lesion_classes)} → {output}",
         flush=True,
     )
     imported = import_annotations(
@@ -61,7 +61,13 @@ def main(_: list[str]) -> int:
     )
     for name, (regions, photographs) in imported.regions.items():
         print(f"{name}: {regions} regions in {photographs} photographs")
-    if left := [name for name in annotated.classes if name not in classes]:
+    for name, (regions, photographs) in imported.ignored.items():
+        print(f"{name}: {regions} regions in {photographs} photographs are left out as unknown")
+    total = sum(imported.photographs.values())
+    for name, number in imported.looked_for.items():
+        if number < total:
+            print(f"{name}: was looked for in {number} of {total} photographs, as labels.csv says")
+    if left := [name for name in annotated.lesion_classes if name not in classes]:
         print(f"classes left out: {', '.join(left)}")
     print_warnings(f"left out: {line}" for line in (*annotated.notes, *imported.notes))
     failures = [*annotated.failures, *imported.failures]
@@ -70,7 +76,7 @@ def main(_: list[str]) -> int:
     if len(failures) > MOST:
         print(f"left out: and {len(failures) - MOST} more.", file=sys.stderr)
     counts = [f"{number} in {split}" for split, number in imported.photographs.items() if split]
-    print(f"{sum(imported.photographs.values())} photographs{': ' * bool(counts)}{', '.join(counts)}    see: {output}")
+    print(f"{total} photographs{': ' * bool(counts)}{', '.join(counts)}    see: {output}")
     return command.SOME_FAILED if failures else command.DONE
 
 

@@ -31,6 +31,7 @@ from records import (
     find_cases,
     plan_records,
     read_index,
+    read_labelled_by,
     read_patients,
     read_splits,
     write_check,
@@ -60,29 +61,29 @@ def main(_: list[str]) -> int:
     folder = Path(_RECORDS.value)
     if _VERIFY.value:
         return _verify(folder)
-    for name, value in (("config", flags.FLAGS.config), ("source", _SOURCE.value)):
-        if value is None:
-            raise InputError(f"--{name} is required; see --help.")
+    if flags.FLAGS.config is None:
+        raise InputError("--config is required; see --help.")
+    source.folder(_SOURCE.value)
     config = command.config()
     layout, cases = _find_cases(config.data)
-    print(f"{len(cases)} photographs in {_SOURCE.value} ({layout}); reading their masks.", flush=True)
+    labelled_by = _SOURCE.value and read_labelled_by(Path(_SOURCE.value), soft=config.data.soft_labels)
+    print(f"{len(cases)} photographs in {source.title(_SOURCE.value)} ({layout}); reading their masks.", flush=True)
     plan = plan_records(
         layout,
         cases,
         config.data,
-        source=Path(_SOURCE.value),
+        source=source.title(_SOURCE.value),
         keep_splits=bool(_SPLITS.value),
         workers=_workers(),
         strict=_STRICT.value,
         rule=camera.rule(config.data),
+        labelled_by=labelled_by or None,
         progress=_bar,
     )
     print_warnings(plan.scale_warnings())
     for lines in plan.mask_warnings().values():
         print_warnings(lines)
-    print_warnings(
-        f"no photograph shows any {name}; check its masks, or its colour" for name in plan.classes_without_lesions
-    )
+    print_warnings(plan.class_warnings())
     print(f"{plan} → {folder}", flush=True)
     if _CHECK.value:
         failures = _check(plan, folder)
@@ -98,7 +99,7 @@ def main(_: list[str]) -> int:
 
 
 def _find_cases(data: DataConfig) -> tuple[str, list[Case]]:
-    layout, found = find_cases(Path(_SOURCE.value), data.classes, colored=bool(data.colors), **source.given())
+    layout, found = find_cases(source.folder(_SOURCE.value), data.classes, colored=bool(data.colors), **source.given())
     cases = read_splits(Path(_SPLITS.value), found) if _SPLITS.value else found
     if _PATIENTS.value:
         cases = read_patients(Path(_PATIENTS.value), cases, left_out=[case.name for case in found])

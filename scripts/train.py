@@ -14,6 +14,7 @@ from absl import flags
 
 from records import claimed_output
 from scripts.support import command
+from scripts.support.warnings import print_warnings
 
 _RECORDS = flags.DEFINE_multi_string(
     "records", None, "Folder that python -m scripts.shard wrote; repeat the flag to mix several sets.", required=True
@@ -46,6 +47,7 @@ def main(_: list[str]) -> int:
             return command.DONE
         make_workdir()
         print("\n".join(run.plan.lines()), flush=True)
+        print_warnings(run.plan.warnings)
         try:
             model = fit(run, verbose=1 if sys.stdout.isatty() else 0)
         except StoppedError as stopped:

@@ -90,6 +90,12 @@ class DataConfig:
                 name,
                 allowed="names without spaces or slashes",
             )
+            check(
+                name != "ignore" and not name.endswith("_ignore"),
+                "data.classes",
+                name,
+                allowed="names that are not 'ignore' and do not end in '_ignore', which stand for regions to leave out",
+            )
         if self.scale is None and self.field_diameter is None:
             object.__setattr__(self, "scale", 1.0)
         check_scaling("data.", scale=self.scale, field_diameter=self.field_diameter, field_degrees=self.field_degrees)

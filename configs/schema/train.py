@@ -83,12 +83,12 @@ class TrainConfig:
       class_sampling: how often each class is targeted, relative to the other classes of the photograph (or, balanced by
         tile, of the set); numbers above 0 in the order of `data.classes`. Empty: equally often.
       empty_fraction: fraction of the training crops from tiles without lesions, 0 to 1. None: as in the stored tiles.
-        What these fractions, at most 1 together, leave over is cut from tiles with lesions, at any place.
-      healthy_fraction: fraction of the training crops from photographs that --healthy names, 0 to below 1; where they
-        lie in them is as for all others. None: they are drawn like all other photographs.
-      hard_negative_fraction: fraction of the training crops around what a model mistook for a lesion (see
-        `scripts.pseudolabel`), drawn equally often; their centre lies in a box around it. 0 to 1, together with
-        `lesion_pixel_fraction`, `lesion_fraction` and `empty_fraction` at most 1.
+        What these three fractions, at most 1 together, leave over is cut from tiles with lesions, at any place.
+      healthy_fraction: fraction of the training crops from photographs that --healthy names, 0 to below 1. None: they
+        are drawn like all other photographs.
+      hard_negative_fraction: fraction of the training crops around what a model mistook for a lesion on photographs
+        that show none (see docs/pseudolabels.md), 0 to below 1; each such place is drawn equally often, and the centre
+        of the crop lies in a box around it. What these two fractions leave over is drawn as the other fields say.
       balance: "tile": each tile is drawn equally often (with a crop: each place); "photograph": each photograph is,
         whatever its number of tiles.
       records_weights: how often each of several --records is drawn, relative to the others; numbers above 0. Empty: by
@@ -245,7 +245,7 @@ class TrainConfig:
 
     def _check_stream(self) -> None:
         check(self.crop is None or self.crop >= 16, "train.crop", self.crop, allowed="at least 16, or none")
-        for name in ("lesion_pixel_fraction", "lesion_fraction", "hard_negative_fraction"):
+        for name in ("lesion_pixel_fraction", "lesion_fraction"):
             check(0 <= getattr(self, name) <= 1, f"train.{name}", getattr(self, name), allowed="a fraction, 0 to 1")
         check(
             self.empty_fraction is None or 0 <= self.empty_fraction <= 1,
@@ -253,18 +253,25 @@ class TrainConfig:
             self.empty_fraction,
             allowed="a fraction, 0 to 1, or none",
         )
-        check(
-            self.healthy_fraction is None or 0 <= self.healthy_fraction < 1,
-            "train.healthy_fraction",
-            self.healthy_fraction,
-            allowed="at least 0 and below 1, or none",
-        )
         fractions = self.lesion_pixel_fraction + self.lesion_fraction + (self.empty_fraction or 0)
         check(
-            fractions + self.hard_negative_fraction <= 1 + 1e-9,
-            "train.lesion_pixel_fraction, train.lesion_fraction, train.empty_fraction and train.hard_negative_fraction",
-            fractions + self.hard_negative_fraction,
+            fractions <= 1 + 1e-9,
+            "train.lesion_pixel_fraction, train.lesion_fraction and train.empty_fraction",
+            fractions,
             allowed="at most 1 together",
+        )
+        healthy = self.healthy_fraction
+        check(
+            healthy is None or 0 <= healthy < 1,
+            "train.healthy_fraction",
+            healthy,
+            allowed="at least 0 and below 1, or none",
+        )
+        check(
+            0 <= self.hard_negative_fraction < 1 and (healthy or 0) + self.hard_negative_fraction < 1,
+            "train.hard_negative_fraction",
+            self.hard_negative_fraction,
+            allowed="at least 0, and below 1 together with train.healthy_fraction",
         )
         check(
             all(weight > 0 for weight in self.class_sampling),

@@ -60,7 +60,7 @@ def pooled_samples(
 
 
 def lesion_samples(
-    lesions: Sequence[np.ndarray], detections: Sequence[np.ndarray], draws: np.ndarray
+    lesions: Sequence[np.ndarray], detections: Sequence[np.ndarray], draws: np.ndarray, *, known: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Returns the lesion-wise scores of one class (`pipeline.evaluation.lesion_matching`) for each resample.
 
@@ -68,10 +68,12 @@ def lesion_samples(
       lesions: `LESION` `[lesions]` of each photograph.
       detections: `LESION` `[detections]` of each photograph.
       draws: as `draw_photographs` returns them.
+      known: bool `[photographs]`, whether the class is known in each photograph.
 
     Returns:
-      `sensitivity` and `false_positives` (per photograph) at the operating point, float64 `[RESAMPLES]`, and `froc`,
-      float64 `[RESAMPLES, len(FALSE_POSITIVES)]`; NaN where a resample has no lesion.
+      `sensitivity` and `false_positives` (per photograph in which the class is known) at the operating point, float64
+      `[RESAMPLES]`, and `froc`, float64 `[RESAMPLES, len(FALSE_POSITIVES)]`. NaN where a resample has no lesion, and
+      for `false_positives` where it has no photograph in which the class is known.
     """
     owner, score, true = _events(lesions, detections)
     ends = np.append(score[1:] != score[:-1], True) if len(score) else np.zeros(0, bool)
@@ -79,14 +81,14 @@ def lesion_samples(
     parts = []
     for first in range(0, len(draws), AT_ONCE):
         times = draws[first : first + AT_ONCE].astype(np.int64)
-        total = (times @ number)[:, None]
+        total, seen = (times @ number)[:, None], (times @ known.astype(np.int64))[:, None]
         weights = times[:, owner]
         start = np.zeros((len(times), 1), np.int64)
         found = np.hstack([start, np.cumsum(weights * true, axis=1)[:, ends]])
-        false = np.hstack([start, np.cumsum(weights * ~true, axis=1)[:, ends]]) / len(lesions)
+        false = np.hstack([start, np.cumsum(weights * ~true, axis=1)[:, ends]]) / np.maximum(seen, 1)
         sensitivity = np.where(total > 0, found / np.maximum(total, 1), np.nan)
         at = [np.where(false <= limit, sensitivity, 0).max(axis=1) for limit in FALSE_POSITIVES]
-        parts.append(np.column_stack([sensitivity[:, -1], false[:, -1], *at]))
+        parts.append(np.column_stack([sensitivity[:, -1], np.where(seen[:, 0] > 0, false[:, -1], np.nan), *at]))
     samples = np.concatenate(parts)
     return {"sensitivity": samples[:, 0], "false_positives": samples[:, 1], "froc": samples[:, 2:]}
 

@@ -51,8 +51,8 @@ def calibrate(network: Network, spec: SegmenterSpec, result: Result) -> tuple[Se
       The spec with the new thresholds, and the calibration of each class.
 
     Raises:
-      InputError: the result has other classes, a class has no lesion, or its lesions do not have higher probabilities
-        than other pixels.
+      InputError: the result has other classes, a class is unknown in all of its photographs or has no lesion, or its
+        lesions do not have higher probabilities than other pixels.
     """
     if result.classes != spec.classes:
         raise InputError(
@@ -60,6 +60,13 @@ def calibrate(network: Network, spec: SegmenterSpec, result: Result) -> tuple[Se
             f"{', '.join(spec.classes)}."
         )
     pooled = pool(result.photographs())["frame"]
+    unknown = [name for name, counts in pooled.items() if not (counts.lesion.any() or counts.negatives.any())]
+    if unknown:
+        raise InputError(
+            f"--results: {', '.join(unknown)} {'is' if len(unknown) == 1 else 'are'} labelled in none of the "
+            f"{len(result.cases)} photographs; expected photographs with lesions of every class of the model, to "
+            "calibrate it on."
+        )
     fitted = [fit_class(name, pooled[name].lesion, pooled[name].negatives) for name in spec.classes]
     calibrate_logits(network, [one.factor for one in fitted], [one.shift for one in fitted])
     thresholds = tuple(one.threshold for one in fitted)

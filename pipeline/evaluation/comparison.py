@@ -7,6 +7,7 @@ photograph, and the bootstrap resamples photographs, the same for both results.
 import csv
 import io
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,10 @@ import numpy as np
 
 from configs import InputError
 from pipeline.evaluation import bootstrap
-from pipeline.evaluation.counting import REGIONS, pool
+from pipeline.evaluation.counting import REGIONS, PhotographCounts, pool
 from pipeline.evaluation.results import Result
 from pipeline.evaluation.scores import SCORES, score
-from pipeline.evaluation.summary import ValuesByCase, values_by_case
+from pipeline.evaluation.summary import ValuesByCase, known_photographs, values_by_case
 from records import write_text
 
 LESS_IS_BETTER = ("ece",)
@@ -35,24 +36,28 @@ def write_comparison(folder: Path, one: Result, other: Result) -> dict[str, Any]
       other: result to compare with it.
 
     Returns:
-      The content of `compare.json`: `folders`, `photographs`, `classes`, `thresholds` and `min_area` (of both);
+      The content of `compare.json`: `folders`, `photographs`, `known_photographs` (`{class: number}` of those where it
+      is known), `classes`, `thresholds` and `min_area` (of both);
       `pooled[region][class][score]`: `one`, `other`, `difference`, `interval`; `per_photograph[region][class][score]`:
       `photographs` (where the score is defined in both), `mean`, `median`, `mean_interval`, `median_interval` of the
       differences, and `better`, the fraction of photographs where the other is better. Intervals are null with one
       photograph.
 
     Raises:
-      InputError: the results have different classes, bins, splits or photographs.
+      InputError: the results have different classes, bins, splits or photographs, or differ in what is known of them.
     """
     _check_alike(one, other)
+    _check_known_alike(one, other)
+    known = {name: int(of_class.sum()) for name, of_class in known_photographs(one).items()}
     first, second = values_by_case(one), values_by_case(other)
     content = {
         "folders": [str(result.folders[0]) for result in (one, other)],
         "photographs": len(one.cases),
+        "known_photographs": known,
         "classes": list(one.classes),
         "thresholds": [result.about.get("thresholds") for result in (one, other)],
         "min_area": [result.about.get("min_area") for result in (one, other)],
-        "pooled": _pooled(one, other),
+        "pooled": _pooled(one, other, known),
         "per_photograph": _per_photograph(one, first, second),
     }
     text = io.StringIO()
@@ -90,7 +95,32 @@ def _check_alike(one: Result, other: Result) -> None:
             )
 
 
-def _pooled(one: Result, other: Result) -> dict[str, Any]:
+def _check_known_alike(one: Result, other: Result) -> None:
+    """Refuses results of which one knows a class where the other does not: their pixels are not the same."""
+    pixels = [
+        {
+            (photograph.case, name): _pixels(photograph, name)
+            for photograph in result.photographs()
+            for name in one.classes
+        }
+        for result in (one, other)
+    ]
+    differing = [key for key, number in pixels[0].items() if pixels[1][key] != number]
+    if differing:
+        case, name = differing[0]
+        raise InputError(
+            f"{name} is known of {pixels[0][case, name]:,} pixels of photograph {case} in {one.folders[0]}, but of "
+            f"{pixels[1][case, name]:,} in {other.folders[0]} ({len(differing)} such differences in all); results can "
+            "only be compared if both were scored with the same labels."
+        )
+
+
+def _pixels(photograph: PhotographCounts, name: str) -> int:
+    counts = photograph.counts["frame"][name]
+    return int(counts.lesion.sum() + counts.negatives.sum())
+
+
+def _pooled(one: Result, other: Result, known: Mapping[str, int]) -> dict[str, Any]:
     several = len(one.cases) > 1
     place = {case: number for number, case in enumerate(one.cases)}
     orders = [[place[case] for case in result.cases] for result in (one, other)]
@@ -99,7 +129,9 @@ def _pooled(one: Result, other: Result) -> dict[str, Any]:
     answer: dict[str, Any] = {region: {} for region in REGIONS}
     for name in one.classes:
         samples = [
-            bootstrap.pooled_samples(result.photographs(), draws[:, order], name) if draws is not None else None
+            bootstrap.pooled_samples(result.photographs(), draws[:, order], name)
+            if draws is not None and known[name] > 1
+            else None
             for result, order in zip((one, other), orders, strict=True)
         ]
         for region in REGIONS:

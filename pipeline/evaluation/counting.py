@@ -2,6 +2,10 @@
 
 Every score of whole photographs is computed from these counts, so they can be pooled, resampled and compared without
 reading a photograph again.
+
+Only pixels of which is known whether they show the class are counted, and nothing here depends on what a map says of
+the others: they are no part of a detection either. A class of which nothing is known in a photograph has counts of no
+pixels there, by which everything after counting recognises it (`PhotographCounts.knows`).
 """
 
 import dataclasses
@@ -61,6 +65,11 @@ class PhotographCounts:
     lesions: Mapping[str, np.ndarray]
     detections: Mapping[str, np.ndarray]
 
+    def knows(self, name: str) -> bool:
+        """Returns whether it is known of any pixel if it shows a class."""
+        counts = self.counts["frame"][name]
+        return bool(counts.lesion.any() or counts.negatives.any())
+
 
 def count_photograph(
     case: str,
@@ -71,6 +80,7 @@ def count_photograph(
     classes: tuple[str, ...],
     operating_point: OperatingPoint,
     bins: int,
+    known: np.ndarray | None = None,
 ) -> PhotographCounts:
     """Counts the pixels, lesions and detections of one photograph.
 
@@ -82,6 +92,7 @@ def count_photograph(
       classes: names of the C classes.
       operating_point: what counts as a detection; the histograms do not depend on it.
       bins: number of histogram bins.
+      known: bool `[H, W, C]`, whether it is known that a pixel shows a class or not; None: known throughout.
 
     Returns:
       The counts.
@@ -89,9 +100,15 @@ def count_photograph(
     frame, inside, lesions, detections = {}, {}, {}, {}
     for index, name in enumerate(classes):
         probability, mask = np.ascontiguousarray(probabilities[..., index]), np.ascontiguousarray(masks[..., index])
-        detected = operating_point.detect_class(probability, index)
-        frame[name], inside[name] = _count_pixels(probability, mask, field_of_view, detected=detected, bins=bins)
-        lesions[name], detections[name] = match_lesions(probability, mask, detected)
+        positive = operating_point.is_positive(probability, index)
+        known_here = None if known is None or known[..., index].all() else np.ascontiguousarray(known[..., index])
+        if known_here is not None:
+            mask, positive = mask & known_here, positive & known_here
+        detected = operating_point.without_small(positive, index)
+        pixels = [probability, mask, field_of_view, detected]
+        counted = pixels if known_here is None else [one[known_here] for one in pixels]
+        frame[name], inside[name] = _count_pixels(*counted[:3], detected=counted[3], bins=bins)
+        lesions[name], detections[name] = match_lesions(probability, mask, detected, known=known_here)
     height, width = field_of_view.shape
     return PhotographCounts(case, height, width, {"frame": frame, "field_of_view": inside}, lesions, detections)
 
@@ -109,7 +126,7 @@ def pool(photographs: Iterable[PhotographCounts]) -> dict[str, dict[str, Counts]
 def _count_pixels(
     probability: np.ndarray, mask: np.ndarray, field_of_view: np.ndarray, *, detected: np.ndarray, bins: int
 ) -> tuple[Counts, Counts]:
-    """Returns the counts in the frame and in the field of view."""
+    """Returns the counts of pixels, in arrays of any shape, in the frame and in the field of view."""
     # Most pixels lie in the lowest bin, so only the others are examined one by one.
     places = np.flatnonzero((probability >= 1 / bins) | detected)
     values = probability.ravel()[places]

@@ -15,7 +15,7 @@ from configs.loading import load_config
 from configs.schema import differing_fields
 from pipeline.evaluation.fold_results import FoldResult, check_together, read_fold, read_folds, result_folder
 from pipeline.evaluation.results import COUNTS
-from records import Case, make_folder, sha256_of, write_text
+from records import ALL_KNOWN, Case, KnownRules, make_folder, sha256_of, write_text
 from records.cases import FoldPlan
 
 CONFIG = "config.json"
@@ -34,6 +34,7 @@ class CrossValidation:
       allow_missing_masks: in paired folders, a photograph without a mask shows no lesion.
       unite_masks: several masks of one class and photograph are united.
       recursive: in paired folders, images/ and masks/ are trees.
+      known: what is said of the classes of the photographs.
       operating: values of eval's flags --threshold and --min_area; empty: the thresholds of each fold's model.
     """
 
@@ -44,6 +45,7 @@ class CrossValidation:
     allow_missing_masks: bool = False
     unite_masks: bool = False
     recursive: bool = False
+    known: KnownRules = ALL_KNOWN
     operating: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def folder(self, fold: int) -> Path:
@@ -61,6 +63,17 @@ class CrossValidation:
     def chooses_thresholds(self, fold: int) -> bool:
         """Returns whether validation photographs choose epoch and thresholds; without a lesion they cannot."""
         return self.plan.shows_lesions(fold, "validation")
+
+    @property
+    def further_folders(self) -> list[Path]:
+        """The folders of the photographs that --healthy adds to those of the sources."""
+        if self.known.healthy is None:
+            return []
+        if Path(self.known.healthy).is_dir():
+            return [Path(self.known.healthy)]
+        photographs = [case.photograph for cases in self.plan.sources for case in cases]
+        outside = {file.parent for file in photographs if not any(file.is_relative_to(one) for one in self.sources)}
+        return sorted(outside)
 
     def unfinished(self, folds: Sequence[int]) -> list[int]:
         """Returns those of the folds that have no result yet."""
@@ -118,6 +131,7 @@ def fold_steps(run: CrossValidation, fold: int) -> list[tuple[str, list[str]]]:
     """
     folder, config = run.folder(fold), run.workdir / CONFIG
     reading = [f"--{name}" for name in ("allow_missing_masks", "unite_masks", "recursive") if getattr(run, name)]
+    reading += run.known.flags
     shards, scores = [], []
     for number, (source, cases) in enumerate(zip(run.sources, run.plan.parts(fold), strict=True)):
         splits, patients = _write_lists(folder, number, cases)
@@ -131,7 +145,7 @@ def fold_steps(run: CrossValidation, fold: int) -> list[tuple[str, list[str]]]:
     train = [f"--config={config}", f"--workdir={folder / 'run'}"]
     train += [f"--records={folder / 'records' / str(number)}" for number in range(len(run.sources))]
     if run.chooses_thresholds(fold):
-        train += [f"--source={source}" for source in run.sources]
+        train += [f"--source={source}" for source in (*run.sources, *run.further_folders)]
     return [*shards, ("train", train), *scores]
 
 

@@ -10,6 +10,11 @@ The fifth is that of Zhang et al. 2014 (doi:10.1016/j.media.2014.05.004), who co
 outline. Others accept a single common pixel, by which one large detection finds every lesion that it grazes; the result
 of that rule is in the tables too (`overlap > 0`), and in `sensitivity_one_pixel`.
 
+Where it is unknown whether a photograph shows the class, there is neither a lesion nor a detection: both end at the
+border, so area, box, centre and score of either are those of its known part. A detection that touches unknown pixels
+(8-connected) and has less than a fifth of lesion pixels is no false positive, as its rest may be a lesion: it is not
+counted at all, as if it did not exist. One with a fifth or more is counted, and whatever it covers of lesions is found.
+
 The score of a detection is the highest probability in it. The free-response curve (`froc`) runs over scores, as is
 usual for candidates: a detection is kept or dropped as a whole. Its last point is the operating point, and it says
 nothing about lower thresholds. Thresholding the map again at each score would mean labelling the whole photograph each
@@ -20,6 +25,7 @@ photographs of IDRiD, with a network whose highest probability is 0.54, 17 false
 
 import itertools
 
+import cv2
 import numpy as np
 
 from records import find_regions
@@ -50,16 +56,19 @@ LESION = np.dtype(
 )
 
 
-def match_lesions(probability: np.ndarray, mask: np.ndarray, detected: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def match_lesions(
+    probability: np.ndarray, mask: np.ndarray, detected: np.ndarray, *, known: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Matches the lesions and the detections of one class in one photograph.
 
     Args:
       probability: float32 0..1 `[H, W]`.
-      mask: bool `[H, W]`.
-      detected: bool `[H, W]`, pixels of the detections, all of a probability above 0.
+      mask: bool `[H, W]`, False where unknown.
+      detected: bool `[H, W]`, pixels of the detections, all of a probability above 0; False where unknown.
+      known: bool `[H, W]`, whether it is known that a pixel shows the class or not; None: known throughout.
 
     Returns:
-      The lesions and the detections, `LESION` `[lesions]` and `[detections]`.
+      The lesions, and the detections that are counted, `LESION` `[lesions]` and `[detections]`.
     """
     detections, places, labels = _regions(detected, probability)
     detections["overlap"] = np.bincount(labels, mask.ravel()[places], len(detections))
@@ -77,6 +86,10 @@ def match_lesions(probability: np.ndarray, mask: np.ndarray, detected: np.ndarra
         first = np.cumsum(lesions["area"]) - lesions["area"]
         lesions["score"] = scores[order][first + (lesions["area"] + OVERLAP - 1) // OVERLAP - 1]
         lesions["matched"] = lesions["score"] > 0
+    if known is not None:
+        beside_unknown = cv2.dilate((~known).view(np.uint8), np.ones((3, 3), np.uint8))
+        touching = np.bincount(labels, beside_unknown.ravel()[places], len(detections)) > 0
+        detections = detections[detections["matched"] | ~touching]
     return lesions, detections
 
 
@@ -86,7 +99,7 @@ def froc(lesions: np.ndarray, detections: np.ndarray, photographs: int) -> tuple
     Args:
       lesions: lesions of all photographs, `LESION` `[lesions]`, at least one.
       detections: detections of all photographs, `LESION` `[detections]`.
-      photographs: number of photographs, including those without a lesion.
+      photographs: number of photographs in which the class is known, including those without a lesion.
 
     Returns:
       Three arrays `[points]`: the lowest score of the detections kept, false positives per photograph, and the fraction

@@ -60,8 +60,7 @@ class AnonymousNames(Names):
         for stem, path in maps.items():
             self._words |= dict.fromkeys((str(path), path.name, stem), self.of(stem))
         for case in cases:
-            files = [case.photograph, *(file for name in case.masks for file in case.mask_files(name))]
-            for file in files:
+            for file in case.files:
                 self._words |= dict.fromkeys((str(file), file.name, file.stem), self.of(case.name))
             self._words[case.name] = self.of(case.name)
 

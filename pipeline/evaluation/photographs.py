@@ -121,6 +121,7 @@ def evaluate_photographs(
             classes=data.classes,
             operating_point=operating_point,
             bins=bins,
+            known=loaded.known,
         )
         seconds.scoring += time.perf_counter() - began
         if look is not None:

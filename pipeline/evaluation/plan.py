@@ -14,7 +14,7 @@ from pipeline.evaluation.photographs import LoadedCase, MapOf
 from pipeline.evaluation.seen import Seen, compare_with_model
 from pipeline.inference import SegmenterSpec, TiledSegmenter
 from pipeline.operating_point import OperatingPoint, parse_operating_point
-from records import SPLITS, Case, Index, PhotographIdentity, find_cases
+from records import ALL_KNOWN, SPLITS, Case, Index, KnownRules, PhotographIdentity, find_cases
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +22,7 @@ class EvaluationRequest:
     """What to evaluate, as a user gives it.
 
     Attributes:
-      source: folder of photographs and masks.
+      source: folder of photographs and masks; None: those of `known.healthy` alone.
       split: name of the split to score, or "all".
       model: model folder; None if only external maps are scored.
       predictions: folder of external maps to score instead of the model's.
@@ -34,11 +34,12 @@ class EvaluationRequest:
       allow_missing_masks: in paired folders, a photograph without a mask shows no lesion.
       unite_masks: several masks of one class and photograph are united.
       recursive: in paired folders, images/ and masks/ are trees.
+      known: what is said of the classes of the photographs.
       strict: leave out photographs that do not suit the model.
       max_pixels: largest number of pixels of a photograph; None: the model's, or the default without a model.
     """
 
-    source: str
+    source: str | None
     split: str
     model: str | None = None
     predictions: str | None = None
@@ -50,6 +51,7 @@ class EvaluationRequest:
     allow_missing_masks: bool = False
     unite_masks: bool = False
     recursive: bool = False
+    known: KnownRules = ALL_KNOWN
     strict: bool = False
     max_pixels: int | None = None
 
@@ -98,7 +100,7 @@ class EvaluationPlan:
         # In IDRiD's layout a class without a file is one that the photograph does not show.
         if self.layout == "idrid" or self.request.allow_missing_masks:
             return {}
-        return {case.name: _no_mask(case) for case in self.cases if None in case.masks.values()}
+        return {case.name: _no_mask(case) for case in self.cases if _missing_masks(case)}
 
     def map_of(self, warnings: dict[str, list[str]]) -> MapOf:
         """Returns the function that makes or reads the probability map of a case.
@@ -145,12 +147,13 @@ def plan_evaluation(
     data = DataConfig(classes=classes, colors=spec.colors if spec is not None else (), max_pixels=limit)
     operating_point, threshold_source = _operating_point(request, spec, classes)
     layout, found = find_cases(
-        Path(request.source),
+        None if request.source is None else Path(request.source),
         classes,
         colored=bool(data.colors),
         allow_missing_masks=True,
         unite_masks=request.unite_masks,
         recursive=request.recursive,
+        known=request.known,
     )
     return EvaluationPlan(
         request=request,
@@ -194,7 +197,7 @@ def choose_cases(
         names = splits or {name: [case.name for case in cases if case.split == name] for name in SPLITS}
         counts = ", ".join(f"{len(listed)} {name}" for name, listed in names.items())
         raise InputError(
-            f"--split={split}: {request.source} has none of its cases; the "
+            f"--split={split}: {request.source or request.known.healthy} has none of its cases; the "
             f"{'source has' if splits is None else 'model lists'} {counts}. "
             f"Name {'another split' if splits is None else 'the source it was trained from'}, or --split=all."
         )
@@ -220,6 +223,12 @@ def _operating_point(
     return operating_point, source if request.threshold is None else "given"
 
 
+def _missing_masks(case: Case) -> list[str]:
+    """Returns the classes that should have a mask and have none: neither unknown nor known to be absent."""
+    without = case.unknown | case.absent
+    return [name for name, mask in case.masks.items() if mask is None and name not in without]
+
+
 def _no_mask(case: Case) -> str:
-    missing = ", ".join(name for name, mask in case.masks.items() if mask is None)
+    missing = ", ".join(_missing_masks(case))
     return f"{case.photograph}: no mask of class {missing} (--allow_missing_masks takes it as free of lesions)."

@@ -16,6 +16,8 @@
   | `NUMBER/lesions/CLASS` | lesions, `pipeline.evaluation.lesion_matching.LESION` |
   | `NUMBER/findings/CLASS` | detections, the same dtype |
 
+  The histograms of a class that is unknown in a photograph are zero. Files of earlier versions know all classes.
+
 - `scores.json`: what was scored, and all scores (`pipeline.evaluation.summary`).
 - `photographs.csv`: one row per photograph, class and region (`pipeline.evaluation.tables`).
 - `lesions.csv`: one row per lesion or detection.

@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from records import PhotographIdentity, SamePhotograph, find_same
+from records import PhotographIdentity, SamePhotograph, SeenPhotographs
 
 if TYPE_CHECKING:  # it imports TensorFlow
     from pipeline.inference import SegmenterSpec
@@ -49,7 +49,10 @@ def compare_with_model(scored: Sequence[PhotographIdentity], spec: "SegmenterSpe
       threshold_source: where the thresholds in use come from, see `SegmenterSpec`, or "given".
     """
     spec = spec.recognizing([one.case for one in scored], [one.sha256 for one in scored])
-    found = {use: _same(scored, spec, use=use, names=names) for use, names in spec.uses.items()}
+    found = {
+        use: SeenPhotographs(tuple(names), tuple(spec.photographs.get(use, ()))).find(scored)
+        for use, names in spec.uses.items()
+    }
     chosen = {"validation": "validation", "held out": "calibrated_on"}.get(threshold_source)
     listed = {name for names in spec.uses.values() for name in names}
     same = {pair.one for pairs in found.values() for pair in pairs}
@@ -62,15 +65,3 @@ def compare_with_model(scored: Sequence[PhotographIdentity], spec: "SegmenterSpe
         named_alike=sorted(one.case for one in scored if one.case in listed - same),
         without_looks=len(training - looks),
     )
-
-
-def _same(
-    scored: Sequence[PhotographIdentity], spec: "SegmenterSpec", *, use: str, names: Sequence[str]
-) -> list[SamePhotograph]:
-    known = spec.photographs.get(use, ())
-    same = find_same(scored, known)
-    unknown = set(names) - {one.case for one in known if one.perceptual_hash}  # of a copy, only the name would tell
-    seen = {pair.one for pair in same}
-    return same + [
-        SamePhotograph(one.case, one.case, "name") for one in scored if one.case in unknown and one.case not in seen
-    ]

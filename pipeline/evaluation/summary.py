@@ -8,6 +8,7 @@ NaN.
 | `schema_version` | version of the folder's files, `pipeline.evaluation.results.SCHEMA_VERSION` |
 | `anonymous` | whether salted digests stand for names, and "anonymous" for folders; may be absent |
 | `model`, `predictions`, `source`, `layout`, `split`, `records` | what was scored, as given; null if not given |
+| `labelled`, `healthy`, `absent` | what the flags say is known of the photographs, as given |
 | `levels` | what means 1 in external maps of 8 and 16 bits: `full` (255, 65,535) or `binary` (1); null without |
 | `photographs` | number of photographs scored |
 | `left_out` | list of `{"case", "why"}` |
@@ -23,6 +24,7 @@ NaN.
 | `versions`, `fingerprints` | `{package: version}`; `{"config", "records"}` of the model, or null |
 | `seconds` | `{"segmenting", "scoring"}`; the two run side by side |
 | `bootstrap` | `{"resamples", "seed", "level"}`; null with one photograph, and then so are all intervals |
+| `known_photographs` | `{class: number}` of photographs where it is known; absent in files of earlier versions: all |
 | `scores` | `scores[region][class][score]`: pooled over photographs |
 | `intervals` | `intervals[region][class][score]`: `[low, high]` or null |
 | `over_classes` | `over_classes[region][score]`: `value`, the mean over `classes`, and its `interval` |
@@ -31,18 +33,21 @@ NaN.
 | `calibration` | `calibration[region][class]`: list of `RELIABILITY_BINS` ranges of probability, see below |
 | `lesions` | `lesions[class]`: see below |
 
-Means over classes include those that have lesion pixels. Regions are `frame` and `field_of_view`. The scores, pooled
+Of a photograph only those classes and pixels count of which is known whether they show a lesion. Means over classes
+include those that have lesion pixels; of a class that is known nowhere all scores are null, and of one that is known in
+one photograph all intervals. Regions are `frame` and `field_of_view`. The scores, pooled
 over pixels, are `aupr`, `aupr_33`, `aupr_33_trapezoid`, `aupr_11_trapezoid`, `roc_auc`, `dice`, `iou`, `sensitivity`,
 `ppv`, `specificity`, `ece` (definitions: `pipeline.evaluation.scores`), and the counts `lesion_pixels`, `found_pixels`
 (positive ones), `false_positive_pixels`, `pixels`.
 
 - `per_photograph`: `photographs` (their number), `mean`, `median`, `mean_interval`, `median_interval`.
-- `without_lesion`: `photographs`, `with_false_positives` (number of those photographs that have some),
+- `without_lesion`: `photographs` (where the class is known), `with_false_positives` (number of those that have some),
   `false_positive_pixels`, `pixels`, `false_positive_share` of the pixels, `false_findings` (false detections in the
   whole frame).
 - `calibration`: `least`, `below` (the range), `pixels`, `mean_probability`, `lesion_share` (fraction of lesion pixels).
 - `lesions`: `lesions`, `found`, `sensitivity`, `sensitivity_interval`, `sensitivity_one_pixel`, `findings`
-  (detections), `false_positives`, `false_positives_per_photograph`, `false_positives_interval`, `ppv`; `froc`:
+  (detections), `false_positives`, `false_positives_per_photograph` (where the class is known; null if it is nowhere),
+  `false_positives_interval`, `ppv`; `froc`:
   `false_positives` (1/8 … 8 per photograph), the `sensitivity` at each and its `intervals`, and `reaches`, the false
   positives per photograph where the curve ends (beyond it, a sensitivity is that of the end); `by_size`: list of
   `least`, `below` (pixels), `lesions`, `found`, `sensitivity`. The curve itself:
@@ -91,17 +96,22 @@ def summarize(result: Result) -> dict[str, Any]:
     several = len(result.cases) > 1
     draws = bootstrap.draw_photographs(len(result.cases)) if several else None
     pooled = pool(result.photographs())
+    known = known_photographs(result)
     scores = {region: {name: score(counts) for name, counts in row.items()} for region, row in pooled.items()}
     samples = {name: _samples(result, name, draws) for name in result.classes}
     return {
         "bootstrap": {"resamples": bootstrap.RESAMPLES, "seed": bootstrap.SEED, "level": bootstrap.LEVEL}
         if several
         else None,
+        "known_photographs": {name: int(of_class.sum()) for name, of_class in known.items()},
         "binary": [name for name in result.classes if _is_binary(pooled["frame"][name])],
         "scores": scores,
         "intervals": {
             region: {
-                name: {key: bootstrap.interval(values) for key, values in samples[name][region].items()}
+                name: {
+                    key: bootstrap.interval(values) if known[name].sum() > 1 else None
+                    for key, values in samples[name][region].items()
+                }
                 for name in result.classes
             }
             for region in REGIONS
@@ -112,8 +122,14 @@ def summarize(result: Result) -> dict[str, Any]:
         "calibration": {
             region: {name: _calibration(counts) for name, counts in row.items()} for region, row in pooled.items()
         },
-        "lesions": {name: _lesions(result, name, draws) for name in result.classes},
+        "lesions": {name: _lesions(result, name, draws, known=known[name]) for name in result.classes},
     }
+
+
+def known_photographs(result: Result) -> dict[str, np.ndarray]:
+    """Returns for each class whether it is known in each photograph, bool `[photographs]`."""
+    rows = [[photograph.knows(name) for name in result.classes] for photograph in result.photographs()]
+    return dict(zip(result.classes, np.array(rows, bool).reshape(-1, len(result.classes)).T, strict=True))
 
 
 def values_by_case(result: Result) -> ValuesByCase:
@@ -132,8 +148,9 @@ def values_by_case(result: Result) -> ValuesByCase:
 
 
 def _is_binary(counts: Counts) -> bool:
-    """Returns whether all probabilities lie in the lowest and the highest bin, as those of a mask do."""
-    return not (counts.lesion[1:-1].any() or counts.negatives[1:-1].any())
+    """Returns whether there are probabilities, and all in the lowest and the highest bin, as those of a mask."""
+    both = counts.lesion + counts.negatives
+    return bool(both.any() and not both[1:-1].any())
 
 
 def _samples(result: Result, name: str, draws: np.ndarray | None) -> dict[str, dict[str, np.ndarray]]:
@@ -199,7 +216,7 @@ def _without_lesion(result: Result) -> ByRegion:
     for photograph in result.photographs():
         for region in REGIONS:
             for name in result.classes:
-                if not len(photograph.lesions[name]):
+                if photograph.knows(name) and not len(photograph.lesions[name]):
                     counts, row = photograph.counts[region][name], answer[region][name]
                     row["photographs"] += 1
                     row["with_false_positives"] += counts.false_positive > 0
@@ -227,15 +244,18 @@ def _calibration(counts: Counts) -> list[dict[str, float | int | None]]:
     ]
 
 
-def _lesions(result: Result, name: str, draws: np.ndarray | None) -> dict[str, Any]:
+def _lesions(result: Result, name: str, draws: np.ndarray | None, *, known: np.ndarray) -> dict[str, Any]:
     lesions, detections = [], []
     for photograph in result.photographs():
         lesions.append(photograph.lesions[name])
         detections.append(photograph.detections[name])
     true, detected = (np.concatenate([np.zeros(0, LESION), *rows]) for rows in (lesions, detections))
     found, false = int(true["matched"].sum()), int((~detected["matched"]).sum())
-    samples = bootstrap.lesion_samples(lesions, detections, draws) if draws is not None else None
-    curve = froc(true, detected, len(lesions)) if len(true) else None
+    photographs = int(known.sum())
+    samples = None
+    if draws is not None and photographs > 1:
+        samples = bootstrap.lesion_samples(lesions, detections, draws, known=known)
+    curve = froc(true, detected, photographs) if len(true) else None
     return {
         "lesions": len(true),
         "found": found,
@@ -244,7 +264,7 @@ def _lesions(result: Result, name: str, draws: np.ndarray | None) -> dict[str, A
         "sensitivity_one_pixel": _ratio(int(np.count_nonzero(true["overlap"])), len(true)),
         "findings": len(detected),
         "false_positives": false,
-        "false_positives_per_photograph": false / len(lesions),
+        "false_positives_per_photograph": _ratio(false, photographs),
         "false_positives_interval": bootstrap.interval(samples["false_positives"]) if samples else None,
         "ppv": _ratio(len(detected) - false, len(detected)),
         "froc": {

@@ -2,10 +2,13 @@
 
 `photographs.csv` has one row per photograph, class and region: `case`, `class`, `region`, the scores of
 `pipeline.evaluation.scores` (blank where undefined), the counts of pixels, then `lesions`, `lesions_found`, `findings`
-(detections) and `false_findings`, which are those of the whole frame in the rows of both regions.
+(detections) and `false_findings`, which are those of the whole frame in the rows of both regions. Of a class that is
+unknown in the photograph everything is blank but the pixels, of which there are 0; of one that is known in parts of it,
+everything is of these.
 
 `lesions.csv` has one row per lesion or detection: `case`, `class`, `kind` (`lesion` or `finding`), `number` (from 1 in
-its photograph, class and kind), then the fields of `pipeline.evaluation.lesion_matching.LESION`.
+its photograph, class and kind), then the fields of `pipeline.evaluation.lesion_matching.LESION`. Where a class is
+unknown, there is neither (`pipeline.evaluation.lesion_matching`).
 """
 
 import csv
@@ -39,7 +42,9 @@ def _photograph_rows(photograph: PhotographCounts, classes: tuple[str, ...]) -> 
     for region in REGIONS:
         for name in classes:
             lesions, detections = photograph.lesions[name]["matched"], photograph.detections[name]["matched"]
-            of_lesions = (len(lesions), int(lesions.sum()), len(detections), int((~detections).sum()))
+            of_lesions: tuple[object, ...] = ("",) * len(LESION_COLUMNS)
+            if photograph.knows(name):
+                of_lesions = (len(lesions), int(lesions.sum()), len(detections), int((~detections).sum()))
             values = score(photograph.counts[region][name])
             numbers = ("" if values[key] is None else values[key] for key in (*SCORES, *PIXELS))
             yield [photograph.case, name, region, *numbers, *of_lesions]

@@ -47,7 +47,8 @@ def evaluate_tiles(segmenter: TiledSegmenter, tiles: tf.data.Dataset) -> dict[st
 
     Args:
       segmenter: segmenter whose network is scored.
-      tiles: dataset of image float32 `[T, T, 3]` and mask float32 0/1 `[T, T, C]`.
+      tiles: dataset of image float32 `[T, T, 3]` and mask float32 0/1 `[T, T, C]`; or `[T, T, 2C]`, where whether each
+        pixel is known as 0/1 follows the masks, which are 0 where it is not. Only known pixels count.
 
     Returns:
       `dice_coef`, which is soft, smoothed by 1 and taken over a batch of 4 tiles, and `bce_dice`,
@@ -57,9 +58,13 @@ def evaluate_tiles(segmenter: TiledSegmenter, tiles: tf.data.Dataset) -> dict[st
       InputError: no tile shows a lesion.
     """
     values = []
-    nonempty = tiles.filter(lambda image, mask: tf.reduce_any(mask > 0))
-    for images, masks in nonempty.batch(TILE_BATCH):
+    classes = len(segmenter.spec.classes)
+    nonempty = tiles.filter(lambda image, labels: tf.reduce_any(labels[..., :classes] > 0))
+    for images, labels in nonempty.batch(TILE_BATCH):
         predicted = tf.convert_to_tensor(segmenter.tiles(images))
+        masks = labels[..., :classes]
+        if labels.shape[-1] > classes:
+            predicted, masks = (tf.boolean_mask(one, labels[..., classes:] > 0)[:, None] for one in (predicted, masks))
         both = tf.reduce_sum(masks * predicted)
         dice = (2 * both + 1) / (tf.reduce_sum(masks) + tf.reduce_sum(predicted) + 1)
         bce = tf.reduce_mean(tf.keras.losses.binary_crossentropy(masks, predicted))

@@ -64,7 +64,7 @@ def golden_photograph(spec: SegmenterSpec, rule: ScaleRule) -> np.ndarray:
     """
     scaled = spec.tile + max(stride_of_overlap(spec.tile, spec.overlap) // 2, 1)
     drawn_side = max(scaled, SMALLEST)
-    drawn, _ = synthetic_photograph(np.random.default_rng(SEED), drawn_side, drawn_side)
+    drawn = synthetic_photograph(np.random.default_rng(SEED), drawn_side, drawn_side).photograph
     if rule.field_diameter is None:
         side = math.ceil(scaled / rule.fixed().factor)
         shrinks = side < drawn_side

@@ -7,11 +7,13 @@ from pipeline.inference.model_folder import (
     SEGMENTER_FILE,
     check_tile,
     digest_of_network,
+    fingerprint_of,
     load_model,
     load_segmenter,
     read_spec,
     save_model,
     save_spec,
+    spec_of,
 )
 from pipeline.inference.probability_map import STRIP_BYTES, ProbabilityMap
 from pipeline.inference.segmenter import NAN_MESSAGE, Segmented, TiledSegmenter
@@ -31,6 +33,7 @@ __all__ = [
     "adapt_spec",
     "check_tile",
     "digest_of_network",
+    "fingerprint_of",
     "identify_photographs",
     "load_model",
     "load_segmenter",
@@ -40,4 +43,5 @@ __all__ = [
     "refuse_unsuitable",
     "save_model",
     "save_spec",
+    "spec_of",
 ]

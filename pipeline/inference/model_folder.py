@@ -132,8 +132,7 @@ def load_model(folder: Path, *, flag: str = "--model") -> tuple[Network, Segment
     Raises:
       InputError: the folder is no model folder, or its files are damaged or of another schema version.
     """
-    _check_folder(folder, flag)
-    spec = read_spec(folder / SEGMENTER_FILE)
+    spec = spec_of(folder, flag=flag)
     try:
         return keras.models.load_model(folder / NETWORK_FILE, compile=False), spec
     except DAMAGE as error:
@@ -153,18 +152,26 @@ def digest_of_network(folder: Path, *, flag: str = "--model") -> str:
     Raises:
       InputError: the folder is no model folder, or `segmenter.json` is damaged or of another schema version.
     """
-    _check_folder(folder, flag)
-    content = [sha256_of(folder / NETWORK_FILE), *read_spec(folder / SEGMENTER_FILE).classes]
+    spec = spec_of(folder, flag=flag)
+    content = [sha256_of(folder / NETWORK_FILE), *spec.classes]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 
-def _check_folder(folder: Path, flag: str) -> None:
+def spec_of(folder: Path, *, flag: str = "--model") -> SegmenterSpec:
+    """Reads the spec of a model folder, without its network, as `load_model` does."""
     for file in (folder / NETWORK_FILE, folder / SEGMENTER_FILE):
         if not file.is_file():
             raise InputError(
                 f"{flag}={folder}: contains no {file.name}; expected a model folder, such as WORKDIR/model of "
                 "python -m scripts.train."
             )
+    return read_spec(folder / SEGMENTER_FILE)
+
+
+def fingerprint_of(folder: Path, classes: Sequence[str]) -> str:
+    """Returns 16 hexadecimal digits that depend on the files of a model folder and on the classes taken from it."""
+    parts = [*(sha256_of(folder / name) for name in (NETWORK_FILE, SEGMENTER_FILE)), *classes]
+    return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
 
 
 def read_spec(path: Path) -> SegmenterSpec:

@@ -9,6 +9,7 @@ from records import (
     Camera,
     PhotographIdentity,
     ScaleRule,
+    SeenPhotographs,
     anonymous,
     anonymous_identity,
     salts_in,
@@ -115,6 +116,22 @@ class SegmenterSpec:
             "seen_before": self.seen_before,
             "calibrated_on": self.calibrated_on,
         }
+
+    @property
+    def seen(self) -> SeenPhotographs:
+        """The photographs that the model, or its initial weights, were trained on."""
+        return self._seen("seen_before", "train")
+
+    @property
+    def chosen_on(self) -> SeenPhotographs:
+        """The photographs that its weights, thresholds or calibration were chosen on."""
+        return self._seen("validation", "calibrated_on")
+
+    def _seen(self, *uses: str) -> SeenPhotographs:
+        return SeenPhotographs(
+            tuple(name for use in uses for name in self.uses[use]),
+            tuple(one for use in uses for one in self.photographs.get(use, ())),
+        )
 
     @property
     def salts(self) -> set[str]:

@@ -12,12 +12,13 @@ from pipeline.input.reading import (
     naming_damaged_shards,
     open_records,
 )
-from pipeline.input.sampling import ANYWHERE, Target, make_sampler
+from pipeline.input.sampling import ANYWHERE, MISTAKEN, Target, make_sampler
 from pipeline.input.stream import tiles_of_split, training_batches, training_elements, validation_batches
 
 __all__ = [
     "ANYWHERE",
     "AUGMENTATIONS",
+    "MISTAKEN",
     "Cache",
     "Crop",
     "RecordSet",

@@ -5,7 +5,8 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from pipeline.input.draws import uniform
-from pipeline.input.sampling import ANYWHERE, Target
+from pipeline.input.sampling import Target
+from records.shards.record import LabelFormat
 
 
 class Crop(NamedTuple):
@@ -20,7 +21,7 @@ class Crop(NamedTuple):
     side: int
 
 
-def draw_crop(target: Target, bits: tf.Tensor, side: int, *, seed: tf.Tensor) -> Crop:
+def draw_crop(target: Target, labels: tf.Tensor, side: int, *, form: LabelFormat, seed: tf.Tensor) -> Crop:
     """Draws the crop of an element.
 
     If the target has a class, the crop contains a lesion pixel of that class from the target's box. Every such pixel is
@@ -32,11 +33,12 @@ def draw_crop(target: Target, bits: tf.Tensor, side: int, *, seed: tf.Tensor) ->
 
     Args:
       target: what the element shows.
-      bits: uint8 `[T, T, 1]`, the packed mask of its tile: bit c of a byte is class c.
+      labels: packed labels of its tile, uint8 `[T, T, L]`.
       side: of the crop, pixels, at most T.
+      form: format of the labels.
       seed: int64 `[2]`, of the element.
     """
-    tile = bits.shape[0]
+    tile = labels.shape[0]
     if side == tile:
         return Crop(tf.zeros([2], tf.int32), side)
     last = tile - side
@@ -48,15 +50,14 @@ def draw_crop(target: Target, bits: tf.Tensor, side: int, *, seed: tf.Tensor) ->
         return tf.clip_by_value(tf.cast(tf.floor(centre - side / 2), tf.int32), 0, last)
 
     def around_lesion_pixel() -> tf.Tensor:
-        class_bit = tf.bitwise.left_shift(tf.constant(1, tf.uint8), tf.cast(target.class_index, tf.uint8))
-        box = tf.bitwise.bitwise_and(bits[y : y + height, x : x + width, 0], class_bit)
-        lesion_pixels = tf.where(box > 0)  # [n, 2]
+        box = labels[y : y + height, x : x + width]
+        lesion_pixels = tf.where(form.shows(box, target.class_index))  # [n, 2]
         number = _integer_below(tf.shape(lesion_pixels)[0], uniform(seed, "crop pixel", 0.0, high=1.0))
         pixel = tf.cast(lesion_pixels[number], tf.int32) + [y, x]
         lowest, highest = tf.maximum(pixel - side + 1, 0), tf.minimum(pixel, last)
         return lowest + _integer_below(highest - lowest + 1, fractions)
 
-    return Crop(tf.cond(target.class_index == ANYWHERE, centred_in_box, around_lesion_pixel), side)
+    return Crop(tf.cond(target.class_index < 0, centred_in_box, around_lesion_pixel), side)
 
 
 def _integer_below(count: tf.Tensor, fraction: tf.Tensor) -> tf.Tensor:

@@ -1,6 +1,7 @@
 """Sampling: which tile each element of the training stream shows, and which part of it.
 
-Everything that can be shown is a row of a table and has a weight: a tile, the lesion pixels of a tile, or a lesion.
+Everything that can be shown is a row of a table and has a weight: a tile, the lesion pixels of a tile, a lesion, or a
+box around what a model mistook for a lesion. Of lesions only known pixels count.
 An epoch of n elements is a systematic sample of n rows (Madow & Madow 1944): n equidistant points along the cumulative
 weights, in an order that is shuffled anew for each epoch. A row of weight w (of a total of 1) thus occurs floor(n w) or
 ceil(n w) times per epoch; with equal weights, exactly once. All draws are pure functions of (seed, k).
@@ -14,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from configs import DataConfig, InputError, TrainConfig
+from configs import InputError, TrainConfig
 from configs.schema import MAX_CLASSES
 from pipeline.input.draws import uniform
 from pipeline.input.reading import RecordSet
@@ -23,6 +24,7 @@ from records.grid import tile_cells
 from records.shards import CaseEntry
 
 ANYWHERE = -1  # in place of a class: the crop is not aimed at a lesion
+MISTAKEN = -2  # MISTAKEN - c in place of a class: it is aimed at what a model mistook for class c
 
 
 class Target(NamedTuple):
@@ -30,8 +32,8 @@ class Target(NamedTuple):
 
     Attributes:
       tile: number of the tile, in the order of `pipeline.input.reading.TileReader`.
-      class_index: class of which the crop shows a lesion pixel from the box; `ANYWHERE`: the centre of the crop is any
-        pixel of the box.
+      class_index: class of which the crop shows a lesion pixel from the box; if negative (`ANYWHERE`, or `MISTAKEN`
+        less a class), the centre of the crop is any pixel of the box.
       y: first row of the box, pixels of the tile.
       x: first column of the box.
       height: of the box, pixels.
@@ -79,31 +81,91 @@ def make_sampler(sets: Sequence[RecordSet], train: TrainConfig) -> Sampler:
     """Lists everything that the training tiles of the sets can show, weighted as the config says.
 
     Raises:
-      InputError: all weights are 0, for example with lesions alone where there are none.
+      InputError: all weights are 0, for example with lesions alone where there are none; or the config asks for healthy
+        photographs or hard negatives, and the sets have none.
     """
-    cases: list[list[_Rows]] = []  # of each set
+    apart = train.healthy_fraction is not None
+    others: list[list[_Rows]] = []  # of each set
+    healthy: list[_Rows] = []
+    mistakes: list[_Rows] = []
     tiles = 0
     for one in sets:
-        cases.append([])
-        for name in one.index.splits["train"].cases:
+        others.append([])
+        for name in one.cases("train"):
             entry = one.index.cases[name]
             if entry.tiles:
-                cases[-1].append(_rows_of_case(entry, one.index.data, train, first=tiles))
+                rows = _rows_of_case(entry, one, train, first=tiles)
+                (healthy if apart and entry.absent else others[-1]).append(rows)
+            if entry.hard_negatives:
+                mistakes.append(_rows_of_mistakes(entry, one, first=tiles))
             tiles += entry.tiles
     if train.balance == "tile":
-        cases = [[_Rows(*map(np.concatenate, zip(*rows, strict=True)))] if rows else [] for rows in cases]
-    weights = [[_weights(group, train) for group in groups] for groups in cases]
+        others, healthy = [_merged(rows) for rows in others], _merged(healthy)
+    weights = [[_weights(group, train) for group in groups] for groups in others]
     if train.records_weights:
         weights = _weight_sets(weights, train.records_weights)
-    targets = np.concatenate([group.targets for groups in cases for group in groups])
-    ends = np.cumsum(np.concatenate([group for groups in weights for group in groups]))
-    if ends[-1] == 0:
+    fractions = (train.healthy_fraction or 0.0, train.hard_negative_fraction)
+    strata = [
+        _Stratum("", 1 - sum(fractions), [rows for groups in others for rows in groups], _flat(weights)),
+        _Stratum("healthy_fraction", fractions[0], healthy, [_weights(rows, train, healthy=True) for rows in healthy]),
+        _Stratum("hard_negative_fraction", fractions[1], mistakes, [rows.sizes for rows in mistakes]),
+    ]
+    targets, ends = _table(strata)
+    if not len(ends) or ends[-1] == 0:
         raise InputError(
             f"train.lesion_pixel_fraction {train.lesion_pixel_fraction}, train.lesion_fraction {train.lesion_fraction} "
             f"and train.empty_fraction {train.empty_fraction} leave nothing to show of these records; lower one of "
             "them."
         )
     return Sampler(targets, ends / ends[-1], tiles, train.seed)
+
+
+class _Stratum(NamedTuple):
+    """Rows that are drawn as a fraction of their own.
+
+    Attributes:
+      field: the field of the config that says so; empty for all that no field is about.
+      fraction: fraction of the crops.
+      groups: the rows.
+      weights: of the rows of each group, within the stratum.
+    """
+
+    field: str
+    fraction: float
+    groups: list["_Rows"]
+    weights: list[np.ndarray]
+
+
+def _table(strata: Sequence[_Stratum]) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the targets of all strata, int64 `[rows, 6]`, and their cumulative weights, float64 `[rows]`."""
+    used = [stratum for stratum in strata if stratum.fraction > 0]
+    for stratum in used:
+        if stratum.field and not stratum.groups:
+            what = "photographs that --healthy names" if stratum.field == "healthy_fraction" else "hard negatives"
+            raise InputError(
+                f"train.{stratum.field} is {stratum.fraction:g}, but the training photographs of these records have no "
+                f"{what}; set it to {'none' if stratum.field == 'healthy_fraction' else '0'}."
+            )
+    if len(used) > 1:
+        totals = [sum(float(weights.sum()) for weights in stratum.weights) for stratum in used]
+        scaled = [
+            [weights * (stratum.fraction / total) if total else weights for weights in stratum.weights]
+            for stratum, total in zip(used, totals, strict=True)
+        ]
+    else:  # unscaled, so that rounding is as it always was
+        scaled = [stratum.weights for stratum in used]
+    targets = [rows.targets for stratum in used for rows in stratum.groups]
+    weights = [one for groups in scaled for one in groups]
+    return np.concatenate(targets), np.cumsum(np.concatenate(weights))
+
+
+def _merged(groups: list["_Rows"]) -> list["_Rows"]:
+    """Returns all rows as one group; no group if there are none."""
+    return [_Rows(*map(np.concatenate, zip(*groups, strict=True)))] if groups else []
+
+
+def _flat(weights: Sequence[Sequence[np.ndarray]]) -> list[np.ndarray]:
+    return [group for groups in weights for group in groups]
 
 
 class _Rows(NamedTuple):
@@ -124,7 +186,9 @@ class _Rows(NamedTuple):
 _NONEMPTY, _EMPTY, _PIXELS, _LESIONS = 0, 1, 2, 2 + MAX_CLASSES
 
 
-def _rows_of_case(entry: CaseEntry, data: DataConfig, train: TrainConfig, *, first: int) -> _Rows:
+def _rows_of_case(entry: CaseEntry, one: RecordSet, train: TrainConfig, *, first: int) -> _Rows:
+    """Returns what the tiles of a photograph show, the first of which has the number `first`."""
+    data, places = one.index.data, one.places
     rows, columns = (
         dict(zip(tile_starts(side, data.tile, data.stride), tile_cells(side, data.tile, data.stride), strict=True))
         for side in entry.scaled_size
@@ -134,29 +198,47 @@ def _rows_of_case(entry: CaseEntry, data: DataConfig, train: TrainConfig, *, fir
     for part in entry.lesions:
         pixels[part.tile, part.class_index] += part.pixels
         box = (part.y, part.x, part.height, part.width)
-        target = Target(first + part.tile, part.class_index, *box)
-        found.append((target, _LESIONS + part.class_index, part.pixels / part.lesion_pixels))
+        class_index = places[part.class_index]
+        target = Target(first + part.tile, class_index, *box)
+        found.append((target, _LESIONS + class_index, part.pixels / part.lesion_pixels))
     for tile, place in enumerate(entry.places):
         (top, bottom), (left, right) = rows[place.y], columns[place.x]
         cell = (top - place.y, left - place.x, bottom - top, right - left)
         # Whole tiles are shown equally often. The centres of crops lie in the tile's cell, so its area counts.
         size = (bottom - top) * (right - left) if train.crop else 1
         found.append((Target(first + tile, ANYWHERE, *cell), _NONEMPTY if place.lesion_pixels else _EMPTY, size))
-        for class_index in range(len(data.classes)):
-            if pixels[tile, class_index]:
+        for own_index, class_index in enumerate(places):
+            if pixels[tile, own_index]:
                 target = Target(first + tile, class_index, *cell)
-                found.append((target, _PIXELS + class_index, pixels[tile, class_index]))
+                found.append((target, _PIXELS + class_index, pixels[tile, own_index]))
     targets, kinds, sizes = zip(*found, strict=True)
     return _Rows(np.array(targets, np.int64), np.array(kinds), np.array(sizes, np.float64))
 
 
-def _weights(rows: _Rows, train: TrainConfig) -> np.ndarray:
+def _rows_of_mistakes(entry: CaseEntry, one: RecordSet, *, first: int) -> _Rows:
+    """Returns a row of equal weight for each box around a mistake; the centre of the crop lies in it."""
+    targets = [
+        Target(
+            first + box.tile,
+            MISTAKEN - one.places[box.class_index],
+            box.y,
+            box.x,
+            height=box.height,
+            width=box.width,
+        )
+        for box in entry.hard_negatives
+    ]
+    return _Rows(np.array(targets, np.int64), np.full(len(targets), _NONEMPTY), np.ones(len(targets)))
+
+
+def _weights(rows: _Rows, train: TrainConfig, *, healthy: bool = False) -> np.ndarray:
     """Returns the weight of each row, float64 `[rows]`.
 
-    Their sum is 1 if photographs are balanced (the rows are those of one photograph), else the number of tiles.
+    Their sum is 1 if photographs are balanced (the rows are those of one photograph), else the number of tiles. Of
+    healthy photographs, tiles without lesions are what is asked for, whatever `train.empty_fraction` says.
     """
     kinds = rows.kinds
-    if train.empty_fraction is None:
+    if train.empty_fraction is None or healthy:
         kinds = np.where(kinds == _EMPTY, _NONEMPTY, kinds)
     present = set(kinds.tolist())
     classes = [kind - _PIXELS for kind in present if _PIXELS <= kind < _LESIONS]
@@ -166,7 +248,7 @@ def _weights(rows: _Rows, train: TrainConfig) -> np.ndarray:
         part = wanted[index] / sum(wanted.values())
         fractions[_PIXELS + index] = train.lesion_pixel_fraction * part
         fractions[_LESIONS + index] = train.lesion_fraction * part
-    fractions[_EMPTY] = train.empty_fraction or 0.0
+    fractions[_EMPTY] = 0.0 if healthy else train.empty_fraction or 0.0
     fractions[_NONEMPTY] = max(1 - train.lesion_pixel_fraction - train.lesion_fraction - fractions[_EMPTY], 0.0)
     weights = np.zeros(len(kinds))
     for kind in present:

@@ -11,9 +11,9 @@ import tensorflow as tf
 from configs import AugmentConfig, TrainConfig
 from pipeline.input.augmentation import augment
 from pipeline.input.cropping import draw_crop
-from pipeline.input.reading import AUTOTUNE, Cache, RecordSet, TileReader
+from pipeline.input.reading import AUTOTUNE, Cache, RecordSet, TileReader, label_format
 from pipeline.input.sampling import make_sampler
-from records.shards.record import unpack_mask
+from records.shards.record import LabelFormat
 
 DEVICE_BATCHES = 2  # batches prefetched to the device
 
@@ -39,18 +39,19 @@ def training_batches(
         distribution strategy needs them, since it moves them itself.
 
     Returns:
-      `(image float32 0..255 [B, S, S, 3], mask float32 0/1 [B, S, S, C])`, where S is the side of the crop, or of the
-      tile without cropping.
+      `(image float32 0..255 [B, S, S, 3], labels float32 [B, S, S, C])`, where S is the side of the crop, or of the
+      tile without cropping. Labels are masks 0/1, or 0..1 if any set has soft labels; if not everything is known, they
+      are followed by whether it is, 0/1: `[B, S, S, 2 C]`.
 
     Raises:
       InputError: a shard differs from the index, or the sampling fractions leave nothing to show.
     """
     build = _element_builder(sets, train, augmentation, cache=cache)
-    unpack = functools.partial(_unpack, classes=len(sets[0].index.data.classes))
+    unpack = functools.partial(_unpack, form=label_format(sets))
 
     def build_pair(k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         element = build(k)
-        return element["image"], element["bits"]
+        return element["image"], element["labels"]
 
     pairs = tf.data.Dataset.range(start, tf.int64.max).map(build_pair, num_parallel_calls=AUTOTUNE, deterministic=True)
     # Unpacked only after batching, which copies the elements: as bytes the images (unless an augmentation needs floats)
@@ -79,15 +80,15 @@ def training_elements(
 
     Returns:
       Dictionaries: "k" int64, the index of the element; "target" int64 `[6]`, the fields of `Target`; "origin" int32
-      `[2]`, of the crop in its tile; "image" float32 0..255 `[S, S, 3]`; "mask" float32 0/1 `[S, S, C]`.
+      `[2]`, of the crop in its tile; "image" float32 0..255 `[S, S, 3]`; "labels" float32 `[S, S, C]` or `[S, S, 2 C]`.
     """
     build = _element_builder(sets, train, augmentation, cache=cache)
-    classes = len(sets[0].index.data.classes)
+    form = label_format(sets)
 
     def build_unpacked(k: tf.Tensor) -> dict[str, tf.Tensor]:
         element = build(k)
-        image, mask = _unpack(element["image"], element.pop("bits"), classes)
-        return {**element, "image": image, "mask": mask}
+        image, labels = _unpack(element["image"], element["labels"], form)
+        return {**element, "image": image, "labels": labels}
 
     indices = tf.data.Dataset.range(start, tf.int64.max)
     return indices.map(build_unpacked, num_parallel_calls=AUTOTUNE, deterministic=True)
@@ -101,7 +102,8 @@ def validation_batches(
     The last batch is padded with zeros of weight 0.
 
     Returns:
-      `(image float32 0..255 [B, T, T, 3], mask float32 0/1 [B, T, T, C], weight float32 [B])`, of known cardinality.
+      `(image float32 0..255 [B, T, T, 3], labels float32 [B, T, T, C] or [B, T, T, 2 C], weight float32 [B])`, of known
+      cardinality.
 
     Raises:
       InputError: a set lacks the split, or a shard differs from the index.
@@ -119,7 +121,7 @@ def validation_batches(
 
 
 def tiles_of_split(sets: Sequence[RecordSet], split: str) -> tf.data.Dataset:
-    """Returns the tiles of a split in order: `(image float32 0..255 [T, T, 3], mask float32 0/1 [T, T, C])`.
+    """Returns the tiles of a split in order: `(image float32 0..255 [T, T, 3], labels float32 [T, T, C or 2 C])`.
 
     Raises:
       InputError: a set lacks the split, or a shard differs from the index.
@@ -138,23 +140,23 @@ def _element_builder(
     def build(k: tf.Tensor) -> dict[str, tf.Tensor]:
         seed = tf.stack([tf.cast(train.seed, tf.int64), k])
         target = sampler.target(k)
-        image, bits = reader.packed_tile(target.tile)
-        crop = draw_crop(target, bits, side, seed=seed)
-        # The mask is augmented packed: all classes of a pixel move together.
-        image, bits = augment(image, bits, seed, config=augmentation, crop=crop)
-        return {"k": k, "target": tf.stack(target), "origin": crop.origin, "image": image, "bits": bits}
+        image, labels = reader.packed_tile(target.tile)
+        crop = draw_crop(target, labels, side, form=reader.form, seed=seed)
+        # Labels are augmented packed: all classes of a pixel move together.
+        image, labels = augment(image, labels, seed, config=augmentation, crop=crop)
+        return {"k": k, "target": tf.stack(target), "origin": crop.origin, "image": image, "labels": labels}
 
     return build
 
 
-def _unpack(image: tf.Tensor, bits: tf.Tensor, classes: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Converts the image and the packed mask of a tile or batch to float32, the mask 0/1 with a channel per class."""
-    return tf.cast(image, tf.float32), tf.cast(unpack_mask(bits, classes), tf.float32)
+def _unpack(image: tf.Tensor, packed: tf.Tensor, form: LabelFormat) -> tuple[tf.Tensor, tf.Tensor]:
+    """Converts the image and the packed labels of a tile or batch to float32."""
+    return tf.cast(image, tf.float32), form.unpack(packed)
 
 
 def _tiles(reader: TileReader) -> tf.data.Dataset:
     def read(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        image, mask = reader.tile(number)
-        return tf.cast(image, tf.float32), tf.cast(mask, tf.float32)
+        image, labels = reader.tile(number)
+        return tf.cast(image, tf.float32), labels
 
     return reader.numbers().map(read, num_parallel_calls=AUTOTUNE, deterministic=True)

@@ -15,6 +15,7 @@ from configs import AugmentConfig, Config, InputError
 from pipeline.input import (
     ANYWHERE,
     AUGMENTATIONS,
+    MISTAKEN,
     Crop,
     RecordSet,
     StoredTile,
@@ -40,12 +41,13 @@ class Element:
       k: index in the stream, from 0.
       epoch: epoch to which it belongs, from 0; an epoch has as many elements as there are training tiles.
       stored: where its tile is stored.
-      shows: "anywhere", or "lesion of CLASS" if its crop was aimed at one.
+      shows: what its crop was aimed at: "anywhere", "lesion of CLASS" or "mistaken for CLASS".
       origin: y and x of its crop in the tile.
-      tile: the stored tile: image uint8 `[T, T, 3]` and mask uint8 0/1 `[T, T, C]`.
+      tile: the stored tile: image uint8 `[T, T, 3]` and mask float32 0..1 `[T, T, C]`.
       image: the image as training gets it, float32 0..255 `[S, S, 3]`.
-      mask: the mask as training gets it, float32 0/1 `[S, S, C]`.
+      mask: the mask as training gets it, float32 0..1 `[S, S, C]`.
       draws: for each augmentation that was applied, what it drew.
+      known: what training is told of what is known, bool `[S, S, C]`; None: known throughout.
     """
 
     k: int
@@ -57,6 +59,7 @@ class Element:
     image: np.ndarray
     mask: np.ndarray
     draws: dict[str, Draws]
+    known: np.ndarray | None = None
 
     @property
     def description(self) -> str:
@@ -115,21 +118,29 @@ def read_elements(sets: Sequence[RecordSet], config: Config, first: int, *, numb
     stream = training_elements(sets, config.train, config.augment, start=first)
     for element in stream.take(number).as_numpy_iterator():
         k, target = int(element["k"]), Target(*map(int, element["target"]))
-        image, mask = reader.tile(tf.constant(target.tile))
+        image, labels = reader.tile(tf.constant(target.tile))
+        mask = labels[..., : reader.form.classes]
         crop = Crop(tf.constant(element["origin"]), element["image"].shape[0])
         _, _, draws = replay(image, mask, (config.train.seed, k), config=config.augment, crop=crop)
-        anywhere = target.class_index == ANYWHERE
         yield Element(
             k=k,
             epoch=k // reader.count,
             stored=reader.locate(target.tile),
-            shows="anywhere" if anywhere else f"lesion of {config.data.classes[target.class_index]}",
+            shows=_aim(target.class_index, config.data.classes),
             origin=(int(element["origin"][0]), int(element["origin"][1])),
             tile=(image.numpy(), mask.numpy()),
             image=element["image"],
-            mask=element["mask"],
+            mask=element["labels"][..., : reader.form.classes],
             draws=draws,
+            known=element["labels"][..., reader.form.classes :] > 0 if reader.form.partly_known else None,
         )
+
+
+def _aim(class_index: int, classes: Sequence[str]) -> str:
+    """Returns what a target's crop is aimed at."""
+    if class_index >= 0:
+        return f"lesion of {classes[class_index]}"
+    return "anywhere" if class_index == ANYWHERE else f"mistaken for {classes[MISTAKEN - class_index]}"
 
 
 def replay(
@@ -196,7 +207,8 @@ def extremes(sets: Sequence[RecordSet], config: Config) -> Iterator[list[Extreme
     """
     reader = _reader(sets)
     number, middle = _tile_with_lesions(sets)
-    image, mask = reader.tile(tf.constant(number))
+    image, labels = reader.tile(tf.constant(number))
+    mask = labels[..., : reader.form.classes]
     side = config.train.crop or config.data.tile
     origin = np.clip(np.array(middle) - side // 2, 0, config.data.tile - side)
     crop = Crop(tf.constant(origin, tf.int32), side)
@@ -227,7 +239,7 @@ def _tile_with_lesions(sets: Sequence[RecordSet]) -> tuple[int, tuple[int, int]]
     tile = sets[0].index.data.tile
     middle = (tile // 2, tile // 2)
     for one in sets:
-        for case in one.index.splits["train"].cases:
+        for case in one.cases("train"):
             entry = one.index.cases[case]
             for of_case in range(entry.tiles):
                 owned = [part for part in entry.lesions if part.tile == of_case]

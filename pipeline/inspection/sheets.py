@@ -8,6 +8,7 @@ import numpy as np
 from configs import AugmentConfig, Config
 from pipeline.inspection.elements import Element, Extreme
 from pipeline.panels import BLACK, MARGIN, WHITE, captioned, densest_window, outlined, with_legend, wrapped
+from pipeline.unlabelled import unlabelled_notes, unlabelled_regions
 from records import contact_sheet
 
 SIDE = 224  # of a tile on a sheet, pixels
@@ -47,9 +48,10 @@ def draw_elements(elements: Sequence[Element], config: Config) -> np.ndarray:
     for element in elements:
         stored = element.stored
         origin = f"{element.k}: {stored.case}, y {stored.y}, x {stored.x}"
-        captions.append([*wrapped(origin, SIDE), *wrapped(element.description, SIDE)])
+        unlabelled = "; ".join(unlabelled_notes(element.known, config.data.classes))
+        captions.append([*wrapped(origin, SIDE), *wrapped(element.description, SIDE), *wrapped(unlabelled, SIDE)])
     panels = [
-        captioned(_contoured(element.image, element.mask, SIDE), caption)
+        captioned(_contoured(element.image, element.mask, SIDE, known=element.known), caption)
         for element, caption in zip(elements, _aligned(captions), strict=True)
     ]
     return with_legend(contact_sheet(panels), config.data.classes)
@@ -70,7 +72,7 @@ def draw_element(element: Element, config: Config) -> np.ndarray:
     panels = {
         "the stored tile" + (", with the frame of the crop" if side < tile.shape[0] else ""): stored,
         "what training gets": _levels(element.image),
-        "with its mask": _contoured(element.image, element.mask, side),
+        "with its mask": _contoured(element.image, element.mask, side, known=element.known),
     }
     captions = _aligned([wrapped(text, panel.shape[1]) for text, panel in panels.items()])
     columns = []
@@ -79,7 +81,8 @@ def draw_element(element: Element, config: Config) -> np.ndarray:
         columns.append(captioned(np.pad(panel, margins, constant_values=255), caption))
     row = np.concatenate(columns, axis=1)
     row = np.pad(row, ((0, 0), (0, max(0, MIN_WIDTH - row.shape[1])), (0, 0)), constant_values=255)
-    lines = [line for text in _origin(element) for line in wrapped(text, row.shape[1])]
+    texts = [*_origin(element), *unlabelled_notes(element.known, config.data.classes)]
+    lines = [line for text in texts for line in wrapped(text, row.shape[1])]
     return with_legend(captioned(row, lines), config.data.classes)
 
 
@@ -113,12 +116,19 @@ def _aligned(captions: Sequence[list[str]]) -> list[list[str]]:
 def _detail(mask: np.ndarray) -> tuple[slice, slice]:
     """Returns the window of a mask `[S, S, C]`, at most SIDE wide and high, with the most lesion pixels."""
     side = min(SIDE, mask.shape[0])
-    return densest_window(mask.max(axis=-1), (side, side))
+    return densest_window(mask.max(axis=-1) >= 0.5, (side, side))
 
 
-def _contoured(image: np.ndarray, mask: np.ndarray, side: int) -> np.ndarray:
-    """Returns the image with the outlines of a mask `[S, S, C]`, uint8 `[side, side, 3]`."""
-    return outlined(_levels(image), mask, (side, side))
+def _contoured(image: np.ndarray, mask: np.ndarray, side: int, *, known: np.ndarray | None = None) -> np.ndarray:
+    """Returns the image with the outlines of a mask, striped where it is unknown, uint8 `[side, side, 3]`.
+
+    Args:
+      image: RGB 0..255 `[S, S, 3]`.
+      mask: 0..1 `[S, S, C]`.
+      side: side of the result, pixels.
+      known: bool `[S, S, C]`; None: known throughout.
+    """
+    return outlined(_levels(image), mask >= 0.5, (side, side), striped=unlabelled_regions(known))
 
 
 def _levels(image: np.ndarray) -> np.ndarray:

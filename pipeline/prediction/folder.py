@@ -5,7 +5,6 @@ and written last, and the tables are made from records only, so the next run rep
 """
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -15,11 +14,10 @@ import numpy as np
 
 from configs import InputError
 from pipeline.inference import (
-    NETWORK_FILE,
-    SEGMENTER_FILE,
     MeasuredPhotograph,
     Segmented,
     SegmenterSpec,
+    fingerprint_of,
     photograph_warnings,
     refuse_unsuitable,
 )
@@ -109,8 +107,7 @@ class PredictionFolder:
         self.strict = strict
         self.measure, self.operating_point, self.camera = measure, operating_point, camera
         self.output, self.spec, self.annotated, self.map_forms = output, spec, annotated, map_forms
-        parts = [*(sha256_of(model / name) for name in (NETWORK_FILE, SEGMENTER_FILE)), *spec.classes]
-        self.model = hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
+        self.model = fingerprint_of(model, spec.classes)
         self.folders = ["masks", "overlays", "geojson"] + [FOLDER] * bool(map_forms)
         for folder in [output, *(output / name for name in self.folders)]:
             sweep_temporaries(make_folder(folder, flag="--output"))
@@ -169,12 +166,14 @@ class PredictionFolder:
 
     def bytes_of(self, case: str, path: Path) -> int:
         """Returns how much memory a photograph takes from `read` to the end of `write`, see `photograph_bytes`."""
+        labelled = self.annotated.get(case)
         return photograph_bytes(
             path,
             len(self.spec.classes),
             max_pixels=self.spec.max_pixels,
             unscaled=self.spec.scale == 1,
-            annotated=case in self.annotated,
+            annotated=labelled is not None,
+            partly_known=labelled is not None and bool(labelled.unknown or labelled.ignored),
             map_forms=self.map_forms,
         )
 
@@ -194,9 +193,9 @@ class PredictionFolder:
         """
         origin, photograph = self._origins.pop(case), measured.pixels
         detections = detect(segmented.map, self.operating_point)
-        masks = None
+        labels = None
         if case in self.annotated:
-            masks = read_labels(self.annotated[case], photograph.shape[:2], self.spec.data()).masks
+            labels = read_labels(self.annotated[case], photograph.shape[:2], self.spec.data())
         classes, visible = self.spec.classes, field_of_view(photograph)
         landmarks = find_landmarks(measured, visible, classes=classes, detected=detections.masks)
         disc = None if landmarks.disc is None else landmarks.disc.diameter
@@ -211,7 +210,8 @@ class PredictionFolder:
             entries=legend(classes, self.operating_point, features),
             notes=warnings,
             output=self.output,
-            masks=masks,
+            masks=None if labels is None else labels.masks,
+            known=None if labels is None else labels.known,
         )
         remove_other_maps(self.output, case, classes=self.spec.classes, forms=origin.map_forms)
         write_maps(self.output, case, segmented.map, classes=self.spec.classes, forms=self.map_forms)

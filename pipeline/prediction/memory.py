@@ -22,6 +22,7 @@ def photograph_bytes(
     max_pixels: int,
     unscaled: bool = False,
     annotated: bool = False,
+    partly_known: bool = False,
     map_forms: Collection[str] = (),
 ) -> int:
     """Estimates the most memory that a photograph takes at once, bytes; 0 if its size cannot be read.
@@ -32,6 +33,7 @@ def photograph_bytes(
       max_pixels: largest number of pixels that is read at all.
       unscaled: whether photographs are segmented at their own size.
       annotated: whether its overlay shows ground truth as well.
+      partly_known: whether that is unknown of a class or in a region; both are as large as the masks.
       map_forms: the forms in which its probability map is written, see `map_files`.
     """
     try:
@@ -39,7 +41,7 @@ def photograph_bytes(
     except InputError:
         return 0
     forms = len(set(map_forms) - {"scaled"})
-    of_class = 1 + annotated + BYTES_PER_MAP_FORM * forms + BYTES_UNSCALED * unscaled
+    of_class = 1 + annotated + 2 * partly_known + BYTES_PER_MAP_FORM * forms + BYTES_UNSCALED * unscaled
     per_pixel = BYTES_PER_PIXEL + annotated * BYTES_BESIDE_TRUTH + classes * of_class
     strips = 2 * min(4 * classes * height * width, STRIP_BYTES)  # of the map, and what is computed with them
     return height * width * per_pixel + strips

@@ -5,15 +5,37 @@ import dataclasses
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Generic, Protocol, TypeVar
 
 from configs import InputError
-from pipeline.inference import MeasuredPhotograph, Segmented
 from pipeline.machine import free_memory, usable_cores
-from pipeline.prediction.pool import SegmenterPool
 
 # Threads that read, and as many that write: decoding and encoding take about four times as long as a GPU's work.
 THREADS_PER_DEVICE = 4
 MEMORY_FRACTION = 0.8  # of what is free when the work begins, for photographs in flight
+
+
+class Timed(Protocol):
+    """A segmented photograph."""
+
+    @property
+    def seconds(self) -> float:
+        """Time that it took."""
+        ...
+
+
+Photograph = TypeVar("Photograph")
+Result = TypeVar("Result", bound=Timed)
+
+
+class Segmenters(Protocol[Photograph, Result]):
+    """Segments photographs on all devices, such as a `SegmenterPool`."""
+
+    def segment_all(
+        self, photographs: Iterable[tuple[str, Photograph] | None]
+    ) -> Iterator[tuple[str, Photograph, Future[Result]] | None]:
+        """Yields names, photographs and future results, as `SegmenterPool.segment_all` does."""
+        ...
 
 
 @dataclasses.dataclass
@@ -53,7 +75,7 @@ class Timings:
         )
 
 
-class OverlappedWork:
+class OverlappedWork(Generic[Photograph, Result]):
     """Reads, segments and writes photographs, all three at the same time.
 
     Memory holds only the photographs that threads and devices work on and a few that wait for them, however many there
@@ -66,11 +88,11 @@ class OverlappedWork:
 
     def __init__(
         self,
-        pool: SegmenterPool,
+        pool: Segmenters[Photograph, Result],
         devices: int,
-        read: Callable[[str], MeasuredPhotograph],
+        read: Callable[[str], Photograph],
         *,
-        write: Callable[[str, MeasuredPhotograph, Segmented], None],
+        write: Callable[[str, Photograph, Result], None],
         stopped: Callable[[], bool],
         bytes_of: Callable[[str], int] = lambda case: 0,
     ):
@@ -78,7 +100,7 @@ class OverlappedWork:
 
         Args:
           pool: the segmenters.
-          devices: number of the pool's devices.
+          devices: number of their devices.
           read: function that reads and measures the photograph of a case. If it raises InputError, the case
             has failed.
           write: function that writes the results of a case. If it raises InputError, the case has failed; an OSError
@@ -129,12 +151,12 @@ class OverlappedWork:
 
     def _photographs(
         self, readers: ThreadPoolExecutor, cases: Iterable[str], began: float
-    ) -> Iterator[tuple[str, MeasuredPhotograph] | None]:
+    ) -> Iterator[tuple[str, Photograph] | None]:
         """Yields the photographs that can be read, in order; each thread is one photograph ahead.
 
         Yields None while there is no memory for the next one: first, others must be segmented and written.
         """
-        reading: collections.deque[tuple[str, Future[MeasuredPhotograph]]] = collections.deque()
+        reading: collections.deque[tuple[str, Future[Photograph]]] = collections.deque()
         for case in cases:
             if self._stopped():
                 break
@@ -154,8 +176,8 @@ class OverlappedWork:
             future.cancel()
 
     def _next_read(
-        self, reading: collections.deque[tuple[str, Future[MeasuredPhotograph]]], began: float
-    ) -> Iterator[tuple[str, MeasuredPhotograph]]:
+        self, reading: collections.deque[tuple[str, Future[Photograph]]], began: float
+    ) -> Iterator[tuple[str, Photograph]]:
         case, future = reading.popleft()
         waited = time.perf_counter()
         try:

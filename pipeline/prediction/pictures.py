@@ -8,11 +8,10 @@ import numpy as np
 
 from pipeline.inference import SegmenterSpec
 from pipeline.operating_point import OperatingPoint
-from pipeline.panels import captioned, with_legend, with_notes
+from pipeline.panels import captioned, letter_size, with_legend, with_notes, with_outlines
+from pipeline.unlabelled import unlabelled_notes, unlabelled_regions
 from records import (
-    CLASS_COLORS,
     contact_sheet,
-    draw_contours,
     write_jpeg,
     write_png,
 )
@@ -33,6 +32,7 @@ def write_pictures(
     notes: Sequence[str],
     output: Path,
     masks: np.ndarray | None,
+    known: np.ndarray | None = None,
 ) -> None:
     """Writes `masks/CASE_CLASS.png` and `overlays/CASE.jpg`.
 
@@ -45,17 +45,19 @@ def write_pictures(
       notes: what a reader must know of the photograph, written below the legend.
       output: folder that contains the folders `masks` and `overlays`.
       masks: ground truth that the overlay shows to the left of the detections, bool `[H, W, C]`; None if unknown.
+      known: bool `[H, W, C]`, where the ground truth says whether a pixel shows a class or not; None: everywhere.
     """
     for index, name in enumerate(spec.classes):
         write_png(output / "masks" / f"{case}_{name}.png", detected[..., index].astype(np.uint8) * 255)
     height, width = photograph.shape[:2]
-    letters = max(round(max(height, width * (1 if masks is None else 2)) / 90), 11)  # looks the same at every size
+    letters = letter_size((height, width * (1 if masks is None else 2)))
     if masks is None:
-        overlay = _overlay(photograph, detected)
+        overlay = with_outlines(photograph, detected)
     else:
-        overlay = _side_by_side(photograph, masks, detected, letters=letters)
+        overlay = _side_by_side(photograph, masks, detected, known=known, letters=letters)
     overlay = with_legend(overlay, entries, letters=letters)  # one by one, as each may be a gigabyte
-    overlay = with_notes(overlay, notes, letters=letters)
+    unlabelled = [f"ground truth: {note}" for note in unlabelled_notes(known, spec.classes)]
+    overlay = with_notes(overlay, [*unlabelled, *notes], letters=letters)
     write_jpeg(output / "overlays" / f"{case}.jpg", overlay)
 
 
@@ -75,17 +77,14 @@ def legend(classes: tuple[str, ...], operating_point: OperatingPoint, features: 
     ]
 
 
-def _overlay(photograph: np.ndarray, masks: np.ndarray) -> np.ndarray:
-    overlay = photograph.copy()
-    thickness = max(round(max(photograph.shape) / 1500), 1)  # looks the same at every size
-    for index in range(masks.shape[-1]):
-        draw_contours(overlay, masks[..., index], CLASS_COLORS[index], thickness=thickness)
-    return overlay
-
-
-def _side_by_side(photograph: np.ndarray, masks: np.ndarray, detected: np.ndarray, *, letters: int) -> np.ndarray:
+def _side_by_side(
+    photograph: np.ndarray, masks: np.ndarray, detected: np.ndarray, *, known: np.ndarray | None, letters: int
+) -> np.ndarray:
     panels = [
-        captioned(_overlay(photograph, shown), [title], letters=letters)
-        for title, shown in (("ground truth", masks), ("prediction", detected))
+        captioned(with_outlines(photograph, shown, striped=striped), [title], letters=letters)
+        for title, shown, striped in (
+            ("ground truth", masks, unlabelled_regions(known)),
+            ("prediction", detected, None),
+        )
     ]
     return contact_sheet(panels)

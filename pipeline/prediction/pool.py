@@ -6,12 +6,16 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
 import tensorflow as tf
 
 from configs import InputError
 from pipeline.inference import MeasuredPhotograph, Segmented, TiledSegmenter
+
+Photograph = TypeVar("Photograph")
+Result = TypeVar("Result")
 
 
 class SegmenterPool:
@@ -50,7 +54,7 @@ class SegmenterPool:
             device, segmenter = self._idle.get()
             self._idle.put((device, _traced(segmenter, device)))
         for _ in range(self._number):
-            self._segment(white)  # uses the segmenter that has been idle the longest
+            self.segment(white)  # uses the segmenter that has been idle the longest
 
     def segment_all(
         self, photographs: Iterable[tuple[str, MeasuredPhotograph] | None]
@@ -64,20 +68,14 @@ class SegmenterPool:
           Name, photograph and future result, in the given order; None if all were yielded when the next was asked for.
           The result raises InputError if a device's memory is too small even for one tile at a time.
         """
-        waiting: collections.deque[tuple[str, MeasuredPhotograph, Future[Segmented]]] = collections.deque()
-        with ThreadPoolExecutor(self._number) as threads:
-            for one in photographs:
-                if one is None:
-                    yield waiting.popleft() if waiting else None
-                    continue
-                name, photograph = one
-                waiting.append((name, photograph, threads.submit(self._segment, photograph)))
-                del one, photograph
-                if len(waiting) > self._number:  # one waits for the device that becomes free first
-                    yield waiting.popleft()
-            yield from waiting
+        yield from segment_in_order(photographs, self.segment, devices=self._number)
 
-    def _segment(self, photograph: MeasuredPhotograph) -> Segmented:
+    def segment(self, photograph: MeasuredPhotograph) -> Segmented:
+        """Segments a photograph on the device that has been idle the longest; waits for one.
+
+        Raises:
+          InputError: its memory is too small even for one tile at a time.
+        """
         device, segmenter = self._idle.get()
         try:
             while True:
@@ -104,6 +102,30 @@ class SegmenterPool:
                 self._say(f"out of memory with {tiles} tiles of {tile} pixels at a time; continuing with {tiles // 2}.")
         smaller = dataclasses.replace(segmenter.spec, tile_batch=tiles // 2)
         return TiledSegmenter(segmenter.network, smaller, segmenter.rule)
+
+
+def segment_in_order(
+    photographs: Iterable[tuple[str, Photograph] | None], segment: Callable[[Photograph], Result], *, devices: int
+) -> Iterator[tuple[str, Photograph, Future[Result]] | None]:
+    """Segments photographs, as many at once as there are devices, as `SegmenterPool.segment_all` does.
+
+    Args:
+      photographs: names and photographs; None asks for what has been given so far.
+      segment: segments a photograph; called in a thread.
+      devices: number of devices.
+    """
+    waiting: collections.deque[tuple[str, Photograph, Future[Result]]] = collections.deque()
+    with ThreadPoolExecutor(devices) as threads:
+        for one in photographs:
+            if one is None:
+                yield waiting.popleft() if waiting else None
+                continue
+            name, photograph = one
+            waiting.append((name, photograph, threads.submit(segment, photograph)))
+            del one, photograph
+            if len(waiting) > devices:  # one waits for the device that becomes free first
+                yield waiting.popleft()
+        yield from waiting
 
 
 def _traced(segmenter: TiledSegmenter, device: str) -> TiledSegmenter:

@@ -8,6 +8,7 @@ import numpy as np
 
 from pipeline.evaluation import LoadedCase, PhotographCounts
 from pipeline.panels import outlined
+from pipeline.unlabelled import unlabelled_notes, unlabelled_regions
 from records import contact_sheet
 
 MISSED = 12  # missed lesions that are shown of a photograph, the largest first
@@ -58,6 +59,7 @@ class OutlinedPhotograph:
       detections: JPEG with outlines of the detections.
       missed: the largest missed lesions, at most `MISSED`.
       missed_count: number of all missed lesions.
+      notes: what is not labelled in it, see `unlabelled_notes`.
     """
 
     case: str
@@ -68,6 +70,7 @@ class OutlinedPhotograph:
     detections: bytes
     missed: Sequence[MissedLesion]
     missed_count: int
+    notes: Sequence[str] = ()
 
 
 def outline_photograph(
@@ -87,6 +90,7 @@ def outline_photograph(
     """
     part = _field_of_view_box(loaded.field_of_view)
     photograph, masks, detected_part = loaded.photograph[part], loaded.masks[part], detected[part]
+    regions = unlabelled_regions(loaded.known)
     height, width = photograph.shape[:2]
     shrink = min(1.0, SIDE / max(height, width))
     size = max(round(height * shrink), 1), max(round(width * shrink), 1)
@@ -103,13 +107,22 @@ def outline_photograph(
         value=value,
         width=size[1],
         height=size[0],
-        masks=_jpeg(outlined(photograph, masks, size, thickness=LINE)),
+        masks=_jpeg(outlined(photograph, masks, size, thickness=LINE, striped=_part(regions, part))),
         detections=_jpeg(outlined(photograph, detected_part, size, thickness=LINE)),
         missed=[
-            _missed(loaded, detected, name, number=number, lesion=counts.lesions[name][number - 1], part=part)
+            _missed(
+                loaded,
+                detected,
+                name,
+                number=number,
+                lesion=counts.lesions[name][number - 1],
+                part=part,
+                regions=regions,
+            )
             for _, name, number in missed[:MISSED]
         ],
         missed_count=len(missed),
+        notes=unlabelled_notes(loaded.known, classes),
     )
 
 
@@ -121,6 +134,7 @@ def _missed(
     number: int,
     lesion: np.void,
     part: tuple[slice, slice],
+    regions: np.ndarray | None,
 ) -> MissedLesion:
     y, x = round(float(lesion["center_y"])), round(float(lesion["center_x"]))
     rows, columns = part
@@ -128,7 +142,10 @@ def _missed(
     side = max(CLOSE_WINDOW, 2 * int(max(lesion["width"], lesion["height"])))
     window = _window(y, side, loaded.photograph.shape[0]), _window(x, side, loaded.photograph.shape[1])
     size = CLOSE_SIDE, CLOSE_SIDE
-    sides = [outlined(loaded.photograph[window], masks[window], size) for masks in (loaded.masks, detected)]
+    sides = [
+        outlined(loaded.photograph[window], loaded.masks[window], size, striped=_part(regions, window)),
+        outlined(loaded.photograph[window], detected[window], size),
+    ]
     return MissedLesion(
         class_name=name,
         number=number,
@@ -144,6 +161,10 @@ def _missed(
         ),
         close_up=_jpeg(contact_sheet(sides)),
     )
+
+
+def _part(regions: np.ndarray | None, part: tuple[slice, slice]) -> np.ndarray | None:
+    return None if regions is None else regions[part]
 
 
 def _field_of_view_box(field_of_view: np.ndarray) -> tuple[slice, slice]:

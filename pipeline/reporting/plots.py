@@ -100,7 +100,7 @@ def froc_plot(
     lesions: Sequence[np.ndarray],
     detections: Sequence[np.ndarray],
     *,
-    photographs: int,
+    photographs: Sequence[int],
     intervals: Sequence[Sequence[Sequence[float] | None]],
 ) -> Plot:
     """Plots the fraction of lesions found over the false positives per photograph, on a logarithmic axis.
@@ -109,12 +109,12 @@ def froc_plot(
       classes: names of the classes.
       lesions: lesions of each class, `LESION` `[lesions]`.
       detections: detections of each class, `LESION` `[detections]`.
-      photographs: number of photographs.
+      photographs: number of photographs in which each class is known.
       intervals: intervals of the sensitivity of each class at `FALSE_POSITIVES`, None where there is none.
     """
     lines = {
-        number: froc(true, detected, photographs)[1:]
-        for number, (true, detected) in enumerate(zip(lesions, detections, strict=True))
+        number: froc(true, detected, known)[1:]
+        for number, (true, detected, known) in enumerate(zip(lesions, detections, photographs, strict=True))
         if len(true)
     }
     most = max([FALSE_POSITIVES[-1], *(float(false[-1]) for false, _ in lines.values())])
@@ -145,6 +145,8 @@ def calibration_plot(classes: Sequence[str], ranges: Sequence[Sequence[dict]]) -
     curves = [_curve("", [(0.0, 0.0), (1.0, 1.0)], 0)]
     for number, (name, rows) in enumerate(zip(classes, ranges, strict=True)):
         filled = [(row["mean_probability"], row["lesion_share"], row["pixels"]) for row in rows if row["pixels"]]
+        if not filled:  # the class is known nowhere
+            continue
         marks = [
             Mark(x, y, f"{name}: mean probability {x:.3f}, lesion fraction {y:.3f} of {pixels:,} pixels")
             for x, y, pixels in filled

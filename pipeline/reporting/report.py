@@ -148,7 +148,7 @@ def _plots(result: Result, scores: Mapping[str, Any]) -> list[Plot]:
             result.classes,
             lesions,
             detections,
-            photographs=len(result.cases),
+            photographs=[scores["known_photographs"][name] for name in result.classes],
             intervals=[scores["lesions"][name]["froc"]["intervals"] for name in result.classes],
         ),
         calibration_plot(result.classes, [scores["calibration"]["frame"][name] for name in result.classes]),
@@ -167,12 +167,11 @@ def _regions_of_all(result: Result) -> tuple[list[np.ndarray], list[np.ndarray]]
 
 
 def _photograph_rows(result: Result) -> list[dict[str, Any]]:
-    """Returns a row per photograph and class, the lowest Dice first; without a lesion, by false positives."""
+    """Returns a row per photograph and known class, the lowest Dice first; without a lesion, by false positives."""
     rows = []
     for photograph in result.photographs():
         order = mean_dice(photograph)
-        for name in result.classes:
-            rows.append(_photograph_row(photograph, name, order))
+        rows += [_photograph_row(photograph, name, order) for name in result.classes if photograph.knows(name)]
     return sorted(
         rows, key=lambda row: (row["order"] is None, row["order"] or 0, -row["false_positive_fraction"], row["case"])
     )

@@ -74,7 +74,7 @@ def fit(run: TrainingRun, *, verbose: int) -> Path:
     measured = [case.quality for one in run.sets for case in one.index.cases.values() if case.split == "train"]
     spec = dataclasses.replace(
         SegmenterSpec.from_config(config, splits, thresholds),
-        seen_before=plan.seen_before,
+        seen_before=plan.seen_before.names,
         quality=quantiles_of(measured),
         photographs=_photographs(run),
     )
@@ -95,7 +95,7 @@ def all_variables(model: TrainingModel) -> dict[str, list]:
 
 def _photographs(run: TrainingRun) -> dict[str, list[PhotographIdentity]]:
     """Returns by what the photographs are recognised that the training sees, see `SegmenterSpec`."""
-    known = {"train": [], "validation": [], "seen_before": list(run.plan.photographs_before)}
+    known = {"train": [], "validation": [], "seen_before": list(run.plan.seen_before.photographs)}
     for one in run.sets:
         for name, case in one.index.cases.items():
             if case.split in known:
@@ -217,7 +217,7 @@ def _previews(run: TrainingRun, segmenter: PhotographSegmenter) -> Previews:
     plan = run.plan
     if plan.cases:
         shown = [load_case(case, plan.config.data) for case in plan.cases if case.name in plan.previewed]
-        cases = [PreviewCase(one.case, one.photograph, one.masks) for one in shown]
+        cases = [PreviewCase(one.case, one.photograph, one.masks, one.known) for one in shown]
     else:
         cases = preview_tiles(run.sets, plan.previewed)
     classes, threshold = plan.config.data.classes, plan.config.evaluate.threshold

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from configs import Config, InputError
 from models import Network, transfer_weights
 from pipeline.inference import load_model
-from records import PhotographIdentity, ScaleRule
+from records import ScaleRule, SeenPhotographs
 
 
 class InitialWeights(NamedTuple):
@@ -14,13 +14,11 @@ class InitialWeights(NamedTuple):
 
     Attributes:
       message: a line that tells the user where they come from.
-      seen: names of the photographs that they were trained on.
-      photographs: what those are recognised by, as far as the model folder says.
+      seen: the photographs that they were trained on.
     """
 
     message: str
-    seen: tuple[str, ...]
-    photographs: tuple[PhotographIdentity, ...]
+    seen: SeenPhotographs
 
 
 def load_initial_weights(folder: Path, network: Network, config: Config) -> InitialWeights:
@@ -50,5 +48,4 @@ def load_initial_weights(folder: Path, network: Network, config: Config) -> Init
         message += f", with a new head for {', '.join(data.classes)} (that model has {', '.join(spec.classes)})"
     if (before := spec.rule()) != (now := ScaleRule.of(data)):
         message += f"; that model was trained at {before}, this training uses {now}"
-    photographs = (*spec.photographs.get("seen_before", ()), *spec.photographs.get("train", ()))
-    return InitialWeights(message, (*spec.seen_before, *spec.splits.get("train", ())), photographs)
+    return InitialWeights(message, spec.seen)

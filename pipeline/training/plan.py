@@ -11,7 +11,7 @@ from pipeline.inference import SEGMENTER_FILE
 from pipeline.input import Cache, RecordSet
 from pipeline.training.callbacks import choose_previews
 from pipeline.training.checkpoints import Checkpoint
-from records import SPLITS, Case, PhotographIdentity, ScaleRule
+from records import SPLITS, Case, ScaleRule, SeenPhotographs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,10 +30,11 @@ class Plan:
       monitor: column of `history.csv` that chooses the epoch whose weights are kept; None to keep the last epoch's.
       cache: how tiles are kept in memory, see `pipeline.input.reading.TileReader`.
       teacher: digest of the network of `train.teacher`, None without one.
-      seen_before: names of the photographs that the initial weights and the teacher were trained on.
-      photographs_before: what those are recognised by, as far as it is known.
+      seen_before: the photographs that other models were trained on from which this one learns: that of the initial
+        weights, the teacher, and those that labelled photographs of the records.
       start: checkpoint from which the training continues; None to start from the beginning.
       messages: lines that tell the user about devices, precision, XLA, cache, initial weights and teacher.
+      warnings: lines that tell the user what scores will not say, one each.
     """
 
     config: Config
@@ -47,10 +48,10 @@ class Plan:
     monitor: str | None
     cache: Cache
     teacher: str | None
-    seen_before: tuple[str, ...]
-    photographs_before: tuple[PhotographIdentity, ...]
+    seen_before: SeenPhotographs
     start: Checkpoint | None
     messages: tuple[str, ...]
+    warnings: tuple[str, ...]
 
     @property
     def steps(self) -> int:
@@ -105,6 +106,17 @@ class Plan:
 def count_tiles(sets: Sequence[RecordSet]) -> dict[str, int]:
     """Returns the number of tiles of all sets together, by split."""
     return {name: sum(one.index.splits[name].records for one in sets if name in one.index.splits) for name in SPLITS}
+
+
+def describe_known(sets: Sequence[RecordSet]) -> list[str]:
+    """Returns a line that says in how many training photographs each class is known; none if all are, throughout."""
+    if all(one.known_throughout for one in sets):
+        return []
+    entries = [one.index.cases[name] for one in sets for name in one.cases("train")]
+    known = [f"{name} {sum(name in entry.known for entry in entries)}" for name in sets[0].classes]
+    in_parts = sum(any(name in entry.known for name in entry.unknown_pixels) for entry in entries)
+    regions = f"; regions are left out in {in_parts}" if in_parts else ""
+    return [f"of {len(entries)} training photographs the classes are known in: {', '.join(known)}{regions}"]
 
 
 def choose_monitor(config: Config, *, tiles: bool, photographs: bool) -> str | None:

@@ -15,6 +15,7 @@ from models import (
     build_loss,
     build_metrics,
     build_network,
+    check_soft_labels,
     encoder_layers,
     precision_policy,
 )
@@ -23,10 +24,12 @@ from pipeline.input import RecordSet, choose_cache, open_records, training_batch
 from pipeline.training.anonymity import anonymous_config, training_salt
 from pipeline.training.backends import Backend, Devices, build_optimizer, choose_backend, run_deterministically
 from pipeline.training.initial_weights import InitialWeights, load_initial_weights
-from pipeline.training.plan import Plan, choose_monitor, choose_previewed, count_tiles
+from pipeline.training.labelling_models import labelling_warnings, seen_by_labellers
+from pipeline.training.plan import Plan, choose_monitor, choose_previewed, count_tiles, describe_known
 from pipeline.training.teacher import LoadedTeacher, load_teacher
-from pipeline.training.validation import validation_cases
+from pipeline.training.validation import kept_thresholds, validation_cases
 from pipeline.training.workdir import earlier_start
+from records import SeenPhotographs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,6 +88,8 @@ def prepare(
         run_deterministically()  # before anything starts TensorFlow
     backend = choose_backend()
     sets = open_records(records, config)
+    if config.data.soft_labels:
+        check_soft_labels(train.loss)
     tiles = count_tiles(sets)
     _check_batch_size(train, records, tiles["train"])
     cases = validation_cases(sources, sets) if sources else []
@@ -104,6 +109,7 @@ def prepare(
     origins = {field: one for field, one in models.items() if one is not None}
     cache, cache_message = choose_cache(sets, train.cache)
     messages = [f"{devices.message}; {train.precision}; {built.xla_message}", cache_message]
+    messages += [*describe_known(sets), *kept_thresholds(cases, config)]
     plan = Plan(
         config=written,
         workdir=workdir,
@@ -116,15 +122,13 @@ def prepare(
         monitor=monitor,
         cache=cache,
         teacher=teacher,
-        seen_before=tuple(dict.fromkeys(name for one in origins.values() for name in one.seen)),
-        photographs_before=tuple(
-            dict.fromkeys(photograph for one in origins.values() for photograph in one.photographs)
-        ),
+        seen_before=sum((one.seen for one in origins.values()), SeenPhotographs()) + seen_by_labellers(sets),
         start=start,
         messages=(
             *messages,
             *(_origin(one.message, field, config=config, written=written) for field, one in origins.items()),
         ),
+        warnings=tuple(labelling_warnings(sets)),
     )
     training = training_stream(plan, sets, devices, step=plan.first_step)
     validation = _validation_stream(plan, sets)

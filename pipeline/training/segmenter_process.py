@@ -101,7 +101,7 @@ class SegmenterProcess:
             save_arrays(self._exchange / WEIGHTS, {"weights": self.network.get_weights()}, {})
             self._sent = weights
         with contextlib.suppress(BrokenPipeError):
-            print(json.dumps({**request, "fresh": fresh}, default=str), file=process.stdin, flush=True)
+            print(json.dumps({**request, "fresh": fresh}, default=plain), file=process.stdin, flush=True)
         answer = process.stdout.readline()  # type: ignore[union-attr]
         if answer:
             return json.loads(answer)
@@ -126,7 +126,7 @@ def main(folder: Path) -> None:
         if request["fresh"]:
             loaded.network.set_weights(load_arrays(folder / WEIGHTS)[0]["weights"])
         if "score" in request:
-            answer = dataclasses.asdict(live.score([_case(fields) for fields in request["score"]]))
+            answer = dataclasses.asdict(live.score([case_of(fields) for fields in request["score"]]))
         else:
             np.save(folder / MAP, live.segment(np.load(folder / PHOTOGRAPH)))
         print(json.dumps(answer), file=answers, flush=True)
@@ -146,9 +146,28 @@ def _requests() -> Iterator[str]:
         yield lines.get()
 
 
-def _case(fields: dict[str, Any]) -> Case:
-    masks = {name: None if path is None else Path(path) for name, path in fields["masks"].items()}
-    return Case(**{**fields, "photograph": Path(fields["photograph"]), "masks": masks})
+def plain(value: Any) -> Any:
+    """Returns sets and paths, of which a case consists, as JSON can have them."""
+    return sorted(value) if isinstance(value, frozenset) else str(value)
+
+
+def case_of(fields: dict[str, Any]) -> Case:
+    """Returns the case whose fields were made `plain`."""
+
+    def paths(by_class: dict[str, list[str]]) -> dict[str, tuple[Path, ...]]:
+        return {name: tuple(map(Path, files)) for name, files in by_class.items()}
+
+    hard_negatives = fields["hard_negatives"]
+    changed = {
+        "photograph": Path(fields["photograph"]),
+        "masks": {name: None if path is None else Path(path) for name, path in fields["masks"].items()},
+        "further_masks": paths(fields["further_masks"]),
+        "ignored": paths(fields["ignored"]),
+        "unknown": frozenset(fields["unknown"]),
+        "absent": frozenset(fields["absent"]),
+        "hard_negatives": None if hard_negatives is None else Path(hard_negatives),
+    }
+    return Case(**{**fields, **changed})
 
 
 if __name__ == "__main__":

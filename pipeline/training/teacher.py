@@ -6,7 +6,7 @@ from typing import NamedTuple
 from configs import Config, InputError
 from models import Teacher
 from pipeline.inference import load_model
-from records import PhotographIdentity, ScaleRule
+from records import ScaleRule, SeenPhotographs
 
 
 class LoadedTeacher(NamedTuple):
@@ -15,14 +15,12 @@ class LoadedTeacher(NamedTuple):
     Attributes:
       teacher: what the training model learns from.
       message: a line that tells the user about it.
-      seen: names of the photographs that it was trained on.
-      photographs: what those are recognised by, as far as the model folder says.
+      seen: the photographs that it was trained on.
     """
 
     teacher: Teacher
     message: str
-    seen: tuple[str, ...]
-    photographs: tuple[PhotographIdentity, ...]
+    seen: SeenPhotographs
 
 
 def load_teacher(folder: Path, config: Config) -> LoadedTeacher:
@@ -66,5 +64,4 @@ def load_teacher(folder: Path, config: Config) -> LoadedTeacher:
         f"learns {', '.join(taught)} from {folder} with a weight of {train.teacher_weight:g} and a temperature of "
         f"{train.teacher_temperature:g}"
     )
-    photographs = (*spec.photographs.get("seen_before", ()), *spec.photographs.get("train", ()))
-    return LoadedTeacher(teacher, message, (*spec.seen_before, *spec.splits.get("train", ())), photographs)
+    return LoadedTeacher(teacher, message, spec.seen)

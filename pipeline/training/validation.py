@@ -15,7 +15,7 @@ from pipeline.evaluation.network_maps import by_segmenter, segmented_by
 from pipeline.inference import SegmenterSpec, TiledSegmenter
 from pipeline.input import RecordSet
 from pipeline.operating_point import OperatingPoint
-from records import Case, case_digests, find_cases
+from records import ALL_KNOWN, Case, CaseEntry, KnownRules, case_digests, find_cases, is_source
 
 MOST_NAMED = 3  # cases that an error lists
 
@@ -28,7 +28,8 @@ class PhotographScores:
       logs: `val_photo_aupr` and `val_photo_dice`: of all pixels of all photographs together, averaged over the classes
         with lesion pixels; if there are several classes also each one's, such as `val_photo_aupr_HE`. Dice is that at
         the config's thresholds.
-      thresholds: for each class the one with the highest pooled Dice; for a class without lesion pixels the config's.
+      thresholds: for each class the one with the highest pooled Dice; for a class without lesion pixels, or that is
+        known in none of the photographs, the config's.
     """
 
     logs: dict[str, float]
@@ -106,24 +107,77 @@ def validation_cases(sources: Sequence[Path], sets: Sequence[RecordSet]) -> list
       InputError: the records have no validation photographs, or none with a lesion; a folder is not a source; or
         the sources lack some of the photographs.
     """
-    data = sets[0].index.data
-    wanted = _validation_names(sets)
-    found: dict[str, Case] = {}
-    for source in sources:
-        # Read as generously as can be: the digests tell whether masks were missing or several when it was sharded.
-        _, cases = find_cases(
-            source, data.classes, colored=bool(data.colors), allow_missing_masks=True, unite_masks=True, recursive=True
-        )
-        found |= {case_digests(case)[1]: case for case in cases if case.name in wanted.values()}
-    missing = [name for digest, name in wanted.items() if digest not in found]
+    _check_validation(sets)
+    cases: list[Case] = []
+    missing: list[str] = []
+    for one in sets:
+        wanted = {name: entry for name, entry in one.index.cases.items() if entry.split == "validation"}
+        found = [_found_in(source, one) for source in sources] if wanted else []
+        for name, entry in wanted.items():
+            same = (_as_known(case[name], entry, one) for case in found if name in case)
+            case = next((case for case in same if case_digests(case)[1] == entry.digest), None)
+            if case is None:
+                missing.append(name)
+            else:
+                cases.append(_with_all_classes(case, one))
     if missing:
         more = ", …" if len(missing) > MOST_NAMED else ""
         raise InputError(
-            f"--source={', '.join(map(str, sources))}: {len(missing)} of the records' {len(wanted)} validation "
-            f"photographs are missing or changed since they were sharded ({', '.join(missing[:MOST_NAMED])}{more}). "
+            f"--source={', '.join(map(str, sources))}: {len(missing)} of the records' {len(missing) + len(cases)} "
+            f"validation photographs are missing or changed since they were sharded "
+            f"({', '.join(missing[:MOST_NAMED])}{more}). "
             "Name the folder that python -m scripts.shard was given, or shard again."
         )
-    return [found[digest] for digest in wanted]
+    return cases
+
+
+def _found_in(source: Path, one: RecordSet) -> dict[str, Case]:
+    """Returns the cases of a source, or of a folder of photographs alone, by name, with the classes of a set."""
+    classes, data = one.index.classes, one.index.data
+    if not is_source(source) and source.is_dir():  # healthy photographs, which need no masks
+        known = KnownRules(healthy=str(source), absent=classes)
+        _, cases = find_cases(None, classes, recursive=True, known=known)
+    else:
+        labelled = {name for entry in one.index.cases.values() for name in entry.known}
+        known = ALL_KNOWN if labelled.issuperset(classes) else KnownRules(labelled=",".join(sorted(labelled)))
+        # Read as generously as can be: the digests tell whether masks were missing or several when it was sharded.
+        _, cases = find_cases(
+            source,
+            classes,
+            colored=bool(data.colors),
+            allow_missing_masks=True,
+            unite_masks=True,
+            recursive=True,
+            known=known,
+        )
+    return {case.name: case for case in cases}
+
+
+def _as_known(case: Case, entry: CaseEntry, one: RecordSet) -> Case:
+    """Returns a case with what was known of it when it was sharded."""
+    return case.with_known(unknown=frozenset(one.index.classes).difference(entry.known), absent=frozenset(entry.absent))
+
+
+def _with_all_classes(case: Case, one: RecordSet) -> Case:
+    """Returns a case with the classes of all sets, in order; those that its own set does not have are unknown."""
+    masks = {name: case.masks.get(name) for name in one.classes}
+    return dataclasses.replace(case, masks=masks, unknown=case.unknown | (masks.keys() - case.masks.keys()))
+
+
+def kept_thresholds(cases: Sequence[Case], config: Config) -> list[str]:
+    """Returns a message about the classes whose thresholds validation cannot choose, as no case has labels of them.
+
+    Args:
+      cases: the validation photographs.
+      config: its `evaluate.threshold` is what these classes keep.
+    """
+    unknown = [name for name in config.data.classes if all(name in case.unknown for case in cases)]
+    if not cases or not unknown:
+        return []
+    return [
+        f"warning: {', '.join(unknown)}: labelled in none of the {len(cases)} validation photographs, so the threshold "
+        f"stays evaluate.threshold, {config.evaluate.threshold:g}"
+    ]
 
 
 def score_photographs(
@@ -175,18 +229,16 @@ def _counts(outcome: PhotographCounts | InputError) -> PhotographCounts:
     return outcome
 
 
-def _validation_names(sets: Sequence[RecordSet]) -> dict[str, str]:
-    """Returns the names of the validation photographs, by the digests of their files."""
-    cases = [item for one in sets for item in one.index.cases.items() if item[1].split == "validation"]
-    if not cases:
+def _check_validation(sets: Sequence[RecordSet]) -> None:
+    """Refuses sets without validation photographs, or without a lesion in them."""
+    entries = [entry for one in sets for entry in one.index.cases.values() if entry.split == "validation"]
+    if not entries:
         raise InputError(
             "--source names validation photographs, but these records have none; shard with data.validation_fraction "
             "above 0, or leave --source out."
         )
-    wanted = {entry.digest: name for name, entry in cases}
-    if not any(sum(entry.lesion_pixels.values()) for _, entry in cases):
+    if not any(sum(entry.lesion_pixels.values()) for entry in entries):
         raise InputError(
-            f"none of the {len(wanted)} validation photographs of these records has a lesion to score; shard with "
+            f"none of the {len(entries)} validation photographs of these records has a lesion to score; shard with "
             "another data.seed or data.validation_fraction, or leave --source out."
         )
-    return wanted

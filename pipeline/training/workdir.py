@@ -81,6 +81,11 @@ def clear(workdir: Path) -> None:
 
 
 def records_digest(sets: Sequence[RecordSet]) -> str:
-    """Returns 16 hexadecimal digits that depend only on the content of all shards."""
-    shards = [shard.sha256 for one in sets for split in one.index.splits.values() for shard in split.shards]
-    return hashlib.sha256(json.dumps(shards).encode()).hexdigest()[:16]
+    """Returns 16 hexadecimal digits that depend only on the content of all shards, and what is drawn more often."""
+    content: list[object] = [
+        shard.sha256 for one in sets for split in one.index.splits.values() for shard in split.shards
+    ]
+    for one in sets:
+        aimed = {name: (case.absent, case.hard_negatives) for name, case in one.index.cases.items()}
+        content += [(name, *what) for name, what in aimed.items() if any(what)]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]

@@ -1,6 +1,7 @@
 """What every format is read to: photographs, each with annotations that paint masks."""
 
 import dataclasses
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -11,6 +12,8 @@ import numpy as np
 from configs import InputError
 
 UNCLASSIFIED = "Unclassified"  # class of regions that have none, as QuPath calls it; written only when it is asked for
+# Labels of regions where a class, or all of them, are unknown. QuPath's own class is called "Ignore*".
+IGNORE = re.compile(r"(?:(?P<name>.+)_)?ignore\*?", re.IGNORECASE)
 # Names of folders, and parts of file names, that say in which split photographs are.
 SPLITS = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -111,7 +114,7 @@ class AnnotatedSet:
     """All that was read from a source.
 
     Attributes:
-      classes: names of the classes, in the order of the source.
+      classes: names of the classes, in the order of the source, and labels of regions that are left out.
       photographs: the photographs.
       failures: what cannot be used because it is damaged or missing, a line each.
       notes: what was left out for another reason, a line each.
@@ -124,9 +127,21 @@ class AnnotatedSet:
     notes: list[str] = dataclasses.field(default_factory=list)
     used: set[Path] = dataclasses.field(default_factory=set)
 
+    @property
+    def lesion_classes(self) -> list[str]:
+        """The classes without the labels of regions that are left out; a class of which there are only such is one."""
+        names = [name if (of := ignored_class(name)) is None else of for name in self.classes]
+        return [name for name in dict.fromkeys(names) if name]
+
     def add_classes(self, names: Sequence[str]) -> None:
         """Appends the classes that are not listed yet."""
         self.classes += [name for name in dict.fromkeys(names) if name not in self.classes]
+
+
+def ignored_class(label: str) -> str | None:
+    """Returns the class whose regions a label says to leave out, "" for all classes; None if it is a class itself."""
+    match = IGNORE.fullmatch(label)
+    return match and (match["name"] or "")
 
 
 def split_of_path(path: PurePosixPath | Path) -> str | None:

@@ -1,7 +1,9 @@
 """Writes photographs and their annotations as paired folders, images/ and masks/CLASS/, which shard reads."""
 
 import contextlib
+import csv
 import dataclasses
+import itertools
 import os
 import secrets
 import shutil
@@ -16,14 +18,22 @@ import numpy as np
 
 from configs import InputError
 from configs.suggestions import did_you_mean
-from records.annotations.annotated import UNCLASSIFIED, AnnotatedPhotograph, AnnotatedSet, Canvas, case_names
+from records.annotations.annotated import (
+    UNCLASSIFIED,
+    AnnotatedPhotograph,
+    AnnotatedSet,
+    Canvas,
+    case_names,
+    ignored_class,
+)
 from records.files import make_folder, sweep_temporaries, temporary_folder
 from records.images import encode_png, find_regions, opened, read_photograph
 
 SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "TIFF": ".tif", "BMP": ".bmp", "WEBP": ".webp"}
 DICOM = ".dcm"
 LONGEST = 240  # bytes of a name; file systems allow 255, with suffix
-OURS = ("images", "masks", "train", "validation", "test")  # what a folder that is replaced may hold
+LABELS = "labels.csv"  # says which classes were looked for in each photograph, if it is not all of them
+OURS = ("images", "masks", "train", "validation", "test", LABELS)  # what a folder that is replaced may hold
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,12 +43,16 @@ class Imported:
     Attributes:
       photographs: number of photographs by their split, None if the source has no splits.
       regions: for each class, the number of 8-connected regions of its masks, and of photographs that show any.
+      ignored: the same for the regions of each name that are left out.
+      looked_for: for each class the number of photographs in which it was looked for.
       failures: photographs that were left out because something is damaged or missing, a line each.
       notes: what else was left out, a line each.
     """
 
     photographs: Mapping[str | None, int]
     regions: Mapping[str, tuple[int, int]]
+    ignored: Mapping[str, tuple[int, int]]
+    looked_for: Mapping[str, int]
     failures: Sequence[str]
     notes: Sequence[str]
 
@@ -46,48 +60,51 @@ class Imported:
 def choose_classes(annotated: AnnotatedSet, wanted: Sequence[str]) -> dict[str, str]:
     """Returns the names under which classes are written, by the names that they have in the source.
 
+    Labels of regions that are left out, `ignore` and `CLASS_ignore`, are taken along with their classes.
+
     Args:
       annotated: what was read.
       wanted: classes to write, each as NAME, or as NAME:NEW to rename it; if empty, every class of the source, but not
         regions that have no class.
 
     Raises:
-      InputError: a class does not exist or is wanted twice, its new name cannot be that of a folder, or none is wanted
-        and some were looked for in some photographs only.
+      InputError: a class does not exist or is wanted twice, or its new name cannot be that of a folder.
     """
-    classes = {name: name for name in annotated.classes if name != UNCLASSIFIED}
+    names = [*annotated.lesion_classes, *(name for name in annotated.classes if ignored_class(name) is not None)]
+    classes = {name: name for name in annotated.lesion_classes if name != UNCLASSIFIED}
     if wanted:
-        pairs = [one.rpartition(":") if one not in annotated.classes else (one, "", one) for one in wanted]
+        pairs = [one.rpartition(":") if one not in names else (one, "", one) for one in wanted]
         classes = {(name or new).strip(): new.strip() for name, _, new in pairs}
         if len(classes) < len(pairs):
             raise InputError(f"--classes={','.join(wanted)}: names a class twice; a class gets one name.")
     for name, new in classes.items():
-        if name not in annotated.classes:
-            known = ", ".join(annotated.classes) or "none"
+        if name not in names:
             raise InputError(
-                f"--classes={name}: no such class; there are {known}.{did_you_mean(name, annotated.classes)}"
+                f"--classes={name}: no such class; there are {', '.join(names) or 'none'}.{did_you_mean(name, names)}"
             )
         if not new or new.startswith(".") or "/" in new or not new.isprintable() or len(new.encode()) > LONGEST:
             raise InputError(
                 f"--classes: {name!r} cannot be written as {new!r}, which is no name of a folder; give NAME:NEW."
             )
-    if not wanted:
-        _refuse_partly_known(annotated)
-    if not classes:
+    if not _lesion_names(classes):
         raise InputError("no region of the annotations has a class; give them classes, or see --help for --classes.")
+    for label in names:
+        of = ignored_class(label)
+        if of is not None and label not in classes and (of == "" or of in classes):
+            classes[label] = f"{classes[of]}_ignore" if of else "ignore"
     return classes
 
 
-def _refuse_partly_known(annotated: AnnotatedSet) -> None:
-    """Raises an InputError if classes were looked for in some of the photographs only."""
-    known = Counter(name for one in annotated.photographs for name in one.known or annotated.classes)
-    if len(known) > 1 and min(known.values()) < len(annotated.photographs):
-        both = sum(one.known is None or len(one.known) == len(known) for one in annotated.photographs)
-        counts = ", ".join(f"{name} in {number}" for name, number in known.items())
-        raise InputError(
-            f"not every class was looked for in every photograph ({counts}, all in {both}); choose by --classes=NAME,… "
-            "and only the photographs in which all of the chosen ones were looked for are taken."
-        )
+def _lesion_names(classes: Mapping[str, str]) -> list[str]:
+    """Returns the names of those classes that are written that are no regions to be left out."""
+    return [name for name in dict.fromkeys(classes.values()) if ignored_class(name) is None]
+
+
+def _looked_for(photograph: AnnotatedPhotograph, classes: Mapping[str, str]) -> list[str]:
+    """Returns the classes, by the names that are written, that were looked for in a photograph."""
+    known = photograph.known
+    unknown = {new for name, new in classes.items() if known is not None and name not in known}
+    return [name for name in _lesion_names(classes) if name not in unknown]
 
 
 def import_annotations(
@@ -104,8 +121,9 @@ def import_annotations(
 ) -> Imported:
     """Writes paired folders; the output appears when it is complete.
 
-    Every photograph gets a mask of each class, black where it has none. One that is damaged, or whose annotations are,
-    is left out as a whole.
+    Every photograph gets a mask of each class that was looked for in it, black where it has none; `labels.csv` says
+    which these are, if it is not all of them in every photograph. Regions that are left out have masks only where there
+    are any. A photograph that is damaged, or whose annotations are, is left out as a whole.
 
     Args:
       annotated: what was read.
@@ -125,9 +143,11 @@ def import_annotations(
     _refuse_output(output, keep, overwrite=overwrite)
     _check_splits(annotated.photographs)
     cases, failures, notes = _cases(annotated.photographs, classes)
+    lesions = _lesion_names(classes)
     counts: Counter[str | None] = Counter()
     regions: Counter[str] = Counter()
     shown: Counter[str] = Counter()
+    looked_for: dict[str, list[str]] = {}
 
     def write(case: tuple[str, AnnotatedPhotograph]) -> "_Written | str":
         try:
@@ -141,21 +161,34 @@ def import_annotations(
         ThreadPoolExecutor(workers) as pool,
         contextlib.closing(pool.map(write, cases)) as results,  # type: ignore[type-var] # closed, it cancels the rest
     ):
-        for (_, photograph), written in zip(cases, progress(results, len(cases), "masks"), strict=True):
+        for (name, photograph), written in zip(cases, progress(results, len(cases), "masks"), strict=True):
             if isinstance(written, str):
                 failures.append(written)
                 continue
             counts[photograph.split] += 1
             regions.update(written.regions)
-            shown.update(name for name, number in written.regions.items() if number)
+            shown.update(one for one, number in written.regions.items() if number)
+            looked_for[name] = _looked_for(photograph, classes)
             notes += written.notes
         if not counts:
             raise InputError(
                 f"none of {len(annotated.photographs) + len(annotated.failures)} photographs could be imported; the "
                 f"first: {[*annotated.failures, *failures, *notes][0]}"
             )
-    names = dict.fromkeys(classes.values())
-    return Imported(counts, {name: (regions[name], shown[name]) for name in names}, failures, notes)
+        if any(len(names) < len(lesions) for names in looked_for.values()):
+            with open(temporary / LABELS, "w", encoding="utf-8", newline="") as file:
+                rows = [(name, " ".join(names)) for name, names in looked_for.items()]
+                csv.writer(file, lineterminator="\n").writerows([("case", "labelled"), *rows])
+    number_of = Counter(itertools.chain.from_iterable(looked_for.values()))
+    found = {name: (regions[name], shown[name]) for name in dict.fromkeys(classes.values())}
+    return Imported(
+        counts,
+        {name: found[name] for name in lesions},
+        {name: numbers for name, numbers in found.items() if name not in lesions and numbers[0]},
+        {name: number_of[name] for name in lesions},
+        failures,
+        notes,
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -190,8 +223,10 @@ def _write_case(
         for annotation in photograph.annotations:
             annotation.paint(canvas)
         part = folder / (photograph.split or "")
+        lesions, looked_for = _lesion_names(classes), _looked_for(photograph, classes)
         for class_name, mask in canvas.masks.items():
-            _write(part / "masks" / class_name / f"{name}.png", encode_png(mask.astype(np.uint8) * 255))
+            if class_name in looked_for or (class_name not in lesions and mask.any()):
+                _write(part / "masks" / class_name / f"{name}.png", encode_png(mask.astype(np.uint8) * 255))
         _place(file, part / "images" / f"{name}{_suffix(file)}", link=link and file is not embedded)
     finally:
         embedded.unlink(missing_ok=True)
@@ -227,9 +262,9 @@ def _cases(
     cases: dict[str, AnnotatedPhotograph] = {}
     failures, notes = [], []
     for name, one in zip(case_names([one.path for one in photographs]), photographs, strict=True):
-        unknown = [known for known in classes if one.known is not None and known not in one.known]
-        if unknown:
-            notes.append(f"{one.origin}/{one.path.name}: nobody looked for {', '.join(unknown)} in it.")
+        if not _looked_for(one, classes):
+            wanted = ", ".join(name for name in classes if ignored_class(name) is None)
+            notes.append(f"{one.origin}/{one.path.name}: nobody looked for {wanted} in it.")
         elif name in cases:
             failures.append(
                 f"{name}: {one.origin} annotates {cases[name].path}, which {cases[name].origin} does already."

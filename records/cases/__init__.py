@@ -1,17 +1,26 @@
 """The photographs and masks of a source folder, their surveys, and their splits and folds."""
 
 from records.cases.anonymity import anonymous, anonymous_identity, new_salt, salt_of, salts_in
-from records.cases.case import SPLITS, Case
+from records.cases.case import ALL_KNOWN, SPLITS, Case, KnownRules
 from records.cases.duplicates import hash_case, near_pairs, perceptual_hash, refuse_equal_files, same_pixels
 from records.cases.folds import FoldPlan, find_training_cases, plan_folds
+from records.cases.hard_negatives import HARD_NEGATIVES, HardNegative, read_hard_negatives, write_hard_negatives
+from records.cases.healthy import add_healthy
 from records.cases.identity import PhotographIdentity, SamePhotograph, find_same, identify_case
+from records.cases.labelled_by import (
+    PSEUDOLABEL_ENTRIES,
+    PSEUDOLABELS,
+    LabelledBy,
+    read_labelled_by,
+)
 from records.cases.labels import HALF, Labels, read_checked_labels, read_labels, rescale_labels
 from records.cases.listing import image_files
 from records.cases.mask_checks import MaskWarning, by_kind
 from records.cases.names import IMAGE_SUFFIXES, check_name
 from records.cases.parallel import Progress, map_cases, no_progress
 from records.cases.photographs import photographs_of
-from records.cases.sources import find_cases
+from records.cases.seen import SeenPhotographs
+from records.cases.sources import find_cases, is_source
 from records.cases.splits import assign_folds, assign_validation
 from records.cases.survey import (
     SIZE_BINS,
@@ -24,18 +33,27 @@ from records.cases.survey import (
 from records.cases.tables import read_patients, read_splits
 
 __all__ = [
+    "ALL_KNOWN",
     "HALF",
+    "HARD_NEGATIVES",
     "IMAGE_SUFFIXES",
+    "PSEUDOLABELS",
+    "PSEUDOLABEL_ENTRIES",
     "SIZE_BINS",
     "SPLITS",
     "Case",
     "FoldPlan",
+    "HardNegative",
+    "KnownRules",
+    "LabelledBy",
     "Labels",
     "MaskWarning",
     "PhotographIdentity",
     "Progress",
     "SamePhotograph",
+    "SeenPhotographs",
     "Survey",
+    "add_healthy",
     "anonymous",
     "anonymous_identity",
     "assign_folds",
@@ -49,6 +67,7 @@ __all__ = [
     "hash_case",
     "identify_case",
     "image_files",
+    "is_source",
     "map_cases",
     "mask_values",
     "near_pairs",
@@ -58,6 +77,8 @@ __all__ = [
     "photographs_of",
     "plan_folds",
     "read_checked_labels",
+    "read_hard_negatives",
+    "read_labelled_by",
     "read_labels",
     "read_patients",
     "read_splits",
@@ -68,4 +89,5 @@ __all__ = [
     "same_pixels",
     "survey_case",
     "survey_cases",
+    "write_hard_negatives",
 ]

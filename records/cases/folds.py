@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from configs import DataConfig, InputError
-from records.cases.case import Case
+from records.cases.case import ALL_KNOWN, Case, KnownRules
 from records.cases.duplicates import refuse_equal_files
 from records.cases.sources import find_cases
 from records.cases.splits import assign_folds, assign_validation
@@ -67,6 +67,7 @@ def find_training_cases(
     allow_missing_masks: bool = False,
     unite_masks: bool = False,
     recursive: bool = False,
+    known: KnownRules = ALL_KNOWN,
 ) -> tuple[list[list[Case]], int]:
     """Finds the cases that take part in a cross-validation: the training and validation parts of the sources.
 
@@ -77,14 +78,20 @@ def find_training_cases(
       allow_missing_masks: whether in paired folders a photograph without a mask shows no lesion.
       unite_masks: whether several masks of one class and photograph are united.
       recursive: whether in paired folders images/ and masks/ are trees.
+      known: what is said of the classes of the photographs; tables and healthy photographs are of a single source.
 
     Returns:
       For each source its cases, all of split "train"; and the number of cases in test parts, which are left out.
 
     Raises:
-      InputError: a name or a patient is in two sources, a source has only a test part, or what `find_cases` and
-        `read_patients` raise.
+      InputError: a name or a patient is in two sources, a source has only a test part, several sources share a table or
+        healthy photographs, or what `find_cases` and `read_patients` raise.
     """
+    if len(sources) > 1 and (known.healthy is not None or known.names_table):
+        raise InputError(
+            "--healthy, and a table of --labelled, are of one --source; put a labels.csv into each of several, which "
+            "also has a column absent for healthy photographs."
+        )
     owner: dict[str, Path] = {}
     found: list[Case] = []
     for source in sources:
@@ -95,6 +102,7 @@ def find_training_cases(
             allow_missing_masks=allow_missing_masks,
             unite_masks=unite_masks,
             recursive=recursive,
+            known=known,
         )
         for case in cases:
             if case.name in owner:

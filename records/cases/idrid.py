@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from configs import InputError
-from records.cases.case import Case, FoundCases, SourceRules
+from records.cases.case import Case, FoundCases, SourceRules, Tell
 from records.cases.listing import by_stem, list_folder
 from records.cases.masks import MasksOfPart
 
@@ -24,24 +24,26 @@ def idrid_root(source: Path) -> Path | None:
     return next((root for root in (source, source / "A. Segmentation") if (root / PHOTOGRAPHS).is_dir()), None)
 
 
-def idrid_cases(root: Path, classes: tuple[str, ...], rules: SourceRules) -> FoundCases:
+def idrid_cases(root: Path, classes: tuple[str, ...], rules: SourceRules, *, tell: Tell) -> FoundCases:
     """Finds the cases of a folder in IDRiD's layout, where a class without a file is one that a photograph lacks.
 
+    Args:
+      root: the folder, see `idrid_root`.
+      classes: names of the classes.
+      rules: how it is read.
+      tell: adds what is said of the classes of its photographs.
+
     Raises:
-      InputError: IDRiD lacks a class, a class has no folder, a mask pairs with no photograph, or a photograph has
-        several masks of a class that are not to be united.
+      InputError: IDRiD lacks a class, a class has no folder, a mask pairs with no photograph, a photograph has several
+        masks of a class that are not to be united, or what `tell` raises.
     """
     if rules.colored:
         raise InputError(
             f"{root}: IDRiD's layout has a mask file per class, but coloured masks of all classes are expected; make "
             "paired folders of such masks, or leave data.colors empty where the model is trained."
         )
-    for name in classes:
-        if name not in CLASSES:
-            raise InputError(
-                f"{root}: IDRiD's layout has no class {name!r}; expected classes among {', '.join(CLASSES)}."
-            )
     cases: list[Case] = []
+    missing: dict[tuple[str, str], str] = {}  # why classes have no masks, by the split and the class
     reasons: dict[Path, str | None] = dict.fromkeys(root / name for name in LICENSES)
     for split, part in PARTS.items():
         groundtruths = root / GROUNDTRUTHS / part
@@ -52,10 +54,20 @@ def idrid_cases(root: Path, classes: tuple[str, ...], rules: SourceRules) -> Fou
         photographs = by_stem(list_folder(root / PHOTOGRAPHS / part).images)
         masks = MasksOfPart({(): photographs}, classes, rules)
         for name in classes:
-            folder = groundtruths / CLASSES[name]
-            if not folder.is_dir():
-                raise InputError(f"{folder}: no such folder; the masks of class {name} of {part!r} are expected there.")
-            masks.add_of_class(list_folder(folder).images, (), name)
+            folder = groundtruths / CLASSES.get(name, name)
+            if name not in CLASSES:
+                expected = f"expected classes among {', '.join(CLASSES)}"
+                missing[split, name] = f"{root}: IDRiD's layout has no class {name!r}; {expected}"
+            elif folder.is_dir():
+                masks.add_of_class(list_folder(folder).images, (), name)
+            else:
+                expected = f"the masks of class {name} of {part!r} are expected there"
+                missing[split, name] = f"{folder}: no such folder; {expected}"
         masks.refuse_unpaired()
         cases += [masks.case(stem, (), name=stem, split=split) for stem in photographs]
-    return FoundCases(cases, reasons)
+    told = tell(cases, CLASSES)
+    for case in told.cases:
+        for name in case.missing_masks:
+            if (case.split, name) in missing:
+                raise InputError(f"{missing[case.split, name]}, or --labelled, if nobody looked for some classes.")
+    return FoundCases(told.cases, {**reasons, **told.reasons})

@@ -10,6 +10,7 @@ from records.cases.pairing import Owner, is_of_another_class, of_label_studio, o
 
 Folders = tuple[str, ...]  # names of the folders between images/ and a photograph, and between masks/ and its mask
 COLORED = ""  # stands for the class of masks that hold all classes
+IGNORE = "ignore"  # stands for regions where all classes are unknown
 
 
 class MasksOfPart:
@@ -17,6 +18,8 @@ class MasksOfPart:
 
     Attributes:
       other_classes: masks of photographs that are of none of the classes.
+      ignore_names: what stands in place of a class in the names of files and folders of regions where one class is
+        unknown, and where all are.
     """
 
     def __init__(self, photographs: Mapping[Folders, Mapping[str, Path]], classes: tuple[str, ...], rules: SourceRules):
@@ -29,11 +32,17 @@ class MasksOfPart:
         """
         self.other_classes: list[Path] = []
         self._photographs, self._classes, self._rules = photographs, classes, rules
+        self.ignore_names = (*(f"{name}_{IGNORE}" for name in classes), IGNORE)
         self._masks: dict[tuple[Folders, str, str], list[Path]] = {}  # by folders, stem of the photograph, and class
         self._unpaired: dict[Folders, list[Path]] = {}
 
     def add_of_class(self, files: Iterable[Path], folders: Folders, name: str) -> None:
         """Adds the masks of one class, called `PHOTOGRAPH` or `PHOTOGRAPH_CLASS`, of photographs in some folders.
+
+        Args:
+          files: the masks.
+          folders: the folders of their photographs.
+          name: name of the class, or one of `ignore_names`.
 
         Raises:
           InputError: a mask is one of several of a photograph, and they are not united.
@@ -47,20 +56,23 @@ class MasksOfPart:
           InputError: a mask is one of several of a photograph, and they are not united.
         """
         if self._rules.colored:
-            self._add(files, folders, classes=(), unnamed=COLORED, mixed=True)
+            self._add(files, folders, classes=self.ignore_names, unnamed=COLORED, mixed=True)
         else:
             unnamed = self._classes[0] if len(self._classes) == 1 else None
-            self._add(files, folders, classes=self._classes, unnamed=unnamed, mixed=True)
+            self._add(files, folders, classes=(*self._classes, *self.ignore_names), unnamed=unnamed, mixed=True)
 
     def case(self, stem: str, folders: Folders, *, name: str, split: str) -> Case:
         """Returns the case of a photograph, with all its masks."""
-        files = {one: self._masks.get((folders, stem, self._key(one)), []) for one in self._classes}
+        files = {one: self._files(folders, stem, self._key(one)) for one in self._classes}
+        everywhere = self._files(folders, stem, IGNORE)
+        ignored = {one: (*self._files(folders, stem, f"{one}_{IGNORE}"), *everywhere) for one in self._classes}
         return Case(
             name,
             self._photographs[folders][stem],
             {one: masks[0] if masks else None for one, masks in files.items()},
             split,
-            further_masks={one: tuple(masks[1:]) for one, masks in files.items() if len(masks) > 1},
+            further_masks={one: masks[1:] for one, masks in files.items() if len(masks) > 1},
+            ignored={one: regions for one, regions in ignored.items() if regions},
         )
 
     def refuse_unpaired(self) -> None:
@@ -68,7 +80,7 @@ class MasksOfPart:
         if not any(self._photographs.values()):
             return
         for folders, files in self._unpaired.items():
-            refuse_unpaired(files, self._photographs.get(folders, {}), classes=self._classes)
+            refuse_unpaired(files, self._photographs.get(folders, {}), classes=(*self._classes, *self.ignore_names))
 
     def nearest_unpaired(self, stem: str, folders: Folders, name: str) -> str:
         """Returns a hint, for a message, at a mask without photograph that looks like that of a photograph."""
@@ -76,6 +88,9 @@ class MasksOfPart:
         return nearest_name([f"{stem}_{name}", stem], unpaired) or next(
             filter(None, map(of_label_studio, unpaired)), ""
         )
+
+    def _files(self, folders: Folders, stem: str, key: str) -> tuple[Path, ...]:
+        return tuple(self._masks.get((folders, stem, key), ()))
 
     def _key(self, name: str) -> str:
         return COLORED if self._rules.colored else name

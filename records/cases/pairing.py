@@ -41,8 +41,10 @@ def owner_of(stem: str, photographs: Collection[str], *, classes: Sequence[str],
 
 
 def is_of_another_class(stem: str, photographs: Collection[str]) -> bool:
-    """Returns whether a mask is called `PHOTOGRAPH_X`, with or without a number, where X may be any class."""
-    return any(text.rpartition("_")[0] in photographs for text, _ in _with_and_without_number(stem))
+    """Returns whether a mask is called `PHOTOGRAPH_X` or `PHOTOGRAPH_X_ignore`, perhaps with a number, for any X."""
+    return any(
+        text.removesuffix("_ignore").rpartition("_")[0] in photographs for text, _ in _with_and_without_number(stem)
+    )
 
 
 def refuse_unpaired(masks: Sequence[Path], photographs: Collection[str], *, classes: Sequence[str]) -> None:

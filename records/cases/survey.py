@@ -39,7 +39,7 @@ class Survey:
       tiles: number of tiles of the scaled photograph.
       nonempty_tiles: number of tiles with a lesion pixel of any class.
       photograph_digest: sha256 of the photograph's file.
-      digest: sha256 of the files of the photograph and the masks together.
+      digest: sha256 of the files of the photograph and the masks, and of which classes are unknown or absent, together.
       mask_warnings: what is not plausible about the masks.
       unknown_pixels: for every class that is not known throughout, number of unknown pixels at full size.
     """
@@ -60,6 +60,10 @@ class Survey:
     def lesion_fraction(self) -> float:
         """Lesion pixels of all classes together, as a fraction of the photograph."""
         return sum(self.lesion_pixels.values()) / (self.height * self.width)
+
+    def known_pixels(self, name: str) -> int:
+        """Returns the number of pixels at full size where a class is known."""
+        return self.height * self.width - self.unknown_pixels.get(name, 0)
 
 
 def survey_cases(
@@ -159,7 +163,7 @@ def mask_values(case: Case, data: DataConfig) -> list[str]:
 
 
 def case_digests(case: Case) -> tuple[str, str]:
-    """Returns the sha256 of a case's photograph, and that of all its files together, as in `Survey`."""
+    """Returns the sha256 of a case's photograph, and that of all its files and what is said of it, as in `Survey`."""
     photograph = hashlib.sha256(case.photograph.read_bytes()).hexdigest()
     together = hashlib.sha256(photograph.encode())
     for name, path in case.masks.items():
@@ -169,6 +173,9 @@ def case_digests(case: Case) -> tuple[str, str]:
             together.update(f"and {hashlib.sha256(further.read_bytes()).hexdigest()}".encode())
         for ignored in case.ignored.get(name, ()):
             together.update(f"without {hashlib.sha256(ignored.read_bytes()).hexdigest()}".encode())
+    for what, names in (("unknown", case.unknown), ("absent", case.absent)):
+        if names:
+            together.update(f"{what} {' '.join(sorted(names))}".encode())
     if case.hard_negatives is not None:
         together.update(f"mistakes {hashlib.sha256(case.hard_negatives.read_bytes()).hexdigest()}".encode())
     return photograph, together.hexdigest()

@@ -1,14 +1,14 @@
 """The tables that users make of their photographs: patients and splits, by the names of cases."""
 
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from configs import InputError
 from records.cases.case import SPLITS, Case
 from records.cases.names import clean_key
 from records.cases.unused import Warn, listed, print_warning
-from records.tables import read_table
+from records.tables import read_table, title
 
 
 def read_patients(
@@ -76,26 +76,72 @@ def read_splits(path: Path, cases: list[Case], *, warn: Warn = print_warning) ->
 
 def _read_column(path: Path, column: str, names: list[str], *, flag: str, warn: Warn) -> dict[str, str]:
     """Reads the values of one column by the names of cases."""
-    by_key: dict[str, list[str]] = {}
+    where = title(path, flag)
+    matched = match_rows(read_table(path, ("case", column), flag=flag), names, where=where, what=column)
+    matched.say_unmatched(names, where=where, warn=warn)
+    return {name: value for name, (value,) in matched.values.items()}
+
+
+@dataclasses.dataclass(frozen=True)
+class MatchedRows:
+    """The rows of a table, by the cases that they name.
+
+    Attributes:
+      values: what follows the name of a case in its row.
+      unmatched: the rows that name no case.
+      number: number of all rows.
+    """
+
+    values: Mapping[str, tuple[str, ...]]
+    unmatched: Sequence[tuple[str, ...]]
+    number: int
+
+    def say_unmatched(self, names: Collection[str], *, where: str, warn: Warn) -> None:
+        """Warns of the rows that name no case.
+
+        Args:
+          names: names of all cases.
+          where: what messages call the table.
+          warn: called with a line.
+
+        Raises:
+          InputError: no row names a case, though there are rows.
+        """
+        unknown = [row[0] for row in self.unmatched]
+        if unknown and not self.values:
+            called = f"the photographs are called {listed(list(names)[:3])}" if names else "there is no such file"
+            raise InputError(
+                f"{where}: none of its {self.number} rows names a photograph; it has cases such as {unknown[0]!r}, "
+                f"{called}."
+            )
+        if unknown:
+            warn(f"{where}: {len(unknown)} of {self.number} rows name no photograph here: {listed(unknown)}")
+
+
+def match_rows(rows: Sequence[tuple[str, ...]], names: Collection[str], *, where: str, what: str) -> MatchedRows:
+    """Finds which case each row of a table names.
+
+    Args:
+      rows: rows of a table, that begin with the name of a case. Suffixes of images are ignored.
+      names: names of all cases.
+      where: what messages call the table.
+      what: what messages call the values that follow.
+
+    Raises:
+      InputError: two rows say different things of one case.
+    """
+    exactly, by_key = set(names), dict[str, list[str]]()
     for name in names:
         by_key.setdefault(clean_key(name), []).append(name)
-    values: dict[str, str] = {}
-    unknown = []
-    rows = read_table(path, ("case", column), flag=flag)
-    for written, value in rows:
-        matching = [written] if written in names else by_key.get(clean_key(written), [])
+    values: dict[str, tuple[str, ...]] = {}
+    unmatched = []
+    for row in rows:
+        written = row[0]
+        matching = [written] if written in exactly else by_key.get(clean_key(written), [])
         if len(matching) != 1:
-            unknown.append(written)
-        elif values.setdefault(matching[0], value) != value:
-            raise InputError(
-                f"{flag}={path}: case {written!r} needs exactly one {column}; it has {values[matching[0]]!r} and "
-                f"{value!r}."
-            )
-    if unknown and len(unknown) == len(rows):
-        raise InputError(
-            f"{flag}={path}: none of its {len(rows)} rows names a photograph; it has cases such as {unknown[0]!r}, the "
-            f"photographs are called {listed(names[:3])}."
-        )
-    if unknown:
-        warn(f"{flag}={path}: {len(unknown)} of {len(rows)} rows name no photograph here: {listed(unknown)}")
-    return values
+            unmatched.append(row)
+            continue
+        for one, other in zip(values.setdefault(matching[0], row[1:]), row[1:], strict=True):
+            if one != other:
+                raise InputError(f"{where}: case {written!r} needs exactly one {what}; it has {one!r} and {other!r}.")
+    return MatchedRows(values, unmatched, len(rows))

@@ -20,10 +20,11 @@ import cv2
 
 from configs import InputError
 from configs.schema import as_before
-from records.cases import Case, Survey, near_pairs, same_pixels
+from records.cases import Case, LabelledBy, Survey, near_pairs, same_pixels
 from records.disk_errors import DiskError, disk_error, one_line
 from records.files import make_folder, sha256_of, sweep_temporaries, write_text
 from records.locks import claimed, holder
+from records.shards.boxes import OwnedBox
 from records.shards.index import DATASET, INDEX, CaseEntry, Index, NearPair, Shard, Split, write_index
 from records.shards.ownership import OwnedLesion, Place
 from records.shards.sharding import ShardPlan, ShardResult, cut_all, write_shard
@@ -39,6 +40,7 @@ def build_records(
     folder: Path,
     workers: int,
     strict: bool = False,
+    labelled_by: LabelledBy | None = None,
     progress: Callable[[ShardPlan, ShardResult], None] = lambda plan, result: None,
 ) -> tuple[Index, dict[str, str]]:
     """Writes all shards that are not finished yet, then moves the whole set into place.
@@ -50,6 +52,7 @@ def build_records(
       folder: existing folder of the set; a set that is in it is replaced at the end.
       workers: number of photographs that are cut at once.
       strict: whether a case that cannot be read is an error; otherwise it is left out.
+      labelled_by: the models whose labels these are; None if people made them.
       progress: called after each shard.
 
     Returns:
@@ -63,7 +66,7 @@ def build_records(
         results = list(
             _results(plans, surveys, folder, building=building, workers=workers, strict=strict, progress=progress)
         )
-        index = _index(layout, plans, surveys, results=results)
+        index = dataclasses.replace(_index(layout, plans, surveys, results=results), labelled_by=labelled_by)
         _refuse_equal_pixels(index, plans)
         _put_in_place(index, folder, building)
     failures = {name: line for result in results for name, line in result.failures.items()}
@@ -116,10 +119,15 @@ def _made_from(plan: ShardPlan, surveys: Mapping[str, Survey]) -> str:
     """Returns a digest of everything that a shard's bytes depend on: its cases' files and the data config."""
     content = [
         as_before("data", dataclasses.asdict(plan.data)),
-        [(case.name, surveys[case.name].digest) for case in plan.cases],
+        [(case.name, surveys[case.name].digest, *_known(case)) for case in plan.cases],
         *([plan.scales] if plan.data.field_diameter is not None else []),
     ]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def _known(case: Case) -> list[list[str]]:
+    """Returns what a case's files do not say of what is known; nothing if all is."""
+    return [sorted(case.unknown), sorted(case.absent)] if case.unknown or case.absent else []
 
 
 def _index(layout: str, plans: list[ShardPlan], surveys: Mapping[str, Survey], *, results: list[ShardResult]) -> Index:
@@ -141,6 +149,7 @@ def _index(layout: str, plans: list[ShardPlan], surveys: Mapping[str, Survey], *
 
 
 def _entry(case: Case, survey: Survey, result: ShardResult) -> CaseEntry:
+    pixels = survey.height * survey.width
     return CaseEntry(
         split=case.split,
         patient=case.patient,
@@ -156,6 +165,10 @@ def _entry(case: Case, survey: Survey, result: ShardResult) -> CaseEntry:
         perceptual_hash=result.hashes[case.name],
         places=[Place(*place) for place in result.places[case.name]],
         lesions=[OwnedLesion(*lesion) for lesion in result.lesions[case.name]],
+        known=[name for name in survey.lesion_pixels if survey.unknown_pixels.get(name, 0) < pixels],
+        unknown_pixels=survey.unknown_pixels,
+        absent=[name for name in survey.lesion_pixels if name in case.absent],
+        hard_negatives=[OwnedBox(*box) for box in result.hard_negatives[case.name]],
     )
 
 

@@ -33,7 +33,7 @@ class SourceCheck:
       plan: the plan that was checked.
       sizes: number of photographs of each size, "WIDTHxHEIGHT".
       mask_values: number of mask files of each description, as `mask_values` returns them.
-      without_mask: for every class the names of the cases without a mask file.
+      without_mask: for every class the names of the cases without a mask file, unless it is unknown or absent there.
       damaged: for each photograph of the plan that cannot be decoded, by its case's name, a one-line reason.
       look_alikes: photographs that look the same.
       estimated_bytes: estimated size of all shards.
@@ -87,7 +87,7 @@ def check_source(plan: RecordsPlan, *, workers: int, progress: Progress = no_pro
         plan=plan,
         sizes=dict(collections.Counter(f"{survey.width}x{survey.height}" for survey in plan.surveys.values())),
         mask_values=dict(values),
-        without_mask={name: [case.name for case in cases if case.masks[name] is None] for name in data.classes},
+        without_mask={name: [case.name for case in cases if name in case.missing_masks] for name in data.classes},
         damaged=damaged,
         look_alikes=[LookAlike(a, split_of[a], b, split_of[b], bits) for a, b, bits in near_pairs(hashes)],
         estimated_bytes=estimate_bytes(good, plan.surveys, data),
@@ -97,13 +97,16 @@ def check_source(plan: RecordsPlan, *, workers: int, progress: Progress = no_pro
 def write_check(check: SourceCheck, folder: Path) -> None:
     """Writes `check.json`: all that was found, and each case's split and survey."""
     plan = check.plan
-    cases = {case.name: {"split": case.split, **dataclasses.asdict(plan.surveys[case.name])} for case in plan.cases}
-    for entry in cases.values():
-        del entry["mask_warnings"]  # listed by kind
+    cases: dict[str, dict[str, Any]] = {}
+    for case in plan.cases:
+        said = {"split": case.split, "unknown": sorted(case.unknown), "absent": sorted(case.absent)}
+        cases[case.name] = said | dataclasses.asdict(plan.surveys[case.name])
+        del cases[case.name]["mask_warnings"]  # listed by kind
     content: dict[str, Any] = {
         "photographs": len(plan.cases) + len(plan.failures),
         "sizes": check.sizes,
         "classes": list(plan.data.classes),
+        "known": plan.known_photographs(),
         "mask_values": check.mask_values,
         "mask_warnings": plan.mask_warnings(),
         "without_mask": check.without_mask,

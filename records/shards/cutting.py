@@ -2,7 +2,7 @@
 
 import dataclasses
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -19,10 +19,12 @@ from records.images import (
     read_photograph,
     rescale_photograph,
 )
+from records.shards.boxes import OwnedBox, ScaledBox, own_boxes, owner_of_box, scaled_boxes
 from records.shards.ownership import OwnedLesion, Place, own_lesions
 
 # A tile without lesions is useful if at least this fraction of it is in the field of view.
 MIN_FIELD_OF_VIEW = 0.25
+ALL_KNOWN = b"\xff"  # every class is known at every pixel
 ESTIMATE_CASES = 4  # number of cases that are cut to estimate the size of all shards
 
 
@@ -32,10 +34,12 @@ class Tile:
 
     Attributes:
       image: uint8 RGB `[T, T, 3]`, encoded as PNG or JPEG (`data.codec`).
-      mask: uint8 `[T, T]`, encoded as PNG; bit c is class c.
+      mask: uint8 `[T, T]`, encoded as PNG; bit c is class c. Of soft labels (`data.soft_labels`) uint8 `[C T, T]`: the
+        levels of one class below those of the other.
       case: name of the case.
       y: first row, in the scaled photograph.
       x: first column, in the scaled photograph.
+      known: uint8 `[T, T]`, encoded as PNG; bit c says whether class c is known. One byte if it is equal everywhere.
     """
 
     image: bytes
@@ -43,6 +47,7 @@ class Tile:
     case: str
     y: int
     x: int
+    known: bytes = ALL_KNOWN
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +58,7 @@ class Cut:
       tiles: encoded tiles, row by row.
       places: places of these tiles.
       lesions: parts of lesions that these tiles own.
+      hard_negatives: boxes around mistakes that these tiles own.
       perceptual_hash: perceptual hash of the photograph, see `records.cases.duplicates`.
       quality: measures of the photograph, see `records.images.quality`; and, with masks of the optic disc,
         `disc_diameter`, that of a circle as large as the disc, pixels of the scaled photograph.
@@ -61,6 +67,7 @@ class Cut:
     tiles: list[Tile]
     places: list[Place]
     lesions: list[OwnedLesion]
+    hard_negatives: list[OwnedBox]
     perceptual_hash: str
     quality: dict[str, float]
 
@@ -84,18 +91,21 @@ def cut_case(case: Case, data: DataConfig, scale: float | None = None) -> Cut:
     labels = rescale_labels(read_labels(case, full.shape[:2], data), scale)
     masks = labels.masks
     photograph = rescale_photograph(full, scale)
-    bits = masks[..., 0].view(np.uint8)
-    for index in range(1, masks.shape[2]):  # np.packbits is ten times slower along a short axis
-        bits = np.bitwise_or(bits, masks[..., index].view(np.uint8) << index, dtype=np.uint8)
+    bits = _pack(masks)
+    known = _Known(labels.known, len(data.classes))
+    boxes = scaled_boxes(case, data.classes, full.shape[:2], scale=scale)
     tiles, places = [], []
-    for y, x in _chosen_origins(case, photograph, bits, data=data):
-        image, mask = _cut(photograph, y, x, tile=data.tile), _cut(bits, y, x, tile=data.tile)
+    for y, x in _chosen_origins(case, photograph, bits, known=known, boxes=boxes, data=data):
+        image = _cut(photograph, y, x, tile=data.tile)
+        mask = _cut(bits, y, x, tile=data.tile)
         encoded = encode_png(image) if data.codec == "png" else encode_jpeg(image, quality=data.jpeg_quality)
-        tiles.append(Tile(encoded, encode_png(mask), case.name, y, x))
+        stored = mask if labels.levels is None else _stack_classes(_cut(labels.levels, y, x, tile=data.tile))
+        tiles.append(Tile(encoded, encode_png(stored), case.name, y, x, known=known.encoded(y, x, tile=data.tile)))
         places.append(Place(y, x, int(np.count_nonzero(mask))))
     owned = own_lesions(masks, places, tile=data.tile, stride=data.stride)
+    mistakes = own_boxes(boxes, places, masks.shape[:2], tile=data.tile, stride=data.stride)
     quality = measure_quality(full, fit_field_circle(full), scale) | measure_disc(masks, data.classes)
-    return Cut(tiles, places, owned, perceptual_hash(full), quality)
+    return Cut(tiles, places, owned, mistakes, perceptual_hash=perceptual_hash(full), quality=quality)
 
 
 def estimate_bytes(cases: list[Case], surveys: Mapping[str, Survey], data: DataConfig) -> int:
@@ -112,26 +122,88 @@ def estimate_bytes(cases: list[Case], surveys: Mapping[str, Survey], data: DataC
     return round(bytes_cut / max(tiles_cut, 1) * nonempty * (1 + data.empty_per_nonempty))
 
 
-def _chosen_origins(case: Case, photograph: np.ndarray, bits: np.ndarray, *, data: DataConfig) -> list[tuple[int, int]]:
+class _Known:
+    """Which classes are known at each pixel of a scaled photograph, and beyond it.
+
+    Beyond the photograph a class is known if it is known anywhere in it.
+    """
+
+    def __init__(self, known: np.ndarray | None, classes: int):
+        """Packs bool `[H, W, C]`; None: all of the classes are known throughout."""
+        self._bits = None if known is None else _pack(known)
+        self.anywhere = (1 << classes) - 1 if self._bits is None else int(np.bitwise_or.reduce(self._bits, axis=None))
+
+    def of_tile(self, y: int, x: int, *, tile: int) -> np.ndarray | None:
+        """Returns the bits of a tile, uint8 `[T, T]`; None if they are `anywhere` at every pixel."""
+        if self._bits is None:
+            return None
+        bits = _cut(self._bits, y, x, tile=tile, beyond=self.anywhere)
+        return None if (bits == self.anywhere).all() else bits
+
+    def encoded(self, y: int, x: int, *, tile: int) -> bytes:
+        """Returns what a record says of a tile, see `Tile`."""
+        bits = self.of_tile(y, x, tile=tile)
+        if bits is None:
+            return bytes([self.anywhere])
+        return bytes([bits[0, 0]]) if (bits == bits[0, 0]).all() else encode_png(bits)
+
+    def shows_any(self, y: int, x: int, *, tile: int) -> bool:
+        """Returns whether anything is known of a tile."""
+        bits = self.of_tile(y, x, tile=tile)
+        return bool(self.anywhere if bits is None else bits.any())
+
+
+def _pack(planes: np.ndarray) -> np.ndarray:
+    """Packs bool `[H, W, C]` to uint8 `[H, W]` whose bit c is class c."""
+    bits = planes[..., 0].view(np.uint8)
+    for index in range(1, planes.shape[2]):  # np.packbits is ten times slower along a short axis
+        bits = np.bitwise_or(bits, planes[..., index].view(np.uint8) << index, dtype=np.uint8)
+    return bits
+
+
+def _chosen_origins(
+    case: Case,
+    photograph: np.ndarray,
+    bits: np.ndarray,
+    *,
+    known: _Known,
+    boxes: Sequence[ScaledBox],
+    data: DataConfig,
+) -> list[tuple[int, int]]:
+    """Returns the tiles with lesions or mistakes, and of the others as many as the config says, all in order."""
     origins = tile_origins(bits.shape[0], bits.shape[1], data.tile, stride=data.stride)
-    nonempty = [(y, x) for y, x in origins if bits[y : y + data.tile, x : x + data.tile].any()]
-    wanted = round(data.empty_per_nonempty * max(len(nonempty), 1))
+    needed = {(y, x) for y, x in origins if bits[y : y + data.tile, x : x + data.tile].any()}
+    wanted = _wanted_empty(case, len(needed), data)
+    needed |= {owner_of_box(box, bits.shape, tile=data.tile, stride=data.stride) for box in boxes}
     if wanted == 0:
-        return nonempty
+        return sorted(needed)
     inside = field_of_view(photograph)
     area = data.tile**2
     candidates = [
         (y, x)
-        for y, x in sorted(set(origins) - set(nonempty))
+        for y, x in sorted(set(origins) - needed)
         if np.count_nonzero(inside[y : y + data.tile, x : x + data.tile]) >= MIN_FIELD_OF_VIEW * area
+        and known.shows_any(y, x, tile=data.tile)
     ]
     # The draw depends only on the seed and the case's name, so that other cases cannot change it.
     draw = np.random.default_rng((data.seed, zlib.crc32(case.name.encode())))
     chosen = draw.permutation(len(candidates))[:wanted]
-    return sorted(nonempty + [candidates[index] for index in chosen])
+    return sorted([*needed, *(candidates[index] for index in chosen)])
 
 
-def _cut(image: np.ndarray, y: int, x: int, *, tile: int) -> np.ndarray:
+def _wanted_empty(case: Case, nonempty: int, data: DataConfig) -> int | None:
+    """Returns how many tiles without a lesion are kept of a case; None: all."""
+    if case.absent:
+        return data.healthy_tiles
+    return round(data.empty_per_nonempty * max(nonempty, 1))
+
+
+def _stack_classes(levels: np.ndarray) -> np.ndarray:
+    """Returns uint8 `[C T, T]` of `[T, T, C]`."""
+    return np.concatenate([levels[..., index] for index in range(levels.shape[2])])
+
+
+def _cut(image: np.ndarray, y: int, x: int, *, tile: int, beyond: int = 0) -> np.ndarray:
     part = image[y : y + tile, x : x + tile]
     missing = [(0, tile - part.shape[0]), (0, tile - part.shape[1])] + [(0, 0)] * (image.ndim - 2)
-    return np.pad(part, missing)
+    return np.pad(part, missing, constant_values=beyond)

@@ -14,12 +14,15 @@ from typing import Any
 
 from configs import Config, DataConfig, InputError
 from configs.schema import from_dict
+from records.cases import LabelledBy
 from records.files import sha256_of, write_text
 from records.grid import scaled_size
+from records.shards.boxes import OwnedBox
 from records.shards.ownership import OwnedLesion, Place
 
 INDEX = "index.json"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+READ_VERSIONS = (2, SCHEMA_VERSION)  # sets of version 2 are known throughout
 DATASET = "fundus_tiles"
 
 _REMEDY = "Run python -m scripts.shard --verify --records={} to list all differences, or shard again."
@@ -67,6 +70,10 @@ class CaseEntry:
       lesions: parts of lesions that the tiles own.
       quality: measures of the photograph, see `records.shards.cutting.Cut`; empty in sets of version 0.1.
       photograph_digest: sha256 of the photograph's file; empty in sets of earlier versions.
+      known: names of the classes that are known in it, if only in parts.
+      unknown_pixels: for every class that is not known throughout, number of unknown pixels at full size.
+      absent: names of the classes that it is known to show none of, as a healthy eye.
+      hard_negatives: boxes around what a model mistook for lesions, in the tiles that own them.
     """
 
     split: str
@@ -83,6 +90,10 @@ class CaseEntry:
     lesions: list[OwnedLesion]
     quality: dict[str, float] = dataclasses.field(default_factory=dict)
     photograph_digest: str = ""
+    known: list[str] = dataclasses.field(default_factory=list)
+    unknown_pixels: dict[str, int] = dataclasses.field(default_factory=dict)
+    absent: list[str] = dataclasses.field(default_factory=list)
+    hard_negatives: list[OwnedBox] = dataclasses.field(default_factory=list)
 
     @property
     def scaled_size(self) -> tuple[int, int]:
@@ -109,6 +120,7 @@ class Index:
       splits: splits by name.
       cases: cases by name.
       nearly_equal: pairs of photographs that look the same.
+      labelled_by: the models whose labels these are; None if people made them.
     """
 
     source: str
@@ -116,11 +128,17 @@ class Index:
     splits: dict[str, Split]
     cases: dict[str, CaseEntry]
     nearly_equal: list[NearPair]
+    labelled_by: LabelledBy | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
         """The names of the classes."""
         return self.data.classes
+
+    @property
+    def known_throughout(self) -> bool:
+        """Whether every class is known at every pixel of every photograph."""
+        return not any(case.unknown_pixels for case in self.cases.values())
 
     @property
     def fingerprint(self) -> str:
@@ -158,9 +176,10 @@ def read_index(folder: Path) -> Index:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         version = content["schema_version"]
-        if version != SCHEMA_VERSION:
+        if version not in READ_VERSIONS:
             raise InputError(
-                f"{path}: schema version {version}, but this software reads {SCHEMA_VERSION}; shard again."
+                f"{path}: schema version {version}, but this software reads {' and '.join(map(str, READ_VERSIONS))}; "
+                "shard again."
             )
         splits = {
             name: Split(split["cases"], [Shard(**shard) for shard in split["shards"]])
@@ -169,7 +188,8 @@ def read_index(folder: Path) -> Index:
         data = from_dict(content["data"], DataConfig, "data.")
         cases = {name: _case(case, data) for name, case in content["cases"].items()}
         near = [NearPair(**pair) for pair in content["nearly_equal"]]
-        return Index(content["source"], data, splits, cases, near)
+        labelled_by = LabelledBy.from_dict(content["labelled_by"]) if content.get("labelled_by") else None
+        return Index(content["source"], data, splits, cases, near, labelled_by)
     except InputError as error:
         raise InputError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -179,12 +199,22 @@ def read_index(folder: Path) -> Index:
 def _case(content: dict[str, Any], data: DataConfig) -> CaseEntry:
     places = [Place(*place) for place in content["places"]]
     lesions = [OwnedLesion(*lesion) for lesion in content["lesions"]]
-    # An index of version 0.1 has no scales, as there was one for all photographs.
-    return CaseEntry(**{"scale": data.scale, **content, "places": places, "lesions": lesions})
+    boxes = [OwnedBox(*box) for box in content.get("hard_negatives", [])]
+    # An index of version 0.1 has no scales, as there was one for all photographs, and before version 3 all is known.
+    earlier = {"scale": data.scale, "known": list(data.classes)}
+    return CaseEntry(**{**earlier, **content, "places": places, "lesions": lesions, "hard_negatives": boxes})
+
+
+# A set may have only some of the classes, and masks where the config has soft labels.
+_CHECKED_APART = ("classes", "soft_labels")
+# What a set takes of its photographs is its own affair: in another one of the training it may be something else.
+_OWN = ("validation_fraction", "empty_per_nonempty", "healthy_tiles", "seed")
 
 
 def check_config(index: Index, config: Config, folder: Path) -> None:
-    """Checks that records were made with the same section `data` as a config.
+    """Checks that records were made with the same section `data` as a config, as far as it matters for a training.
+
+    A set may have only some of the config's classes, and masks where the config has soft labels.
 
     Raises:
       InputError: fields of `data` differ; all are listed with both values.
@@ -194,7 +224,14 @@ def check_config(index: Index, config: Config, folder: Path) -> None:
         f"{getattr(config.data, field.name)!r} in the config"
         for field in dataclasses.fields(DataConfig)
         if getattr(index.data, field.name) != getattr(config.data, field.name)
+        and field.name not in (*_CHECKED_APART, *_OWN)
     ]
+    if not set(index.data.classes) <= set(config.data.classes):
+        differing.insert(
+            0, f"data.classes is {index.data.classes!r} in the records and {config.data.classes!r} in the config"
+        )
+    if index.data.soft_labels and not config.data.soft_labels:
+        differing.append("data.soft_labels is True in the records and False in the config")
     if differing:
         raise InputError(
             f"--records={folder}: made with another config: {'; '.join(differing)}. "
@@ -253,8 +290,8 @@ def _record_starts(path: Path) -> list[int]:
 def _tfds_features(data: DataConfig) -> dict[str, Any]:
     features = "tensorflow_datasets.core.features"
 
-    def image(channels: int, codec: str) -> dict[str, Any]:
-        shape = {"dimensions": [str(data.tile), str(data.tile), str(channels)]}
+    def image(channels: int, codec: str, *, height: int = data.tile) -> dict[str, Any]:
+        shape = {"dimensions": [str(height), str(data.tile), str(channels)]}
         return {
             "pythonClassName": f"{features}.image_feature.Image",
             "image": {"shape": shape, "dtype": "uint8", "encodingFormat": codec},
@@ -266,13 +303,16 @@ def _tfds_features(data: DataConfig) -> dict[str, Any]:
             "tensor": {"shape": {}, "dtype": "int64", "encoding": "none"},
         }
 
+    text = {"pythonClassName": f"{features}.text_feature.Text", "text": {}}
+    mask_height = data.tile * (len(data.classes) if data.soft_labels else 1)
     return {
         "pythonClassName": f"{features}.features_dict.FeaturesDict",
         "featuresDict": {
             "features": {
                 "image": image(3, data.codec),
-                "mask": image(1, "png"),
-                "case": {"pythonClassName": f"{features}.text_feature.Text", "text": {}},
+                "mask": image(1, "png", height=mask_height),
+                "known": text,
+                "case": text,
                 "y": scalar(),
                 "x": scalar(),
             }
@@ -281,10 +321,11 @@ def _tfds_features(data: DataConfig) -> dict[str, Any]:
 
 
 def _tfds_info(index: Index) -> dict[str, Any]:
+    masks = "levels of a class below those of the other" if index.data.soft_labels else "bit c is class c"
     return {
         "name": DATASET,
         "version": f"{SCHEMA_VERSION}.0.0",
-        "description": f"Tiles of {index.data.tile} pixels, masks of {', '.join(index.classes)} (bit c is class c).",
+        "description": f"Tiles of {index.data.tile} pixels, masks of {', '.join(index.classes)} ({masks}).",
         "fileFormat": "tfrecord",
         "splits": [
             {

@@ -8,7 +8,8 @@ import cv2
 import matplotlib.figure
 import numpy as np
 
-from records.cases import SIZE_BINS, Survey
+from configs import DataConfig
+from records.cases import HALF, SIZE_BINS, Survey
 from records.files import complete_file
 from records.images import CLASS_COLORS, ScaleRule, contact_sheet, draw_contours, write_png
 from records.shards.cutting import Tile
@@ -17,6 +18,7 @@ from records.shards.sharding import read_shard
 
 SAMPLES = 24  # tiles in samples.png
 SAMPLE_SIDE = 320  # pixels
+UNKNOWN_COLOR = (160, 160, 160)
 
 
 def draw_samples(folder: Path, index: Index) -> None:
@@ -29,7 +31,7 @@ def draw_samples(folder: Path, index: Index) -> None:
         numbers = set(wanted[(wanted >= first) & (wanted < first + shard.records)] - first)
         if numbers:
             tiles = itertools.islice(read_shard(folder / shard.name), int(max(numbers)) + 1)
-            samples += [_draw(tile) for number, tile in enumerate(tiles) if number in numbers]
+            samples += [_draw(tile, index.data) for number, tile in enumerate(tiles) if number in numbers]
         first += shard.records
     write_png(folder / "samples.png", contact_sheet(samples))
 
@@ -62,13 +64,31 @@ def draw_statistics(folder: Path, index: Index, surveys: Mapping[str, Survey]) -
         figure.savefig(temporary)
 
 
-def _draw(tile: Tile) -> np.ndarray:
-    """Returns a tile with the outlines of its masks, uint8 RGB `[SAMPLE_SIDE, SAMPLE_SIDE, 3]`."""
+def _draw(tile: Tile, data: DataConfig) -> np.ndarray:
+    """Returns a tile with the outlines of its masks, and in grey of what is unknown in part of it.
+
+    Returns:
+      uint8 RGB `[SAMPLE_SIDE, SAMPLE_SIDE, 3]`.
+    """
     image = cv2.imdecode(np.frombuffer(tile.image, np.uint8), cv2.IMREAD_COLOR_RGB)
-    bits = np.asarray(cv2.imdecode(np.frombuffer(tile.mask, np.uint8), cv2.IMREAD_GRAYSCALE))
-    size = (SAMPLE_SIDE, SAMPLE_SIDE)
-    drawn = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    for index, color in enumerate(CLASS_COLORS):
-        mask = cv2.resize(bits >> index & 1, size, interpolation=cv2.INTER_NEAREST)
-        draw_contours(drawn, mask > 0, color)
+    drawn = cv2.resize(image, (SAMPLE_SIDE, SAMPLE_SIDE), interpolation=cv2.INTER_AREA)
+    planes = _grey(tile.mask).reshape(-1, data.tile, data.tile)
+    if data.soft_labels:
+        masks = [levels >= HALF for levels in planes]
+    else:
+        masks = [planes[0] >> index & 1 > 0 for index in range(len(data.classes))]
+    for mask, color in zip(masks, CLASS_COLORS, strict=False):
+        draw_contours(drawn, _shrunk(mask), color)
+    if len(tile.known) > 1:
+        known = _grey(tile.known)
+        draw_contours(drawn, _shrunk(known != known.max()), UNKNOWN_COLOR)
     return drawn
+
+
+def _grey(encoded: bytes) -> np.ndarray:
+    return np.asarray(cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_GRAYSCALE))
+
+
+def _shrunk(mask: np.ndarray) -> np.ndarray:
+    size = (SAMPLE_SIDE, SAMPLE_SIDE)
+    return cv2.resize(mask.view(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0

@@ -1,13 +1,14 @@
 """The plan of a set of records: cases with their final splits and what their masks show, before anything is written."""
 
+import collections
 import dataclasses
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from configs import DataConfig, InputError
 from records.cases import (
     SPLITS,
     Case,
+    LabelledBy,
     Progress,
     Survey,
     assign_validation,
@@ -29,6 +30,7 @@ class RecordsPlan:
       surveys: survey of each of these cases, by its name.
       failures: for each case that cannot be read, by its name, a one-line reason.
       data: the data config.
+      labelled_by: the models whose labels these are; None if people made them.
     """
 
     layout: str
@@ -36,11 +38,28 @@ class RecordsPlan:
     surveys: Mapping[str, Survey]
     failures: Mapping[str, str]
     data: DataConfig
+    labelled_by: LabelledBy | None = None
 
-    @property
-    def classes_without_lesions(self) -> list[str]:
-        """The classes of which no photograph shows a lesion."""
-        return [name for name in self.data.classes if not self._showing(name)]
+    def class_warnings(self) -> list[str]:
+        """Returns what is to be known about classes that no photograph shows, one line each."""
+        lines = []
+        for name in self.data.classes:
+            if not self._known(name):
+                lines.append(f"{name} is known in no photograph; nothing can be learnt of it from this set alone")
+            elif not self._showing(name) and not self._known(name) <= self._absent(name):
+                lines.append(f"no photograph shows any {name}; check its masks, or its colour")
+        return lines
+
+    def known_photographs(self) -> dict[str, dict[str, int]]:
+        """Returns for every class in how many photographs it is known, in a part alone, and said to be absent."""
+        return {
+            name: {
+                "photographs": len(self._known(name)),
+                "with_regions_left_out": sum(name in self.surveys[one].unknown_pixels for one in self._known(name)),
+                "absent": len(self._absent(name)),
+            }
+            for name in self.data.classes
+        }
 
     def scale_warnings(self) -> list[str]:
         """Returns what is to be known about the scales of single photographs, one line each."""
@@ -62,6 +81,10 @@ class RecordsPlan:
 
     def __str__(self) -> str:
         lines = [self._class_line(index, name) for index, name in enumerate(self.data.classes)]
+        healthy = collections.Counter(case.absent for case in self.cases if case.absent)
+        for absent, count in sorted(healthy.items(), key=lambda item: sorted(item[0])):
+            names = ", ".join(name for name in self.data.classes if name in absent)
+            lines.append(f"healthy: {count} photographs are said to show no {names}")
         for split in SPLITS:
             members = [self.surveys[case.name] for case in self.cases if case.split == split]
             if members:
@@ -78,14 +101,25 @@ class RecordsPlan:
         return "\n".join(lines)
 
     def _class_line(self, index: int, name: str) -> str:
-        showing = self._showing(name)
+        showing, known = self._showing(name), self._known(name)
+        if not known:
+            return f"class {index}, {name}: known in no photograph"
         lesions = sum(sum(survey.lesion_sizes[name]) for survey in showing)
-        pixels = sum(survey.height * survey.width for survey in self.surveys.values())
+        pixels = sum(self.surveys[one].known_pixels(name) for one in known)
         fraction = sum(survey.lesion_pixels[name] for survey in showing) / pixels
-        return (
-            f"class {index}, {name}: {lesions} lesions in {len(showing)} of {len(self.surveys)} photographs, "
-            f"{fraction:.3%} of all pixels"
-        )
+        left_out = sum(name in self.surveys[one].unknown_pixels for one in known)
+        line = f"class {index}, {name}: {lesions} lesions in {len(showing)} of {len(known)} photographs, {fraction:.3%}"
+        if len(known) == len(self.surveys) and not left_out:
+            return f"{line} of all pixels"
+        regions = f" ({left_out} with regions left out)" if left_out else ""
+        return f"{line} of their known pixels; known in {len(known)} of {len(self.surveys)} photographs{regions}"
+
+    def _known(self, name: str) -> set[str]:
+        """Returns the names of the photographs where a class is known, at least in a part of them."""
+        return {one for one, survey in self.surveys.items() if survey.known_pixels(name)}
+
+    def _absent(self, name: str) -> set[str]:
+        return {case.name for case in self.cases if name in case.absent}
 
     def _showing(self, name: str) -> list[Survey]:
         return [survey for survey in self.surveys.values() if survey.lesion_pixels[name]]
@@ -96,11 +130,12 @@ def plan_records(
     cases: list[Case],
     data: DataConfig,
     *,
-    source: Path,
+    source: str,
     keep_splits: bool,
     workers: int,
     strict: bool = False,
     rule: ScaleRule | None = None,
+    labelled_by: LabelledBy | None = None,
     progress: Progress = no_progress,
 ) -> RecordsPlan:
     """Reads the masks of all cases and assigns some training cases to validation.
@@ -109,23 +144,26 @@ def plan_records(
       layout: layout of the source, as `find_cases` returns it.
       cases: cases with the splits of their source, or those that the user gave.
       data: the data config.
-      source: folder of the cases, for messages.
+      source: what messages call the folder of the cases.
       keep_splits: whether the cases keep their splits, so that none is moved to validation.
       workers: number of cases that are read at once.
       strict: whether a case that cannot be read, or whose scale cannot be measured, is an error; otherwise it is left
         out, or scaled as well as can be.
       rule: how photographs are scaled; None: as the data config says.
+      labelled_by: the models whose labels these are; None if people made them.
       progress: shows how many masks have been read.
 
     Raises:
-      InputError: no case can be read, none shows a lesion, or, if strict, any case cannot be read.
+      InputError: no case can be read, none shows a lesion and none is said to be healthy, or, if strict, any case
+        cannot be read.
     """
     surveys, failures = survey_cases(cases, data, strict=strict, workers=workers, rule=rule, progress=progress)
     if not surveys:
         first = next(iter(failures.values()))
-        raise InputError(f"--source={source}: none of the {len(cases)} cases can be read; the first: {first}")
-    if not any(survey.nonempty_tiles for survey in surveys.values()):
-        raise InputError(f"--source={source}: no mask shows any of {', '.join(data.classes)}; nothing to shard.")
+        raise InputError(f"{source}: none of the {len(cases)} cases can be read; the first: {first}")
+    healthy = any(case.absent for case in cases if case.name in surveys)
+    if not healthy and not any(survey.nonempty_tiles for survey in surveys.values()):
+        raise InputError(f"{source}: no mask shows any of {', '.join(data.classes)}; nothing to shard.")
     unknown = [name for name, survey in surveys.items() if survey.scale.ruler == "frame"]
     if strict and unknown:
         raise InputError(
@@ -136,4 +174,4 @@ def plan_records(
     if not keep_splits:
         fractions = {name: survey.lesion_fraction for name, survey in surveys.items()}
         readable = assign_validation(readable, fractions, fraction=data.validation_fraction, seed=data.seed)
-    return RecordsPlan(layout, readable, surveys, failures, data)
+    return RecordsPlan(layout, readable, surveys, failures, data, labelled_by)

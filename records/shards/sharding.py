@@ -19,6 +19,7 @@ from configs import DataConfig, InputError
 from records.cases import SPLITS, Case, Survey
 from records.disk_errors import as_os_error
 from records.files import complete_file, sha256_of
+from records.shards.boxes import OwnedBox
 from records.shards.cutting import Cut, Tile, cut_case
 from records.shards.index import Shard, shard_name
 from records.shards.ownership import OwnedLesion, Place
@@ -52,6 +53,7 @@ class ShardResult:
       shard: the file.
       places: places of the tiles, in order, of each of its cases.
       lesions: owned lesions of each of its cases, see `CaseEntry`.
+      hard_negatives: owned boxes around mistakes of each of its cases, see `CaseEntry`.
       hashes: perceptual hash of each of its cases.
       quality: measures of each case's photograph, see `records.shards.cutting.Cut`.
       failures: for each case that could not be read, by its name, a one-line reason.
@@ -60,6 +62,7 @@ class ShardResult:
     shard: Shard
     places: dict[str, list[Place]]
     lesions: dict[str, list[OwnedLesion]]
+    hard_negatives: dict[str, list[OwnedBox]]
     hashes: dict[str, str]
     quality: dict[str, dict[str, float]]
     failures: dict[str, str]
@@ -112,6 +115,7 @@ def write_shard(plan: ShardPlan, folder: Path, cuts: Iterator[Cut | InputError] 
     """
     places: dict[str, list[Place]] = {}
     lesions: dict[str, list[OwnedLesion]] = {}
+    hard_negatives: dict[str, list[OwnedBox]] = {}
     hashes: dict[str, str] = {}
     quality: dict[str, dict[str, float]] = {}
     failures: dict[str, str] = {}
@@ -127,10 +131,19 @@ def write_shard(plan: ShardPlan, folder: Path, cuts: Iterator[Cut | InputError] 
                     writer.write(encode_record(tile))
                 places[case.name] = cut.places
                 lesions[case.name] = cut.lesions
+                hard_negatives[case.name] = cut.hard_negatives
                 hashes[case.name] = cut.perceptual_hash
                 quality[case.name] = cut.quality
         shard = Shard(plan.name, sum(map(len, places.values())), temporary.stat().st_size, sha256_of(temporary))
-    return ShardResult(shard, places, lesions, hashes, quality, failures)
+    return ShardResult(
+        shard,
+        places,
+        lesions,
+        hard_negatives=hard_negatives,
+        hashes=hashes,
+        quality=quality,
+        failures=failures,
+    )
 
 
 def read_shard(path: Path) -> Iterator[Tile]:

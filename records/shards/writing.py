@@ -65,7 +65,14 @@ def write_records(
     else:
         make_folder(folder, flag="--records")
         index, failures = build_records(
-            plan.layout, shards, plan.surveys, folder=folder, workers=workers, strict=strict, progress=progress
+            plan.layout,
+            shards,
+            plan.surveys,
+            folder=folder,
+            workers=workers,
+            strict=strict,
+            labelled_by=plan.labelled_by,
+            progress=progress,
         )
     draw_samples(folder, index)
     draw_statistics(folder, index, plan.surveys)
@@ -85,11 +92,20 @@ def existing_set(
         return "none"
     index = read_index(folder)
     planned = {
-        case.name: (case.split, surveys[case.name].digest, scale)
+        case.name: (
+            case.split,
+            surveys[case.name].digest,
+            scale,
+            surveys[case.name].unknown_pixels,
+            case.absent.intersection(shard.data.classes),
+        )
         for shard in shards
         for case, scale in zip(shard.cases, shard.scales, strict=True)
     }
-    existing = {name: (entry.split, entry.digest, entry.scale) for name, entry in index.cases.items()}
+    existing = {
+        name: (entry.split, entry.digest, entry.scale, entry.unknown_pixels, set(entry.absent))
+        for name, entry in index.cases.items()
+    }
     if index.data != shards[0].data or not existing.items() <= planned.items():
         return "different"
     return "same" if existing == planned else "partial"

@@ -1,6 +1,7 @@
 """Draws synthetic fundus photographs: a healthy retina, haemorrhages, and look-alikes of haemorrhages."""
 
 import math
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -23,9 +24,17 @@ SPILT_BLOOD = np.array([0.42, 1.0, 0.9], np.float32)  # slightly browner; red is
 PIGMENT = np.array([0.80, 1.0, 0.9], np.float32)
 
 
+class SyntheticPhotograph(NamedTuple):
+    """A drawn photograph, uint8 RGB `[H, W, 3]`, and the masks of its haemorrhages and exudates, bool `[H, W]`."""
+
+    photograph: np.ndarray
+    haemorrhages: np.ndarray
+    exudates: np.ndarray
+
+
 def synthetic_photograph(
-    rng: np.random.Generator, height: int, width: int, *, haemorrhages: bool = True
-) -> tuple[np.ndarray, np.ndarray]:
+    rng: np.random.Generator, height: int, width: int, *, haemorrhages: bool = True, exudates: bool = True
+) -> SyntheticPhotograph:
     """Draws a fundus photograph.
 
     Each layer in front of the retina attenuates its light by exp(-density * absorption).
@@ -35,9 +44,7 @@ def synthetic_photograph(
       height: height of the photograph, pixels, at least 400.
       width: width of the photograph, pixels, at least 400.
       haemorrhages: whether it shows haemorrhages.
-
-    Returns:
-      The photograph, uint8 RGB `[height, width, 3]`, and the mask of its haemorrhages, bool `[height, width]`.
+      exudates: whether it may show exudates.
     """
     eye = place_eye(rng, height, width)
     ys, xs = np.mgrid[:height, :width].astype(np.float32)
@@ -46,7 +53,7 @@ def synthetic_photograph(
     free = (from_center < eye.radius - 6) & (from_disc > 1.1 * eye.disc_radius)
 
     light = retina_light(rng, eye, xs, ys=ys, from_disc=from_disc)
-    _add_exudates(rng, light, free)
+    bright = _add_exudates(rng, light, free) if exudates else np.zeros_like(free)
     light *= np.exp(-vessel_density(rng, eye, height, width=width)[..., None] * FLOWING_BLOOD)
     light *= np.exp(-_pigment_density(rng, height, width)[..., None] * PIGMENT)
     mask, density = _haemorrhages(rng, eye, free) if haemorrhages else (np.zeros_like(free), np.zeros_like(xs))
@@ -61,7 +68,7 @@ def synthetic_photograph(
     pixels = cv2.GaussianBlur(pixels, (0, 0), 0.6)  # blur of the lens
     noise = cv2.GaussianBlur(rng.standard_normal((height, width, 3), np.float32), (0, 0), 0.7)
     pixels += noise * (1 + 0.45 * np.sqrt(np.maximum(pixels, 0)))  # noise of the sensor, which grows with the light
-    return np.clip(np.rint(pixels), 0, 255).astype(np.uint8), mask
+    return SyntheticPhotograph(np.clip(np.rint(pixels), 0, 255).astype(np.uint8), mask, bright)
 
 
 def _haemorrhages(rng: np.random.Generator, eye: Eye, free: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -86,8 +93,12 @@ def _haemorrhages(rng: np.random.Generator, eye: Eye, free: np.ndarray) -> tuple
     return mask, cv2.GaussianBlur(density, (0, 0), 0.7)
 
 
-def _add_exudates(rng: np.random.Generator, light: np.ndarray, free: np.ndarray) -> None:
-    """Adds groups of bright yellow specks to `light`, float32 `[H, W, 3]`, in place, where bool `[H, W]` is True."""
+def _add_exudates(rng: np.random.Generator, light: np.ndarray, free: np.ndarray) -> np.ndarray:
+    """Adds groups of bright yellow specks to `light`, float32 `[H, W, 3]`, in place, where bool `[H, W]` is True.
+
+    Returns:
+      Their mask, bool `[H, W]`.
+    """
     coverage = np.zeros(free.shape, np.float32)
     for _ in range(rng.integers(0, 4)):
         center_yx, spread = rng.integers(free.shape), rng.uniform(20, 70)
@@ -99,6 +110,7 @@ def _add_exudates(rng: np.random.Generator, light: np.ndarray, free: np.ndarray)
             if free[window][shape].all():
                 coverage[window][shape] = rng.uniform(0.3, 0.95)
     light += cv2.GaussianBlur(coverage, (0, 0), 1)[..., None] * (np.array([245, 215, 80], np.float32) - light)
+    return coverage > 0
 
 
 def _pigment_density(rng: np.random.Generator, height: int, width: int) -> np.ndarray:

@@ -17,7 +17,7 @@ from pipeline.input import AUGMENTATIONS, RecordSet, make_sampler, open_records,
 from pipeline.machine import usable_cores
 from records import find_cases, locate_records
 from records.shards import Split
-from records.shards.record import decode_record, decode_tile
+from records.shards.record import LabelFormat, decode_image, decode_labels, decode_record
 from scripts.benchmarks import feeders, input_wait
 from scripts.benchmarks.measuring import Result, median_ratio, take_turns
 from scripts.benchmarks.shard import shard_cases
@@ -140,7 +140,8 @@ def _bare_decode(one: RecordSet, train: TrainConfig) -> tf.data.Dataset:
     encoded = {"image": [tile.image for tile in shown], "mask": [tile.mask for tile in shown]}
 
     def decode(example: dict[str, tf.Tensor]) -> tf.Tensor:
-        image, bits = decode_tile(example, tile=data.tile, codec=data.codec)
+        image = decode_image(example, tile=data.tile, codec=data.codec)
+        bits = decode_labels(example, tile=data.tile, form=LabelFormat(len(data.classes), data.soft_labels))
         return image[0, 0, 0] + bits[0, 0, 0]
 
     endless = tf.data.Dataset.from_tensor_slices(encoded).repeat()

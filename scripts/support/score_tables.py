@@ -31,13 +31,8 @@ def evaluation_lines(content: Mapping[str, Any]) -> Iterator[str]:
             yield f"{label:32}" + "".join(f"{plain(over[key]['value']):>15}" for key in SCORES)
     if not content["bootstrap"]:
         yield "one photograph: no intervals."
-    for name, values in content["lesions"].items():
-        froc = zip(values["froc"]["false_positives"], values["froc"]["sensitivity"], strict=True)
-        yield (
-            f"{name}: {values['found']} of {values['lesions']} lesions found, "
-            f"{values['false_positives_per_photograph']:.2f} false positives per photograph; sensitivity "
-            f"{', '.join(f'{plain(value)} at {limit:g}' for limit, value in froc)} of them"
-        )
+    for name in content["classes"]:
+        yield from _lesion_lines(content, name)
     for one in content.get("warnings", ()):
         yield f"warning: {one['case']}: {'; '.join(one['warnings'])}"
     if content["binary"]:
@@ -48,6 +43,27 @@ def evaluation_lines(content: Mapping[str, Any]) -> Iterator[str]:
     if any(area > 1 for area in content["min_area"].values()):
         least = ", ".join(f"{name} {area}" for name, area in content["min_area"].items())
         yield f"Detections of fewer pixels than --min_area were dropped ({least}); areas under curves count all pixels."
+
+
+def _lesion_lines(content: Mapping[str, Any], name: str) -> Iterator[str]:
+    known = content["known_photographs"][name]
+    if not known:
+        yield f"{name}: labelled in none of these photographs, so nothing is known of its scores."
+        return
+    if known < content["photographs"]:
+        yield f"{name}: known in {known} of {content['photographs']} photographs; its scores are of these."
+    lesions, healthy = content["lesions"][name], content["without_lesion"]["frame"][name]
+    froc = zip(lesions["froc"]["false_positives"], lesions["froc"]["sensitivity"], strict=True)
+    yield (
+        f"{name}: {lesions['found']} of {lesions['lesions']} lesions found, "
+        f"{lesions['false_positives_per_photograph']:.2f} false positives per photograph; sensitivity "
+        f"{', '.join(f'{plain(value)} at {limit:g}' for limit, value in froc)} of them"
+    )
+    if number := healthy["photographs"]:
+        yield (
+            f"{name}: {healthy['false_findings'] / number:.2f} false detections per photograph without a lesion of it: "
+            f"{healthy['false_findings']} in {number} photograph{'' if number == 1 else 's'}"
+        )
 
 
 def _seen_lines(content: Mapping[str, Any]) -> Iterator[str]:
@@ -77,6 +93,9 @@ def comparison_lines(content: Mapping[str, Any]) -> Iterator[str]:
       content: content of `compare.json`, see `pipeline.evaluation.comparison`.
     """
     yield f"{content['photographs']} photographs; differences are {content['folders'][1]} minus {content['folders'][0]}"
+    for name, known in content["known_photographs"].items():
+        if known < content["photographs"]:
+            yield f"{name}: known in {known} of them"
     heads = f"{'first':>9}{'second':>9}{'difference':>12}{'95 %':>18}{'per photograph':>19}{'95 %':>18}{'better':>8}"
     yield f"{'':44}{heads}"
     for region, by_class in content["pooled"].items():
@@ -120,9 +139,12 @@ def _class_lines(content: Mapping[str, Any], name: str) -> Iterator[str]:
             f"{with_deviation(folds['mean'], folds['deviation']):>20}"
         )
     found = with_interval(lesions["sensitivity"], lesions["sensitivity_interval"])
+    known = content["known_photographs"][name]
+    per_photograph = lesions["false_positives_per_photograph"]
     yield (
         f"  lesions: {lesions['found']} of {lesions['lesions']} found ({found.strip()}), "
-        f"{lesions['false_positives_per_photograph']:.1f} false positives per photograph"
+        f"{'n/a' if per_photograph is None else f'{per_photograph:.1f}'} false positives per photograph"
+        + (f"; known in {known} of {content['photographs']}" if known < content["photographs"] else "")
     )
     yield "  by size, pixels: " + "; ".join(_size(row) for row in lesions["by_size"] if row["lesions"])
     for fold in content["by_fold"]:

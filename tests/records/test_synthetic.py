@@ -7,8 +7,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from configs import InputError
-from records.synthetic import SIZES, synthetic_photograph, write_synthetic_set
+from configs import DataConfig, InputError
+from records import find_cases, read_labels
+from records.synthetic import (
+    SIZES,
+    SyntheticPhotograph,
+    synthetic_photograph,
+    write_paired_set,
+    write_synthetic_set,
+)
 
 PHOTOGRAPHS = "A. Segmentation/1. Original Images"
 MASKS = "A. Segmentation/2. All Segmentation Groundtruths"
@@ -23,9 +30,15 @@ def folder(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def cases() -> list[tuple[np.ndarray, np.ndarray]]:
-    """Photographs and masks of both sizes."""
+def eyes() -> list[SyntheticPhotograph]:
+    """Photographs of both sizes."""
     return [synthetic_photograph(np.random.default_rng(i), *SIZES[i % len(SIZES)]) for i in range(6)]
+
+
+@pytest.fixture(scope="module")
+def cases(eyes) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Photographs and masks of haemorrhages."""
+    return [(eye.photograph, eye.haemorrhages) for eye in eyes]
 
 
 def file_bytes(folder: Path) -> dict[str, bytes]:
@@ -122,9 +135,57 @@ def test_a_mask_moved_by_a_pixel_fits_the_photograph_worse(cases, shift):
 
 
 def test_without_haemorrhages_the_mask_is_empty():
-    photograph, mask = synthetic_photograph(np.random.default_rng(0), 400, 600, haemorrhages=False)
+    photograph, mask, exudates = synthetic_photograph(np.random.default_rng(0), 400, 600, haemorrhages=False)
     assert photograph.shape == (400, 600, 3) and photograph.dtype == np.uint8
     assert mask.shape == (400, 600) and mask.dtype == bool and not mask.any()
+    assert exudates.shape == (400, 600) and exudates.dtype == bool
+    assert not synthetic_photograph(np.random.default_rng(0), 400, 600, exudates=False).exudates.any()
+
+
+@pytest.mark.slow
+def test_exudates_are_brighter_than_the_ring_around_them(eyes):
+    differences = []
+    for photograph, haemorrhages, exudates in eyes:
+        green = photograph[..., 1].astype(float)
+        count, labels = cv2.connectedComponents((exudates & ~haemorrhages).astype(np.uint8))
+        for speck in (labels == label for label in range(1, count)):
+            ring = dilated(speck, 4) & ~dilated(exudates | haemorrhages, 1)
+            if ring.any():
+                differences.append(green[speck].mean() - green[ring].mean())
+    assert len(differences) > 10 and np.mean(np.array(differences) > 0) > 0.9
+
+
+@pytest.fixture(scope="module")
+def paired(tmp_path_factory) -> Path:
+    """A set of paired folders of which not everything is known."""
+    folder = tmp_path_factory.mktemp("paired")
+    names = write_paired_set(folder, training=2, test=1, first=3, unlabelled=1, ignored=2, healthy=1)
+    assert names == ["SYN_03", "SYN_04", "SYN_05", "SYN_H03"]
+    return folder
+
+
+@pytest.mark.slow
+def test_a_paired_set_says_what_is_known_of_it(paired):
+    layout, found = find_cases(paired, ("HE", "EX"))
+    said = {case.name: (case.split, set(case.unknown), set(case.ignored), set(case.absent)) for case in found}
+    assert layout == "paired_folders"
+    assert said == {
+        "SYN_03": ("train", set(), {"HE"}, set()),
+        "SYN_04": ("train", {"HE"}, {"EX"}, set()),
+        "SYN_05": ("test", set(), set(), set()),
+        "SYN_H03": ("train", set(), set(), {"HE", "EX"}),
+    }
+
+
+@pytest.mark.slow
+def test_what_a_paired_set_leaves_out_is_drawn_all_the_same(paired, folder):
+    case = next(case for case in find_cases(paired, ("HE", "EX"))[1] if case.name == "SYN_03")
+    assert case.photograph.read_bytes() == next(folder.rglob("SYN_03.jpg")).read_bytes()
+    labels = read_labels(case, (848, 1280), DataConfig(classes=("HE", "EX")))
+    drawn = np.asarray(opened(next(folder.rglob("SYN_03_HE.tif")))) > 0
+    shown, known = labels.masks[..., 0], labels.known[..., 0]
+    assert np.array_equal(shown, drawn & known)
+    assert 0 < shown.sum() < drawn.sum() and labels.known[..., 1].all()
 
 
 def test_numbers_out_of_range_are_refused(tmp_path):
@@ -134,4 +195,6 @@ def test_numbers_out_of_range_are_refused(tmp_path):
         write_synthetic_set(tmp_path, test=-1)
     with pytest.raises(InputError, match="seed must be at least 0; received -1"):
         write_synthetic_set(tmp_path, seed=-1)
+    with pytest.raises(InputError, match="healthy must be at most 2, as there are no more photographs; received 3"):
+        write_paired_set(tmp_path, training=2, test=0, healthy=3)
     assert not any(tmp_path.iterdir())

@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeVar
 import cv2
 import numpy as np
 
-from pipeline.panels import WHITE, caption_height, captioned, densest_window, outlined, with_legend
+from pipeline.panels import WHITE, caption_height, captioned, densest_window, outlined, with_legend, with_notes
 from records import CLASS_COLORS, contact_sheet
 
 SIDE = 900  # longer side of a panel, pixels
@@ -25,11 +25,27 @@ class PreviewCase(NamedTuple):
       name: the name of its files.
       photograph: uint8 RGB `[H, W, 3]`.
       masks: bool `[H, W, C]`.
+      known: bool `[H, W, C]`, whether it is known that a pixel shows a class or not; None: known throughout.
     """
 
     name: str
     photograph: np.ndarray
     masks: np.ndarray
+    known: np.ndarray | None = None
+
+
+class Side(NamedTuple):
+    """What a column of a sheet shows of a photograph.
+
+    Attributes:
+      caption: text that names it.
+      masks: bool `[H, W, C]`.
+      striped: `unlabelled_regions` of the ground truth.
+    """
+
+    caption: str
+    masks: np.ndarray
+    striped: np.ndarray | None = None
 
 
 class View(NamedTuple):
@@ -67,36 +83,41 @@ def views_of(case: PreviewCase) -> list[View]:
 
 
 def preview_sheet(
-    case: PreviewCase, views: Sequence[View], sides: Mapping[str, np.ndarray], *, legend: Sequence[str]
+    case: PreviewCase, views: Sequence[View], sides: Sequence[Side], *, legend: Sequence[str], notes: Sequence[str] = ()
 ) -> np.ndarray:
     """Draws a case: a row per view, a column per side.
 
     Args:
       case: what is drawn.
       views: as `views_of` returns them.
-      sides: masks, bool `[H, W, C]`, by their captions.
+      sides: the columns.
       legend: a line for each class.
+      notes: lines below it.
     """
     panels = [
-        captioned(_draw(case.photograph, masks, view), [f"{view.caption}{side}"], letters=LETTERS)
+        captioned(_draw(case.photograph, side, view), [f"{view.caption}{side.caption}"], letters=LETTERS)
         for view in views
-        for side, masks in sides.items()
+        for side in sides
     ]
-    return with_legend(contact_sheet(panels), legend, letters=LETTERS)
+    return with_notes(with_legend(contact_sheet(panels), legend, letters=LETTERS), notes, letters=LETTERS)
 
 
-def preview_strip(sheets: Mapping[int, Path], views: Sequence[View], *, legend: Sequence[str]) -> np.ndarray:
+def preview_strip(
+    sheets: Mapping[int, Path], views: Sequence[View], *, legend: Sequence[str], notes: Sequence[str] = ()
+) -> np.ndarray:
     """Lays out the ground truth and the predictions from the first epoch to the last.
 
     Args:
       sheets: files with the sheets of `preview_sheet`, by epoch.
       views: those of the sheets.
       legend: a line for each class.
+      notes: lines below it.
     """
     images = {epoch: read_preview(sheets[epoch]) for epoch in evenly_spaced(sorted(sheets), EPOCHS)}
     truth = _column(next(iter(images.values())), 0, views, caption="ground truth")
     predictions = [_column(image, 1, views, caption=f"epoch {epoch}") for epoch, image in images.items()]
-    return with_legend(contact_sheet([truth, *predictions]), legend, letters=LETTERS)
+    strip = with_legend(contact_sheet([truth, *predictions]), legend, letters=LETTERS)
+    return with_notes(strip, notes, letters=LETTERS)
 
 
 def read_preview(path: Path) -> np.ndarray:
@@ -112,8 +133,9 @@ def evenly_spaced(items: Sequence[Item], number: int) -> list[Item]:
     return [items[place] for place in places]
 
 
-def _draw(photograph: np.ndarray, masks: np.ndarray, view: View) -> np.ndarray:
-    panel = outlined(photograph[view.part], masks[view.part], view.size)
+def _draw(photograph: np.ndarray, side: Side, view: View) -> np.ndarray:
+    striped = None if side.striped is None else side.striped[view.part]
+    panel = outlined(photograph[view.part], side.masks[view.part], view.size, striped=striped)
     if view.frame is not None:
         rows, columns = view.frame
         cv2.rectangle(panel, (columns.start, rows.start), (columns.stop - 1, rows.stop - 1), WHITE)

@@ -11,12 +11,16 @@ from configs import InputError
 from pipeline.input import RecordSet, TileReader
 from pipeline.training.callbacks.preview_sheets import (
     PreviewCase,
+    Side,
     evenly_spaced,
     preview_sheet,
     preview_strip,
     views_of,
 )
+from pipeline.unlabelled import unlabelled_notes, unlabelled_regions
 from records import make_folder, write_png
+
+HALF = 0.5  # from which probability on a soft label is drawn as lesion
 
 
 class Previews(keras.callbacks.Callback):
@@ -48,6 +52,9 @@ class Previews(keras.callbacks.Callback):
         super().__init__()
         self.folder, self.segment = folder, segment
         self.cases = [(case, views_of(case)) for case in cases]
+        self.notes = {
+            case.name: [f"ground truth: {note}" for note in unlabelled_notes(case.known, classes)] for case in cases
+        }
         self.thresholds = np.array(thresholds, np.float32)
         self.legend = [f"{name} from {threshold:.3g}" for name, threshold in zip(classes, thresholds, strict=True)]
         self._last = 0
@@ -57,16 +64,19 @@ class Previews(keras.callbacks.Callback):
         self._last = epoch + 1
         for case, views in self.cases:
             predicted = self.segment(case.photograph) >= self.thresholds
-            sides = {"ground truth": case.masks, f"prediction after epoch {self._last}": predicted}
+            truth = Side("ground truth", case.masks, unlabelled_regions(case.known))
+            sides = [truth, Side(f"prediction after epoch {self._last}", predicted)]
+            sheet = preview_sheet(case, views, sides, legend=self.legend, notes=self.notes[case.name])
             folder = make_folder(self.folder / case.name, flag="--workdir")
-            write_png(folder / epoch_file(self._last), preview_sheet(case, views, sides, legend=self.legend))
+            write_png(folder / epoch_file(self._last), sheet)
 
     def on_train_end(self, logs=None):
         """Draws the strips."""
         for case, views in self.cases:
             files = {epoch: self.folder / case.name / epoch_file(epoch) for epoch in range(1, self._last + 1)}
             sheets = {epoch: file for epoch, file in files.items() if file.exists()}
-            write_png(self.folder / f"{case.name}.png", preview_strip(sheets, views, legend=self.legend))
+            strip = preview_strip(sheets, views, legend=self.legend, notes=self.notes[case.name])
+            write_png(self.folder / f"{case.name}.png", strip)
 
 
 def choose_previews(lesion_pixels: Mapping[str, int], number: int, wanted: Sequence[str]) -> list[str]:
@@ -95,13 +105,21 @@ def preview_tiles(sets: Sequence[RecordSet], names: Sequence[str]) -> list[Previ
     fullest: dict[str, tuple[int, int]] = {}  # lesion pixels and number of a tile
     number = 0
     for one in sets:
-        for name in one.index.splits["validation"].cases:
+        for name in one.cases("validation"):
             for place in one.index.cases[name].places:
                 if name not in fullest or place.lesion_pixels > fullest[name][0]:
                     fullest[name] = (place.lesion_pixels, number)
                 number += 1
     tiles = {name: reader.tile(tf.constant(fullest[name][1], tf.int64)) for name in names}
-    return [PreviewCase(name, image.numpy(), mask.numpy() > 0) for name, (image, mask) in tiles.items()]
+    return [
+        PreviewCase(
+            name,
+            image.numpy(),
+            masks=labels[..., : reader.form.classes].numpy() >= HALF,
+            known=labels[..., reader.form.classes :].numpy() > 0 if reader.form.partly_known else None,
+        )
+        for name, (image, labels) in tiles.items()
+    ]
 
 
 def epoch_file(epoch: int) -> str:

@@ -15,7 +15,7 @@ from pipeline.evaluation.fold_runs import (
     check_same_config,
     fold_steps,
 )
-from records import survey_case
+from records import KnownRules, survey_case
 from records.cases import plan_folds
 
 
@@ -34,6 +34,16 @@ def run(records_set, config, tmp_path) -> CrossValidation:
 def rows(path) -> list[dict[str, str]]:
     with open(path, newline="") as file:
         return list(csv.DictReader(file))
+
+
+def test_what_is_known_of_the_photographs_is_passed_on(run):
+    known = KnownRules("HE,EX", "healthy.csv", ("HE", "EX"))
+    steps = dict(fold_steps(dataclasses.replace(run, known=known), 1))
+    for name in ("shard", "eval"):
+        assert {"--labelled=HE,EX", "--healthy=healthy.csv", "--absent=HE,EX"} <= set(steps[name])
+    assert not any(
+        argument.startswith(("--labelled", "--healthy")) for _, one in fold_steps(run, 1) for argument in one
+    )
 
 
 def test_a_fold_shards_each_source_trains_once_and_scores_what_is_held_out_of_each_source(run):
@@ -81,6 +91,9 @@ def test_validation_photographs_with_lesions_choose_the_thresholds(run):
     validated = dataclasses.replace(run, sources=("one",), plan=plan)
     assert validated.chooses_thresholds(0) and not run.chooses_thresholds(0)
     assert "--source=one" in dict(fold_steps(validated, 0))["train"]
+    (folder,) = {str(case.photograph.parent) for case in cases}
+    healthy = dataclasses.replace(validated, known=KnownRules(healthy="healthy.csv"))  # names files elsewhere
+    assert {"--source=one", f"--source={folder}"} <= set(dict(fold_steps(healthy, 0))["train"])
 
 
 def test_the_workdir_lists_the_folds_and_refuses_another_config(run):

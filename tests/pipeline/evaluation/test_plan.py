@@ -90,6 +90,22 @@ def test_a_missing_mask_shows_no_lesion_in_idrid_or_where_that_is_allowed(spec, 
     )
 
 
+def test_a_missing_mask_of_a_class_that_is_unknown_or_absent_is_none_that_is_needed(spec):
+    made = dataclasses.replace(plan(spec(), "all", layout="paired"), data=DataConfig(classes=CLASSES))
+    bare = dataclasses.replace(CASES[0], masks={"HE": None, "MA": None})
+    needed = {
+        case.name: dataclasses.replace(bare, name=case.name, unknown=case.unknown, absent=case.absent)
+        for case in (
+            dataclasses.replace(bare, name="healthy", absent=frozenset(CLASSES)),
+            dataclasses.replace(bare, name="both", absent=frozenset({"HE"}), unknown=frozenset({"MA"})),
+            dataclasses.replace(bare, name="one", unknown=frozenset({"HE"})),
+        )
+    }
+    assert dataclasses.replace(made, cases=tuple(needed.values())).without_needed_mask() == {
+        "one": "A.png: no mask of class MA (--allow_missing_masks takes it as free of lesions)."
+    }
+
+
 def test_the_cases_of_an_anonymous_models_splits_are_found_by_their_names(tmp_path, spec):
     for name in "ABC":
         for file in (f"images/{name}.png", f"masks/HE/{name}.png"):

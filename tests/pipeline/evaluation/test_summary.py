@@ -232,7 +232,7 @@ def test_each_photograph_counts_as_often_as_it_is_drawn(draws):
     samples = bootstrap.pooled_samples(iter(PHOTOGRAPHS), draws, "HE")
     lesions = [photograph.lesions["HE"] for photograph in PHOTOGRAPHS]
     detections = [photograph.detections["HE"] for photograph in PHOTOGRAPHS]
-    of_lesions = bootstrap.lesion_samples(lesions, detections, draws)
+    of_lesions = bootstrap.lesion_samples(lesions, detections, draws, known=np.ones(len(PHOTOGRAPHS), bool))
     assert (draws.sum(axis=1) == len(PHOTOGRAPHS)).all()
     for number in (0, 1, bootstrap.AT_ONCE, len(draws) - 1):
         drawn = np.repeat(np.arange(len(PHOTOGRAPHS)), draws[number])

@@ -43,6 +43,22 @@ def test_tiles_are_scored_in_batches_of_four_with_a_smaller_last_one_and_without
     assert found["bce_dice"] == pytest.approx(np.mean(losses), rel=1e-5)
 
 
+def test_pixels_of_which_nothing_is_known_are_no_part_of_the_scores_of_tiles(green_segmenter):
+    images, masks = tile_set(7, ())
+    known = (np.random.default_rng(1).random(masks.shape) < 0.7).astype(np.float32)
+    known[3] = 0  # such a tile shows no lesion either
+    kept, dices, losses = [0, 1, 2, 4, 5, 6], [], []
+    for batch in (kept[:4], kept[4:]):
+        chosen = known[batch] > 0
+        p, y = images[batch][..., 1:2][chosen].astype(np.float64) / 255, masks[batch][chosen].astype(np.float64)
+        dices.append((2 * np.sum(p * y) + 1) / (p.sum() + y.sum() + 1))
+        losses.append((-np.mean(y * np.log(p) + (1 - y) * np.log(1 - p)) + 1 - dices[-1]) / 2)
+    labels = np.concatenate([masks * known, known], axis=-1)
+    found = evaluate_tiles(green_segmenter, tf.data.Dataset.from_tensor_slices((images, labels)))
+    assert found["dice_coef"] == pytest.approx(np.mean(dices), rel=1e-5)
+    assert found["bce_dice"] == pytest.approx(np.mean(losses), rel=1e-5)
+
+
 def test_tiles_without_any_lesion_cannot_be_scored(green_segmenter):
     images, masks = tile_set(3, (0, 1, 2))
     with pytest.raises(InputError, match="no tile of this split shows a lesion"):

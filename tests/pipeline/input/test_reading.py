@@ -32,7 +32,7 @@ def test_tiles_are_read_in_any_order_as_they_are_stored(records_set, cache):
         bits = tf.io.decode_png(stored[number].mask).numpy()
         assert np.array_equal(image, tf.io.decode_png(stored[number].image))
         assert np.array_equal(mask, np.concatenate([bits & 1, bits >> 1 & 1], axis=-1))
-        assert image.dtype == mask.dtype == np.uint8
+        assert (image.dtype, mask.dtype) == (np.uint8, np.float32)
 
 
 def test_tiles_are_numbered_as_the_index_lists_cases_and_places(records_set):

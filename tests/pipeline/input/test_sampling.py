@@ -16,6 +16,7 @@ from pipeline.input.cropping import draw_crop
 from pipeline.input.reading import RecordSet
 from pipeline.input.sampling import ANYWHERE, Sampler, Target, make_sampler
 from pipeline.input.stream import training_elements
+from records.shards.record import LabelFormat
 
 AS_THEY_ARE = AugmentConfig(horizontal_flip=0, vertical_flip=0, quarter_turn=0)
 
@@ -199,7 +200,9 @@ def test_every_lesion_pixel_is_chosen_about_equally_often():
     target = Target(*(tf.constant(value, tf.int64) for value in (0, 1, 4, 28, 10, 12)))
 
     def place(k: tf.Tensor) -> tf.Tensor:
-        return draw_crop(target, tf.constant(bits), 1, seed=tf.stack([tf.constant(0, tf.int64), k])).origin
+        return draw_crop(
+            target, tf.constant(bits), 1, form=LabelFormat(8), seed=tf.stack([tf.constant(0, tf.int64), k])
+        ).origin
 
     found = collections.Counter(map(tuple, tf.data.Dataset.range(3800).map(place).as_numpy_iterator()))
     assert set(found) == set(map(tuple, np.argwhere(mask[..., 1])))

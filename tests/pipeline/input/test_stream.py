@@ -217,8 +217,8 @@ def test_crops_are_parts_of_the_stored_tiles_with_their_masks(training, records_
         image, mask = stored["train"][element["target"][0]]
         y, x = element["origin"]
         assert np.array_equal(element["image"], image[y : y + 32, x : x + 32])
-        assert np.array_equal(element["mask"], mask[y : y + 32, x : x + 32])
-        assert element["image"].dtype == element["mask"].dtype == np.float32
+        assert np.array_equal(element["labels"], mask[y : y + 32, x : x + 32])
+        assert element["image"].dtype == element["labels"].dtype == np.float32
 
 
 def test_two_sets_are_shown_together_and_by_weight(records_set, shard, tmp_path):

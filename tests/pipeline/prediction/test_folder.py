@@ -1,6 +1,7 @@
 """The output folder: what counts as finished, what is repeated or refused, and tables made from records."""
 
 import csv
+import dataclasses
 import json
 import os
 from collections import Counter
@@ -372,6 +373,27 @@ def test_the_ground_truth_is_shown_on_the_left_and_only_where_it_is_known(folder
     assert np.abs(green[far]).max() < 20
     assert predict(folder(annotated=annotated), photographs) == []
     assert predict(folder(), photographs) == []  # a later run without a source removes nothing
+
+
+def test_what_is_not_labelled_is_striped_in_the_ground_truth_or_named_below_it(
+    folder, photographs, annotated, tmp_path
+):
+    predict(folder(annotated=annotated), {"a": photographs["a"]})
+    before = cv2.imread(str(folder().output / "overlays" / "a.jpg")).astype(int)
+    ignored = np.zeros((40, 50), np.uint8)
+    ignored[25:, 25:] = 255
+    cv2.imwrite(str(tmp_path / "ignored.png"), ignored)
+    partly = dataclasses.replace(annotated["a"], ignored={"HE": (tmp_path / "ignored.png",)}, unknown=frozenset({"MA"}))
+    one = folder(annotated={"a": partly})
+    assert one.bytes_of("a", photographs["a"]) > folder(annotated=annotated).bytes_of("a", photographs["a"])
+    predict(one, {"a": photographs["a"]}, overwrite=True)
+    after = cv2.imread(str(one.output / "overlays" / "a.jpg")).astype(int)
+    assert len(after) > len(before)  # the notes
+    assert (after[len(before) :] < 100).any()
+    changed = np.abs(after[: len(before)] - before).max(axis=-1) > 60
+    rows, columns = np.nonzero(changed[: len(before) - 40, :50])
+    assert len(rows) and columns.min() >= 25 - 8 and np.ptp(rows) <= 15 + 8  # JPEG blocks
+    assert not changed[: len(before) - 40, 56:].any()  # the prediction is as it was
 
 
 def test_ground_truth_of_another_size_is_refused_and_if_changed_is_drawn_again(

@@ -117,6 +117,31 @@ def test_masks_and_detections_are_outlined_in_their_own_jpegs(outlined):
     assert mask.any()
 
 
+def test_what_is_not_labelled_is_striped_in_the_ground_truth_and_noted():
+    photograph, masks, probabilities = striped(20)
+    known = np.ones_like(masks)
+    known[:, 30:, 0] = known[..., 1] = False
+    gallery = Gallery(CLASSES, OperatingPoint(THRESHOLDS))
+    counts = count_photograph(
+        "P",
+        probabilities,
+        masks,
+        field_of_view=photograph.max(axis=-1) > 15,
+        classes=CLASSES,
+        operating_point=OperatingPoint(THRESHOLDS),
+        bins=16,
+        known=known,
+    )
+    gallery.look(LoadedCase("P", photograph, masks, photograph.max(axis=-1) > 15, known), probabilities, counts)
+    (shown,) = gallery.worst
+    assert shown.notes == ["not labelled: MA", "not labelled where striped: HE"]
+    green = [
+        np.abs(decoded(content).astype(int) - CLASS_COLORS[0]).max(axis=-1)[:, 32:].min() < 60
+        for content in (shown.masks, shown.detections)
+    ]
+    assert green == [True, False]
+
+
 def test_the_largest_missed_lesions_have_place_number_and_probability(outlined):
     assert outlined.missed_count == 14
     assert len(outlined.missed) == MISSED

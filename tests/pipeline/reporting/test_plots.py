@@ -44,7 +44,9 @@ def test_a_class_without_lesions_has_no_curve():
     none, some = np.zeros(8, np.int64), np.ones(8, np.int64)
     assert named(precision_recall_plot(["HE"], [(none, some)], [None])) == []
     assert (
-        named(froc_plot(["HE"], [np.zeros(0, LESION)], [np.zeros(0, LESION)], photographs=3, intervals=[NO_INTERVALS]))
+        named(
+            froc_plot(["HE"], [np.zeros(0, LESION)], [np.zeros(0, LESION)], photographs=[3], intervals=[NO_INTERVALS])
+        )
         == []
     )
 
@@ -62,7 +64,7 @@ def test_the_froc_rises_from_its_left_end_to_the_operating_point():
     lesions["score"], lesions["matched"] = rng.random(40), rng.random(40) < 0.7
     detections["score"], detections["matched"] = rng.random(90), rng.random(90) < 0.4
     intervals = [[[0.1, 0.2]] * len(FALSE_POSITIVES)]
-    plot = froc_plot(["HE"], [lesions], [detections], photographs=4, intervals=intervals)
+    plot = froc_plot(["HE"], [lesions], [detections], photographs=[4], intervals=intervals)
     (curve,) = named(plot)
     x, y = points_of(curve).T
     assert (np.diff(x) >= 0).all()

@@ -68,13 +68,18 @@ class Scored(NamedTuple):
 def score(records_set, tmp_path_factory):
     """Scores photographs of `records_set` with maps that find some of the lesions."""
 
-    def evaluate(*cases: str, names: Mapping[str, str] = MappingProxyType({})) -> Scored:
+    def evaluate(
+        *cases: str,
+        names: Mapping[str, str] = MappingProxyType({}),
+        unknown: Mapping[str, str] = MappingProxyType({}),  # a class that is unknown in a case
+    ) -> Scored:
         folder = tmp_path_factory.mktemp("report")
         gallery, dice, hashes = Gallery(CLASSES, OperatingPoint(THRESHOLDS)), {}, {}
         with counts_writer(folder, classes=CLASSES, bins=64, thresholds=THRESHOLDS) as writer:
             for seed, own in enumerate(cases):
                 name, (photograph, masks) = names.get(own, own), records_set.pictures[own]
-                loaded = LoadedCase(name, photograph, masks, field_of_view(photograph))
+                known = np.ones_like(masks) & [one != unknown.get(own) for one in CLASSES]
+                loaded = LoadedCase(name, photograph, masks & known, field_of_view(photograph), known)
                 probabilities = partly_right(masks, seed)
                 counts = count_photograph(
                     name,
@@ -84,6 +89,7 @@ def score(records_set, tmp_path_factory):
                     classes=CLASSES,
                     operating_point=OperatingPoint(THRESHOLDS),
                     bins=64,
+                    known=known,
                 )
                 writer.add(counts)
                 gallery.look(loaded, probabilities, counts)
@@ -307,6 +313,25 @@ def test_dropped_small_detections_are_mentioned(write, written):
 )
 def test_the_report_says_where_thresholds_come_from(write, source, text):
     assert text in write(threshold_source=source).page.text
+
+
+def test_it_says_in_how_many_photographs_a_class_is_known_and_leaves_out_the_others(score, write):
+    report = write(score("A", "B", "C", unknown={"A": "MA", "C": "MA"}), with_index=False)
+    assert "known in 1 of 3 photographs" in report.page.text
+    assert "; not labelled: MA" in report.page.text
+    rows = re.findall(r"<tr><td>(?:<a[^>]*>)?(\w)(?:</a>)?</td><td>(HE|MA)</td>", report.path.read_text())
+    assert sorted(rows) == [("A", "HE"), ("B", "HE"), ("B", "MA"), ("C", "HE")]
+    nowhere = write(score("A", "C", unknown={"A": "MA", "C": "MA"}), with_index=False)
+    assert "not labelled in any photograph" in nowhere.page.text
+    assert "known in" not in nowhere.page.text
+
+
+def test_it_has_the_false_detections_per_photograph_without_a_lesion(score, write):
+    report = write(score("A", "C"), with_index=False)
+    number = report.scores["without_lesion"]["frame"]["HE"]["false_findings"]
+    assert report.scores["without_lesion"]["frame"]["HE"]["photographs"] == 1 <= number
+    row = f'<td class="number">{number}</td><td class="number">{number:.2f}</td>'
+    assert "per photograph" in report.page.text and row in report.path.read_text()
 
 
 def test_names_with_markup_are_escaped(score, write):

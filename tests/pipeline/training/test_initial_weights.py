@@ -31,8 +31,8 @@ def test_a_training_starts_from_the_weights_of_its_initial_model(config_of, reco
     saved, _ = load_model(trained.model)
     for expected, weights in zip(saved.get_weights(), run.network.get_weights(), strict=True):
         np.testing.assert_array_equal(weights, expected)
-    assert run.plan.seen_before == ("A", "B", "C")
-    assert run.plan.photographs_before == load_segmenter(trained.model).spec.photographs["train"]
+    assert run.plan.seen_before.names == ("A", "B", "C")
+    assert run.plan.seen_before.photographs == load_segmenter(trained.model).spec.photographs["train"]
     assert run.plan.messages[-1] == f"starts from the weights of {trained.model}"
 
 
@@ -40,7 +40,7 @@ def test_for_other_classes_all_but_the_head_is_taken_and_the_message_says_so(con
     config = config_of(classes=("EX",), scale=0.5)
     network = build_network(config.model, 1)
     head = network.get_layer("logits").get_weights()
-    message, seen, _ = load_initial_weights(trained.model, network, config)
+    message, seen = load_initial_weights(trained.model, network, config)
     saved, _ = load_model(trained.model)
     for one, other in zip(saved.layers, network.layers, strict=True):
         expected = head if one.name == "logits" else one.get_weights()
@@ -49,7 +49,7 @@ def test_for_other_classes_all_but_the_head_is_taken_and_the_message_says_so(con
         f"starts from the weights of {trained.model}, with a new head for EX (that model has HE, MA); that model was "
         "trained at scale 1, this training uses scale 0.5"
     )
-    assert seen == ("A", "B", "C")
+    assert seen.names == ("A", "B", "C")
 
 
 def test_a_network_of_another_build_is_refused_with_what_to_do(config_of, trained):

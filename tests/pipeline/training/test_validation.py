@@ -1,6 +1,7 @@
 """Whole photographs scored during a training: what is counted, when, for which cases and by which graph."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import cv2
@@ -15,9 +16,11 @@ from pipeline.evaluation import photographs
 from pipeline.evaluation.photographs import LoadedCase
 from pipeline.inference import TiledSegmenter, load_segmenter, save_model
 from pipeline.input import RecordSet
+from pipeline.training.segmenter_process import case_of, plain
 from pipeline.training.validation import (
     PhotographScores,
     PhotographValidation,
+    kept_thresholds,
     score_photographs,
     validation_cases,
 )
@@ -85,6 +88,18 @@ def test_a_class_without_lesion_pixels_counts_for_nothing_and_keeps_its_threshol
     assert scored.logs["val_photo_aupr"] == scored.logs["val_photo_aupr_HE"]
     assert scored.thresholds[0] != 0.4
     assert scored.thresholds[1] == 0.6
+
+
+def test_a_class_that_no_validation_photograph_knows_is_named_and_keeps_its_threshold(records_set, config):
+    bare = {name: {**records_set.cases[name].masks, "MA": None} for name in "DE"}
+    cases = [dataclasses.replace(records_set.cases[name], masks=bare[name], unknown=frozenset({"MA"})) for name in "DE"]
+    scored = score_photographs(darkness, cases, records_set.index.data, thresholds=(0.4, 0.6), bins=BINS)
+    assert scored.thresholds[0] != 0.4 and scored.thresholds[1] == 0.6
+    assert set(scored.logs) == {f"val_photo_{key}{name}" for key in ("aupr", "dice") for name in ("", "_HE")}
+    assert kept_thresholds(cases, config) == [
+        "warning: MA: labelled in none of the 2 validation photographs, so the threshold stays evaluate.threshold, 0.3"
+    ]
+    assert kept_thresholds([*cases, records_set.cases["F"]], config) == kept_thresholds([], config) == []
 
 
 def test_at_most_one_photograph_is_read_ahead(records_set, monkeypatch):
@@ -330,3 +345,21 @@ def test_the_graph_follows_the_weights_from_epoch_to_epoch_in_one_trace(records_
     assert found == expected
     assert len(set(found)) == 3
     assert segmenter.segment.experimental_get_tracing_count() == 1
+
+
+def test_a_case_reaches_the_process_that_scores_it_as_it_is():
+    first, second = Path("a.png"), Path("b.png")
+    full = Case(
+        "eye",
+        Path("eye.jpg"),
+        {"HE": first, "EX": None},
+        "validation",
+        "p1",
+        further_masks={"HE": (second,)},
+        unknown=frozenset({"EX"}),
+        absent=frozenset({"MA"}),
+        ignored={"HE": (first, second)},
+        hard_negatives=Path("eye.csv"),
+    )
+    for case in (full, Case("eye", Path("eye.jpg"), {"HE": None}, "validation")):
+        assert case_of(json.loads(json.dumps(dataclasses.asdict(case), default=plain))) == case

@@ -278,19 +278,24 @@ def write_e_ophtha(folder: Path) -> None:
     (folder / "e_optha_EX" / "EX" / "E0000404" / "Thumbs.db").touch()
 
 
-def test_classes_of_e_ophtha_must_be_chosen_as_not_all_were_looked_for(run, mask_of, tmp_path):
+def test_e_ophtha_says_which_class_was_looked_for_in_which_photograph(run, mask_of, tmp_path):
     source = tmp_path / "e_ophtha"
     write_e_ophtha(source)
     assert recognized_formats(source) == ["e_ophtha"]
-    with pytest.raises(InputError, match=r"\(EX in 3, MA in 1, all in 1\); choose by --classes=NAME"):
-        run(source, tmp_path / "out")
+    imported, failures, notes = run(source, tmp_path / "out")
+    assert (imported.photographs, imported.looked_for, failures, notes) == ({None: 3}, {"EX": 3, "MA": 1}, [], [])
+    unknown = {case.name: set(case.unknown) for case in find_cases(tmp_path / "out", ("MA", "EX"))[1]}
+    assert unknown == {"C0000887": set(), "C0001273": {"MA"}, "C0005625": {"MA"}}
+    assert [file.name for file in (tmp_path / "out" / "masks" / "MA").iterdir()] == ["C0000887.png"]
     imported, failures, notes = run(source, tmp_path / "ex", classes=["EX"])
     assert (imported.photographs, failures, notes) == ({None: 3}, [], [])
     assert np.array_equal(mask_of(tmp_path / "ex", "EX", "C0000887"), painted((3, 4, 5, 6)))
-    assert not mask_of(tmp_path / "ex", "EX", "C0005625").any()
-    imported, failures, notes = run(source, tmp_path / "both", classes=["EX", "MA"])
+    assert not mask_of(tmp_path / "ex", "EX", "C0005625").any() and not (tmp_path / "ex" / "labels.csv").exists()
+    imported, failures, notes = run(source, tmp_path / "ma alone", classes=["MA:dots"])
     assert (imported.photographs, failures, len(notes)) == ({None: 1}, [], 2)
     assert "nobody looked for MA in it" in notes[0]
+    imported = run(source, tmp_path / "red", classes=["EX:any", "MA:any"]).imported
+    assert imported.photographs == {None: 1}  # where both were looked for
     assert run(source / "e_optha_MA", tmp_path / "ma").imported.photographs == {None: 1}
 
 

@@ -1,5 +1,6 @@
 """What is written and where, which photographs are meant, and what is never replaced."""
 
+import json
 import unicodedata
 from pathlib import Path, PurePosixPath
 
@@ -8,7 +9,8 @@ import pytest
 from PIL import Image
 
 from configs import InputError
-from records.annotations.annotated import case_names
+from records import find_cases
+from records.annotations.annotated import case_names, ignored_class
 from records.annotations.files import PhotographFinder
 
 
@@ -48,6 +50,60 @@ def test_classes_that_cannot_be(source, run, tmp_path, classes, message):
     with pytest.raises(InputError, match=message):
         run(source, tmp_path / "out", classes=classes)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def with_ignored(tmp_path) -> Path:
+    """Two photographs of LabelMe: in one of them regions are to be left out, of HE and of all classes."""
+    source = tmp_path / "labelme"
+    source.mkdir()
+    for name, labels in (("a", ["HE", "EX", "HE_ignore", "Ignore"]), ("b", ["HE"])):
+        Image.new("RGB", (40, 30)).save(source / f"{name}.png")
+        shapes = [
+            {"label": label, "shape_type": "rectangle", "points": [[5 * number, 2], [5 * number + 4, 6]]}
+            for number, label in enumerate(labels)
+        ]
+        content = {"version": "5", "imagePath": f"{name}.png", "imageData": None, "shapes": shapes, "flags": {}}
+        (source / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+    return source
+
+
+@pytest.mark.parametrize(
+    ("classes", "folders", "ignored"),
+    [
+        ([], {"HE", "EX", "HE_ignore", "ignore"}, {"HE_ignore", "ignore"}),
+        (["HE:bleeding"], {"bleeding", "bleeding_ignore", "ignore"}, {"bleeding_ignore", "ignore"}),
+        (["EX"], {"EX", "ignore"}, {"ignore"}),
+        (["HE", "EX:HE_ignore"], {"HE", "HE_ignore", "ignore"}, {"HE_ignore", "ignore"}),
+    ],
+)
+def test_regions_to_leave_out_come_along_with_their_classes(with_ignored, run, tmp_path, classes, folders, ignored):
+    imported, failures, notes = run(with_ignored, tmp_path / "out", classes=classes)
+    assert failures == [] and notes == []
+    assert set(imported.regions) == folders - ignored and set(imported.ignored) == ignored
+    masks = tmp_path / "out" / "masks"
+    assert {path.name for path in masks.iterdir()} == folders
+    assert all([file.name for file in (masks / name).iterdir()] == ["a.png"] for name in ignored)
+    names = tuple(sorted(folders - ignored))
+    a, b = find_cases(tmp_path / "out", names)[1]
+    assert set(a.ignored) == set(names) and not b.ignored
+    assert a.ignored[names[0]][-1] == masks / "ignore" / "a.png"
+
+
+def test_a_class_of_which_there_are_only_regions_to_leave_out_is_a_class(with_ignored, run, mask_of, tmp_path):
+    for file in with_ignored.glob("*.json"):
+        file.write_text(file.read_text().replace('"HE"', '"EX"'))
+    imported = run(with_ignored, tmp_path / "out").imported
+    assert imported.regions == {"EX": (3, 2), "HE": (0, 0)} and not mask_of(tmp_path / "out", "HE", "a").any()
+    assert imported.ignored == {"HE_ignore": (1, 1), "ignore": (1, 1)}
+
+
+@pytest.mark.parametrize(
+    ("label", "of"),
+    [("ignore", ""), ("Ignore*", ""), ("HE_ignore", "HE"), ("a_b_IGNORE", "a_b"), ("HE", None), ("ignored", None)],
+)
+def test_labels_of_regions_to_leave_out(label, of):
+    assert ignored_class(label) == of
 
 
 def test_regions_are_counted(source, run, tmp_path):

@@ -74,6 +74,17 @@ def test_validation_has_its_fraction_of_the_patients_and_training_keeps_some(sou
         assert abs(validating - fraction * len(patients)) <= 1
 
 
+@given(seed=seeds, healthy=st.integers(1, 40), ill=st.integers(1, 40))
+def test_healthy_photographs_are_spread_as_well(seed, healthy, ill):
+    cases, areas = plain(healthy + ill)
+    absent = [dataclasses.replace(case, absent=frozenset({"HE"})) for case in cases[:healthy]]
+    areas |= dict.fromkeys((case.name for case in absent), 0.0)
+    assigned = assign_validation(absent + cases[healthy:], areas, fraction=0.2, seed=seed)
+    validating = [case for case in assigned if case.split == "validation"]
+    share = len(validating) * healthy / (healthy + ill)
+    assert abs(sum(bool(case.absent) for case in validating) - share) < 1
+
+
 @given(source=sources(), fraction=fractions, seed=seeds, order=st.randoms(use_true_random=False))
 def test_the_order_of_the_cases_does_not_matter(source, fraction, seed, order):
     cases, areas = source

@@ -12,7 +12,7 @@ from PIL import Image
 
 from records.images.imaging import encode_jpeg, encode_png
 from records.shards.cutting import Tile
-from records.shards.record import decode_tile, encode_record, parse_record, unpack_mask
+from records.shards.record import LabelFormat, decode_image, decode_labels, encode_record, parse_record, unpack_bits
 
 names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 positions = st.integers(0, 2**40)
@@ -30,6 +30,10 @@ def tile_of(image: np.ndarray, mask: np.ndarray, *, case: str = "eye", y: int = 
     return Tile(encode_png(image), encode_png(bits), case, y, x)
 
 
+def decode_tile(example: dict[str, tf.Tensor], *, tile: int, codec: str = "png") -> tuple[tf.Tensor, tf.Tensor]:
+    return decode_image(example, tile=tile, codec=codec), decode_labels(example, tile=tile, form=LabelFormat(8))
+
+
 @settings(max_examples=50)
 @given(
     seed=st.integers(0, 999), side=st.integers(16, 70), classes=st.integers(1, 8), case=names, y=positions, x=positions
@@ -38,7 +42,7 @@ def test_a_tile_is_read_back_bit_for_bit(seed, side, classes, case, y, x):
     image, mask = drawn(seed, side, classes)
     example = parse_record(tf.constant(encode_record(tile_of(image, mask, case=case, y=y, x=x))))
     image_back, bits_back = decode_tile(example, tile=side)
-    mask_back = unpack_mask(bits_back, classes)
+    mask_back = unpack_bits(bits_back, classes)
     assert image_back.dtype == mask_back.dtype == tf.uint8
     np.testing.assert_array_equal(image_back, image)
     np.testing.assert_array_equal(mask_back, mask)
@@ -52,7 +56,7 @@ def test_a_tile_is_read_back_in_a_tf_data_stream_with_known_shapes():
     records = [encode_record(tile_of(image, mask)) for image, mask in pairs]
     stream = tf.data.Dataset.from_tensor_slices(records)
     stream = stream.map(lambda record: decode_tile(parse_record(record), tile=32))
-    stream = stream.map(lambda image, bits: (image, unpack_mask(bits, 8)))
+    stream = stream.map(lambda image, bits: (image, unpack_bits(bits, 8)))
     assert [spec.shape.as_list() for spec in stream.element_spec] == [[32, 32, 3], [32, 32, 8]]
     for (image, mask), (image_back, mask_back) in zip(pairs, stream.as_numpy_iterator(), strict=True):
         np.testing.assert_array_equal(image_back, image)
@@ -72,7 +76,7 @@ def test_a_jpeg_tile_decodes_to_the_pixels_that_pillow_sees(random_photograph):
 def test_fewer_classes_than_bits_are_the_first_ones():
     image, mask = drawn(0, 16, 8)
     example = parse_record(tf.constant(encode_record(tile_of(image, mask))))
-    np.testing.assert_array_equal(unpack_mask(decode_tile(example, tile=16)[1], 3), mask[..., :3])
+    np.testing.assert_array_equal(unpack_bits(decode_tile(example, tile=16)[1], 3), mask[..., :3])
 
 
 def test_equal_tiles_have_equal_bytes_with_their_features_in_order():
@@ -81,7 +85,9 @@ def test_equal_tiles_have_equal_bytes_with_their_features_in_order():
     assert len(records) == 1
     (record,) = records
     # Each feature begins with its length-delimited name (field 1 of a map entry).
-    places = [record.index(b"\n" + bytes([len(name)]) + name) for name in (b"case", b"image", b"mask", b"x", b"y")]
+    places = [
+        record.index(b"\n" + bytes([len(name)]) + name) for name in (b"case", b"image", b"known", b"mask", b"x", b"y")
+    ]
     assert places == sorted(places)
 
 
@@ -89,7 +95,7 @@ def test_a_record_is_a_plain_example_that_tensorflow_reads():
     image, mask = drawn(1, 16, 1)
     tile = tile_of(image, mask, case="眼底 1", y=7, x=9)
     features = tf.train.Example.FromString(encode_record(tile)).features.feature
-    assert set(features) == {"image", "mask", "case", "y", "x"}
+    assert set(features) == {"image", "mask", "known", "case", "y", "x"}
     assert features["image"].bytes_list.value[0] == tile.image
     assert features["mask"].bytes_list.value[0] == tile.mask
     assert features["case"].bytes_list.value[0] == "眼底 1".encode()

@@ -1,5 +1,7 @@
 """Previews: ground truth and prediction side by side, a close-up where needed, and the strip of all epochs."""
 
+import dataclasses
+
 import cv2
 import numpy as np
 import pytest
@@ -63,6 +65,22 @@ def test_a_preview_has_the_ground_truth_on_the_left_and_the_prediction_on_the_ri
     assert (ys.min(), ys.max(), xs.min(), xs.max()) == (400, 499, 400, 499)
     assert len(ys) == 4 * 99  # an outline one pixel wide
     assert not colored(prediction, CYAN).any()
+
+
+def test_what_is_not_labelled_is_striped_in_the_ground_truth_alone_and_named_below(tile, tmp_path):
+    known = np.ones((90, 90, 2), bool)
+    known[40:80, 10:50, 0] = False
+    nothing = np.zeros((90, 90, 2), np.float32)
+    options = {"classes": ("HE", "MA"), "thresholds": (0.5, 0.5)}
+    for folder, case in (("all", tile), ("parts", tile._replace(known=known))):
+        Previews(tmp_path / folder, [case], lambda image: nothing, **options).on_epoch_end(0)
+    drawn, striped = (read_preview(tmp_path / folder / "tile" / "epoch_001.png") for folder in ("all", "parts"))
+    assert len(striped) > len(drawn)
+    ys, xs = np.nonzero((drawn != striped[: len(drawn)]).any(axis=-1)[: ABOVE + 900])
+    assert 395 <= ys.min() - ABOVE < 405 and 795 <= ys.max() - ABOVE < 800 and xs.min() >= 100 and xs.max() < 500
+    assert (striped[ys, xs] == GREEN).all()
+    below = striped[len(drawn) - 5 :]
+    assert (below < 100).any()  # the note
 
 
 @pytest.mark.parametrize(("side", "times"), [(64, 14), (512, 1), (768, 1), (900, 1)])
@@ -211,7 +229,8 @@ def test_the_tile_of_a_photograph_is_the_one_with_the_most_lesion_pixels(records
     for names in (["E", "D"], ["D"]):
         pictures = preview_tiles(records_set.sets, names)
         assert [picture.name for picture in pictures] == names
-        for name, tile, masks in pictures:
+        for name, tile, masks, known in pictures:
+            assert known is None
             assert (tile.dtype, masks.dtype) == (np.uint8, bool)
             photograph, truth = (
                 np.pad(part, ((0, max(0, 64 - part.shape[0])), (0, 0), (0, 0))) for part in records_set.pictures[name]
@@ -221,6 +240,16 @@ def test_the_tile_of_a_photograph_is_the_one_with_the_most_lesion_pixels(records
             fullest = max(parts, key=lambda part, truth=truth: np.count_nonzero(truth[part].any(axis=-1)))
             assert np.array_equal(tile, photograph[fullest])
             assert np.array_equal(masks, truth[fullest])
+
+
+def test_the_tile_of_a_partly_known_photograph_says_where_it_is_known(records_set, shard, tmp_path):
+    partly = dataclasses.replace(
+        records_set.cases["D"], unknown=frozenset({"MA"}), masks={**records_set.cases["D"].masks, "MA": None}
+    )
+    index = shard(tmp_path / "partly", [partly], records_set.index.data)
+    (picture,) = preview_tiles([RecordSet(tmp_path / "partly", index)], ["D"])
+    assert picture.masks.shape == picture.known.shape == (64, 64, 2)
+    assert picture.known[..., 0].all() and not picture.known[..., 1].any()
 
 
 def test_the_tile_of_a_photograph_is_found_in_the_second_set_too(records_set, shard, tmp_path):
