@@ -19,7 +19,7 @@ class Seen:
     """What a model has seen of the photographs that are scored; in each pair, the scored photograph comes first.
 
     Attributes:
-      trained: those that it, or its initial weights, were trained on.
+      trained: those that it, its initial weights or its teacher were trained on.
       chosen_on: those of its validation split, on which its weights were chosen.
       thresholds_on: those that its thresholds were chosen on.
       named_alike: scored photographs that have a name that the model lists, but are other photographs.

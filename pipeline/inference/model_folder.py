@@ -142,21 +142,6 @@ def load_model(folder: Path, *, flag: str = "--model") -> tuple[Network, Segment
         ) from error
 
 
-def digest_of_network(folder: Path, *, flag: str = "--model") -> str:
-    """Returns 16 hexadecimal digits that depend only on a model folder's network file and the names of its classes.
-
-    Args:
-      folder: the model folder.
-      flag: the flag that names the folder, for messages.
-
-    Raises:
-      InputError: the folder is no model folder, or `segmenter.json` is damaged or of another schema version.
-    """
-    spec = spec_of(folder, flag=flag)
-    content = [sha256_of(folder / NETWORK_FILE), *spec.classes]
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
-
-
 def spec_of(folder: Path, *, flag: str = "--model") -> SegmenterSpec:
     """Reads the spec of a model folder, without its network, as `load_model` does."""
     for file in (folder / NETWORK_FILE, folder / SEGMENTER_FILE):

@@ -38,7 +38,7 @@ class Checkpoint:
       monitor: the quantity that chooses the best epoch.
       callbacks: states of the callbacks by name, see `pipeline.training.callbacks.saving.Resumable`.
       arrays: variables by group, such as `arrays["weights"]`.
-      teacher: digest of the network of `train.teacher`, None without one.
+      teacher: fingerprint of `train.teacher`, None without one.
     """
 
     epoch: int

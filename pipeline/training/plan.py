@@ -29,7 +29,7 @@ class Plan:
       previewed: names of the validation photographs that are drawn after each epoch.
       monitor: column of `history.csv` that chooses the epoch whose weights are kept; None to keep the last epoch's.
       cache: how tiles are kept in memory, see `pipeline.input.reading.TileReader`.
-      teacher: digest of the network of `train.teacher`, None without one.
+      teacher: fingerprint of `train.teacher`, None without one.
       seen_before: the photographs that other models were trained on from which this one learns: that of the initial
         weights, the teacher, and those that labelled photographs of the records.
       start: checkpoint from which the training continues; None to start from the beginning.

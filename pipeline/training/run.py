@@ -19,14 +19,14 @@ from models import (
     encoder_layers,
     precision_policy,
 )
-from pipeline.inference import check_tile, digest_of_network
+from pipeline.inference import check_tile
 from pipeline.input import RecordSet, choose_cache, open_records, training_batches, validation_batches
 from pipeline.training.anonymity import anonymous_config, training_salt
 from pipeline.training.backends import Backend, Devices, build_optimizer, choose_backend, run_deterministically
 from pipeline.training.initial_weights import InitialWeights, load_initial_weights
 from pipeline.training.labelling_models import labelling_warnings, seen_by_labellers
 from pipeline.training.plan import Plan, choose_monitor, choose_previewed, count_tiles, describe_known
-from pipeline.training.teacher import LoadedTeacher, load_teacher
+from pipeline.training.teacher import LoadedTeacher, fingerprint_of_teacher, load_teacher
 from pipeline.training.validation import kept_thresholds, validation_cases
 from pipeline.training.workdir import earlier_start
 from records import SeenPhotographs
@@ -98,7 +98,7 @@ def prepare(
     written = config if salt is None else anonymous_config(config, salt)
     monitor = choose_monitor(config, tiles=tiles["validation"] > 0, photographs=bool(cases))
     previewed = choose_previewed(written, sets, only_with_tiles=not cases)
-    teacher = digest_of_network(Path(train.teacher), flag="train.teacher") if train.teacher else None
+    teacher = fingerprint_of_teacher(Path(train.teacher)) if train.teacher else None
     start = (
         None
         if overwrite

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from configs import Config, InputError
 from models import Teacher
-from pipeline.inference import load_model
+from pipeline.inference import fingerprint_of, load_model, spec_of
 from records import ScaleRule, SeenPhotographs
 
 
@@ -21,6 +21,15 @@ class LoadedTeacher(NamedTuple):
     teacher: Teacher
     message: str
     seen: SeenPhotographs
+
+
+def fingerprint_of_teacher(folder: Path) -> str:
+    """Returns the fingerprint of `train.teacher`, by which a run that is continued knows it again.
+
+    Raises:
+      InputError: not a model folder.
+    """
+    return fingerprint_of(folder, spec_of(folder, flag="train.teacher").classes)
 
 
 def load_teacher(folder: Path, config: Config) -> LoadedTeacher:

@@ -27,7 +27,7 @@ def earlier_start(
       workdir: folder of the run.
       config: the settings to continue with, as they are written.
       sets: the sets of records to continue with.
-      teacher: digest of the network of `train.teacher`, None without one.
+      teacher: fingerprint of `train.teacher`, None without one.
       monitor: the column that chooses the best epoch from now on.
       anonymous: whether names and paths are left out from now on.
 

@@ -71,7 +71,7 @@ class Checkpoints(keras.callbacks.Callback):
           callbacks: all callbacks before this one.
           averaged: the one of them that exchanges weights and averages, if there is one.
           records: digest of the records.
-          teacher: digest of the network of `train.teacher`, None without one.
+          teacher: fingerprint of `train.teacher`, None without one.
           monitor: the quantity that chooses the best epoch.
           epochs: number of epochs of the whole training.
           steps: number of steps of an epoch.

@@ -36,8 +36,8 @@ def taught(config: Config, teacher: Path, **fields: object) -> Config:
 def test_a_training_remembers_its_teacher_and_begins_as_without_it(config, records_set, teacher, tmp_path):
     run, plain = (prepare(one, [records_set.folder], tmp_path) for one in (taught(config, teacher), config))
     assert run.plan.messages[-1] == f"learns MA from {teacher} with a weight of 0.5 and a temperature of 1"
-    assert set(run.plan.seen_before) == {"W", "X", "Y"}
-    assert run.plan.photographs_before == (PHOTOGRAPH,)
+    assert set(run.plan.seen_before.names) == {"W", "X", "Y"}
+    assert run.plan.seen_before.photographs == (PHOTOGRAPH,)
     assert (len(run.plan.teacher), plain.plan.teacher) == (16, None)
     assert run.plan.parameters == plain.plan.parameters == run.model.count_params()
     assert len(run.model.optimizer.variables) == len(plain.model.optimizer.variables)

@@ -219,7 +219,7 @@ def test_two_devices_give_the_weights_of_one(stepped, name):
 
 def test_micro_batches_take_less_memory(stepped):
     whole, halves = stepped["memory"]["memory"]
-    assert halves < 0.7 * whole
+    assert halves < 0.75 * whole  # of a network whose maps are hardly larger than its masks
 
 
 # A network's probability map on JAX and by the child, before and after its weights change; the errors, one of them of a
