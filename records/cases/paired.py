@@ -147,7 +147,7 @@ def _with_hard_negatives(cases: Sequence[Case], folder: Path) -> list[Case]:
         return list(cases)
     tables = {file.stem: file for file in list_folder(folder).others if file.suffix.lower() == ".csv"}
     names = [case.name for case in cases]
-    for name in tables.keys() - set(names):
+    for name in sorted(tables.keys() - set(names)):
         raise InputError(
             f"{tables[name]}: hard negatives of no photograph; rename or remove it.{nearest_name([name], names)}"
         )

@@ -52,6 +52,8 @@ def find_cases(
         raise InputError(f"--source={source}: no such folder.")
     if source is not None:
         refuse_unfinished(source)
+    if source is None and known.labelled is not None:
+        raise InputError("--labelled: says which classes were looked for in the photographs of --source; add --source.")
     root = source and idrid_root(source)
     labels = labels_of(folder for folder in (source, root) if folder is not None)
     tell = Knowledge(known, classes, CLASSES, labels, recursive=recursive, warn=warn).tell

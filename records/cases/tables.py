@@ -130,14 +130,14 @@ def match_rows(rows: Sequence[tuple[str, ...]], names: Collection[str], *, where
     Raises:
       InputError: two rows say different things of one case.
     """
-    by_key: dict[str, list[str]] = {}
+    exactly, by_key = set(names), dict[str, list[str]]()
     for name in names:
         by_key.setdefault(clean_key(name), []).append(name)
     values: dict[str, tuple[str, ...]] = {}
     unmatched = []
     for row in rows:
         written = row[0]
-        matching = [written] if written in names else by_key.get(clean_key(written), [])
+        matching = [written] if written in exactly else by_key.get(clean_key(written), [])
         if len(matching) != 1:
             unmatched.append(row)
             continue

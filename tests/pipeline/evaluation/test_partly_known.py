@@ -20,7 +20,7 @@ from pipeline.evaluation.results import counts_writer, read_counts, read_result
 from pipeline.evaluation.scores import best_threshold, score
 from pipeline.evaluation.summary import write_summary
 from pipeline.operating_point import OperatingPoint
-from scripts.support.score_tables import evaluation_lines
+from scripts.support.score_tables import COMPARED, crossvalidation_lines, evaluation_lines
 
 CLASSES, BINS, THRESHOLDS = ("HE", "MA"), 64, (0.5, 0.4)
 UNKNOWN = {1, 4}  # MA is unknown in these photographs
@@ -250,6 +250,10 @@ def test_a_class_known_in_no_photograph_has_no_scores_and_one_known_in_one_has_n
         assert "MA: known in 1 of 3 photographs; its scores are of these." in lines
         return
     assert "MA: labelled in none of these photographs" in lines
+    empty = {name: {key: {"mean": None, "deviation": None} for key in COMPARED} for name in CLASSES}
+    folds = {"finished": [0], "folds": 1, "photographs_in_all": 2, "over_folds": {"frame": empty}, "by_fold": []}
+    lines = "\n".join(crossvalidation_lines({**content, **folds}))
+    assert "lesions: 0 of 0 found (n/a), n/a false positives per photograph; known in 0 of 2" in lines
     assert lesions["false_positives_per_photograph"] is None
     assert content["scores"]["frame"]["MA"]["specificity"] is None
     assert content["without_lesion"]["frame"]["MA"]["photographs"] == 0

@@ -4,11 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from configs import DataConfig, InputError
 from records import ALL_KNOWN, Case, KnownRules, case_digests, find_cases, read_labels, survey_case
 from records.cases import find_training_cases
+from records.cases.known import Knowledge
 
 CLASSES = ("HE", "EX")
 PHOTOGRAPHS = ("images/a.png", "images/b.png")
@@ -165,6 +168,24 @@ def test_a_table_says_of_each_photograph_what_was_looked_for(tmp_path, separator
     assert lines == []
 
 
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(data=st.data(), number=st.integers(1, 6))
+def test_each_class_is_unknown_where_it_is_neither_labelled_nor_absent(tmp_path_factory, data, number):
+    classes = ("HE", "EX", "MA")
+    some = st.sets(st.sampled_from([*classes, "OD"]))
+    rows = {f"e{index}": (data.draw(some), data.draw(some)) for index in range(number)}
+    path = tmp_path_factory.mktemp("tables") / "labels.csv"
+    table(path, "absent;case;labelled", *(f"{' '.join(b)};{name};{'|'.join(a)}" for name, (a, b) in rows.items()))
+    masks = {name: Path(f"{name}.png") for name in classes}
+    cases = [Case(name, Path(f"{name}.jpg"), masks, "train") for name in rows]
+    told = Knowledge(ALL_KNOWN, classes, ["OD"], path, recursive=False, warn=print).tell(cases, ()).cases
+    expected = {name: set(classes) - labelled - absent for name, (labelled, absent) in rows.items()}
+    assert {case.name: case.unknown for case in told} == {n: one for n, one in expected.items() if one != set(classes)}
+    for case in told:
+        assert case.absent == rows[case.name][1] & set(classes)
+        assert {name for name, mask in case.masks.items() if mask is None} == case.unknown
+
+
 def test_what_a_table_says_is_absent_is_known_although_nobody_looked_for_the_rest(tmp_path):
     source = write(tmp_path, *PHOTOGRAPHS, "masks/HE/a.png", "masks/EX/a.png")
     table(source / "labels.csv", "case,labelled,absent", "a,HE EX,", "b,,HE")
@@ -277,6 +298,7 @@ def test_healthy_photographs_that_do_not_fit_are_refused(source, tmp_path):
     assert "no class 'he'" in refusal(None, known=KnownRules(healthy=str(folder), absent=("he",)))
     healthy = table(tmp_path / "t.csv", "case,absent", "x.png,HE")
     assert "there is no such file" in refusal(None, known=KnownRules(healthy=str(healthy)))
+    assert "add --source" in refusal(None, known=KnownRules("HE", str(folder), ("HE",)))
     empty = tmp_path / "empty"
     empty.mkdir()
     assert "contains no photographs" in refusal(source, known=KnownRules(healthy=str(empty), absent=("HE",)))
