@@ -128,7 +128,7 @@ def _plan(workdir: Path, config: Config) -> CrossValidation:
     cases = list(itertools.chain(*found))
     unused = f"; {tests} of their own test parts are not used" if tests else ""
     print(
-        f"{len(cases)} photographs in {', '.join(str(Path(one)) for one in _SOURCE.value)}{unused}. "
+        f"{len(cases)} photographs in {source.title(', '.join(str(Path(one)) for one in _SOURCE.value))}{unused}. "
         "Reading their masks.",
         flush=True,
     )

@@ -97,7 +97,7 @@ class PseudolabelFolder:
           absent: classes that photographs are known to be free of, by name.
 
         Raises:
-          InputError: the folder holds photographs or masks that pseudolabel did not write.
+          InputError: the folder holds anything that pseudolabel did not write.
         """
         self.output, self.ensemble, self.settings, self.absent = output, ensemble, settings, absent
         self.folders = ["images", *(f"masks/{name}" for name in ensemble.classes), "overlays", PSEUDOLABEL_ENTRIES]
@@ -130,13 +130,13 @@ class PseudolabelFolder:
             for case, path in photographs.items()
             if case not in kept or not self._is_finished(case, path, entries[case])
         }
+        self._refuse_taken(todo, entries)
+        if todo:
+            self._write_state(finished=False)  # first: by it, the next start knows the folder
         for name in self.folders:
             make_folder(self.output / name, flag="--output")
         for folder in [self.output, *self.output.glob("*/"), *self.output.glob("masks/*/")]:
             sweep_temporaries(folder)
-        self._refuse_taken(todo, entries)
-        if todo:
-            self._write_state(finished=False)
         for case in todo.keys() & entries.keys():
             self._stale[case] = tuple(entries[case].files)
             write_entry(self._entry(case), Entry(entries[case].files))  # until it is written, it is not finished
@@ -378,7 +378,8 @@ class PseudolabelFolder:
 
     def _refuse_taken(self, todo: Mapping[str, Path], entries: Mapping[str, Entry]) -> None:
         """Refuses to replace photographs that somebody else has put into the folder."""
-        there = image_files(self.output / "images")
+        images = self.output / "images"
+        there = image_files(images) if images.is_dir() else {}
         for case in todo.keys() - entries.keys() & there.keys():
             raise InputError(
                 f"{todo[case]}: {there[case]}, which pseudolabel did not write, has the same name; rename one of them."
@@ -391,6 +392,5 @@ def _soft(levels: np.ndarray) -> np.ndarray:
 
 
 def _of_others(folder: Path) -> str | None:
-    """Returns the first of the names in a folder that pseudolabel would write."""
-    taken = ("images", "masks", LABELS, HARD_NEGATIVES, "overlays", PSEUDOLABEL_ENTRIES)
-    return next((name for name in taken if (folder / name).exists()), None)
+    """Returns the name of a file or folder in a folder, without hidden ones; None if it is empty."""
+    return min((path.name for path in folder.iterdir() if not path.name.startswith(".")), default=None)

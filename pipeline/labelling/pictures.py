@@ -62,9 +62,9 @@ def _number(number: int, what: str) -> str:
 
 def _draw_dotted(overlay: np.ndarray, mask: np.ndarray, color: tuple[int, int, int]) -> None:
     """Draws the outlines of bool `[H, W]` with gaps onto uint8 RGB `[H, W, 3]`, in place."""
-    lines = np.zeros((*mask.shape, 3), np.uint8)
+    lines = np.zeros(mask.shape, np.uint8)
     draw_contours(lines, mask, (255, 255, 255), thickness=line_width(overlay.shape))
-    y, x = np.nonzero(lines[..., 0])
+    y, x = np.nonzero(lines)
     side = DOTS * line_width(overlay.shape)
     dots = (y // side + x // side) % 2 == 0
     overlay[y[dots], x[dots]] = color

@@ -15,7 +15,7 @@ from pipeline.evaluation.network_maps import by_segmenter, segmented_by
 from pipeline.inference import SegmenterSpec, TiledSegmenter
 from pipeline.input import RecordSet
 from pipeline.operating_point import OperatingPoint
-from records import ALL_KNOWN, Case, CaseEntry, KnownRules, case_digests, find_cases, is_source
+from records import Case, CaseEntry, KnownRules, case_digests, find_cases, is_source
 
 MOST_NAMED = 3  # cases that an error lists
 
@@ -138,9 +138,9 @@ def _found_in(source: Path, one: RecordSet) -> dict[str, Case]:
         known = KnownRules(healthy=str(source), absent=classes)
         _, cases = find_cases(None, classes, recursive=True, known=known)
     else:
+        # Read as generously as can be: the digests tell whether masks were missing or several when it was sharded, and
+        # what was known then is in the index.
         labelled = {name for entry in one.index.cases.values() for name in entry.known}
-        known = ALL_KNOWN if labelled.issuperset(classes) else KnownRules(labelled=",".join(sorted(labelled)))
-        # Read as generously as can be: the digests tell whether masks were missing or several when it was sharded.
         _, cases = find_cases(
             source,
             classes,
@@ -148,7 +148,8 @@ def _found_in(source: Path, one: RecordSet) -> dict[str, Case]:
             allow_missing_masks=True,
             unite_masks=True,
             recursive=True,
-            known=known,
+            known=KnownRules(labelled=",".join(sorted(labelled))),
+            warn=lambda _: None,  # sharding has named the files that are not used
         )
     return {case.name: case for case in cases}
 

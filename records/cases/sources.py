@@ -58,7 +58,9 @@ def find_cases(
     labels = labels_of(folder for folder in (source, root) if folder is not None)
     tell = Knowledge(known, classes, CLASSES, labels, recursive=recursive, warn=warn).tell
     if source is None:
-        return "photographs", _unique(tell([], ()).cases)
+        alone = _unique(tell([], ()).cases)
+        _refuse_unknown(alone, classes, where=f"--healthy={known.healthy}")
+        return "photographs", alone
     rules = SourceRules(colored, allow_missing_masks, unite_masks, recursive=recursive)
     layout, found = (
         ("paired_folders", paired_cases(source, classes, rules, tell=tell))
@@ -68,17 +70,23 @@ def find_cases(
     cases = _unique(found.cases)
     used = {file for case in cases for file in case.files}
     lines = unused_lines(root or source, used, found.reasons)
-    if not cases and NOTHING_KNOWN in found.reasons.values():
-        raise InputError(
-            f"--source={source}: nothing is known of {', '.join(classes)} in any of its photographs; correct what says "
-            "which classes are labelled, or choose other classes."
-        )
+    if NOTHING_KNOWN in found.reasons.values():
+        _refuse_unknown(cases, classes, where=f"--source={source}")
     if not cases:
         why = f" {lines[0]}" if lines else ""
         raise InputError(f"--source={source}: no photographs; expected files of {', '.join(IMAGE_SUFFIXES)}.{why}")
     for line in lines:
         warn(line)
     return layout, cases
+
+
+def _refuse_unknown(cases: list[Case], classes: tuple[str, ...], *, where: str) -> None:
+    """Raises an InputError if all photographs were left out, as nothing is known of them."""
+    if not cases:
+        raise InputError(
+            f"{where}: nothing is known of {', '.join(classes)} in any of its photographs; correct what says which "
+            "classes are labelled or absent, or choose other classes."
+        )
 
 
 def is_source(folder: Path) -> bool:

@@ -292,9 +292,11 @@ def test_another_photograph_of_the_same_name_is_refused(label, photographs):
 
 
 def test_a_folder_of_somebody_else_is_refused(label, tmp_path, photographs):
-    (tmp_path / "out" / "masks").mkdir(parents=True)
-    with pytest.raises(InputError, match=r"--output=.*out: holds masks, which pseudolabel did not write"):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "grades.csv").touch()
+    with pytest.raises(InputError, match=r"--output=.*out: holds grades.csv, which pseudolabel did not write"):
         label()
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["grades.csv"]
     out, _ = label(output="mine", cases=("a",))
     (out / "images" / "b.jpg").write_bytes(photographs["a"].read_bytes())
     with pytest.raises(InputError, match=r"b.jpg, which pseudolabel did not write, has the same name"):

@@ -308,6 +308,7 @@ def test_healthy_photographs_of_other_classes_are_left_out_and_counted(source, t
     folder = write(tmp_path / "healthy", "h.png")
     cases, (line,) = found(source, known=KnownRules(healthy=str(folder), absent=("MA",)))
     assert list(cases) == ["a", "b"] and "1 not used (photographs of which nothing is known" in line and "h" in line
+    assert "nothing is known of HE, EX" in refusal(None, known=KnownRules(healthy=str(folder), absent=("MA",)))
 
 
 def test_a_healthy_photograph_with_a_mask_that_is_not_black_is_refused(source, tmp_path):

@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from configs import Config, DataConfig, InputError, TrainConfig
-from records import check_config, files, locate_records, read_index, write_index
+from records import (
+    LabelledBy,
+    PhotographIdentity,
+    SeenPhotographs,
+    check_config,
+    files,
+    locate_records,
+    read_index,
+    write_index,
+)
 from records.shards.index import INDEX, Shard, shard_name
 from records.shards.record import decode_record
 from records.shards.sharding import read_shard
@@ -41,6 +50,15 @@ def changed(folder: Path, change) -> Path:
 def test_an_index_is_read_back_unchanged(records_set, folder):
     assert read_index(records_set.folder) == records_set.index
     assert read_index(folder) == records_set.index
+
+
+def test_the_models_that_labelled_the_photographs_are_read_back(records_set, tmp_path):
+    seen = SeenPhotographs(("A",), (PhotographIdentity("A", "sha", "0f"),))
+    labelled = dataclasses.replace(records_set.index, labelled_by=LabelledBy(("0123",), seen, SeenPhotographs(("B",))))
+    write_index(tmp_path, labelled)
+    assert read_index(tmp_path) == labelled
+    written_by_people = changed(tmp_path, lambda content: content.pop("labelled_by"))  # as earlier versions have it
+    assert read_index(written_by_people).labelled_by is None
 
 
 @given(

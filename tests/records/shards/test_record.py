@@ -11,8 +11,16 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from records.images.imaging import encode_jpeg, encode_png
-from records.shards.cutting import Tile
-from records.shards.record import LabelFormat, decode_image, decode_labels, encode_record, parse_record, unpack_bits
+from records.shards.cutting import ALL_KNOWN, Tile
+from records.shards.record import (
+    LabelFormat,
+    decode_image,
+    decode_labels,
+    decode_record,
+    encode_record,
+    parse_record,
+    unpack_bits,
+)
 
 names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 positions = st.integers(0, 2**40)
@@ -100,6 +108,18 @@ def test_a_record_is_a_plain_example_that_tensorflow_reads():
     assert features["mask"].bytes_list.value[0] == tile.mask
     assert features["case"].bytes_list.value[0] == "眼底 1".encode()
     assert (features["y"].int64_list.value[0], features["x"].int64_list.value[0]) == (7, 9)
+
+
+def test_a_record_of_an_earlier_version_is_known_throughout():
+    image, mask = drawn(2, 16, 3)
+    example = tf.train.Example.FromString(encode_record(tile_of(image, mask)))
+    del example.features.feature["known"]
+    old = example.SerializeToString(deterministic=True)
+    labels = decode_labels(parse_record(tf.constant(old)), tile=16, form=LabelFormat(3, partly_known=True))
+    masks, known = np.split(LabelFormat(3, partly_known=True).unpack(labels), 2, axis=-1)
+    np.testing.assert_array_equal(masks, mask)
+    assert np.all(known == 1)
+    assert decode_record(old).known == ALL_KNOWN
 
 
 def test_a_tile_of_unexpected_size_is_refused():
