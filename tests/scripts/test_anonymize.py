@@ -134,7 +134,7 @@ def test_anonymous_results_on_the_same_photographs_can_be_compared(results, run,
 
 @pytest.fixture(scope="module")
 def trained(run, way, tmp_path_factory):
-    """An anonymous training from another model, also its teacher, that was continued for its end; and an export."""
+    """An anonymous training that starts from another model, and was continued for its end; and an export of it."""
     workdir, export = (tmp_path_factory.mktemp("trained") / name for name in ("run", "export"))
     given = (
         *TINY,
@@ -142,7 +142,6 @@ def trained(run, way, tmp_path_factory):
         "--config.train.steps_per_epoch=1",
         "--config.train.validation_steps=1",
         f"--config.train.initial_model={way.workdir / 'model'}",
-        f"--config.train.teacher={way.workdir / 'model'}",
         f"--records={way.records}",
         f"--workdir={workdir}",
     )
