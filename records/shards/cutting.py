@@ -19,6 +19,7 @@ from records.images import (
     read_photograph,
     rescale_photograph,
 )
+from records.shards.bits import KnownBits, cut_tile, pack_classes
 from records.shards.boxes import OwnedBox, ScaledBox, own_boxes, owner_of_box, scaled_boxes
 from records.shards.ownership import OwnedLesion, Place, own_lesions
 
@@ -91,15 +92,15 @@ def cut_case(case: Case, data: DataConfig, scale: float | None = None) -> Cut:
     labels = rescale_labels(read_labels(case, full.shape[:2], data), scale)
     masks = labels.masks
     photograph = rescale_photograph(full, scale)
-    bits = _pack(masks)
-    known = _Known(labels.known, len(data.classes))
+    bits = pack_classes(masks)
+    known = KnownBits(labels.known, len(data.classes))
     boxes = scaled_boxes(case, data.classes, full.shape[:2], scale=scale)
     tiles, places = [], []
     for y, x in _chosen_origins(case, photograph, bits, known=known, boxes=boxes, data=data):
-        image = _cut(photograph, y, x, tile=data.tile)
-        mask = _cut(bits, y, x, tile=data.tile)
+        image = cut_tile(photograph, y, x, tile=data.tile)
+        mask = cut_tile(bits, y, x, tile=data.tile)
         encoded = encode_png(image) if data.codec == "png" else encode_jpeg(image, quality=data.jpeg_quality)
-        stored = mask if labels.levels is None else _stack_classes(_cut(labels.levels, y, x, tile=data.tile))
+        stored = mask if labels.levels is None else _stack_classes(cut_tile(labels.levels, y, x, tile=data.tile))
         tiles.append(Tile(encoded, encode_png(stored), case.name, y, x, known=known.encoded(y, x, tile=data.tile)))
         places.append(Place(y, x, int(np.count_nonzero(mask))))
     owned = own_lesions(masks, places, tile=data.tile, stride=data.stride)
@@ -122,51 +123,12 @@ def estimate_bytes(cases: list[Case], surveys: Mapping[str, Survey], data: DataC
     return round(bytes_cut / max(tiles_cut, 1) * nonempty * (1 + data.empty_per_nonempty))
 
 
-class _Known:
-    """Which classes are known at each pixel of a scaled photograph, and beyond it.
-
-    Beyond the photograph a class is known if it is known anywhere in it.
-    """
-
-    def __init__(self, known: np.ndarray | None, classes: int):
-        """Packs bool `[H, W, C]`; None: all of the classes are known throughout."""
-        self._bits = None if known is None else _pack(known)
-        self.anywhere = (1 << classes) - 1 if self._bits is None else int(np.bitwise_or.reduce(self._bits, axis=None))
-
-    def of_tile(self, y: int, x: int, *, tile: int) -> np.ndarray | None:
-        """Returns the bits of a tile, uint8 `[T, T]`; None if they are `anywhere` at every pixel."""
-        if self._bits is None:
-            return None
-        bits = _cut(self._bits, y, x, tile=tile, beyond=self.anywhere)
-        return None if (bits == self.anywhere).all() else bits
-
-    def encoded(self, y: int, x: int, *, tile: int) -> bytes:
-        """Returns what a record says of a tile, see `Tile`."""
-        bits = self.of_tile(y, x, tile=tile)
-        if bits is None:
-            return bytes([self.anywhere])
-        return bytes([bits[0, 0]]) if (bits == bits[0, 0]).all() else encode_png(bits)
-
-    def shows_any(self, y: int, x: int, *, tile: int) -> bool:
-        """Returns whether anything is known of a tile."""
-        bits = self.of_tile(y, x, tile=tile)
-        return bool(self.anywhere if bits is None else bits.any())
-
-
-def _pack(planes: np.ndarray) -> np.ndarray:
-    """Packs bool `[H, W, C]` to uint8 `[H, W]` whose bit c is class c."""
-    bits = planes[..., 0].view(np.uint8)
-    for index in range(1, planes.shape[2]):  # np.packbits is ten times slower along a short axis
-        bits = np.bitwise_or(bits, planes[..., index].view(np.uint8) << index, dtype=np.uint8)
-    return bits
-
-
 def _chosen_origins(
     case: Case,
     photograph: np.ndarray,
     bits: np.ndarray,
     *,
-    known: _Known,
+    known: KnownBits,
     boxes: Sequence[ScaledBox],
     data: DataConfig,
 ) -> list[tuple[int, int]]:
@@ -201,9 +163,3 @@ def _wanted_empty(case: Case, nonempty: int, data: DataConfig) -> int | None:
 def _stack_classes(levels: np.ndarray) -> np.ndarray:
     """Returns uint8 `[C T, T]` of `[T, T, C]`."""
     return np.concatenate([levels[..., index] for index in range(levels.shape[2])])
-
-
-def _cut(image: np.ndarray, y: int, x: int, *, tile: int, beyond: int = 0) -> np.ndarray:
-    part = image[y : y + tile, x : x + tile]
-    missing = [(0, tile - part.shape[0]), (0, tile - part.shape[1])] + [(0, 0)] * (image.ndim - 2)
-    return np.pad(part, missing, constant_values=beyond)
