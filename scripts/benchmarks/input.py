@@ -109,7 +109,7 @@ def _first_shards(one: RecordSet, max_bytes: float) -> RecordSet:
     ends = itertools.accumulate(index.cases[name].tiles for name in train.cases)
     cases = [name for name, end in zip(train.cases, ends, strict=True) if end <= tiles]
     splits = {**index.splits, "train": Split(cases, shards)}
-    return RecordSet(one.folder, dataclasses.replace(index, splits=splits))
+    return dataclasses.replace(one, index=dataclasses.replace(index, splits=splits))
 
 
 def _time_streams(one: RecordSet, train: TrainConfig, augment: AugmentConfig) -> SecondsPerTile:

@@ -83,7 +83,7 @@ def test_weight_decay_shrinks_kernels_and_spares_biases_and_normalisation(config
     [
         ("tile", 128, r"data\.tile is 64 in the records and 128 in the config"),
         ("scale", 0.5, r"data\.scale is 1\.0 in the records and 0\.5 in the config"),
-        ("classes", ("MA", "HE"), r"data\.classes is \('HE', 'MA'\) in the records and \('MA', 'HE'\) in the config"),
+        ("classes", ("EX", "HE"), r"data\.classes is \('HE', 'MA'\) in the records and \('EX', 'HE'\) in the config"),
     ],
 )
 def test_records_of_another_config_are_refused_by_the_field(config, records_set, tmp_path, field, value, message):
