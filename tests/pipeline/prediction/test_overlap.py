@@ -122,7 +122,7 @@ def test_a_file_that_cannot_be_written_ends_it(work):
 def test_once_stopped_nothing_is_begun_and_what_was_begun_is_written(work):
     segmented, written = [], []
     one = work(segment=segmented.append, write=written.append, stopped=lambda: len(segmented) >= 2)
-    assert list(one.run(CASES)) == written == segmented
+    assert sorted(one.run(CASES)) == sorted(written) == segmented  # several threads write
     assert 2 <= len(written) <= 5
 
 
