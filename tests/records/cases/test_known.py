@@ -290,6 +290,23 @@ def test_a_table_of_healthy_photographs_may_name_files_from_its_folder(source, t
     assert list(found(None, ("HE",), known=KnownRules(healthy=str(table(tmp_path / "t.csv", "case", "more/h.png"))))[0])
 
 
+def test_a_path_in_a_table_of_healthy_photographs_is_not_taken_for_another_photograph_of_that_name(source, tmp_path):
+    write(tmp_path, "more/a.png")
+    healthy = table(tmp_path / "healthy.csv", "case,absent", "more/a.png,HE", "source/images/b.png,EX")
+    assert "more/a.png" in (message := refusal(source, known=KnownRules(healthy=str(healthy))))
+    assert "has the same name" in message
+    (tmp_path / "more" / "a.png").unlink()
+    assert said(found(source, known=KnownRules(healthy=str(healthy)))[0]) == {
+        "a": (set(), {"HE"}),
+        "b": (set(), {"EX"}),
+    }
+
+
+def test_a_folder_of_healthy_photographs_that_are_those_of_the_source_is_refused_with_what_to_do(source):
+    message = refusal(source, known=KnownRules(healthy=str(source / "images"), absent=("HE",)))
+    assert "is in --source and among the further photographs of --healthy" in message
+
+
 def test_healthy_photographs_that_do_not_fit_are_refused(source, tmp_path):
     folder = write(tmp_path / "healthy", "a.png")
     assert "--absent=HE,EX" in refusal(source, known=KnownRules(healthy=str(folder)))
