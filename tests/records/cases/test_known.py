@@ -114,6 +114,10 @@ def test_regions_without_photograph_several_and_folders_in_other_letters_are_ref
     assert len(found(other, unite_masks=True)[0]["a"].ignored["HE"]) == 2
     other = write(tmp_path / "letters", *PHOTOGRAPHS, *MASKS, "masks/he_Ignore/a.png")
     assert "expected in a folder 'HE_ignore'; rename it" in refusal(other)
+    (other / "masks" / "he_Ignore").rename(tmp_path / "away")
+    for name, ending in (("a_he_ignore", "_HE_ignore"), ("a_Ignore", "_ignore")):
+        assert f"end in '{ending}'; rename it" in refusal(write(other, f"masks/{name}.png"))
+        (other / "masks" / f"{name}.png").unlink()
 
 
 def test_regions_of_another_size_are_refused(source):
