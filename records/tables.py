@@ -33,7 +33,7 @@ def read_table(
       The values of the columns, then those of the optional ones, in each row; a value that is not there is empty.
 
     Raises:
-      InputError: the file cannot be read, is no text, or has other columns.
+      InputError: the file cannot be read, is no text, or has other columns; or a row has more values than columns.
     """
     where = title(path, flag)
     try:
@@ -47,9 +47,21 @@ def read_table(
         heads, *rows = _rows(text, delimiter, where=where) or [[]]
         names = [head.lower() for head in heads]
         if set(columns) <= set(names):
+            _refuse_surplus(rows, heads, delimiter, where=where)
             places = [names.index(one) if one in names else len(names) for one in (*columns, *optional)]
             return [tuple(row[place] if place < len(row) else "" for place in places) for row in rows]
-    raise InputError(f"{where}: expected the columns {' and '.join(columns)}; it has {_first_line(text)!r}.")
+    expected = f"column{'s' * (len(columns) > 1)} {' and '.join(columns)}"
+    raise InputError(f"{where}: expected the {expected}; it has {_first_line(text)!r}.")
+
+
+def _refuse_surplus(rows: Sequence[Sequence[str]], heads: Sequence[str], delimiter: str, *, where: str) -> None:
+    """Raises an InputError about the first row with more values than columns: one of them is not quoted."""
+    for row in rows:
+        if any(row[len(heads) :]):
+            raise InputError(
+                f"{where}: the row that begins with {row[0]!r} has {len(row)} values for {len(heads)} columns; put "
+                f"values that hold {delimiter!r} in double quotes."
+            )
 
 
 def title(path: Path, flag: str | None) -> str:

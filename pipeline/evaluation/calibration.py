@@ -115,7 +115,10 @@ def fit_class(name: str, lesion: np.ndarray, negatives: np.ndarray) -> ClassCali
 
     factor, shift = minimize(loss, x0=(1.0, 0.0), jac=True, method="BFGS").x
     if factor <= 0:
-        raise InputError(f"--results: lesions of {name} have lower probabilities than other pixels.")
+        raise InputError(
+            f"--results: lesions of {name} have lower probabilities than other pixels, which no calibration mends; "
+            "train the model further, or check these masks."
+        )
     threshold = best_threshold(lesion, negatives)
     places = np.minimum((expit(factor * z + shift) * bins).astype(int), bins - 1)
     calibrated = [np.bincount(places, counts, bins) for counts in (lesion, negatives)]

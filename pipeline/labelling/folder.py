@@ -37,6 +37,7 @@ from records import (
     complete_file,
     image_files,
     make_folder,
+    match_rows,
     perceptual_hash,
     photograph_degrees,
     read_photograph,
@@ -293,10 +294,13 @@ class PseudolabelFolder:
         path, text = self.output / LABELS, io.StringIO()
         rows = {case: (" ".join(entry.classes), " ".join(entry.absent)) for case, entry in sorted(entries.items())}
         if path.exists():
-            rows |= {case: (labelled, absent) for case, labelled, absent in read_table(path, COLUMNS, flag="--output")}
+            there = read_table(path, COLUMNS[:2], flag="--output", optional=COLUMNS[2:])
+            names = rows.keys() | image_files(self.output / "images").keys()  # also of photographs that somebody added
+            matched = match_rows(there, names, where=f"--output={path}", what="list of classes")
+            rows |= {case: (labelled, absent) for case, (labelled, absent) in matched.values.items()}
         table = csv.writer(text, lineterminator="\n")
         table.writerow(COLUMNS)
-        table.writerows((case, *row) for case, row in rows.items() if case in entries)
+        table.writerows((case, *row) for case, row in rows.items())
         write_text(path, text.getvalue())
 
     def _write_state(self, *, finished: bool) -> None:

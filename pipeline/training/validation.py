@@ -126,7 +126,8 @@ def validation_cases(sources: Sequence[Path], sets: Sequence[RecordSet]) -> list
             f"--source={', '.join(map(str, sources))}: {len(missing)} of the records' {len(missing) + len(cases)} "
             f"validation photographs are missing or changed since they were sharded "
             f"({', '.join(missing[:MOST_NAMED])}{more}). "
-            "Name the folder that python -m scripts.shard was given, or shard again."
+            "Name the folder that python -m scripts.shard was given, and with a further --source that of --healthy, or "
+            "shard again."
         )
     return cases
 

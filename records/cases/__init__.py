@@ -30,7 +30,7 @@ from records.cases.survey import (
     survey_case,
     survey_cases,
 )
-from records.cases.tables import read_patients, read_splits
+from records.cases.tables import match_rows, read_patients, read_splits
 
 __all__ = [
     "ALL_KNOWN",
@@ -70,6 +70,7 @@ __all__ = [
     "is_source",
     "map_cases",
     "mask_values",
+    "match_rows",
     "near_pairs",
     "new_salt",
     "no_progress",

@@ -140,7 +140,8 @@ def plan_folds(
 
     Raises:
       InputError: there are fewer than two folds, a source has fewer cases or patients than folds, equal photographs
-        could be separated, the training part of a fold shows no lesion, or only some sources can validate in a fold.
+        could be separated, the training part of a fold shows no lesion or nothing is known of a class in it, or only
+        some sources can validate in a fold.
     """
     areas = {name: survey.lesion_fraction for name, survey in surveys.items()}
     fold_of: dict[str, int] = {}
@@ -151,10 +152,16 @@ def plan_folds(
     plan = FoldPlan(folds, tuple(tuple(cases) for cases in sources), surveys, fold_of, data)
     _refuse_equal(plan)
     for fold in range(folds):
+        training = plan.members(fold, "train")
+        for name in data.classes:
+            if all(name in case.unknown for case in training):
+                raise InputError(
+                    f"fold {fold} of {folds}: {name} is known in none of its {len(training)} training photographs; "
+                    f"choose other --folds, data.seed or data.validation_fraction, or take {name} out of data.classes."
+                )
         if not plan.shows_lesions(fold, "train"):
-            training = len(plan.members(fold, "train"))
             raise InputError(
-                f"fold {fold} of {folds}: none of its {training} training photographs shows any of "
+                f"fold {fold} of {folds}: none of its {len(training)} training photographs shows any of "
                 f"{', '.join(data.classes)}; choose other --folds, data.seed or data.validation_fraction."
             )
         validating = [{case.split for case in cases} >= {"validation"} for cases in plan.parts(fold)]

@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from configs import InputError
@@ -16,6 +16,7 @@ from records.cases.unused import Warn, listed
 from records.tables import read_table, title
 
 LABELS = "labels.csv"
+_WHAT = "list of classes"
 NOT_LABELLED = "masks of classes that are not labelled"
 NOTHING_KNOWN = "photographs of which nothing is known, as none of the classes is labelled"
 
@@ -52,7 +53,7 @@ class Knowledge:
             not exist.
         """
         told = dataclasses.replace(self, other_classes={*self.other_classes, *classes_of_source})
-        healthy, further = told._read_healthy({case.name for case in cases})
+        healthy, further = told._read_healthy({case.name: case.photograph for case in cases})
         labelled = told._read_labelled([case.name for case in cases if case.name not in healthy])
         kept, reasons = [], told._reasons_of_tables()
         for before in cases:
@@ -86,7 +87,7 @@ class Knowledge:
     def _read_labels(self, table: Path, names: list[str], *, flag: str | None) -> dict[str, tuple[Classes, Classes]]:
         where = title(table, flag)
         rows = read_table(table, ("case", "labelled"), flag=flag, optional=("absent",))
-        matched = match_rows(rows, names, where=where, what="list of classes")
+        matched = match_rows(rows, names, where=where, what=_WHAT)
         matched.say_unmatched(names, where=where, warn=self.warn)
         if without := [name for name in names if name not in matched.values]:
             raise InputError(
@@ -98,10 +99,13 @@ class Knowledge:
             for name, (labelled, absent) in matched.values.items()
         }
 
-    def _read_healthy(self, names: Collection[str]) -> tuple[dict[str, Classes], list[tuple[str, Path, Classes]]]:
+    def _read_healthy(
+        self, photographs: Mapping[str, Path]
+    ) -> tuple[dict[str, Classes], list[tuple[str, Path, Classes]]]:
         """Returns the absent classes of cases of the source that --healthy names, and those of further photographs.
 
-        Rows of its table name either a case of the source, or a file by its path from the folder of the table.
+        Rows of its table name either a case of the source, or a file by its path from the folder of the table. A path
+        with folders is never that of a case of the source whose file is another, whatever their names.
         """
         if self.rules.healthy is None:
             if self.rules.absent:
@@ -121,15 +125,20 @@ class Knowledge:
             found = photographs_of([str(healthy)], recursive=self.recursive, warn=self.warn)
             return {}, [(name, file, absent) for name, file in found.items()]
         rows = read_table(healthy, ("case",), flag="--healthy", optional=("absent",))
-        of_source = match_rows(rows, names, where=where, what="list of classes")
-        files = [case for case, _ in of_source.unmatched if (healthy.parent / case).is_file()]
-        further = match_rows(of_source.unmatched, files, where=where, what="list of classes")
+        own = {path.resolve(): name for name, path in photographs.items()}
+        paths = {case: file for case, _ in rows if "/" in case and (file := healthy.parent / case).is_file()}
+        named = [(own.get(paths[case].resolve(), case) if case in paths else case, absent) for case, absent in rows]
+        of_source = match_rows([row for row in named if row[0] not in paths], photographs, where=where, what=_WHAT)
+        others = [*of_source.unmatched, *(row for row in named if row[0] in paths)]
+        files = [case for case, _ in others if (healthy.parent / case).is_file()]
+        further = match_rows(others, files, where=where, what=_WHAT)
         values = {**of_source.values, **further.values}
-        dataclasses.replace(further, values=values, number=len(rows)).say_unmatched(names, where=where, warn=self.warn)
-        paths = {path: self._absent(absent, where=where) for path, (absent,) in further.values.items()}
+        every = dataclasses.replace(further, values=values, number=len(rows))
+        every.say_unmatched(photographs, where=where, warn=self.warn)
+        absent_of = {path: self._absent(absent, where=where) for path, (absent,) in further.values.items()}
         return (
             {name: self._absent(absent, where=where) for name, (absent,) in of_source.values.items()},
-            [(image_stem(Path(path)), healthy.parent / path, absent) for path, absent in paths.items()],
+            [(image_stem(Path(path)), healthy.parent / path, absent) for path, absent in absent_of.items()],
         )
 
     def _absent(self, text: str, *, where: str) -> Classes:

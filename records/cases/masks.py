@@ -53,7 +53,8 @@ class MasksOfPart:
         """Adds masks of any class, called `PHOTOGRAPH_CLASS`, or `PHOTOGRAPH` if there is but one class.
 
         Raises:
-          InputError: a mask is one of several of a photograph, and they are not united.
+          InputError: a mask is one of several of a photograph, and they are not united; or the name of a region that is
+            left out differs in capitals.
         """
         if self._rules.colored:
             self._add(files, folders, classes=self.ignore_names, unnamed=COLORED, mixed=True)
@@ -107,9 +108,18 @@ class MasksOfPart:
                 if not self._rules.unite_masks and (owner.numbered or len(masks) > 1):
                     _refuse_several(masks, photographs[owner.photograph], owner)
             elif mixed and is_of_another_class(image_stem(file), photographs):
+                _refuse_other_letters(file, self.ignore_names)
                 self.other_classes.append(file)
             else:
                 self._unpaired.setdefault(folders, []).append(file)
+
+
+def _refuse_other_letters(file: Path, names: Sequence[str]) -> None:
+    """Raises an InputError if a file's name ends as that of regions to be left out, but for capitals."""
+    stem = image_stem(file)
+    for name in names:
+        if not stem.endswith(name) and stem.lower().endswith(f"_{name.lower()}"):
+            raise InputError(f"{file}: names of regions that are left out end in '_{name}'; rename it.")
 
 
 def _refuse_several(masks: Sequence[Path], photograph: Path, owner: Owner) -> None:

@@ -97,6 +97,11 @@ def is_source(folder: Path) -> bool:
 def _unique(cases: Iterable[Case]) -> list[Case]:
     by_name: dict[str, Case] = {}
     for case in cases:
+        if case.name in by_name and by_name[case.name].photograph.resolve() == case.photograph.resolve():
+            raise InputError(
+                f"{case.photograph}: is in --source and among the further photographs of --healthy; name it there by a "
+                "table with the columns case and absent."
+            )
         if case.name in by_name:
             raise InputError(
                 f"{case.photograph}: {by_name[case.name].photograph} has the same name; names must be unique in a set."

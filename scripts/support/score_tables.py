@@ -146,7 +146,8 @@ def _class_lines(content: Mapping[str, Any], name: str) -> Iterator[str]:
         f"{'n/a' if per_photograph is None else f'{per_photograph:.1f}'} false positives per photograph"
         + (f"; known in {known} of {content['photographs']}" if known < content["photographs"] else "")
     )
-    yield "  by size, pixels: " + "; ".join(_size(row) for row in lesions["by_size"] if row["lesions"])
+    if sizes := "; ".join(_size(row) for row in lesions["by_size"] if row["lesions"]):
+        yield f"  by size, pixels: {sizes}"
     for fold in content["by_fold"]:
         values = fold["scores"]["frame"][name]
         yield (

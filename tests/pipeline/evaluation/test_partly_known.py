@@ -254,6 +254,7 @@ def test_a_class_known_in_no_photograph_has_no_scores_and_one_known_in_one_has_n
     folds = {"finished": [0], "folds": 1, "photographs_in_all": 2, "over_folds": {"frame": empty}, "by_fold": []}
     lines = "\n".join(crossvalidation_lines({**content, **folds}))
     assert "lesions: 0 of 0 found (n/a), n/a false positives per photograph; known in 0 of 2" in lines
+    assert not any(line.endswith(": ") for line in lines.splitlines())
     assert lesions["false_positives_per_photograph"] is None
     assert content["scores"]["frame"]["MA"]["specificity"] is None
     assert content["without_lesion"]["frame"]["MA"]["photographs"] == 0

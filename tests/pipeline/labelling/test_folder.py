@@ -208,6 +208,24 @@ def test_a_second_start_changes_nothing_and_keeps_what_a_person_corrected(label)
     assert {row["case"]: row["corrected"] for row in table(out / "review.csv")} == {"a": "yes", "b": "yes", "c": "no"}
 
 
+def test_a_corrected_row_stays_however_a_spreadsheet_writes_it_and_its_name(label, photographs):
+    decomposed = "u\u0308"
+    photographs[decomposed] = photographs["b"].rename(photographs["b"].with_name(f"{decomposed}.png"))
+    out, _ = label(cases=(decomposed,))
+    (out / "labels.csv").write_text("Case;Labelled\n\u00fc.png;HE\n", encoding="utf-8")
+    assert label(cases=(decomposed,))[1] == []
+    assert table(out / "labels.csv") == [{"case": decomposed, "labelled": "HE", "absent": ""}]
+
+
+def test_the_row_of_a_photograph_that_somebody_added_with_its_masks_stays(label, photographs):
+    out, _ = label(cases=("a",))
+    (out / "images" / "own.png").write_bytes(photographs["b"].read_bytes())
+    with open(out / "labels.csv", "a", encoding="utf-8") as file:
+        file.write("own,HE,\n")
+    assert label(cases=("a", "c"))[1] == ["c"]
+    assert [(row["case"], row["labelled"]) for row in table(out / "labels.csv")][-1] == ("own", "HE")
+
+
 def test_new_photographs_are_added_to_those_that_are_there(label):
     label(cases=("a",))
     out, done = label()

@@ -69,6 +69,12 @@ def test_a_fold_that_would_train_without_a_lesion_is_refused():
     assert "\n" not in str(error.value)
 
 
+def test_a_fold_that_would_train_on_nothing_that_is_known_of_a_class_is_refused():
+    unknown = [dataclasses.replace(make_case(name), unknown=frozenset({"HE"})) for name in "bcd"]
+    with pytest.raises(InputError, match="fold [01] of 2: HE is known in none of its 1 training photographs; choose"):
+        plan_of([[make_case("a"), *unknown]], {"a": 5, "b": 0, "c": 0, "d": 0}, folds=2)
+
+
 def test_a_source_too_small_to_validate_beside_another_is_refused():
     sources = [[make_case(name) for name in "abcdefgh"], [make_case(name) for name in "yz"]]
     with pytest.raises(InputError, match=r"fold 0 of 2: the source of y\.png has 2 photographs, too few"):

@@ -114,6 +114,10 @@ def test_regions_without_photograph_several_and_folders_in_other_letters_are_ref
     assert len(found(other, unite_masks=True)[0]["a"].ignored["HE"]) == 2
     other = write(tmp_path / "letters", *PHOTOGRAPHS, *MASKS, "masks/he_Ignore/a.png")
     assert "expected in a folder 'HE_ignore'; rename it" in refusal(other)
+    (other / "masks" / "he_Ignore").rename(tmp_path / "away")
+    for name, ending in (("a_he_ignore", "_HE_ignore"), ("a_Ignore", "_ignore")):
+        assert f"end in '{ending}'; rename it" in refusal(write(other, f"masks/{name}.png"))
+        (other / "masks" / f"{name}.png").unlink()
 
 
 def test_regions_of_another_size_are_refused(source):
@@ -288,6 +292,23 @@ def test_a_table_of_healthy_photographs_may_name_files_from_its_folder(source, t
     assert cases["h"].photograph == tmp_path / "more" / "h.png"
     assert len(lines) == 1 and "1 of 4 rows name no photograph here: nobody" in lines[0]
     assert list(found(None, ("HE",), known=KnownRules(healthy=str(table(tmp_path / "t.csv", "case", "more/h.png"))))[0])
+
+
+def test_a_path_in_a_table_of_healthy_photographs_is_not_taken_for_another_photograph_of_that_name(source, tmp_path):
+    write(tmp_path, "more/a.png")
+    healthy = table(tmp_path / "healthy.csv", "case,absent", "more/a.png,HE", "source/images/b.png,EX")
+    assert "more/a.png" in (message := refusal(source, known=KnownRules(healthy=str(healthy))))
+    assert "has the same name" in message
+    (tmp_path / "more" / "a.png").unlink()
+    assert said(found(source, known=KnownRules(healthy=str(healthy)))[0]) == {
+        "a": (set(), {"HE"}),
+        "b": (set(), {"EX"}),
+    }
+
+
+def test_a_folder_of_healthy_photographs_that_are_those_of_the_source_is_refused_with_what_to_do(source):
+    message = refusal(source, known=KnownRules(healthy=str(source / "images"), absent=("HE",)))
+    assert "is in --source and among the further photographs of --healthy" in message
 
 
 def test_healthy_photographs_that_do_not_fit_are_refused(source, tmp_path):

@@ -89,6 +89,10 @@ def test_a_case_whose_own_name_ends_like_a_file_is_found_by_it(tmp_path):
     [
         (b"case:patient\na:1\n", "expected the columns case and patient; it has 'case:patient'"),
         (b"", "expected the columns case and patient"),
+        (
+            b"case,patient\na,1\nb,1,2\n",
+            "the row that begins with 'b' has 3 values for 2 columns; put values that hold ',' in double",
+        ),
         (b"case,patient\nz,1\n", "none of its 1 rows names a photograph; it has cases such as 'z'"),
         (b"case,patient\na,1\na,2\n", "'a' needs exactly one patient; it has '1' and '2'"),
         (b"case,patient\na,1\na.jpg,2\n", "'a.jpg' needs exactly one patient; it has '1' and '2'"),
