@@ -60,7 +60,11 @@ def test_a_class_that_is_known_nowhere_is_a_warning(run, source, tmp_path):
             ["--healthy=SOURCE/images"],
             "does not say which classes its photographs show none of; add --absent=",
         ),
-        ("shard", ["--healthy=SOURCE/images", "--absent=HE", "--labelled=HE"], "has the same name"),
+        (
+            "shard",
+            ["--healthy=SOURCE/images", "--absent=HE", "--labelled=HE"],
+            "is in --source and among the further photographs of --healthy",
+        ),
         ("shard", ["--config.data.classes=('HE_ignore',)"], "data.classes must be names that are not 'ignore'"),
         ("crossval", ["--healthy=t.csv", "--source=elsewhere"], "are of one --source"),
         ("synthesize", ["--healthy=2"], "IDRiD's layout cannot say it; add --paired"),
