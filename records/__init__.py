@@ -71,6 +71,7 @@ from records.files import (
     sweep_temporaries,
     temporary_folder,
     write_bytes,
+    write_table,
     write_text,
 )
 from records.grid import scaled_size, stride_of_overlap, tile_cells, tile_origins, tile_starts, window
@@ -127,7 +128,7 @@ from records.shards import (
     write_check,
     write_index,
 )
-from records.tables import read_table
+from records.tables import LABELS, read_table
 
 __all__ = [
     "ALL_KNOWN",
@@ -139,6 +140,7 @@ __all__ = [
     "HARD_NEGATIVES",
     "IMAGE_SUFFIXES",
     "INDEX",
+    "LABELS",
     "LARGEST_SCALE",
     "LEAST_SCALE_ROWS",
     "MEASURES",
@@ -254,6 +256,7 @@ __all__ = [
     "write_index",
     "write_jpeg",
     "write_png",
+    "write_table",
     "write_text",
     "write_tiff",
 ]

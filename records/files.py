@@ -1,11 +1,13 @@
 """Files that appear under their final names only when they are complete, and folders for output."""
 
 import contextlib
+import csv
 import hashlib
+import io
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from configs import InputError
@@ -74,6 +76,13 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_text(path: Path, content: str) -> None:
     """Writes a UTF-8 file, whole or not at all; bytes of file names that are not UTF-8 become escapes, as in JSON."""
     write_bytes(path, content.encode(errors="backslashreplace"))
+
+
+def write_table(path: Path, rows: Iterable[Iterable[object]]) -> None:
+    """Writes rows, the names of the columns first, as a CSV file, whole or not at all."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    write_text(path, text.getvalue())
 
 
 def make_folder(path: Path, *, flag: str) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from configs import InputError
 
+LABELS = "labels.csv"  # table of a source: the columns case, labelled and, if needed, absent
 DELIMITERS = ",;\t|"
 # Byte order marks, the longer first. Without one it is UTF-8, or what Windows writes in Western Europe and America.
 ENCODINGS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}

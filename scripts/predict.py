@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from absl import flags
-from tqdm import tqdm
 
 from configs import InputError
 from records import Case, claimed_output, describe_scales, find_cases, photographs_of
 from scripts.support import camera, command, limits, operating
+from scripts.support.photographs import say, saying_what_cannot_be_written, work_through
 from scripts.support.warnings import print_warnings
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def _predict(arguments: list[str], make_output: Callable[[], Path]) -> int:
     pool = SegmenterPool(
         lambda: load_segmenter(model, classes=_CLASSES.value, camera=known, max_pixels=limits.max_pixels()),
         devices,
-        say=_say,
+        say=say,
     )
     spec = pool.spec
     operating_point = parse_operating_point(**operating.given(), classes=spec.classes, thresholds=spec.thresholds)
@@ -105,7 +105,7 @@ def _predict_into(
     from pipeline.prediction import OverlappedWork
 
     spec = pool.spec
-    todo = folder.begin(photographs, overwrite=_OVERWRITE.value, say=_say)
+    todo = folder.begin(photographs, overwrite=_OVERWRITE.value, say=say)
     print(
         f"{len(photographs)} photographs, {len(photographs) - len(todo)} of them already finished, "
         f"{len(folder.annotated.keys() & todo.keys())} to be shown beside their ground truth; on "
@@ -150,22 +150,8 @@ def _write_all(
     work: "OverlappedWork", folder: "PredictionFolder", todo: Mapping[str, Path], *, stop: "StopRequest"
 ) -> tuple[int, list[dict[str, Any]]]:
     """Returns how many photographs were written now, and the rows of all in `predictions.csv`."""
-    written = 0
-    try:
-        with stop.listening():
-            with tqdm(desc="photographs", total=len(todo), disable=None) as bar:
-                for _ in work.run(todo):
-                    written += 1
-                    bar.update(written + len(work.failures) - bar.n)
-                bar.update(written + len(work.failures) - bar.n)
-            for line in work.failures:
-                _say(f"left out: {line}")
-            return written, folder.write_tables()
-    except OSError as error:
-        raise InputError(
-            f"{error.filename}: cannot be written ({error.strerror}); the same command continues with the photographs "
-            "that are not finished."
-        ) from error
+    with saying_what_cannot_be_written(), stop.listening():
+        return work_through(work, todo), folder.write_tables()
 
 
 def _map_forms() -> tuple[str, ...]:
@@ -189,10 +175,6 @@ def _annotated_cases(classes: tuple[str, ...], *, colored: bool) -> Mapping[str,
         recursive=_RECURSIVE.value,
     )
     return {case.name: case for case in cases if layout == "idrid" or any(case.masks.values())}
-
-
-def _say(line: str) -> None:
-    tqdm.write(line, file=sys.stderr)
 
 
 if __name__ == "__main__":

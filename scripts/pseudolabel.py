@@ -15,17 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from absl import flags
-from tqdm import tqdm
 
 from configs import InputError
-from records import KnownRules, add_healthy, claimed_output, describe_scales, photographs_of
-from scripts.support import camera, command, limits
+from records import add_healthy, claimed_output, describe_scales, photographs_of
+from scripts.support import camera, command, limits, source
+from scripts.support.photographs import say, saying_what_cannot_be_written, work_through
 from scripts.support.warnings import print_warnings
 
 if TYPE_CHECKING:
-    from pipeline.interruption import StopRequest
     from pipeline.labelling import Ensemble, Entry, PseudolabelFolder
-    from pipeline.prediction import OverlappedWork
 
 _MODEL = flags.DEFINE_list(
     "model", None, "Model folder, or several with commas between them, whose maps are averaged.", required=True
@@ -39,14 +37,6 @@ _CONFIDENT = flags.DEFINE_list(
     "confident", ["0.1", "0.9"], "Probabilities up to which there is no lesion, and from which there is one."
 )
 _SOFT = flags.DEFINE_bool("soft", False, "Masks hold probabilities in 256 levels, for data.soft_labels; none ignored.")
-_HEALTHY = flags.DEFINE_string(
-    "healthy",
-    None,
-    "CSV with the columns case,absent: photographs known to show none of the named classes. Or a folder of more.",
-)
-_ABSENT = flags.DEFINE_list(
-    "absent", [], "Classes that those of --healthy show none of, where its CSV does not say it."
-)
 _LINK = flags.DEFINE_bool("link", False, "Link photographs (hard links) instead of copying them.")
 _RECURSIVE = flags.DEFINE_bool(
     "recursive", False, "Search the folders below, too: SOURCE/001/left.jpg becomes images/001_left.jpg."
@@ -55,6 +45,7 @@ _OVERWRITE = flags.DEFINE_bool(
     "overwrite", False, "Label finished photographs again; corrections of their masks are lost."
 )
 _STRICT = flags.DEFINE_bool("strict", False, "Leave out photographs that do not suit a model; exit code 1.")
+source.define_healthy_flags()
 camera.define_flags()
 limits.define_flags()
 
@@ -78,10 +69,9 @@ def _label(make_output: Callable[[], Path]) -> int:
         classes=_CLASSES.value,
         camera=known,
         max_pixels=limits.max_pixels(),
-        say=_say,
+        say=say,
     )
-    healthy = KnownRules(healthy=_HEALTHY.value, absent=tuple(_ABSENT.value))
-    photographs, absent = add_healthy(photographs, ensemble.classes, healthy, recursive=_RECURSIVE.value)
+    photographs, absent = add_healthy(photographs, ensemble.classes, source.healthy(), recursive=_RECURSIVE.value)
     settings = LabelSettings(confidence, soft=_SOFT.value, camera=known, link=_LINK.value, strict=_STRICT.value)
     folder = PseudolabelFolder(make_output(), ensemble, settings, absent=absent)
     return _label_into(folder, ensemble, photographs, devices=len(devices))
@@ -89,11 +79,11 @@ def _label(make_output: Callable[[], Path]) -> int:
 
 def _photographs() -> dict[str, Path]:
     """Returns the photographs of --source by name: those of its folder images/, if it has one."""
-    source, output = Path(_SOURCE.value), Path(_OUTPUT.value)
-    if output.resolve() == source.resolve():
+    folder, output = Path(_SOURCE.value), Path(_OUTPUT.value)
+    if output.resolve() == folder.resolve():
         raise InputError(f"--output={output}: is --source itself; name another folder.")
-    images = source / "images"
-    where = images if images.is_dir() else source
+    images = folder / "images"
+    where = images if images.is_dir() else folder
     return photographs_of([str(where)], recursive=_RECURSIVE.value, skip=output)
 
 
@@ -124,7 +114,8 @@ def _label_into(
         stopped=lambda: stop.error() is not None,
         bytes_of=lambda case: folder.bytes_of(todo[case]),
     )
-    written = _write_all(work, todo, stop=stop)
+    with saying_what_cannot_be_written(), stop.listening():
+        written = work_through(work, todo)
     if work.timings.segmented:
         print(work.timings)
     stopped = stop.error()
@@ -136,25 +127,6 @@ def _label_into(
         raise InputError(f"none of the {len(photographs)} photographs could be read and labelled.")
     _print_summary(folder, entries)
     return command.SOME_FAILED if work.failures else command.DONE
-
-
-def _write_all(work: "OverlappedWork", todo: Mapping[str, Path], *, stop: "StopRequest") -> int:
-    """Returns how many photographs were written."""
-    written = 0
-    try:
-        with stop.listening(), tqdm(desc="photographs", total=len(todo), disable=None) as bar:
-            for _ in work.run(todo):
-                written += 1
-                bar.update(written + len(work.failures) - bar.n)
-            bar.update(written + len(work.failures) - bar.n)
-    except OSError as error:
-        raise InputError(
-            f"{error.filename}: cannot be written ({error.strerror}); the same command continues with the photographs "
-            "that are not finished."
-        ) from error
-    for line in work.failures:
-        _say(f"left out: {line}")
-    return written
 
 
 def _print_summary(folder: "PseudolabelFolder", entries: "Mapping[str, Entry]") -> None:
@@ -179,10 +151,6 @@ def _print_summary(folder: "PseudolabelFolder", entries: "Mapping[str, Entry]") 
         f"masks/CLASS/NAME.png{ignored}, then shard."
     )
     print(f"labelled: {output}, {len(entries)} photographs    see: {output / 'overlays'}, {output / 'review.csv'}")
-
-
-def _say(line: str) -> None:
-    tqdm.write(line, file=sys.stderr)
 
 
 if __name__ == "__main__":

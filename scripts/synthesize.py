@@ -17,7 +17,7 @@ from pathlib import Path
 from absl import flags
 
 from configs import InputError
-from records import make_folder
+from records import LABELS, make_folder
 from records.synthetic import write_paired_set, write_synthetic_set
 from scripts.support import command
 
@@ -44,7 +44,7 @@ def main(_: list[str]) -> int:
     unknown = {"unlabelled": _UNLABELLED.value, "ignored": _IGNORED.value, "healthy": _HEALTHY.value}
     if any(unknown.values()) and not _PAIRED.value:
         raise InputError("--unlabelled, --ignored and --healthy: IDRiD's layout cannot say it; add --paired.")
-    if any((output / name).exists() for name in ("A. Segmentation", "train", "labels.csv")):
+    if any((output / name).exists() for name in ("A. Segmentation", "train", LABELS)):
         raise InputError(f"--output={output}: holds a set already; name another folder.")
     numbers = {"training": _TRAINING.value, "test": _TEST.value, "seed": _SEED.value, "first": _FIRST.value}
     make_folder(output, flag="--output")

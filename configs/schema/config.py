@@ -44,8 +44,8 @@ class DataConfig:
       empty_per_nonempty: number of lesion-free tiles kept for each tile with a lesion, per photograph, 0 or more. A
         photograph without lesions counts as one tile with a lesion.
       validation_fraction: fraction of the training photographs set aside for validation, 0 to below 1.
-      healthy_tiles: number of tiles kept of a photograph that --healthy names, at least 1. None: all that show
-        enough of the field of view.
+      healthy_tiles: number of tiles kept of each photograph that is known to be healthy (`shard --healthy`), at least
+        1. None: all tiles of which at least a quarter lies in the field of view.
       soft_labels: whether masks are soft labels, grey levels of 8 bits that are 255 times the probability of a lesion,
         and not lesion wherever they are not black. A pixel of at least half counts as lesion where that matters.
       colors: RRGGBB of each class, for sources with one coloured mask per photograph that holds all classes (paired

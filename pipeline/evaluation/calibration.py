@@ -60,7 +60,7 @@ def calibrate(network: Network, spec: SegmenterSpec, result: Result) -> tuple[Se
             f"{', '.join(spec.classes)}."
         )
     pooled = pool(result.photographs())["frame"]
-    unknown = [name for name, counts in pooled.items() if not (counts.lesion.any() or counts.negatives.any())]
+    unknown = [name for name, counts in pooled.items() if not counts.pixels]
     if unknown:
         raise InputError(
             f"--results: {', '.join(unknown)} {'is' if len(unknown) == 1 else 'are'} labelled in none of the "

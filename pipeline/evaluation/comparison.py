@@ -15,7 +15,7 @@ import numpy as np
 
 from configs import InputError
 from pipeline.evaluation import bootstrap
-from pipeline.evaluation.counting import REGIONS, PhotographCounts, pool
+from pipeline.evaluation.counting import REGIONS, pool
 from pipeline.evaluation.results import Result
 from pipeline.evaluation.scores import SCORES, score
 from pipeline.evaluation.summary import ValuesByCase, known_photographs, values_by_case
@@ -99,7 +99,7 @@ def _check_known_alike(one: Result, other: Result) -> None:
     """Refuses results of which one knows a class where the other does not: their pixels are not the same."""
     pixels = [
         {
-            (photograph.case, name): _pixels(photograph, name)
+            (photograph.case, name): photograph.counts["frame"][name].pixels
             for photograph in result.photographs()
             for name in one.classes
         }
@@ -113,11 +113,6 @@ def _check_known_alike(one: Result, other: Result) -> None:
             f"{pixels[1][case, name]:,} in {other.folders[0]} ({len(differing)} such differences in all); results can "
             "only be compared if both were scored with the same labels."
         )
-
-
-def _pixels(photograph: PhotographCounts, name: str) -> int:
-    counts = photograph.counts["frame"][name]
-    return int(counts.lesion.sum() + counts.negatives.sum())
 
 
 def _pooled(one: Result, other: Result, known: Mapping[str, int]) -> dict[str, Any]:

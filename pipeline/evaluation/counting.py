@@ -36,6 +36,11 @@ class Counts:
     true_positive: int
     false_positive: int
 
+    @property
+    def pixels(self) -> int:
+        """Number of pixels that were counted."""
+        return int(self.lesion.sum() + self.negatives.sum())
+
     def __add__(self, more: "Counts") -> "Counts":
         return Counts(
             self.lesion + more.lesion,
@@ -67,8 +72,7 @@ class PhotographCounts:
 
     def knows(self, name: str) -> bool:
         """Returns whether it is known of any pixel if it shows a class."""
-        counts = self.counts["frame"][name]
-        return bool(counts.lesion.any() or counts.negatives.any())
+        return self.counts["frame"][name].pixels > 0
 
 
 def count_photograph(

@@ -3,9 +3,7 @@
 A step is a command of `scripts` and its flags. Nothing here runs one; `scripts.support.folds` does.
 """
 
-import csv
 import dataclasses
-import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +13,7 @@ from configs.loading import load_config
 from configs.schema import differing_fields
 from pipeline.evaluation.fold_results import FoldResult, check_together, read_fold, read_folds, result_folder
 from pipeline.evaluation.results import COUNTS
-from records import ALL_KNOWN, Case, KnownRules, make_folder, sha256_of, write_text
+from records import ALL_KNOWN, Case, KnownRules, make_folder, sha256_of, write_table, write_text
 from records.cases import FoldPlan
 
 CONFIG = "config.json"
@@ -120,7 +118,7 @@ def begin_crossvalidation(run: CrossValidation) -> None:
         for case in cases:
             fraction = f"{run.plan.surveys[case.name].lesion_fraction:.6f}"
             rows.append((case.name, str(run.plan.fold_of[case.name]), source, case.patient or "", fraction))
-    write_text(run.workdir / "folds.csv", _csv(rows))
+    write_table(run.workdir / "folds.csv", rows)
 
 
 def fold_steps(run: CrossValidation, fold: int) -> list[tuple[str, list[str]]]:
@@ -183,13 +181,7 @@ def _read_seconds(folder: Path) -> dict[str, float]:
 def _write_lists(folder: Path, number: int, cases: Sequence[Case]) -> tuple[Path, Path]:
     """Writes the splits and the known patients of a source's cases, and returns the paths of the two files."""
     splits, patients = folder / f"splits_{number}.csv", folder / f"patients_{number}.csv"
-    write_text(splits, _csv([("case", "split"), *((case.name, case.split) for case in cases)]))
+    write_table(splits, [("case", "split"), *((case.name, case.split) for case in cases)])
     known = [(case.name, case.patient) for case in cases if case.patient is not None]
-    write_text(patients, _csv([("case", "patient"), *known]))
+    write_table(patients, [("case", "patient"), *known])
     return splits, patients
-
-
-def _csv(rows: Sequence[Sequence[str | None]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()

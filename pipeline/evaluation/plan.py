@@ -100,7 +100,7 @@ class EvaluationPlan:
         # In IDRiD's layout a class without a file is one that the photograph does not show.
         if self.layout == "idrid" or self.request.allow_missing_masks:
             return {}
-        return {case.name: _no_mask(case) for case in self.cases if _missing_masks(case)}
+        return {case.name: _no_mask(case) for case in self.cases if case.missing_masks}
 
     def map_of(self, warnings: dict[str, list[str]]) -> MapOf:
         """Returns the function that makes or reads the probability map of a case.
@@ -223,12 +223,6 @@ def _operating_point(
     return operating_point, source if request.threshold is None else "given"
 
 
-def _missing_masks(case: Case) -> list[str]:
-    """Returns the classes that should have a mask and have none: neither unknown nor known to be absent."""
-    without = case.unknown | case.absent
-    return [name for name, mask in case.masks.items() if mask is None and name not in without]
-
-
 def _no_mask(case: Case) -> str:
-    missing = ", ".join(_missing_masks(case))
+    missing = ", ".join(case.missing_masks)
     return f"{case.photograph}: no mask of class {missing} (--allow_missing_masks takes it as free of lesions)."

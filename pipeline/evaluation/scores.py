@@ -41,13 +41,12 @@ SCORES = (*AREAS, *OUTCOMES, "ece")
 def score(counts: Counts) -> dict[str, float | int | None]:
     """Returns all of `SCORES` and `PIXELS` of one class in one region; None where the denominator is zero."""
     values = score_all(counts.lesion, counts.negatives, counts.true_positive, false_positive=counts.false_positive)
-    lesion, negatives = int(counts.lesion.sum()), int(counts.negatives.sum())
     return {
         **{name: None if np.isnan(value) else float(value) for name, value in values.items()},
-        "lesion_pixels": lesion,
+        "lesion_pixels": int(counts.lesion.sum()),
         "found_pixels": counts.true_positive + counts.false_positive,
         "false_positive_pixels": counts.false_positive,
-        "pixels": lesion + negatives,
+        "pixels": counts.pixels,
     }
 
 

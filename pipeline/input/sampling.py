@@ -24,7 +24,7 @@ from records.grid import tile_cells
 from records.shards import CaseEntry
 
 ANYWHERE = -1  # in place of a class: the crop is not aimed at a lesion
-MISTAKEN = -2  # MISTAKEN - c in place of a class: it is aimed at what a model mistook for class c
+MISTAKEN = -2  # MISTAKEN - c in place of a class: the crop shows what a model mistook for a lesion of class c
 
 
 class Target(NamedTuple):
@@ -124,7 +124,7 @@ class _Stratum(NamedTuple):
     """Rows that are drawn as a fraction of their own.
 
     Attributes:
-      field: the field of the config that says so; empty for all that no field is about.
+      field: name of the field of the config that sets the fraction; empty for the crops that are left over.
       fraction: fraction of the crops.
       groups: the rows.
       weights: of the rows of each group, within the stratum.

@@ -41,7 +41,8 @@ class Element:
       k: index in the stream, from 0.
       epoch: epoch to which it belongs, from 0; an epoch has as many elements as there are training tiles.
       stored: where its tile is stored.
-      shows: what its crop was aimed at: "anywhere", "lesion of CLASS" or "mistaken for CLASS".
+      shows: what its crop was chosen to show: "lesion of CLASS", "mistaken for CLASS" (what a model took for a lesion
+        of it), or "anywhere" if any place would have done.
       origin: y and x of its crop in the tile.
       tile: the stored tile: image uint8 `[T, T, 3]` and mask float32 0..1 `[T, T, C]`.
       image: the image as training gets it, float32 0..255 `[S, S, 3]`.
@@ -137,7 +138,7 @@ def read_elements(sets: Sequence[RecordSet], config: Config, first: int, *, numb
 
 
 def _aim(class_index: int, classes: Sequence[str]) -> str:
-    """Returns what a target's crop is aimed at."""
+    """Returns what the crop of a target with this class was chosen to show, see `Element.shows`."""
     if class_index >= 0:
         return f"lesion of {classes[class_index]}"
     return "anywhere" if class_index == ANYWHERE else f"mistaken for {classes[MISTAKEN - class_index]}"

@@ -141,7 +141,7 @@ def load_ensemble(
     Args:
       folders: at least one model folder.
       devices: names of the devices, see `pipeline.prediction.all_devices`.
-      classes: the classes that are labelled; None: all that any model has.
+      classes: the classes to label; None: every class that at least one of the models has.
       camera: what the user knows about the camera of the photographs.
       max_pixels: largest number of pixels of a photograph; None: as the model folders say.
       say: function that receives a message when memory runs out.

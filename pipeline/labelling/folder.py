@@ -5,10 +5,8 @@ a kill left unfinished, and never touches a finished photograph, whose masks a p
 `pseudolabels.json` says whether all are finished; until then no command reads the source.
 """
 
-import csv
 import dataclasses
 import errno
-import io
 import json
 import os
 import shutil
@@ -29,6 +27,7 @@ from pipeline.prediction import photograph_bytes
 from records import (
     HARD_NEGATIVES,
     IMAGE_SUFFIXES,
+    LABELS,
     PSEUDOLABEL_ENTRIES,
     PSEUDOLABELS,
     UNKNOWN_CAMERA,
@@ -48,11 +47,11 @@ from records import (
     write_hard_negatives,
     write_jpeg,
     write_png,
+    write_table,
     write_text,
 )
 
 SCHEMA_VERSION = 1
-LABELS = "labels.csv"
 COLUMNS = ("case", "labelled", "absent")
 
 
@@ -291,17 +290,14 @@ class PseudolabelFolder:
 
     def _write_table(self, entries: Mapping[str, Entry]) -> None:
         """Writes `labels.csv`; rows that are there stay as they are, as a person may have changed them."""
-        path, text = self.output / LABELS, io.StringIO()
+        path = self.output / LABELS
         rows = {case: (" ".join(entry.classes), " ".join(entry.absent)) for case, entry in sorted(entries.items())}
         if path.exists():
             there = read_table(path, COLUMNS[:2], flag="--output", optional=COLUMNS[2:])
             names = rows.keys() | image_files(self.output / "images").keys()  # also of photographs that somebody added
             matched = match_rows(there, names, where=f"--output={path}", what="list of classes")
             rows |= {case: (labelled, absent) for case, (labelled, absent) in matched.values.items()}
-        table = csv.writer(text, lineterminator="\n")
-        table.writerow(COLUMNS)
-        table.writerows((case, *row) for case, row in rows.items())
-        write_text(path, text.getvalue())
+        write_table(path, [COLUMNS, *((case, *row) for case, row in rows.items())])
 
     def _write_state(self, *, finished: bool) -> None:
         content = {

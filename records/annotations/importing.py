@@ -1,7 +1,6 @@
 """Writes photographs and their annotations as paired folders, images/ and masks/CLASS/, which shard reads."""
 
 import contextlib
-import csv
 import dataclasses
 import itertools
 import os
@@ -26,13 +25,13 @@ from records.annotations.annotated import (
     case_names,
     ignored_class,
 )
-from records.files import make_folder, sweep_temporaries, temporary_folder
+from records.files import make_folder, sweep_temporaries, temporary_folder, write_table
 from records.images import encode_png, find_regions, opened, read_photograph
+from records.tables import LABELS
 
 SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "TIFF": ".tif", "BMP": ".bmp", "WEBP": ".webp"}
 DICOM = ".dcm"
 LONGEST = 240  # bytes of a name; file systems allow 255, with suffix
-LABELS = "labels.csv"  # says which classes were looked for in each photograph, if it is not all of them
 OURS = ("images", "masks", "train", "validation", "test", LABELS)  # what a folder that is replaced may hold
 
 
@@ -176,9 +175,8 @@ def import_annotations(
                 f"first: {[*annotated.failures, *failures, *notes][0]}"
             )
         if any(len(names) < len(lesions) for names in looked_for.values()):
-            with open(temporary / LABELS, "w", encoding="utf-8", newline="") as file:
-                rows = [(name, " ".join(names)) for name, names in looked_for.items()]
-                csv.writer(file, lineterminator="\n").writerows([("case", "labelled"), *rows])
+            rows = [(name, " ".join(names)) for name, names in looked_for.items()]
+            write_table(temporary / LABELS, [("case", "labelled"), *rows])
     number_of = Counter(itertools.chain.from_iterable(looked_for.values()))
     found = {name: (regions[name], shown[name]) for name in dict.fromkeys(classes.values())}
     return Imported(

@@ -4,15 +4,13 @@
 can draw crops from there.
 """
 
-import csv
-import io
 import math
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from configs import InputError
-from records.files import write_text
+from records.files import write_table
 from records.tables import read_table
 
 HARD_NEGATIVES = "hard_negatives"  # folder of a source
@@ -41,11 +39,7 @@ class HardNegative(NamedTuple):
 
 def write_hard_negatives(path: Path, boxes: Iterable[HardNegative]) -> None:
     """Writes a table of hard negatives, whole or not at all."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(COLUMNS)
-    table.writerows((*box[:-1], f"{box.probability:.4f}") for box in boxes)
-    write_text(path, text.getvalue())
+    write_table(path, [COLUMNS, *((*box[:-1], f"{box.probability:.4f}") for box in boxes)])
 
 
 def read_hard_negatives(

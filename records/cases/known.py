@@ -13,9 +13,8 @@ from records.cases.names import image_stem
 from records.cases.photographs import photographs_of
 from records.cases.tables import match_rows
 from records.cases.unused import Warn, listed
-from records.tables import read_table, title
+from records.tables import LABELS, read_table, title
 
-LABELS = "labels.csv"
 _WHAT = "list of classes"
 NOT_LABELLED = "masks of classes that are not labelled"
 NOTHING_KNOWN = "photographs of which nothing is known, as none of the classes is labelled"

@@ -3,18 +3,17 @@
 What is unknown is drawn all the same: whoever takes unknown for absent learns the opposite of what is seen.
 """
 
-import csv
-import io
 from collections.abc import Mapping
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from records.files import write_bytes, write_text
+from records.files import write_bytes, write_table
 from records.images import encode_png
 from records.synthetic.photographs import SyntheticPhotograph
 from records.synthetic.source import check_numbers, draw_numbered, save_photograph
+from records.tables import LABELS
 
 CLASSES = ("HE", "EX")
 EVERY = 3  # of so many lesions the first is left out
@@ -66,9 +65,7 @@ def write_paired_set(
         name, drawn = draw_numbered(seed, first + place, healthy=True)
         _write(folder / "train", name, drawn, known=(), regions={})
         rows.append((name, "", " ".join(CLASSES)))
-    with io.StringIO() as text:
-        csv.writer(text, lineterminator="\n").writerows([("case", "labelled", "absent"), *rows])
-        write_text(folder / "labels.csv", text.getvalue())
+    write_table(folder / LABELS, [("case", "labelled", "absent"), *rows])
     return [name for name, *_ in rows]
 
 

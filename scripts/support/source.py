@@ -1,5 +1,6 @@
 """The flags that say how a source is read, and what is known of its photographs, which several commands share."""
 
+import dataclasses
 from pathlib import Path
 from typing import TypedDict
 
@@ -35,6 +36,11 @@ def define_flags() -> None:
         "Classes that were looked for in the source, HE,EX; the others are unknown there and need no masks. Or a CSV "
         "with the columns case,labelled. Default: what SOURCE/labels.csv says; without it, all.",
     )
+    define_healthy_flags()
+
+
+def define_healthy_flags() -> None:
+    """Defines --healthy and --absent."""
     flags.DEFINE_string(
         "healthy",
         None,
@@ -53,8 +59,13 @@ def given() -> SourceFlags:
         allow_missing_masks=values.allow_missing_masks,
         unite_masks=values.unite_masks,
         recursive=values.recursive,
-        known=KnownRules(values.labelled, values.healthy, tuple(values.absent)),
+        known=dataclasses.replace(healthy(), labelled=values.labelled),
     )
+
+
+def healthy() -> KnownRules:
+    """Returns what --healthy and --absent say."""
+    return KnownRules(healthy=flags.FLAGS.healthy, absent=tuple(flags.FLAGS.absent))
 
 
 def folder(source: str | None) -> Path | None:
