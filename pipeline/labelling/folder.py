@@ -7,12 +7,10 @@ a kill left unfinished, and never touches a finished photograph, whose masks a p
 
 import dataclasses
 import errno
-import json
 import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -20,9 +18,11 @@ from configs import InputError
 from pipeline.inference import refuse_unsuitable
 from pipeline.labelling.ensemble import Ensemble, MeasuredByAll, SegmentedByAll
 from pipeline.labelling.entries import Entry, read_entry, write_entry
-from pipeline.labelling.labels import Confidence, PhotographLabels, label_photograph, summarize_class
+from pipeline.labelling.labels import PhotographLabels, label_photograph, summarize_class
+from pipeline.labelling.labels_table import write_labels_table
 from pipeline.labelling.pictures import draw_labels
 from pipeline.labelling.review import write_review
+from pipeline.labelling.state import LabelSettings, refuse_others, write_state
 from pipeline.prediction import photograph_bytes
 from records import (
     HARD_NEGATIVES,
@@ -30,48 +30,20 @@ from records import (
     LABELS,
     PSEUDOLABEL_ENTRIES,
     PSEUDOLABELS,
-    UNKNOWN_CAMERA,
-    Camera,
     check_name,
     complete_file,
     image_files,
     make_folder,
-    match_rows,
     perceptual_hash,
     photograph_degrees,
     read_photograph,
-    read_table,
     sha256_of,
     sweep_temporaries,
     temporary_folder,
     write_hard_negatives,
     write_jpeg,
     write_png,
-    write_table,
-    write_text,
 )
-
-SCHEMA_VERSION = 1
-COLUMNS = ("case", "labelled", "absent")
-
-
-@dataclasses.dataclass(frozen=True)
-class LabelSettings:
-    """What all photographs of a folder are labelled by.
-
-    Attributes:
-      confidence: what is a lesion, and what is unknown.
-      soft: whether masks hold probabilities instead.
-      camera: what the user said of the camera.
-      link: whether photographs are hard links, and no copies.
-      strict: whether a photograph that does not suit the models is an error.
-    """
-
-    confidence: Confidence
-    soft: bool = False
-    camera: Camera = UNKNOWN_CAMERA
-    link: bool = False
-    strict: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,7 +96,7 @@ class PseudolabelFolder:
         """
         entries = self._entries()
         kept = {case for case, entry in entries.items() if entry.finished and not (overwrite and case in photographs)}
-        self._refuse_others(kept, overwrite=overwrite)
+        refuse_others(self.output, self.ensemble, self.settings, kept=kept, overwrite=overwrite)
         todo = {
             case: path
             for case, path in photographs.items()
@@ -132,7 +104,8 @@ class PseudolabelFolder:
         }
         self._refuse_taken(todo, entries)
         if todo:
-            self._write_state(finished=False)  # first: by it, the next start knows the folder
+            # First: by it, the next start knows the folder.
+            write_state(self.output, self.ensemble, self.settings, finished=False)
         for name in self.folders:
             make_folder(self.output / name, flag="--output")
         for folder in [self.output, *self.output.glob("*/"), *self.output.glob("masks/*/")]:
@@ -239,8 +212,8 @@ class PseudolabelFolder:
         finished = {case: entry for case, entry in entries.items() if entry.finished}
         if not finished:
             return {}
-        self._write_table(finished)
-        self._write_state(finished=True)
+        write_labels_table(self.output, finished)
+        write_state(self.output, self.ensemble, self.settings, finished=True)
         return {case: finished[case] for case in write_review(self.output, finished)}
 
     def _write_labels(self, case: str, labels: PhotographLabels) -> dict[str, str]:
@@ -288,41 +261,6 @@ class PseudolabelFolder:
                 "photographs are copied."
             ) from error
 
-    def _write_table(self, entries: Mapping[str, Entry]) -> None:
-        """Writes `labels.csv`; rows that are there stay as they are, as a person may have changed them."""
-        path = self.output / LABELS
-        rows = {case: (" ".join(entry.classes), " ".join(entry.absent)) for case, entry in sorted(entries.items())}
-        if path.exists():
-            there = read_table(path, COLUMNS[:2], flag="--output", optional=COLUMNS[2:])
-            names = rows.keys() | image_files(self.output / "images").keys()  # also of photographs that somebody added
-            matched = match_rows(there, names, where=f"--output={path}", what="list of classes")
-            rows |= {case: (labelled, absent) for case, (labelled, absent) in matched.values.items()}
-        write_table(path, [COLUMNS, *((case, *row) for case, row in rows.items())])
-
-    def _write_state(self, *, finished: bool) -> None:
-        content = {
-            "schema_version": SCHEMA_VERSION,
-            "finished": finished,
-            "models": [
-                {"folder": str(model.folder), "fingerprint": model.fingerprint, "classes": model.spec.classes}
-                for model in self.ensemble.models
-            ],
-            "settings": self._settings(),
-            "labelled_by": dataclasses.asdict(self.ensemble.labelled_by),
-        }
-        write_text(self.output / PSEUDOLABELS, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-
-    def _settings(self) -> dict[str, Any]:
-        """Returns what the labels depend on, as `pseudolabels.json` has it."""
-        settings = self.settings
-        return {
-            "classes": list(self.ensemble.classes),
-            "confident": list(settings.confidence),
-            "soft": settings.soft,
-            "scale": settings.camera.scale,
-            "field_degrees": settings.camera.degrees,
-        }
-
     def _entries(self) -> dict[str, Entry]:
         return {
             path.name.removesuffix(".json"): read_entry(path)
@@ -331,30 +269,6 @@ class PseudolabelFolder:
 
     def _entry(self, case: str) -> Path:
         return self.output / PSEUDOLABEL_ENTRIES / f"{case}.json"
-
-    def _refuse_others(self, kept: set[str], *, overwrite: bool) -> None:
-        """Refuses to mix models or settings, as nothing would tell which labels are of which."""
-        path = self.output / PSEUDOLABELS
-        if not kept or not path.exists():
-            return
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            models, settings = [model["fingerprint"] for model in content["models"]], dict(content["settings"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{path}: damaged ({error}); name another folder.") from error
-        differing = [
-            f"{name} {settings.get(name)} instead of {value}"
-            for name, value in self._settings().items()
-            if settings.get(name) != value
-        ]
-        if models != [model.fingerprint for model in self.ensemble.models]:
-            differing.insert(0, "other models")
-        if differing:
-            advice = "give these photographs as well" if overwrite else "add --overwrite"
-            raise InputError(
-                f"--output={self.output}: contains labels of {len(kept)} photographs, such as {min(kept)}, by "
-                f"{', '.join(differing)}; {advice}, or name another folder."
-            )
 
     def _is_finished(self, case: str, path: Path, entry: Entry) -> bool:
         """Returns True for a photograph that is labelled already; raises InputError if its labels are of another."""

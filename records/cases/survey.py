@@ -114,8 +114,7 @@ def survey_case(case: Case, data: DataConfig, rule: ScaleRule | None = None) -> 
     height, width = photograph_size(case.photograph, max_pixels=data.max_pixels)
     labels, warnings = read_checked_labels(case, (height, width), data)
     scale = _scale(case, data, rule or ScaleRule.of(data))
-    masks = labels.masks
-    scaled = rescale_labels(Labels(masks), scale.factor).masks
+    masks, scaled = labels.masks, rescale_labels(labels, scale.factor).masks
     origins = tile_origins(scaled.shape[0], scaled.shape[1], data.tile, stride=data.stride)
     any_class = np.logical_or.reduce(scaled, axis=-1) if scaled.shape[2] > 1 else scaled[..., 0]
     nonempty = sum(bool(any_class[y : y + data.tile, x : x + data.tile].any()) for y, x in origins)

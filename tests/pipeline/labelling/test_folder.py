@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from configs import DataConfig, InputError
+from pipeline.labelling import LabelSettings, PseudolabelFolder
 from pipeline.labelling import folder as folder_module
 from pipeline.labelling.ensemble import MeasuredByAll, SegmentedByAll
-from pipeline.labelling.folder import LabelSettings, PseudolabelFolder
 from pipeline.labelling.labels import Confidence
 from records import (
     LabelledBy,

@@ -155,6 +155,23 @@ def test_bit_c_of_a_mask_is_class_c(write_case, random_photograph, blobs):
         np.testing.assert_array_equal(bits // 2**index % 2 == 1, masks[name])
 
 
+@pytest.mark.parametrize("soft", [False, True])
+def test_a_survey_counts_the_tiles_that_are_cut_where_lesions_are_faint_or_partly_left_out(
+    write_case, fundus, soft, tmp_path
+):
+    data = DataConfig(classes=("HE",), scale=0.5, tile=16, stride=16, soft_labels=soft)
+    grey = np.zeros((96, 96), np.uint8)
+    grey[8:10, 8:40], grey[50:52, 20:21], grey[70:80, 50:90] = 120, 140, 255
+    case = write_case(fundus(96, 96), {"HE": grey if soft else (grey > 0) * np.uint8(255)})
+    left_out = np.zeros((96, 96), np.uint8)
+    left_out[60:96, 40:70] = 255
+    Image.fromarray(left_out).save(tmp_path / "left_out.png")
+    case = dataclasses.replace(case, ignored={"HE": (tmp_path / "left_out.png",)})
+    cut = cut_case(case, data)
+    assert 0 < len(cut.tiles) < 9
+    assert survey_case(case, data).nonempty_tiles == len(cut.tiles)
+
+
 def test_a_jpeg_tile_is_close_to_the_photograph_and_its_mask_is_exact(write_case, fundus, blobs):
     photograph, mask = fundus(64, 64), blobs(64, 64)
     data = DataConfig(tile=64, stride=64, codec="jpeg", jpeg_quality=95)
