@@ -4,10 +4,10 @@ Masks are 0/1 or, but for the losses of `TAKES_HARD_LABELS_ONLY`, soft labels be
 shape, says which pixels count (None: all): means over pixels are over the known ones, sums over pixels as well, and
 means over classes are over those of which anything is known in the sample.
 
-The loss of a sample does not depend on the other samples, except for `bce_batch_dice`. All losses are smoothed or
-clipped, so that empty and full masks, and probabilities of exactly 0 and 1, have finite values and gradients. If much
-of an empty tile is predicted as lesion, the gradients of Dice, IoU and Tversky are small (they fall with the square of
-the area); the cross-entropy then drives the learning.
+The loss of a sample does not depend on the other samples, except for those with a Dice of the batch. All losses are
+smoothed or clipped, so that empty and full masks, and probabilities of exactly 0 and 1, have finite values and
+gradients. If much of an empty tile is predicted as lesion, the gradients of Dice, IoU and Tversky are small (they fall
+with the square of the area); the cross-entropy then drives the learning.
 """
 
 import keras
@@ -63,15 +63,28 @@ def bce_batch_dice(masks, probabilities, known=None):
     is known of the class.
     """
     entropy = bce(masks, probabilities, known)
-    masks, probabilities = known_pixels(masks, probabilities, known)
-    intersection = mean_over_batch(ops.sum(masks * probabilities, axis=(1, 2)))
-    total = mean_over_batch(ops.sum(masks, axis=(1, 2)) + ops.sum(probabilities, axis=(1, 2)))
+    batch_dice, of_known = _dice_of_batch(masks, probabilities, known)
     if known is None:
-        return 4 * entropy + 1 - ops.mean((2 * intersection + SMOOTH) / (total + SMOOTH))
-    fraction = mean_over_batch(known_classes(known))  # [C] of the samples: those that the means are to be over
-    intersection, total = (ops.divide_no_nan(mean, fraction) for mean in (intersection, total))
-    batch_dice = (2 * intersection + SMOOTH) / (total + SMOOTH)
-    return 4 * entropy + mean_of_known(1 - batch_dice, ops.cast(fraction > 0, "float32"), axis=-1)
+        return 4 * entropy + 1 - ops.mean(batch_dice)
+    return 4 * entropy + mean_of_known(1 - batch_dice, of_known, axis=-1)
+
+
+def bce_present_dice(masks, probabilities, known=None):
+    """Returns the same as `bce_batch_dice`, with the mean of Dice over the classes that the batch shows.
+
+    The Dice of a class that a batch does not show is almost 1 if nothing is predicted, and almost 0 as soon as a few
+    pixels are. A class that many batches lack, such as with healthy eyes, therefore costs least if it is never
+    predicted, as long as its Dice in the others is low, and training may not get beyond that. Here the cross-entropy
+    alone says what absence is. Tilborghs et al. 2022 (arXiv:2207.09521) study Dice losses of empty masks.
+
+    A class is shown if a pixel of the batch, on any device, has a mask of at least 0.5. A batch that shows none has no
+    Dice.
+    """
+    entropy = bce(masks, probabilities, known)
+    batch_dice, _ = _dice_of_batch(masks, probabilities, known)
+    lesion = ops.max(known_pixels(masks, probabilities, known)[0], axis=(1, 2)) >= 0.5  # [B, C]
+    shown = ops.cast(mean_over_batch(ops.cast(lesion, "float32")) > 0, "float32")
+    return 4 * entropy + mean_of_known(1 - batch_dice, shown, axis=-1)
 
 
 def bce_iou(masks, probabilities, known=None):
@@ -211,6 +224,18 @@ def mean_over_batch(values):
     # `synchronized` exists on TensorFlow only; JAX computes with whole batches, however they are distributed.
     mean, _ = ops.moments(values, axes=[0], synchronized=keras.backend.backend() == "tensorflow")
     return mean
+
+
+def _dice_of_batch(masks, probabilities, known):
+    """Returns the soft Dice of each class over all samples, `[C]`, and which classes are known in any, 0/1 or None."""
+    masks, probabilities = known_pixels(masks, probabilities, known)
+    intersection = mean_over_batch(ops.sum(masks * probabilities, axis=(1, 2)))
+    total = mean_over_batch(ops.sum(masks, axis=(1, 2)) + ops.sum(probabilities, axis=(1, 2)))
+    if known is None:
+        return (2 * intersection + SMOOTH) / (total + SMOOTH), None
+    fraction = mean_over_batch(known_classes(known))  # [C] of the samples: those that the means are to be over
+    intersection, total = (ops.divide_no_nan(mean, fraction) for mean in (intersection, total))
+    return (2 * intersection + SMOOTH) / (total + SMOOTH), ops.cast(fraction > 0, "float32")
 
 
 def _mean_of_pixels(values, known):

@@ -19,6 +19,7 @@ from models.losses.functions import (
     bce_batch_dice,
     bce_dice,
     bce_iou,
+    bce_present_dice,
     bce_ssim_iou,
     cross_entropy,
     dice,
@@ -104,6 +105,23 @@ def test_bce_batch_dice_has_the_dice_of_all_samples_and_the_cross_entropy_of_eac
     total = (masks + probabilities).sum(axis=(0, 1, 2)) / len(masks)
     expected = 4 * np.asarray(bce(*both)) + 1 - np.mean((2 * hits + 1) / (total + 1))
     np.testing.assert_allclose(bce_batch_dice(*both), expected, rtol=2e-5)
+
+
+@given(masks_and_probabilities(), st.booleans(), st.booleans())
+@settings(max_examples=30, deadline=None, derandomize=True)
+def test_bce_present_dice_has_the_dice_of_the_classes_that_the_batch_shows(both, empty_class, empty_batch):
+    masks, probabilities = both
+    masks = np.append(masks, np.zeros_like(masks), -1) * np.float32(not empty_batch)
+    probabilities = np.append(probabilities, probabilities[::-1], -1)
+    if not empty_class:
+        masks[0, 0, 0, -1] = 1
+    shown = [c for c in range(masks.shape[-1]) if masks[..., c].any()]
+    entropy = 4 * np.asarray(bce(masks, probabilities))
+    expected = entropy
+    if shown:
+        expected = entropy + np.asarray(bce_batch_dice(masks[..., shown], probabilities[..., shown]))
+        expected = expected - 4 * np.asarray(bce(masks[..., shown], probabilities[..., shown]))
+    np.testing.assert_allclose(bce_present_dice(masks, probabilities), expected, rtol=2e-5, atol=1e-6)
 
 
 def test_cross_entropy_agrees_with_scikit_learn(batch):

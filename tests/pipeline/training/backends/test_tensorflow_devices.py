@@ -120,7 +120,7 @@ VARIANTS = {
     "lovasz_hinge; sgd, clipped by the norm of all": variant(global_clipnorm=1e-2),
     "lesion_weighted; sgd": variant(),
     "bce_dice; weights of side outputs": variant(SUPERVISED, side_output_weights=(0.3,)),
-    "bce_batch_dice; unknown": variant(),
+    "bce_present_dice; unknown": variant(),
     "bce_dice; unknown, two micro-batches, a teacher": variant(micro_batches=2, teacher="TEACHER"),
 }
 VARIANTS = {
