@@ -132,13 +132,12 @@ def _check_flags() -> None:
 
 def _print_plan(plan, output: Path) -> None:
     point = plan.operating_point
-    classes = [
-        f"{name} at {threshold:g}" + (f" from {area} pixels" if area > 1 else "")
-        for name, threshold, area in zip(plan.data.classes, point.thresholds, point.least_areas, strict=True)
-    ]
+    classes = [f"{name} at {threshold:g}" for name, threshold in zip(plan.data.classes, point.thresholds, strict=True)]
+    areas = point.describe_areas(plan.data.classes)
     print(
         f"{len(plan.cases)} photographs of split {_SPLIT.value} in {source.title(_SOURCE.value)} ({plan.layout}); "
-        f"classes {', '.join(classes)} (threshold: {plan.threshold_source}) → {output}",
+        f"classes {', '.join(classes)} (threshold: {plan.threshold_source}){areas and f', least areas {areas}'} → "
+        f"{output}",
         flush=True,
     )
 

@@ -81,7 +81,7 @@ def _predict(arguments: list[str], make_output: Callable[[], Path]) -> int:
         say=say,
     )
     spec = pool.spec
-    operating_point = parse_operating_point(**operating.given(), classes=spec.classes, thresholds=spec.thresholds)
+    operating_point = parse_operating_point(**operating.given(), classes=spec.classes, default=spec.operating_point)
     annotated = _annotated_cases(spec.classes, colored=bool(spec.colors))
     folder = PredictionFolder(
         make_output(),

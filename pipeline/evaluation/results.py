@@ -15,8 +15,12 @@
   | `NUMBER/outcomes` | int64 `[R, C, 2]`: false positives, then true positives |
   | `NUMBER/lesions/CLASS` | lesions, `pipeline.evaluation.lesion_matching.LESION` |
   | `NUMBER/findings/CLASS` | detections, the same dtype |
+  | `NUMBER/factor` | float64, by which the photograph was scaled for the network; may be absent |
+  | `sweep_thresholds`, `sweep_areas` | float64 `[T]`, `[A]`: the grid of `pipeline.evaluation.sweeps`; may be absent |
+  | `NUMBER/sweeps` | int64 `[C, 5, T, A]`, what each class counts there; may be absent |
 
   The histograms of a class that is unknown in a photograph are zero. Files of earlier versions know all classes.
+  Those, and results of external maps, have no factors and no sweeps.
 
 - `scores.json`: what was scored, and all scores (`pipeline.evaluation.summary`).
 - `photographs.csv`: one row per photograph, class and region (`pipeline.evaluation.tables`).
@@ -37,6 +41,7 @@ import numpy as np
 
 from configs import InputError
 from pipeline.evaluation.counting import REGIONS, Counts, PhotographCounts
+from pipeline.evaluation.sweeps import AREAS, THRESHOLDS
 from records import PhotographIdentity, complete_file
 
 SCHEMA_VERSION = 1
@@ -87,6 +92,8 @@ class CountsWriter:
         self._write("regions", np.array(REGIONS))
         self._write("bins", np.array(bins))
         self._write("thresholds", np.array(thresholds, np.float64))
+        self._write("sweep_thresholds", np.array(THRESHOLDS))
+        self._write("sweep_areas", np.array(AREAS))
 
     def add(self, photograph: PhotographCounts, identity: PhotographIdentity | None = None) -> None:
         """Writes the counts of a photograph, and what it is recognised by."""
@@ -99,6 +106,10 @@ class CountsWriter:
         for name in self._classes:
             self._write(f"{number}/lesions/{name}", photograph.lesions[name])
             self._write(f"{number}/findings/{name}", photograph.detections[name])
+        if photograph.factor is not None:
+            self._write(f"{number}/factor", np.array(photograph.factor, np.float64))
+        if photograph.sweeps:
+            self._write(f"{number}/sweeps", np.array([photograph.sweeps[name] for name in self._classes], np.int64))
         self._cases.append(photograph.case)
         self._sizes.append((photograph.height, photograph.width))
         self._identities += [identity] if identity is not None else []
@@ -236,7 +247,18 @@ def _photograph(
     }
     lesions = {name: arrays[f"{number}/lesions/{name}"] for name in classes}
     detections = {name: arrays[f"{number}/findings/{name}"] for name in classes}
-    return PhotographCounts(case, size[0], size[1], counts, lesions, detections)
+    factor = float(arrays[f"{number}/factor"]) if f"{number}/factor" in arrays else None
+    sweeps = dict(zip(classes, arrays[f"{number}/sweeps"], strict=True)) if _has_sweeps(arrays, number) else {}
+    return PhotographCounts(case, size[0], size[1], counts, lesions, detections, factor=factor, sweeps=sweeps)
+
+
+def _has_sweeps(arrays: Mapping[str, np.ndarray], number: int) -> bool:
+    """Returns whether there are sweeps of a photograph, over the grid of this version."""
+    return (
+        f"{number}/sweeps" in arrays
+        and arrays["sweep_thresholds"].tolist() == list(THRESHOLDS)
+        and arrays["sweep_areas"].tolist() == list(AREAS)
+    )
 
 
 @contextlib.contextmanager

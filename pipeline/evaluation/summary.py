@@ -20,6 +20,7 @@ NaN.
 | `seen_by_name` | photographs of which only the name says that the model has seen them, as its folder has no more |
 | `named_alike` | photographs that have a name that the model lists, but are other photographs |
 | `min_area` | `{class: pixels}`: smaller detections were dropped; 1 if none; absent in files of earlier versions |
+| `min_areas` | `{class: pixels}` at the network's scale: the model's, 0 if none; empty if `min_area` says it |
 | `binary` | classes whose maps hold only 0 and 1: their curves consist of a single point |
 | `versions`, `fingerprints` | `{package: version}`; `{"config", "records"}` of the model, or null |
 | `seconds` | `{"segmenting", "scoring"}`; the two run side by side |

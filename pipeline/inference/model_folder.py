@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import math
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -30,9 +31,10 @@ SCHEMA_VERSION = 1
 NETWORK_FILE, SEGMENTER_FILE = "network.keras", "segmenter.json"
 # Observed from Keras, zipfile, zlib, h5py and json for .keras files with damaged bytes or unknown layers.
 DAMAGE = (ValueError, OSError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error)
-TUPLES = ("classes", "thresholds", "colors", "seen_before", "calibrated_on")  # fields that are lists in JSON
+# Fields that are lists in JSON.
+TUPLES = ("classes", "thresholds", "colors", "seen_before", "calibrated_on", "min_areas")
 # Values of fields that older files lack, where they differ from the defaults of `SegmenterSpec`.
-MISSING = {"threshold_source": "unknown", "seen_before": (), "calibrated_on": ()}
+MISSING = {"threshold_source": "unknown", "seen_before": (), "calibrated_on": (), "min_areas": ()}
 
 
 def check_tile(network: Network, tile: int, field: str) -> None:
@@ -179,9 +181,18 @@ def read_spec(path: Path) -> SegmenterSpec:
         spec = SegmenterSpec(**{"scale": None} | content | tuples)
         check_scaling("", scale=spec.scale, field_diameter=spec.field_diameter, field_degrees=spec.field_degrees)
         spec.data()
+        _check_areas(spec)
         SegmentConfig(**{field.name: getattr(spec, field.name) for field in dataclasses.fields(SegmentConfig)})
         return spec
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: damaged ({type(error).__name__}: {error}).") from error
+
+
+def _check_areas(spec: SegmenterSpec) -> None:
+    if len(spec.min_areas) not in (0, len(spec.classes)) or not all(0 <= area < math.inf for area in spec.min_areas):
+        raise InputError(
+            f"min_areas {list(spec.min_areas)}: expected a number of pixels of at least 0 for each of the "
+            f"{len(spec.classes)} classes, or none."
+        )

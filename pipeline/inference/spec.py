@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from configs import Config, DataConfig, EvaluateConfig
+from pipeline.operating_point import OperatingPoint
 from records import (
     UNKNOWN_CAMERA,
     Camera,
@@ -42,6 +43,8 @@ class SegmenterSpec:
       calibrated_on: names of the photographs that thresholds and calibration were chosen on, if "held out".
       quality: quantiles of measures of the training photographs, see `pipeline.inference.suitability`; empty if they
         were never measured.
+      min_areas: least area of a detection of each class, pixels at the network's scale, 0: every region is a detection;
+        empty: so it is for all classes.
       max_pixels: photographs with more pixels are refused before they are decoded.
       field_diameter, field_degrees: how each photograph gets a scale of its own, see `DataConfig`.
       photographs: what the photographs are recognised by that the model has seen, by the names of `uses`; empty if the
@@ -72,6 +75,7 @@ class SegmenterSpec:
     field_degrees: float = DataConfig().field_degrees
     photographs: Mapping[str, Sequence[PhotographIdentity]] = dataclasses.field(default_factory=dict)
     max_pixels: int = DataConfig().max_pixels
+    min_areas: tuple[float, ...] = ()
 
     @classmethod
     def from_config(
@@ -106,6 +110,11 @@ class SegmenterSpec:
             field_degrees=config.data.field_degrees,
             max_pixels=config.data.max_pixels,
         )
+
+    @property
+    def operating_point(self) -> OperatingPoint:
+        """What the model counts as a detection."""
+        return OperatingPoint(self.thresholds, min_areas=self.min_areas)
 
     @property
     def uses(self) -> dict[str, Sequence[str]]:
@@ -196,4 +205,5 @@ class SegmenterSpec:
             classes=tuple(names),
             thresholds=tuple(self.thresholds[index] for index in indices),
             colors=tuple(self.colors[index] for index in indices) if self.colors else (),
+            min_areas=tuple(self.min_areas[index] for index in indices) if self.min_areas else (),
         )

@@ -8,7 +8,7 @@ import dataclasses
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -49,6 +49,14 @@ EARLIER = 1  # without the operating point, which was the model's, forms of maps
 OWN = "fundus_tiles"  # the member of a GeoJSON file that other software ignores
 
 
+class Limits(TypedDict):
+    """The thresholds and the least areas by class, as `Origin` has them."""
+
+    thresholds: Mapping[str, float]
+    min_area: Mapping[str, int]
+    min_areas: Mapping[str, float]
+
+
 @dataclasses.dataclass(frozen=True)
 class Origin:
     """What the output of a photograph was computed from; the fields are keys of its record.
@@ -60,7 +68,8 @@ class Origin:
       truth: digest of the photograph and ground truth in `--source`, if the overlay shows it, else None.
       map_forms: the forms in which the probability map is there as well, some of MAP_FORMS.
       thresholds: operating threshold of each class.
-      min_area: least number of pixels of a detection of each class.
+      min_area: least number of pixels of a detection of each class, as the user gave it; 1 otherwise.
+      min_areas: the model's, at the network's scale, where it counts; otherwise empty.
       scale, degrees: what the user said of the camera, see `records.Camera`.
     """
 
@@ -73,6 +82,12 @@ class Origin:
     min_area: Mapping[str, int]
     scale: float | None = None
     degrees: float | None = None
+    min_areas: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+    @property
+    def limits(self) -> Limits:
+        """The operating point."""
+        return {"thresholds": self.thresholds, "min_area": self.min_area, "min_areas": self.min_areas}
 
 
 class PredictionFolder:
@@ -192,7 +207,8 @@ class PredictionFolder:
           OSError: a file, which the error names, could not be written.
         """
         origin, photograph = self._origins.pop(case), measured.pixels
-        detections = detect(segmented.map, self.operating_point)
+        operating_point = self.operating_point.of_photograph(segmented.scale.factor)
+        detections = detect(segmented.map, operating_point)
         labels = None
         if case in self.annotated:
             labels = read_labels(self.annotated[case], photograph.shape[:2], self.spec.data())
@@ -207,7 +223,7 @@ class PredictionFolder:
             case,
             photograph,
             detected=detections.masks,
-            entries=legend(classes, self.operating_point, features),
+            entries=legend(classes, operating_point, features),
             notes=warnings,
             output=self.output,
             masks=None if labels is None else labels.masks,
@@ -253,15 +269,13 @@ class PredictionFolder:
         return self.output / "geojson" / f"{case}.geojson"
 
     def _origin(self, case: str, path: Path) -> Origin:
-        thresholds, min_area = _limits(self.spec.classes, self.operating_point)
         return Origin(
             file=str(path.absolute()),
             sha256=sha256_of(path),
             model=self.model,
             truth=case_digests(self.annotated[case])[1] if case in self.annotated else None,
             map_forms=self.map_forms,
-            thresholds=thresholds,
-            min_area=min_area,
+            **_limits(self.spec.classes, self.operating_point),
             scale=self.camera.scale,
             degrees=self.camera.degrees,
         )
@@ -269,8 +283,7 @@ class PredictionFolder:
     def _read_origin(self, record: dict[str, Any]) -> Origin:
         content = dict(record["origin"])
         if record["schema_version"] == EARLIER:
-            thresholds, min_area = _limits(self.spec.classes, OperatingPoint(self.spec.thresholds))
-            content |= {"thresholds": thresholds, "min_area": min_area}
+            content |= _limits(self.spec.classes, OperatingPoint(self.spec.thresholds))
             content["map_forms"] = ["full_size"] if content.pop("probabilities") else []
         return Origin(**{**content, "map_forms": tuple(content["map_forms"])})
 
@@ -278,7 +291,7 @@ class PredictionFolder:
         """Refuses to mix models or operating points, as the tables would not tell which row is of which."""
         limits = _limits(self.spec.classes, self.operating_point)
         of_model = [case for case, origin in origins.items() if origin.model != self.model]
-        elsewhere = [case for case, origin in origins.items() if (origin.thresholds, origin.min_area) != limits]
+        elsewhere = [case for case, origin in origins.items() if origin.limits != limits]
         if not (others := of_model or elsewhere):
             return
         what = "of another model" if of_model else f"at another operating point ({self._flags(origins[others[0]])})"
@@ -293,7 +306,8 @@ class PredictionFolder:
         given = []
         if tuple(origin.thresholds.values()) != self.spec.thresholds:
             given.append("--threshold=" + ",".join(f"{name}={value:g}" for name, value in origin.thresholds.items()))
-        if set(origin.min_area.values()) != {1}:
+        of_model = _limits(self.spec.classes, self.spec.operating_point)
+        if (origin.min_area, origin.min_areas) != (of_model["min_area"], of_model["min_areas"]):
             given.append("--min_area=" + ",".join(f"{name}={value}" for name, value in origin.min_area.items()))
         return " ".join(given) or "without --threshold and --min_area"
 
@@ -340,10 +354,13 @@ def _read_record(path: Path) -> dict[str, Any]:
     raise InputError(f"{path}: damaged, or written by another version of predict; move it away and start again.")
 
 
-def _limits(classes: tuple[str, ...], operating_point: OperatingPoint) -> tuple[dict[str, float], dict[str, int]]:
-    """Returns the thresholds and the least areas by class, as `Origin` has them."""
-    thresholds, areas = operating_point.thresholds, operating_point.least_areas
-    return dict(zip(classes, thresholds, strict=True)), dict(zip(classes, areas, strict=True))
+def _limits(classes: tuple[str, ...], point: OperatingPoint) -> Limits:
+    areas = point.min_area or (1,) * len(classes)
+    return {
+        "thresholds": dict(zip(classes, point.thresholds, strict=True)),
+        "min_area": dict(zip(classes, areas, strict=True)),
+        "min_areas": dict(zip(classes, point.min_areas, strict=True)) if point.min_areas else {},
+    }
 
 
 def _say_earlier(output: Path, *, again: int, kept: int, say: Callable[[str], None]) -> None:

@@ -50,13 +50,20 @@ class Regions:
 
 
 def find_regions(mask: np.ndarray) -> Regions:
-    """Finds the 8-connected regions of bool `[H, W]`.
+    """Finds the 8-connected regions of bool `[H, W]`, see `regions_of_places`."""
+    return regions_of_places(np.flatnonzero(mask), width=mask.shape[1])
+
+
+def regions_of_places(places: np.ndarray, *, width: int) -> Regions:
+    """Finds the 8-connected regions of a mask that is given by its pixels.
 
     Joins runs of pixels to those of the next row that they touch. A photograph's mask has few runs, so this takes a
     tenth of the time in which OpenCV labels all pixels.
+
+    Args:
+      places: place of each pixel in the flattened mask, int64 `[pixels]`, ascending.
+      width: number of columns of the mask.
     """
-    width = mask.shape[1]
-    places = np.flatnonzero(mask)
     first = np.flatnonzero((np.diff(places, prepend=-2) != 1) | (places % width == 0))  # pixels that start a run
     length = np.diff(first, append=len(places))
     row, left = np.divmod(places[first], width)

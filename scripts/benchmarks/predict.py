@@ -8,7 +8,6 @@ from statistics import median
 
 from configs import Config
 from pipeline.inference import load_segmenter
-from pipeline.operating_point import OperatingPoint
 from pipeline.prediction import OverlappedWork, PredictionFolder, SegmenterPool, all_devices
 from records import UNKNOWN_CAMERA, find_cases, photograph_degrees, read_photograph
 from scripts.benchmarks.measuring import Result, counting_cores, median_ratio, take_turns
@@ -57,7 +56,7 @@ def measure(config: Config, model: Path, source: Path) -> Result:
                 model,
                 pool.spec,
                 measure=pool.measure,
-                operating_point=OperatingPoint(pool.spec.thresholds),
+                operating_point=pool.spec.operating_point,
                 camera=UNKNOWN_CAMERA,
                 annotated={},
                 map_forms=FORMS[name],

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipeline.evaluation import SCORES
+from scripts.support.operating_tables import operating_point_lines
 from scripts.support.warnings import MOST
 from scripts.support.wording import interval, plain, with_deviation, with_interval
 
@@ -43,6 +44,11 @@ def evaluation_lines(content: Mapping[str, Any]) -> Iterator[str]:
     if any(area > 1 for area in content["min_area"].values()):
         least = ", ".join(f"{name} {area}" for name, area in content["min_area"].items())
         yield f"Detections of fewer pixels than --min_area were dropped ({least}); areas under curves count all pixels."
+    if least := ", ".join(f"{name} {area:g}" for name, area in content["min_areas"].items() if area):
+        yield (
+            "Detections of fewer pixels at the network's scale than the model's least areas were dropped "
+            f"({least}); areas under curves count all pixels."
+        )
 
 
 def _lesion_lines(content: Mapping[str, Any], name: str) -> Iterator[str]:
@@ -123,6 +129,8 @@ def crossvalidation_lines(content: Mapping[str, Any]) -> Iterator[str]:
     )
     for name in content["classes"]:
         yield from _class_lines(content, name)
+    yield ""
+    yield from operating_point_lines(content["operating_points"])
     yield ""
 
 
