@@ -115,7 +115,7 @@ def earned_operating_points(result: Result) -> dict[str, Any]:
         content["lacking"] = [names[fold] for fold in dict.fromkeys(folds[lacking].tolist())]
         content["why_not"] = (
             f"{len(lacking)} of {len(result.cases)} photographs, such as {result.cases[lacking[0]]}, have no counts at "
-            "other thresholds and areas, as they were scored by an earlier version, or from maps of --predictions"
+            "other thresholds and areas, which eval --sweep makes"
         )
     elif len(names) < 2:
         content["why_not"] = "one fold is finished, and what is chosen on it could be scored on no other"

@@ -35,6 +35,7 @@ class EvaluationRequest:
       known: what is said of the classes of the photographs.
       strict: leave out photographs that do not suit the model.
       max_pixels: largest number of pixels of a photograph; None: the model's, or the default without a model.
+      sweep: count at a grid of other operating points as well, see `pipeline.evaluation.sweeps`.
     """
 
     source: str | None
@@ -52,6 +53,7 @@ class EvaluationRequest:
     known: KnownRules = ALL_KNOWN
     strict: bool = False
     max_pixels: int | None = None
+    sweep: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

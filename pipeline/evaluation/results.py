@@ -20,7 +20,7 @@
   | `NUMBER/sweeps` | int64 `[C, 5, T, A]`, what each class counts there; may be absent |
 
   The histograms of a class that is unknown in a photograph are zero. Files of earlier versions know all classes.
-  Those, and results of external maps, have no factors and no sweeps.
+  Those, and results of external maps, have no factors. Sweeps are there if `eval --sweep` asked for them.
 
 - `scores.json`: what was scored, and all scores (`pipeline.evaluation.summary`).
 - `photographs.csv`: one row per photograph, class and region (`pipeline.evaluation.tables`).
@@ -87,13 +87,12 @@ class CountsWriter:
         self._cases: list[str] = []
         self._sizes: list[tuple[int, int]] = []
         self._identities: list[PhotographIdentity] = []
+        self._swept = False
         self._write("schema_version", np.array(SCHEMA_VERSION))
         self._write("classes", np.array(classes))
         self._write("regions", np.array(REGIONS))
         self._write("bins", np.array(bins))
         self._write("thresholds", np.array(thresholds, np.float64))
-        self._write("sweep_thresholds", np.array(THRESHOLDS))
-        self._write("sweep_areas", np.array(AREAS))
 
     def add(self, photograph: PhotographCounts, identity: PhotographIdentity | None = None) -> None:
         """Writes the counts of a photograph, and what it is recognised by."""
@@ -109,6 +108,7 @@ class CountsWriter:
         if photograph.factor is not None:
             self._write(f"{number}/factor", np.array(photograph.factor, np.float64))
         if photograph.sweeps:
+            self._swept = True
             self._write(f"{number}/sweeps", np.array([photograph.sweeps[name] for name in self._classes], np.int64))
         self._cases.append(photograph.case)
         self._sizes.append((photograph.height, photograph.width))
@@ -117,6 +117,9 @@ class CountsWriter:
     def close(self) -> None:
         """Writes the lists of photographs, without which the file is not complete."""
         self._write("cases", np.array(self._cases, np.str_))
+        if self._swept:
+            self._write("sweep_thresholds", np.array(THRESHOLDS))
+            self._write("sweep_areas", np.array(AREAS))
         self._write("sizes", np.array(self._sizes, np.int64).reshape(-1, 2))
         if len(self._identities) == len(self._cases):
             identities = [(one.sha256, one.perceptual_hash) for one in self._identities]

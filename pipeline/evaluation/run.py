@@ -101,7 +101,7 @@ def evaluate(
         measure=plan.segmenter.measure if plan.segmenter is not None and not plan.maps else None,
         seconds=seconds,
         look=hash_and_look,
-        sweeps=plan.segmenter is not None and not plan.maps,
+        sweeps=plan.request.sweep,
     )
     thresholds = plan.operating_point.thresholds
     with counts_writer(output, classes=plan.data.classes, bins=plan.bins, thresholds=thresholds) as writer:

@@ -39,22 +39,24 @@ def sweep(probability: np.ndarray, mask: np.ndarray, *, factor: float, known: np
     places = np.flatnonzero(probability >= np.float32(THRESHOLDS[0]))
     if known is not None:
         places = places[known.ravel()[places]]
-    values, of_lesion = probability.ravel()[places], np.zeros(len(places), np.int64)  # number from 1; 0: no lesion
+    values, inside = probability.ravel()[places], mask.ravel()[places]
     lesions = find_regions(mask)
-    inside = mask.ravel()[places]
     which = np.searchsorted(lesions.places, places[inside])  # of all lesion pixels, in reading order
-    of_lesion[inside] = np.repeat(lesions.region, lesions.length)[which] + 1
+    lesion = np.repeat(lesions.region, lesions.length)[which]
     beside_unknown = None if known is None else _beside_unknown(known).ravel()[places]
     answer = np.zeros((len(OUTCOMES), len(THRESHOLDS), len(AREAS)), np.int64)
     for number, threshold in enumerate(THRESHOLDS):
         kept = values >= np.float32(threshold)
-        places, values, of_lesion = places[kept], values[kept], of_lesion[kept]
+        lesion = lesion[kept[inside]]
+        places, values, inside = places[kept], values[kept], inside[kept]
         beside_unknown = None if beside_unknown is None else beside_unknown[kept]
+        regions = regions_of_places(places, width=mask.shape[1])
+        region = np.repeat(regions.region, regions.length)  # of each pixel
         answer[:, number] = _count(
-            places,
-            of_lesion,
-            beside_unknown,
-            width=mask.shape[1],
+            regions.area,
+            region[inside],
+            lesion,
+            uncertain=None if beside_unknown is None else region[beside_unknown],
             least=least,
             lesion_areas=lesions.area,
         )
@@ -66,48 +68,45 @@ def _beside_unknown(known: np.ndarray) -> np.ndarray:
 
 
 def _count(
-    places: np.ndarray,
-    of_lesion: np.ndarray,
-    beside_unknown: np.ndarray | None,
+    area: np.ndarray,
+    region: np.ndarray,
+    lesion: np.ndarray,
     *,
-    width: int,
+    uncertain: np.ndarray | None,
     least: np.ndarray,
     lesion_areas: np.ndarray,
 ) -> np.ndarray:
     """Returns the outcomes at one threshold, int64 `[OUTCOMES, AREAS]`.
 
     Args:
-      places: positive pixels, ascending.
-      of_lesion: number of the lesion that each of them is in, from 1; 0: none.
-      beside_unknown: whether each of them touches unknown pixels; None: everything is known.
-      width: number of columns of the photograph.
+      area: pixels of each region of positive pixels.
+      region: region of each positive lesion pixel.
+      lesion: lesion of each of them.
+      uncertain: region of each positive pixel that touches unknown ones; None: everything is known.
       least: least area of a detection at each area of the grid, ascending, pixels of the photograph.
       lesion_areas: pixels of each lesion.
     """
-    regions = regions_of_places(places, width=width)
-    region = np.repeat(regions.region, regions.length)
     # The number of areas of the grid at which a region is a detection: the first so many, as they ascend.
-    detected_at = np.searchsorted(least, regions.area, side="right")
-    overlap = np.bincount(region[of_lesion > 0], minlength=len(regions.area))
-    matched = OVERLAP * overlap >= regions.area
-    counted = np.ones(len(matched), bool)
-    if beside_unknown is not None:
-        counted = matched | (np.bincount(region[beside_unknown], minlength=len(matched)) == 0)
-    covered = np.bincount(
-        of_lesion * (len(least) + 1) + detected_at[region], minlength=(len(lesion_areas) + 1) * (len(least) + 1)
-    ).reshape(-1, len(least) + 1)[1:]
-    found = OVERLAP * _from_the_end(covered) >= lesion_areas[:, None]
+    detected_at = np.searchsorted(least, area, side="right")
+    overlap = np.bincount(region, minlength=len(area))
+    matched = OVERLAP * overlap >= area
+    false = ~matched
+    if uncertain is not None:  # what touches unknown pixels may be right
+        false &= np.bincount(uncertain, minlength=len(area)) == 0
+    steps = len(least) + 1
+    covered = np.bincount(lesion * steps + detected_at[region], minlength=len(lesion_areas) * steps)
+    found = OVERLAP * _from_the_end(covered.reshape(-1, steps)) >= lesion_areas[:, None]
 
     def at_each_area(weights: np.ndarray) -> np.ndarray:
-        totals = np.bincount(detected_at, weights, len(least) + 1)
+        totals = np.bincount(detected_at, weights, steps)
         return _from_the_end(np.rint(totals).astype(np.int64))
 
     return np.array(
         [
             at_each_area(overlap),
-            at_each_area(regions.area - overlap),
+            at_each_area(area - overlap),
             at_each_area(matched),
-            at_each_area(counted & ~matched),
+            at_each_area(false),
             found.sum(axis=0),
         ]
     )

@@ -56,18 +56,20 @@ def folder(spec, tmp_path):
         map_forms=(),
         thresholds=THRESHOLDS,
         min_area=(),
+        min_areas=(),
+        of_model=(),
     ) -> PredictionFolder:
         files = tmp_path / "model"
         files.mkdir(exist_ok=True)
         (files / "network.keras").write_text("weights")
         (files / "segmenter.json").write_text(model)
-        geometry = spec(classes=CLASSES, thresholds=THRESHOLDS)
+        geometry = spec(classes=CLASSES, thresholds=THRESHOLDS, min_areas=of_model or min_areas)
         return PredictionFolder(
             tmp_path / output,
             files,
             geometry,
             measure=lambda photograph, _: MeasuredPhotograph(photograph, HALF),
-            operating_point=OperatingPoint(thresholds, min_area),
+            operating_point=OperatingPoint(thresholds, min_area, min_areas=min_areas),
             camera=camera,
             annotated=annotated or {},
             map_forms=map_forms,
@@ -232,6 +234,23 @@ def test_another_operating_point_is_refused_with_its_flags_unless_everything_is_
     assert predict(folder(), photographs, overwrite=True) == ["a", "b", "c"]
     assert tables(folder()) == before
     assert predict(folder(min_area=(1, 1)), photographs) == []
+
+
+def test_areas_of_the_model_are_converted_for_each_photograph_and_a_flag_in_their_place_is_refused(folder, photographs):
+    """Photographs are scaled by a half, so that 1.5 pixels at the network's scale are 6 of the photograph."""
+    model = folder(min_areas=(1.5, 0.0), output="model")
+    predict(model, photographs)
+    predict(folder(min_area=(6, 1), output="pixels"), photographs)
+    assert tables(model) == tables(folder(output="pixels"))
+    for file in (model.output / "overlays").iterdir():  # with the legend, in pixels of the photograph
+        assert file.read_bytes() == (model.output.parent / "pixels" / "overlays" / file.name).read_bytes()
+    assert predict(folder(min_areas=(1.5, 0.0), output="model"), photographs) == []
+    given = folder(min_area=(6, 1), of_model=(1.5, 0.0), output="model")
+    with pytest.raises(InputError, match=r"another operating point \(without --threshold and --min_area\) for 3"):
+        given.begin(photographs, overwrite=False)
+    predict(given, photographs, overwrite=True)
+    with pytest.raises(InputError, match=r"another operating point \(--min_area=HE=6,MA=1\) for 3 photographs"):
+        folder(min_areas=(1.5, 0.0), output="model").begin(photographs, overwrite=False)
 
 
 def test_detections_of_too_few_pixels_are_in_no_file(folder, photographs):
