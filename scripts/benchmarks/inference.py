@@ -141,8 +141,11 @@ def _network(config: Config, model: Path | None) -> Network:
 
 
 def _ensemble(config: Config, model: Path | None, members: int) -> Network:
-    """Returns an ensemble of copies of the network, which cost as much as others."""
-    network = _network(config, model)
+    return _copies(_network(config, model), members)
+
+
+def _copies(network: Network, members: int) -> Network:
+    """Returns an ensemble of copies of a network, which cost as much as others; of one, the network itself."""
     return network if members == 1 else ensemble_network([network] * members, average="probabilities")
 
 
@@ -177,8 +180,7 @@ def _variants(network: Network, photograph: np.ndarray, specs: dict[str, Segment
     tiles = segmenting.number_of_tiles(photograph, flipped.spec)
     variants["flips 8, preset"] = Variant(segmenting.segment(flipped, photograph), "whole, preset", tiles)
     for members, flips in TOGETHER:
-        together = network if members == 1 else ensemble_network([network] * members, average="probabilities")
-        segmenter = TiledSegmenter(together, dataclasses.replace(specs["preset"], flips=flips))
+        segmenter = TiledSegmenter(_copies(network, members), dataclasses.replace(specs["preset"], flips=flips))
         variants[_together(members, flips)] = Variant(
             segmenting.segment(segmenter, photograph), "network alone, preset", tiles, members * flips
         )
