@@ -17,7 +17,6 @@ from pipeline.inference import (
     MeasuredPhotograph,
     Segmented,
     SegmenterSpec,
-    fingerprint_of,
     photograph_warnings,
     refuse_unsuitable,
 )
@@ -64,7 +63,7 @@ class Origin:
     Attributes:
       file: absolute path of the photograph.
       sha256: digest of the photograph's file.
-      model: fingerprint of the model folder and of the classes taken from it.
+      model: fingerprint of the model folder, or of all members of an ensemble, and of the classes taken from it.
       truth: digest of the photograph and ground truth in `--source`, if the overlay shows it, else None.
       map_forms: the forms in which the probability map is there as well, some of MAP_FORMS.
       thresholds: operating threshold of each class.
@@ -96,9 +95,9 @@ class PredictionFolder:
     def __init__(
         self,
         output: Path,
-        model: Path,
         spec: SegmenterSpec,
         *,
+        model: str,
         measure: Callable[[np.ndarray, float | None], MeasuredPhotograph],
         operating_point: OperatingPoint,
         camera: Camera,
@@ -110,8 +109,8 @@ class PredictionFolder:
 
         Args:
           output: the folder.
-          model: the model folder.
-          spec: the spec of its segmenter.
+          spec: the spec of the segmenter.
+          model: fingerprint of the model folder, or of several, see `pipeline.inference.fingerprint_of_all`.
           measure: measures a photograph with its angle of view, such as `TiledSegmenter.measure`.
           operating_point: what counts as a detection.
           camera: what the user said of the camera, by which `measure` works.
@@ -122,7 +121,7 @@ class PredictionFolder:
         self.strict = strict
         self.measure, self.operating_point, self.camera = measure, operating_point, camera
         self.output, self.spec, self.annotated, self.map_forms = output, spec, annotated, map_forms
-        self.model = fingerprint_of(model, spec.classes)
+        self.model = model
         self.folders = ["masks", "overlays", "geojson"] + [FOLDER] * bool(map_forms)
         for folder in [output, *(output / name for name in self.folders)]:
             sweep_temporaries(make_folder(folder, flag="--output"))

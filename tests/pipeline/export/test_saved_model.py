@@ -298,7 +298,7 @@ def test_an_export_tells_least_areas_in_pixels_of_a_photograph(spec, disc, scale
         factors.append(segmenter.measure(photograph).scale.factor)
         found = served.least_areas(tf.constant(photograph)).numpy()
         assert found.tolist() == list(made.operating_point.of_photograph(factors[-1]).least_areas)
-    metadata = {name: value.numpy().tolist() for name, value in served.metadata().items()}
+    metadata = {name: served.metadata()[name].numpy().tolist() for name in ("min_area", "min_areas")}
     assert metadata["min_areas"] == [0.0, 3.0]
     text = readme(made, segmenter.rule, made.operating_point, precision="float32")
     if made.scale is None:

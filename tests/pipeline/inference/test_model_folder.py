@@ -274,6 +274,7 @@ def test_a_segmenter_json_of_version_0_1_is_read_with_all_its_values():
         "field_degrees": 50.0,
         "max_pixels": 200_000_000,
         "quality": {},
+        "min_areas": [],
         "photographs": {},
     }
     assert spec.classes == ("MA", "HE", "EX", "SE", "OD")

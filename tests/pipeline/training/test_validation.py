@@ -133,7 +133,7 @@ def test_a_photograph_that_cannot_be_read_and_a_probability_map_with_nan_are_nam
         score_photographs(by_darkness, [records_set.cases["D"], gone], data, thresholds=(0.5, 0.5), bins=BINS)
     with pytest.raises(InputError, match="case D: .*NaN"):
         score_photographs(
-            lambda loaded: darkness(loaded) * np.float32("nan"),
+            lambda loaded: CaseMap(darkness(loaded) * np.float32("nan")),
             [records_set.cases["D"], records_set.cases["E"]],
             data,
             thresholds=(0.5, 0.5),
