@@ -48,11 +48,11 @@ def operating_point_lines(content: Mapping[str, Any]) -> Iterator[str]:
 def _class_lines(name: str, of_class: Mapping[str, Any]) -> Iterator[str]:
     chosen, scores = of_class["chosen"], of_class["scores"]
     yield f"{name}: threshold {chosen['threshold']:.3g}, least area {chosen['min_area']:g}, chosen on all folds"
-    yield f"  {'':30}" + "".join(f"{head:>22}" for head in HEADS.values()) + f"{'false per photograph':>24}"
+    yield f"  {'':30}" + "".join(f"{head:>22}" for head in HEADS.values()) + f"{'false per photograph':>28}"
     for way, of_way in scores.items():
         label = TITLES[way] + (" *" if way == chosen["way"] else "")
         cells = "".join(f"{with_interval(**_pair(of_way[key])):>22}" for key in HEADS)
-        yield f"  {label:30}{cells}{_rate(of_way['false_detections']):>24}"
+        yield f"  {label:30}{cells}{_rate(of_way['false_detections']):>28}"
     for way, one in of_class["differences"].items():
         yield (
             f"  {TITLES[way]}, beside {TITLES[one['beside']]}: Dice {_signed(one['dice'])}, lesion F1 "
