@@ -25,12 +25,16 @@ from pipeline.evaluation.photographs import LoadedCase, Measure, evaluate_photog
 from pipeline.evaluation.results import Result, read_result
 from pipeline.evaluation.scores import SCORES, best_threshold, precision_recall, score
 from pipeline.evaluation.seen import Seen
+from pipeline.evaluation.sparsification import FRACTION, first_to_last, removed_at, sparsify
+from pipeline.evaluation.tile_errors import TILE_ERRORS, worth
 
 __all__ = [
     "FALSE_POSITIVES",
+    "FRACTION",
     "LESION",
     "POOLED",
     "SCORES",
+    "TILE_ERRORS",
     "AnonymousNames",
     "Audit",
     "Counts",
@@ -51,6 +55,7 @@ __all__ = [
     "count_photograph",
     "evaluate_photographs",
     "fold_result",
+    "first_to_last",
     "fold_steps",
     "froc",
     "load_case",
@@ -60,10 +65,13 @@ __all__ = [
     "read_fold",
     "read_folds",
     "read_result",
+    "removed_at",
     "result_folder",
     "result_folders",
     "score",
     "sensitivity_at",
+    "sparsify",
+    "worth",
     "write_comparison",
     "write_fold",
 ]

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from pipeline.evaluation.lesion_matching import match_lesions
+from pipeline.evaluation.tile_errors import TileErrors
 from pipeline.operating_point import OperatingPoint
 
 REGIONS = ("frame", "field_of_view")
@@ -61,6 +62,8 @@ class PhotographCounts:
       counts: pixel counts, `counts[region][class]` with the regions `REGIONS`.
       lesions: lesions in the whole frame by class, `pipeline.evaluation.lesion_matching.LESION` `[lesions]`.
       detections: detections in the whole frame by class, `LESION` `[detections]`.
+      tiles: what is wrong in each tile, `pipeline.evaluation.tile_errors.TILE_ERRORS` `[tiles]`; None if the counts are
+        of an earlier version.
     """
 
     case: str
@@ -69,6 +72,7 @@ class PhotographCounts:
     counts: Mapping[str, Mapping[str, Counts]]
     lesions: Mapping[str, np.ndarray]
     detections: Mapping[str, np.ndarray]
+    tiles: np.ndarray | None = None
 
     def knows(self, name: str) -> bool:
         """Returns whether it is known of any pixel if it shows a class."""
@@ -102,6 +106,8 @@ def count_photograph(
       The counts.
     """
     frame, inside, lesions, detections = {}, {}, {}, {}
+    height, width = field_of_view.shape
+    errors = TileErrors(height, width)
     for index, name in enumerate(classes):
         probability, mask = np.ascontiguousarray(probabilities[..., index]), np.ascontiguousarray(masks[..., index])
         positive = operating_point.is_positive(probability, index)
@@ -113,8 +119,9 @@ def count_photograph(
         counted = pixels if known_here is None else [one[known_here] for one in pixels]
         frame[name], inside[name] = _count_pixels(*counted[:3], detected=counted[3], bins=bins)
         lesions[name], detections[name] = match_lesions(probability, mask, detected, known=known_here)
-    height, width = field_of_view.shape
-    return PhotographCounts(case, height, width, {"frame": frame, "field_of_view": inside}, lesions, detections)
+        errors.add(probability, mask, detected, known=known_here, detections=detections[name])
+    regions, tiles = {"frame": frame, "field_of_view": inside}, errors.table(field_of_view)
+    return PhotographCounts(case, height, width, regions, lesions, detections, tiles)
 
 
 def pool(photographs: Iterable[PhotographCounts]) -> dict[str, dict[str, Counts]]:

@@ -40,7 +40,7 @@ POOLED = "crossval.json"
 
 
 def pool_folds(workdir: Path) -> dict[str, Any] | None:
-    """Computes all scores from the finished folds, and writes `crossval.json`, `photographs.csv` and `lesions.csv`.
+    """Computes all scores from the finished folds, and writes `crossval.json` and the tables of `write_tables`.
 
     Args:
       workdir: folder of the cross-validation, with `fold_*/result`.

@@ -15,12 +15,14 @@
   | `NUMBER/outcomes` | int64 `[R, C, 2]`: false positives, then true positives |
   | `NUMBER/lesions/CLASS` | lesions, `pipeline.evaluation.lesion_matching.LESION` |
   | `NUMBER/findings/CLASS` | detections, the same dtype |
+  | `NUMBER/tiles` | tiles, `pipeline.evaluation.tile_errors.TILE_ERRORS`; may be absent |
 
   The histograms of a class that is unknown in a photograph are zero. Files of earlier versions know all classes.
 
 - `scores.json`: what was scored, and all scores (`pipeline.evaluation.summary`).
 - `photographs.csv`: one row per photograph, class and region (`pipeline.evaluation.tables`).
 - `lesions.csv`: one row per lesion or detection.
+- `tiles.csv`: one row per tile, with what is expected to be wrong and what is (`pipeline.evaluation.tile_errors`).
 
 `read_result` reads `counts.npz`, and `scores.json` for its description of the run. Photographs are read one at a time.
 """
@@ -99,6 +101,8 @@ class CountsWriter:
         for name in self._classes:
             self._write(f"{number}/lesions/{name}", photograph.lesions[name])
             self._write(f"{number}/findings/{name}", photograph.detections[name])
+        if photograph.tiles is not None:
+            self._write(f"{number}/tiles", photograph.tiles)
         self._cases.append(photograph.case)
         self._sizes.append((photograph.height, photograph.width))
         self._identities += [identity] if identity is not None else []
@@ -236,7 +240,8 @@ def _photograph(
     }
     lesions = {name: arrays[f"{number}/lesions/{name}"] for name in classes}
     detections = {name: arrays[f"{number}/findings/{name}"] for name in classes}
-    return PhotographCounts(case, size[0], size[1], counts, lesions, detections)
+    tiles = arrays[f"{number}/tiles"] if f"{number}/tiles" in arrays else None
+    return PhotographCounts(case, size[0], size[1], counts, lesions, detections, tiles)
 
 
 @contextlib.contextmanager

@@ -17,9 +17,11 @@ from pipeline.inference.model_folder import (
 from pipeline.inference.probability_map import STRIP_BYTES, ProbabilityMap
 from pipeline.inference.segmenter import NAN_MESSAGE, Segmented, TiledSegmenter
 from pipeline.inference.spec import SegmenterSpec
+from pipeline.inference.spread import LARGEST_SPREAD, UNCERTAINTIES, Uncertainty, check_uncertainty
 from pipeline.inference.suitability import photograph_warnings, quantiles_of, refuse_unsuitable
 
 __all__ = [
+    "LARGEST_SPREAD",
     "NAN_MESSAGE",
     "NETWORK_FILE",
     "SEGMENTER_FILE",
@@ -28,9 +30,12 @@ __all__ = [
     "ProbabilityMap",
     "Segmented",
     "SegmenterSpec",
+    "UNCERTAINTIES",
     "TiledSegmenter",
+    "Uncertainty",
     "adapt_spec",
     "check_tile",
+    "check_uncertainty",
     "fingerprint_of",
     "identify_photographs",
     "load_model",
