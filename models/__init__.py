@@ -14,10 +14,15 @@ from models.networks import encoder_layers
 from models.registry import NETWORKS, build_network
 from models.supervision import TrainingModel
 from models.surgery import (
+    AVERAGES,
+    Average,
     calibrate_logits,
+    ensemble_network,
     fold_normalization,
     halve_kernels,
     in_precision,
+    member_maps,
+    number_of_members,
     of_classes,
     precision_of,
     precision_policy,
@@ -25,10 +30,12 @@ from models.surgery import (
 )
 
 __all__ = [
+    "AVERAGES",
     "LOSSES",
     "METRICS",
     "NETWORKS",
     "TAKES_HARD_LABELS_ONLY",
+    "Average",
     "Enlarge",
     "FusedBatchNormalization",
     "Network",
@@ -40,9 +47,12 @@ __all__ = [
     "calibrate_logits",
     "check_soft_labels",
     "encoder_layers",
+    "ensemble_network",
     "fold_normalization",
     "halve_kernels",
     "in_precision",
+    "member_maps",
+    "number_of_members",
     "of_classes",
     "precision_of",
     "precision_policy",
