@@ -176,7 +176,7 @@ class TiledSegmenter(tf.Module):
         """
         return self._stitched(photograph, scale, average_over(self.spec.flips, self._compiled(self.tiles)))
 
-    @tf.function(input_signature=[PHOTOGRAPH, tf.TensorSpec([], tf.float64, name="scale")])
+    @tf.function(input_signature=[PHOTOGRAPH, tf.TensorSpec([], tf.float64, name="scale")], autograph=False)
     def segment_scaled_with_spread(self, photograph: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
         """Computes what `segment_scaled` does, with the same bits, and in the same pass how sure the model is of it.
 
