@@ -14,6 +14,7 @@ numbers for someone who corrects outlines in an annotation tool, not measurement
 """
 
 import dataclasses
+import itertools
 
 import numpy as np
 from cv2 import sumElems
@@ -46,22 +47,21 @@ class TileGrid:
         return cls(height, width, rows, columns)
 
     def resized(self, height: int, width: int) -> "TileGrid":
-        """Returns the grid of the same tiles in the photograph at another size, at least a pixel for each tile."""
+        """Returns the grid of the same tiles in the photograph at another size; some are empty if it is tiny."""
         return dataclasses.replace(self, height=height, width=width)
 
     def boxes(self) -> list[tuple[int, int, int, int]]:
         """Returns first row, first column, height and width of each tile."""
         ys, xs = self._edges()
         return [
-            (y, x, below - y, right - x)
-            for y, below in zip(ys[:-1], ys[1:], strict=True)
-            for x, right in zip(xs[:-1], xs[1:], strict=True)
+            (y, x, below - y, right - x) for y, below in itertools.pairwise(ys) for x, right in itertools.pairwise(xs)
         ]
 
     def sums(self, plane: np.ndarray) -> np.ndarray:
         """Returns the sum of a plane, bool or float32 `[height, width]`, over each tile, float64 `[tiles]`."""
         plane = plane.view(np.uint8) if plane.dtype == bool else plane
-        return np.array([sumElems(plane[y : y + high, x : x + wide])[0] for y, x, high, wide in self.boxes()])
+        parts = (plane[y : y + high, x : x + wide] for y, x, high, wide in self.boxes())
+        return np.array([sumElems(part)[0] if part.size else 0.0 for part in parts])
 
     def sums_at(self, ys: np.ndarray, xs: np.ndarray, values: np.ndarray | None = None) -> np.ndarray:
         """Returns the sum of values at some pixels over each tile, float64 `[tiles]`; None: their number."""

@@ -52,6 +52,13 @@ _FOLDER_NAMES = flags.DEFINE_integer(
     lower_bound=0,
 )
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Predict finished photographs again.")
+_UNCERTAINTY = flags.DEFINE_enum(
+    "uncertainty",
+    None,
+    ["members", "orientations", "both"],
+    "Also say how sure the model is: the spread of its probabilities over an ensemble's members, over orientations of "
+    "each tile (eight times the time) or both. Writes spread/CASE_CLASS.png, review.csv and further columns.",
+)
 _STRICT = flags.DEFINE_bool("strict", False, "Leave out photographs that do not suit the model; exit code 1.")
 operating.define_flags()
 camera.define_flags()
@@ -76,7 +83,9 @@ def _predict(arguments: list[str], make_output: Callable[[], Path]) -> int:
     )
     model, devices = Path(_MODEL.value), all_devices()
     pool = SegmenterPool(
-        lambda: load_segmenter(model, classes=_CLASSES.value, camera=known, max_pixels=limits.max_pixels()),
+        lambda: load_segmenter(
+            model, classes=_CLASSES.value, camera=known, max_pixels=limits.max_pixels()
+        ).with_uncertainty(_UNCERTAINTY.value),
         devices,
         say=say,
     )
@@ -93,6 +102,7 @@ def _predict(arguments: list[str], make_output: Callable[[], Path]) -> int:
         annotated=annotated,
         map_forms=map_forms,
         strict=_STRICT.value,
+        uncertainty=_UNCERTAINTY.value,
     )
     return _predict_into(folder, pool, photographs, devices=devices)
 
@@ -141,7 +151,7 @@ def _predict_into(
     )
     print(
         f"predicted: {folder.output}, {len(rows)} photographs in its tables    see: {folder.output / 'overlays'}, "
-        f"{folder.output / 'predictions.csv'}"
+        f"{folder.output / ('predictions.csv' if _UNCERTAINTY.value is None else 'review.csv')}"
     )
     return command.SOME_FAILED if work.failures else command.DONE
 

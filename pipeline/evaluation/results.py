@@ -240,7 +240,7 @@ def _photograph(
     }
     lesions = {name: arrays[f"{number}/lesions/{name}"] for name in classes}
     detections = {name: arrays[f"{number}/findings/{name}"] for name in classes}
-    tiles = arrays[f"{number}/tiles"] if f"{number}/tiles" in arrays else None
+    tiles = arrays.get(f"{number}/tiles", None)
     return PhotographCounts(case, size[0], size[1], counts, lesions, detections, tiles)
 
 

@@ -2,8 +2,8 @@
 
 The tiles of all photographs are put into the order of `tile_errors.worth`, which does not know what is wrong. How many
 of the wrong pixels the first ones contain says what the order is good for (after Ilg et al. 2018, arXiv:1802.07095,
-section 4.4, where pixels are removed). It lies between a random order, in which every tile is worth the same on average,
-and the order by what is wrong indeed.
+where pixels are removed). It lies between a random order, in which every tile is worth the same on average, and the
+order by what is wrong indeed.
 """
 
 from collections.abc import Sequence

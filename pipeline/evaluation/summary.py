@@ -58,7 +58,7 @@ over pixels, are `aupr`, `aupr_33`, `aupr_33_trapezoid`, `aupr_11_trapezoid`, `r
   `mean_probability`, `matched_share` (fraction that is no false positive).
 - `sparsification` (`pipeline.evaluation.sparsification`): `tiles`, `wrong_pixels` (added up over classes),
   `expected_pixels`, `fraction` of the tiles that are corrected, and the fraction of the wrong pixels that this removes:
-  `random` (expected), `removed` (in the order of `tiles.csv`'s `expected_per_minute`), `best` (in that of `wrong`), with
+  `random` (expected), `removed` (in the order of `expected_per_minute` in `tiles.csv`), `best` (in that of `wrong`),
   `removed_interval` and `best_interval`.
 """
 

@@ -1,4 +1,4 @@
-"""Which tiles of a photograph are expected to be wrong, and which are: the pixels of all classes at the operating point.
+"""In which tiles of a photograph pixels are expected to be wrong, and in which they are, at the operating point.
 
 The tiles are those of `pipeline.looking`; `predict --uncertainty` ranks them in the same order in `review.csv`.
 """

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from models import member_maps
+from models import member_maps, number_of_members
 from pipeline.inference.background import tiles_in_field_of_view
 from pipeline.inference.compiling import compiles
 from pipeline.inference.disc import scale_by_disc
@@ -19,7 +19,7 @@ from pipeline.inference.orientations import average_over
 from pipeline.inference.probability_map import ProbabilityMap
 from pipeline.inference.scaling import resize_maps, resize_photograph
 from pipeline.inference.spec import SegmenterSpec
-from pipeline.inference.spread import Uncertainty, mean_and_spread, orientations_of
+from pipeline.inference.spread import Uncertainty, check_uncertainty, mean_and_spread, orientations_of
 from pipeline.inference.suitability import usual_range
 from pipeline.inference.tiling import Tiling, stitch, tile_starts
 from records import (
@@ -137,8 +137,7 @@ class TiledSegmenter(tf.Module):
         scale = photograph.scale
         if scale.ruler == "frame" and DISC in self.spec.classes and DISC_DIAMETER in self.spec.quality:
             scale = self._scale_by_disc(photograph)
-        segment = self.segment_scaled if self.uncertainty is None else self.segment_scaled_with_spread
-        scaled = segment(photograph.pixels, tf.constant(scale.factor, tf.float64))
+        scaled = self.graph(photograph.pixels, tf.constant(scale.factor, tf.float64))
         maps = scaled.numpy()
         found, spread = (
             ProbabilityMap(part, photograph.pixels.shape[:2], resized=self._resizes, device=scaled.device)
@@ -146,6 +145,21 @@ class TiledSegmenter(tf.Module):
         )
         seconds = time.perf_counter() - began
         return Segmented(found, scale, seconds, None if self.uncertainty is None else spread)
+
+    @property
+    def graph(self) -> tf.types.experimental.PolymorphicFunction:
+        """The graph that `segment_measured` runs: `segment_scaled`, or with an uncertainty that with the spread."""
+        return self.segment_scaled if self.uncertainty is None else self.segment_scaled_with_spread
+
+    def with_uncertainty(self, uncertainty: Uncertainty | None) -> "TiledSegmenter":
+        """Returns a segmenter of the same network that also says how sure it is, see `segment_scaled_with_spread`.
+
+        Raises:
+          InputError: a spread over members is asked for, but the model is a single network.
+        """
+        members = number_of_members(self.network) if isinstance(self.network, keras.Model) else 1
+        check_uncertainty(uncertainty, members)
+        return TiledSegmenter(self.network, self.spec, self.rule, uncertainty=uncertainty)
 
     def _scale_by_disc(self, photograph: MeasuredPhotograph) -> PhotographScale:
         index = self.spec.classes.index(DISC)

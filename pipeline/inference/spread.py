@@ -17,18 +17,17 @@ LARGEST_SPREAD = 0.5  # the standard deviation of numbers from 0 to 1, half of w
 PredictMembers = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
 
-def check_uncertainty(uncertainty: Uncertainty | None, members: int, *, model: str) -> None:
+def check_uncertainty(uncertainty: Uncertainty | None, members: int) -> None:
     """Raises InputError if a spread over members is asked for, but the model is only one network.
 
     Args:
       uncertainty: what is asked for; None: nothing.
       members: number of the model's members.
-      model: what the message calls the model.
     """
     if uncertainty in ("members", "both") and members == 1:
         raise InputError(
-            f"--uncertainty={uncertainty}: the model in {model} is a single network, which has no members; give "
-            "--uncertainty=orientations, or an ensemble (python -m scripts.ensemble)."
+            f"--uncertainty={uncertainty}: the model is a single network, which has no members; give "
+            "--uncertainty=orientations, or as --model an ensemble (python -m scripts.ensemble)."
         )
 
 
@@ -37,14 +36,12 @@ def orientations_of(uncertainty: Uncertainty, flips: int) -> int:
     return flips if uncertainty == "members" or flips > 1 else ORIENTATIONS
 
 
-def mean_and_spread(
-    predict: PredictMembers, *, flips: int, orientations: int
-) -> Callable[[tf.Tensor], tf.Tensor]:
+def mean_and_spread(predict: PredictMembers, *, flips: int, orientations: int) -> Callable[[tf.Tensor], tf.Tensor]:
     """Returns a function that computes a network's probabilities and their spread over members and orientations.
 
-    Mean and variance are updated from one orientation to the next (Chan et al. 1983, doi:10.1080/00031305.1983.10483115,
-    for groups of equal size), so that they are exact where all probabilities are equal, and only one orientation is in
-    memory.
+    Mean and variance are updated from one orientation to the next (Chan et al. 1983,
+    doi:10.1080/00031305.1983.10483115, for groups of equal size), so that they are exact where all probabilities are
+    equal, and only one orientation is in memory.
 
     Args:
       predict: the network and its members.

@@ -178,7 +178,9 @@ def detection_calibration_plot(classes: Sequence[str], ranges: Sequence[Sequence
         if not filled:
             continue
         marks = [
-            Mark(x, y, f"{name}: highest probability {x:.3f} on average, {y:.3f} of {count:,} detections match a lesion")
+            Mark(
+                x, y, f"{name}: highest probability {x:.3f} on average, {y:.3f} of {count:,} detections match a lesion"
+            )
             for x, y, count in filled
         ]
         curves.append(_curve(name, [(x, y) for x, y, _ in filled], number, marks=marks))

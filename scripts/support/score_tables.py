@@ -75,8 +75,8 @@ def _lesion_lines(content: Mapping[str, Any], name: str) -> Iterator[str]:
 def _sparsification_lines(one: Mapping[str, Any] | None) -> Iterator[str]:
     if one is not None and one["removed"] is not None:
         yield (
-            f"correcting the first {one['fraction']:.0%} of {one['tiles']} tiles, ranked by what their probabilities lead "
-            f"to expect, removes {plain(one['removed'])}{_brackets(one['removed_interval'])} of the wrong pixels: "
+            f"correcting the first {one['fraction']:.0%} of {one['tiles']} tiles by expected errors removes "
+            f"{plain(one['removed'])}{_brackets(one['removed_interval'])} of the wrong pixels: "
             f"{one['removed'] / one['random']:.1f} times a random order; {plain(one['best'])} in the best order"
         )
 

@@ -39,7 +39,9 @@ def test_the_interval_is_over_photographs():
     for times in draws:
         rows = np.concatenate([row for row, count in zip(photographs, times, strict=True) for _ in range(count)])
         drawn.append(np.mean((rows["maximum"].astype(np.float64) - rows["matched"]) ** 2))
-    np.testing.assert_allclose(detection_calibration(photographs, draws)["interval"], bootstrap.interval(np.array(drawn)))
+    np.testing.assert_allclose(
+        detection_calibration(photographs, draws)["interval"], bootstrap.interval(np.array(drawn))
+    )
     assert detection_calibration(photographs, None)["interval"] is None
 
 

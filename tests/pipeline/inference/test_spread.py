@@ -44,9 +44,7 @@ def test_the_spread_is_the_standard_deviation_over_members_and_orientations(imag
     usual = average_over(flips, lambda batch: predict(batch)[0])(tf.constant(images)).numpy()
     assert np.array_equal(maps[..., :2], usual)
     each = [
-        back(members(to(images))[..., member, :])
-        for to, back in ORIENTATIONS[orientations]
-        for member in range(number)
+        back(members(to(images))[..., member, :]) for to, back in ORIENTATIONS[orientations] for member in range(number)
     ]
     np.testing.assert_allclose(maps[..., 2:], np.std(np.array(each, np.float64), axis=0), atol=1e-6)
 
