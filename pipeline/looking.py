@@ -20,9 +20,9 @@ import numpy as np
 from cv2 import sumElems
 
 TILES_ALONG = 9
-OPENING = 10.0  # seconds to open a photograph and to find one's way
+OPENING = 15.0  # seconds to open a photograph and to find one's way
 TILE = 5.0  # seconds to look over a tile for what is missing
-DETECTION = 2.0  # seconds to check the outline of a detection
+DETECTION = 1.0  # seconds to check the outline of a detection
 
 
 @dataclasses.dataclass(frozen=True)

@@ -45,7 +45,7 @@ class SegmenterPool:
                 segmenter = load()
             self._idle.put((device, segmenter))
         self.spec, self.rule = segmenter.spec, segmenter.rule
-        self.measure, self.uncertainty = segmenter.measure, segmenter.uncertainty
+        self.measure = segmenter.measure
 
     def warm_up(self) -> None:
         """Traces every segmenter and runs it once, so that the first photographs do not have to wait for it."""
