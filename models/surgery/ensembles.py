@@ -5,9 +5,10 @@ The members lie side by side in one flat graph, so that everything that works on
     image ─ stride_check ┬─ member_0_… ─┐
                          ├─ member_1_… ─┼─ member_mean ─ logits ─ probabilities
                          └─ …          ─┘
+
+Each member waits for the one before it, so that only one of them has its maps in memory.
 """
 
-import functools
 import math
 from collections.abc import Sequence
 from typing import Literal
@@ -24,6 +25,7 @@ from models.surgery.heads import LOGITS
 Average = Literal["logits", "probabilities"]
 AVERAGES = ("logits", "probabilities")
 MEAN = "member_mean"  # name of the layer that joins the members
+LEAST = 1e-37  # sums of probabilities below it count as this, so that their logarithms are finite
 
 
 def ensemble_network(networks: Sequence[Network], *, average: Average) -> Network:
@@ -55,7 +57,12 @@ def ensemble_network(networks: Sequence[Network], *, average: Average) -> Networ
     stride = math.lcm(*(network.stride for network in networks))
     image = keras.Input((None, None, 3), name="image")
     checked = StrideCheck(stride, dtype="float32", name="stride_check")(image)
-    logits = [_append_member(network, image, checked, prefix=f"member_{k}_") for k, network in enumerate(networks)]
+    logits: list[keras.KerasTensor] = []
+    for number, network in enumerate(networks):
+        prefix, turn = f"member_{number}_", checked
+        if logits:
+            turn = After(dtype="float32", name=f"{prefix}after")(checked, logits[-1])
+        logits.append(_append_member(network, image, turn, prefix=prefix))
     x = MemberMean(average, dtype="float32", name=MEAN)(logits)
     x = ScaleAndShift(dtype="float32", name=LOGITS)(x)
     return Network(image, layers.Activation("sigmoid", dtype="float32", name="probabilities")(x), name="ensemble")
@@ -85,9 +92,9 @@ def member_maps(network: Network) -> keras.Model:
     return keras.Model(network.input, ops.stack([tail(one) for one in logits], axis=3))
 
 
-def member_networks(network: Network) -> list[keras.Model]:
-    """Returns models of the logits of each member, which share the network's layers; else the network itself."""
-    return [keras.Model(network.input, logits) for logits in _member_logits(network)] or [network]
+def member_prefixes(network: Network) -> list[str]:
+    """Returns what the names of the layers of each member begin with; of a network that is no ensemble, nothing."""
+    return [f"member_{number}_" for number in range(len(_member_logits(network)))] or [""]
 
 
 def _member_logits(network: keras.Model) -> list[keras.KerasTensor]:
@@ -110,9 +117,10 @@ class MemberMean(layers.Layer):
         """Returns the logits of the mean."""
         if self.average == "logits":
             return sum(members) / len(members)
-        # The logit of the mean probability p, log Σ p - log Σ (1 - p). Both sums are of logarithms: a member may be so
-        # sure that p or 1 - p is 0 in float32, and log(p / (1 - p)) would not be finite.
-        return _log_sum([ops.log_sigmoid(z) for z in members]) - _log_sum([ops.log_sigmoid(-z) for z in members])
+        # log Σ p - log Σ (1 - p) is the logit of the mean. 1 - p is computed as sigmoid(-z): where p rounds to 1, its
+        # difference from 1 would be 0. Sums grow member by member, so that the maps of two are in memory, not of all.
+        yes, no = (ops.maximum(sum(ops.sigmoid(sign * z) for z in members), LEAST) for sign in (1, -1))
+        return ops.log(yes) - ops.log(no)
 
     def compute_output_shape(self, input_shape):
         """Returns the shape of the logits of one member."""
@@ -121,6 +129,22 @@ class MemberMean(layers.Layer):
     def get_config(self):
         """Returns the arguments of the layer."""
         return {**super().get_config(), "average": self.average}
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class After(layers.Layer):
+    """Returns an image `[B, h, w, 3]` as it is, but not before another map `[B, h, w, C]` was computed.
+
+    Otherwise a graph's executor computes as many members at once as it has threads, with the maps of all in memory.
+    """
+
+    def call(self, image, earlier):
+        """Returns the image."""
+        return image + ops.minimum(ops.abs(earlier[:, :1, :1, :1]), 0)  # a 0 that no compiler knows to be one
+
+    def compute_output_shape(self, image_shape, earlier_shape):
+        """Returns the shape of the image."""
+        return image_shape
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -166,7 +190,7 @@ def _append_member(
     Args:
       network: the member, which is not changed.
       image: the input of all members.
-      checked: the input after the check of its size, which takes the place of the member's own.
+      checked: the input after the check of its size, which takes the place of the member's own check.
       prefix: what the names of the layers begin with.
     """
 
@@ -184,7 +208,3 @@ def _append_member(
     if last.output is copy.output and getattr(last, "activation", None) is keras.activations.sigmoid:
         return last.input
     return RecoverLogits(dtype="float32", name=f"{prefix}recovered")(copy.output)
-
-
-def _log_sum(logarithms: Sequence) -> keras.KerasTensor:
-    return functools.reduce(ops.logaddexp, logarithms)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import keras
 
 from models.network import Network
-from models.surgery.ensembles import member_networks
+from models.surgery.ensembles import member_prefixes
 
 
 @contextlib.contextmanager
@@ -52,7 +52,7 @@ def in_precision(network: Network, policy: str) -> Network:
     """
     if precision_of(network) == policy:
         return network
-    between = set().union(*map(_between_weights, member_networks(network)))
+    between = set().union(*(_between_weights(network, prefix) for prefix in member_prefixes(network)))
 
     def clone(operation):
         config = operation.get_config()
@@ -65,7 +65,8 @@ def in_precision(network: Network, policy: str) -> Network:
     return changed
 
 
-def _between_weights(network: keras.Model) -> set[str]:
-    """Returns the names of the layers from the first one with weights to the one before the last of these."""
-    weighted = [index for index, operation in enumerate(network.operations) if getattr(operation, "weights", ())]
-    return {operation.name for operation in network.operations[weighted[0] : weighted[-1]]}
+def _between_weights(network: keras.Model, prefix: str) -> set[str]:
+    """Returns the names of a member's layers, from the first one with weights to the one before the last of these."""
+    operations = [operation for operation in network.operations if operation.name.startswith(prefix)]
+    weighted = [index for index, operation in enumerate(operations) if getattr(operation, "weights", ())]
+    return {operation.name for operation in operations[weighted[0] : weighted[-1]]}

@@ -15,7 +15,7 @@ NaN.
 | `warnings` | list of `{"case", "warnings"}`: what does not suit the model; absent in files of earlier versions |
 | `mask_warnings` | `{kind: lines}`: what is not plausible about masks, see `records.cases.mask_checks`; may be absent |
 | `classes`, `bins`, `thresholds` | class names; number of histogram bins; `{class: threshold}` |
-| `threshold_source` | `validation` (best there), `held out` (calibrated), `config`, `given` or `unknown` |
+| `threshold_source` | `validation` (best there), `held out`, `members` (means), `config`, `given` or `unknown` |
 | `threshold_seen`, `threshold_seen_on` | whether the thresholds were chosen on any of these photographs; on which |
 | `seen_by_name` | photographs of which only the name says that the model has seen them, as its folder has no more |
 | `named_alike` | photographs that have a name that the model lists, but are other photographs |

@@ -1,6 +1,7 @@
 """From a photograph to its probability map: the tiled graph and the model folder."""
 
 from pipeline.inference.adapting import adapt_spec, identify_photographs
+from pipeline.inference.ensembles import fingerprint_of_all, load_members, load_together, member_specs, merge_specs
 from pipeline.inference.measured import MeasuredPhotograph
 from pipeline.inference.model_folder import (
     NETWORK_FILE,
@@ -36,9 +37,14 @@ __all__ = [
     "adapt_spec",
     "check_tile",
     "fingerprint_of",
+    "fingerprint_of_all",
     "identify_photographs",
+    "load_members",
     "load_model",
     "load_segmenter",
+    "load_together",
+    "member_specs",
+    "merge_specs",
     "photograph_warnings",
     "quantiles_of",
     "read_spec",

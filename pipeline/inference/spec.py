@@ -36,7 +36,8 @@ class SegmenterSpec:
         written before these fields existed.
       threshold_source: "validation" if the thresholds are the best ones on the validation photographs; "held out" if
         they were chosen on photographs scored by networks that had not seen them (`pipeline.evaluation.calibration`);
-        "config" if the config gives them; "unknown" if the file does not say.
+        "config" if the config gives them; "members" if they are the means of the thresholds of an ensemble's members;
+        "unknown" if the file does not say.
       bins: number of bins of the histograms that eval counts into.
       seen_before: names of the photographs that the initial weights and the teacher were trained on.
       calibrated_on: names of the photographs that thresholds and calibration were chosen on, if "held out".
@@ -46,6 +47,7 @@ class SegmenterSpec:
       field_diameter, field_degrees: how each photograph gets a scale of its own, see `DataConfig`.
       photographs: what the photographs are recognised by that the model has seen, by the names of `uses`; empty if the
         folder was written before this field existed.
+      members: fingerprints of the model folders that an ensemble was made of; empty for a model of its own.
     """
 
     classes: tuple[str, ...]
@@ -72,6 +74,7 @@ class SegmenterSpec:
     field_degrees: float = DataConfig().field_degrees
     photographs: Mapping[str, Sequence[PhotographIdentity]] = dataclasses.field(default_factory=dict)
     max_pixels: int = DataConfig().max_pixels
+    members: tuple[str, ...] = ()
 
     @classmethod
     def from_config(

@@ -18,7 +18,6 @@ from pipeline.inference import (
     Segmented,
     SegmenterSpec,
     Uncertainty,
-    fingerprint_of,
     photograph_warnings,
     refuse_unsuitable,
 )
@@ -62,7 +61,7 @@ class Origin:
     Attributes:
       file: absolute path of the photograph.
       sha256: digest of the photograph's file.
-      model: fingerprint of the model folder and of the classes taken from it.
+      model: fingerprint of the model folder, or of all members of an ensemble, and of the classes taken from it.
       truth: digest of the photograph and ground truth in `--source`, if the overlay shows it, else None.
       map_forms: the forms in which the probability map is there as well, some of MAP_FORMS.
       thresholds: operating threshold of each class.
@@ -89,9 +88,9 @@ class PredictionFolder:
     def __init__(
         self,
         output: Path,
-        model: Path,
         spec: SegmenterSpec,
         *,
+        model: str,
         measure: Callable[[np.ndarray, float | None], MeasuredPhotograph],
         operating_point: OperatingPoint,
         camera: Camera,
@@ -104,8 +103,8 @@ class PredictionFolder:
 
         Args:
           output: the folder.
-          model: the model folder.
-          spec: the spec of its segmenter.
+          spec: the spec of the segmenter.
+          model: fingerprint of the model folder, or of several, see `pipeline.inference.fingerprint_of_all`.
           measure: measures a photograph with its angle of view, such as `TiledSegmenter.measure`.
           operating_point: what counts as a detection.
           camera: what the user said of the camera, by which `measure` works.
@@ -117,7 +116,7 @@ class PredictionFolder:
         self.strict, self.uncertainty = strict, uncertainty
         self.measure, self.operating_point, self.camera = measure, operating_point, camera
         self.output, self.spec, self.annotated, self.map_forms = output, spec, annotated, map_forms
-        self.model = fingerprint_of(model, spec.classes)
+        self.model = model
         self.folders = ["masks", "overlays", "geojson"] + [FOLDER] * bool(map_forms)
         self.folders += [SPREAD_FOLDER] * (uncertainty is not None)
         for folder in [output, *(output / name for name in self.folders)]:

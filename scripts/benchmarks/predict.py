@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median
 
 from configs import Config
-from pipeline.inference import load_segmenter
+from pipeline.inference import fingerprint_of, load_segmenter
 from pipeline.operating_point import OperatingPoint
 from pipeline.prediction import OverlappedWork, PredictionFolder, SegmenterPool, all_devices
 from records import UNKNOWN_CAMERA, find_cases, photograph_degrees, read_photograph
@@ -54,8 +54,8 @@ def measure(config: Config, model: Path, source: Path) -> Result:
         with tempfile.TemporaryDirectory() as output:
             folder = PredictionFolder(
                 Path(output),
-                model,
                 pool.spec,
+                model=fingerprint_of(model, pool.spec.classes),
                 measure=pool.measure,
                 operating_point=OperatingPoint(pool.spec.thresholds),
                 camera=UNKNOWN_CAMERA,

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from configs import InputError
-from pipeline.inference import MeasuredPhotograph, ProbabilityMap, Segmented
+from pipeline.inference import MeasuredPhotograph, ProbabilityMap, Segmented, fingerprint_of
 from pipeline.operating_point import OperatingPoint
 from pipeline.prediction.folder import PredictionFolder
 from records import (
@@ -66,8 +66,8 @@ def folder(spec, tmp_path):
         geometry = spec(classes=CLASSES, thresholds=THRESHOLDS)
         return PredictionFolder(
             tmp_path / output,
-            files,
             geometry,
+            model=fingerprint_of(files, CLASSES),
             measure=lambda photograph, _: MeasuredPhotograph(photograph, HALF),
             operating_point=OperatingPoint(thresholds, min_area),
             camera=camera,
