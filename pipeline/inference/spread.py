@@ -27,7 +27,7 @@ def check_uncertainty(uncertainty: Uncertainty | None, members: int) -> None:
     if uncertainty in ("members", "both") and members == 1:
         raise InputError(
             f"--uncertainty={uncertainty}: the model is a single network, which has no members; give "
-            "--uncertainty=orientations, or as --model an ensemble (python -m scripts.ensemble)."
+            "--uncertainty=orientations, or several models (--model=A --model=B)."
         )
 
 

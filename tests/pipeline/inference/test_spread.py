@@ -8,9 +8,9 @@ import tensorflow as tf
 from configs import InputError
 from models import Network, ensemble_network
 from models.network import NO_PREPROCESSING, image_input, probability_head
-from pipeline.inference import TiledSegmenter, check_uncertainty
+from pipeline.inference import TiledSegmenter
 from pipeline.inference.orientations import average_over
-from pipeline.inference.spread import mean_and_spread, orientations_of
+from pipeline.inference.spread import check_uncertainty, mean_and_spread, orientations_of
 
 SIDE = 6
 TURNS = [(lambda a, k=k: np.rot90(a, k, (1, 2)), lambda a, k=k: np.rot90(a, -k, (1, 2))) for k in range(4)]
@@ -106,7 +106,14 @@ def test_a_segmenter_gives_the_spread_at_the_photographs_size(spec):
 def test_a_single_network_has_no_members():
     for uncertainty in ("members", "both"):
         with pytest.raises(InputError, match="single network.*--uncertainty=orientations"):
-            check_uncertainty(uncertainty, 1, model="M")
-        check_uncertainty(uncertainty, 2, model="M")
-    check_uncertainty("orientations", 1, model="M")
-    check_uncertainty(None, 1, model="M")
+            check_uncertainty(uncertainty, 1)
+        check_uncertainty(uncertainty, 2)
+    check_uncertainty("orientations", 1)
+    check_uncertainty(None, 1)
+
+
+def test_a_segmenter_of_one_network_refuses_a_spread_over_members(spec):
+    segmenter = TiledSegmenter(lambda images: images[..., :2] / 255, spec(**GEOMETRY))
+    with pytest.raises(InputError, match="has no members"):
+        segmenter.with_uncertainty("both")
+    assert segmenter.with_uncertainty("orientations").uncertainty == "orientations"
