@@ -23,6 +23,7 @@ from scripts.support.photographs import say, saying_what_cannot_be_written, work
 from scripts.support.warnings import print_warnings
 
 if TYPE_CHECKING:
+    from pipeline.inference import TiledSegmenter
     from pipeline.interruption import StopRequest
     from pipeline.prediction import OverlappedWork, PredictionFolder, SegmenterPool
 
@@ -54,6 +55,13 @@ _FOLDER_NAMES = flags.DEFINE_integer(
     lower_bound=0,
 )
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Predict finished photographs again.")
+_UNCERTAINTY = flags.DEFINE_enum(
+    "uncertainty",
+    None,
+    ["members", "orientations", "both"],
+    "Also say how sure the model is: the spread of its probabilities over an ensemble's members, over orientations of "
+    "each tile (eight times the time) or both. Writes spread/CASE_CLASS.png, review.csv and further columns.",
+)
 _STRICT = flags.DEFINE_bool("strict", False, "Leave out photographs that do not suit the model; exit code 1.")
 operating.define_flags()
 members.define_flags()
@@ -79,7 +87,11 @@ def _predict(arguments: list[str], make_output: Callable[[], Path]) -> int:
     )
     models, average, devices = members.folders(_MODEL.value, flag="--model"), members.average(), all_devices()
     options = {"classes": _CLASSES.value, "camera": known, "max_pixels": limits.max_pixels()}
-    pool = SegmenterPool(lambda: load_together(models, average=average, **options), devices, say=say)
+
+    def load() -> "TiledSegmenter":
+        return load_together(models, average=average, **options).with_uncertainty(_UNCERTAINTY.value)
+
+    pool = SegmenterPool(load, devices, say=say)
     spec = pool.spec
     operating_point = parse_operating_point(**operating.given(), classes=spec.classes, default=spec.operating_point)
     annotated = _annotated_cases(spec.classes, colored=bool(spec.colors))
@@ -93,6 +105,7 @@ def _predict(arguments: list[str], make_output: Callable[[], Path]) -> int:
         annotated=annotated,
         map_forms=map_forms,
         strict=_STRICT.value,
+        uncertainty=_UNCERTAINTY.value,
     )
     return _predict_into(folder, pool, photographs, devices=devices)
 
@@ -141,7 +154,7 @@ def _predict_into(
     )
     print(
         f"predicted: {folder.output}, {len(rows)} photographs in its tables    see: {folder.output / 'overlays'}, "
-        f"{folder.output / 'predictions.csv'}"
+        f"{folder.output / ('predictions.csv' if _UNCERTAINTY.value is None else 'review.csv')}"
     )
     return command.SOME_FAILED if work.failures else command.DONE
 

@@ -26,13 +26,17 @@ from pipeline.evaluation.photographs import CaseMap, LoadedCase, MapOf, Measure,
 from pipeline.evaluation.results import Result, read_result
 from pipeline.evaluation.scores import SCORES, best_threshold, precision_recall, score
 from pipeline.evaluation.seen import Seen
+from pipeline.evaluation.sparsification import FRACTION, first_to_last, removed_at, sparsify
+from pipeline.evaluation.tile_errors import TILE_ERRORS, worth
 
 __all__ = [
     "FALSE_POSITIVES",
+    "FRACTION",
     "LESION",
     "POINTS",
     "POOLED",
     "SCORES",
+    "TILE_ERRORS",
     "AnonymousNames",
     "Audit",
     "CaseMap",
@@ -55,6 +59,7 @@ __all__ = [
     "count_photograph",
     "earned_operating_points",
     "evaluate_photographs",
+    "first_to_last",
     "fold_result",
     "fold_steps",
     "froc",
@@ -65,10 +70,13 @@ __all__ = [
     "read_fold",
     "read_folds",
     "read_result",
+    "removed_at",
     "result_folder",
     "result_folders",
     "score",
     "sensitivity_at",
+    "sparsify",
+    "worth",
     "write_comparison",
     "write_fold",
 ]

@@ -15,6 +15,7 @@ import numpy as np
 
 from pipeline.evaluation.lesion_matching import match_lesions
 from pipeline.evaluation.sweeps import sweep
+from pipeline.evaluation.tile_errors import TileErrors
 from pipeline.operating_point import OperatingPoint
 
 REGIONS = ("frame", "field_of_view")
@@ -62,6 +63,8 @@ class PhotographCounts:
       counts: pixel counts, `counts[region][class]` with the regions `REGIONS`.
       lesions: lesions in the whole frame by class, `pipeline.evaluation.lesion_matching.LESION` `[lesions]`.
       detections: detections in the whole frame by class, `LESION` `[detections]`.
+      tiles: what is wrong in each tile, `pipeline.evaluation.tile_errors.TILE_ERRORS` `[tiles]`; None if the counts are
+        of an earlier version.
       factor: by which the photograph was scaled for the network; None if no network made the map, or it is not known.
       sweeps: what each class counts at other operating points, see `pipeline.evaluation.sweeps`; empty if they were not
         asked for, or were counted by an earlier version.
@@ -73,6 +76,7 @@ class PhotographCounts:
     counts: Mapping[str, Mapping[str, Counts]]
     lesions: Mapping[str, np.ndarray]
     detections: Mapping[str, np.ndarray]
+    tiles: np.ndarray | None = None
     factor: float | None = None
     sweeps: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
@@ -113,6 +117,8 @@ def count_photograph(
     """
     operating_point = operating_point.of_photograph(factor)
     frame, inside, lesions, detections, swept = {}, {}, {}, {}, {}
+    height, width = field_of_view.shape
+    errors = TileErrors(height, width)
     for index, name in enumerate(classes):
         probability, mask = np.ascontiguousarray(probabilities[..., index]), np.ascontiguousarray(masks[..., index])
         positive = operating_point.is_positive(probability, index)
@@ -126,9 +132,9 @@ def count_photograph(
         lesions[name], detections[name] = match_lesions(probability, mask, detected, known=known_here)
         if sweeps and factor is not None:
             swept[name] = sweep(probability, mask, factor=factor, known=known_here)
-    height, width = field_of_view.shape
-    counts = {"frame": frame, "field_of_view": inside}
-    return PhotographCounts(case, height, width, counts, lesions, detections, factor=factor, sweeps=swept)
+        errors.add(probability, mask, detected, known=known_here, detections=detections[name])
+    regions, tiles = {"frame": frame, "field_of_view": inside}, errors.table(field_of_view)
+    return PhotographCounts(case, height, width, regions, lesions, detections, tiles, factor=factor, sweeps=swept)
 
 
 def pool(photographs: Iterable[PhotographCounts]) -> dict[str, dict[str, Counts]]:

@@ -18,6 +18,7 @@
   | `NUMBER/factor` | float64, by which the photograph was scaled for the network; may be absent |
   | `sweep_thresholds`, `sweep_areas` | float64 `[T]`, `[A]`: the grid of `pipeline.evaluation.sweeps`; may be absent |
   | `NUMBER/sweeps` | int64 `[C, 5, T, A]`, what each class counts there; may be absent |
+  | `NUMBER/tiles` | tiles, `pipeline.evaluation.tile_errors.TILE_ERRORS`; may be absent |
 
   The histograms of a class that is unknown in a photograph are zero. Files of earlier versions know all classes.
   Those, and results of external maps, have no factors. Sweeps are there if `eval --sweep` asked for them.
@@ -25,6 +26,7 @@
 - `scores.json`: what was scored, and all scores (`pipeline.evaluation.summary`).
 - `photographs.csv`: one row per photograph, class and region (`pipeline.evaluation.tables`).
 - `lesions.csv`: one row per lesion or detection.
+- `tiles.csv`: one row per tile, with what is expected to be wrong and what is (`pipeline.evaluation.tile_errors`).
 
 `read_result` reads `counts.npz`, and `scores.json` for its description of the run. Photographs are read one at a time.
 """
@@ -110,6 +112,8 @@ class CountsWriter:
         if photograph.sweeps:
             self._swept = True
             self._write(f"{number}/sweeps", np.array([photograph.sweeps[name] for name in self._classes], np.int64))
+        if photograph.tiles is not None:
+            self._write(f"{number}/tiles", photograph.tiles)
         self._cases.append(photograph.case)
         self._sizes.append((photograph.height, photograph.width))
         self._identities += [identity] if identity is not None else []
@@ -252,7 +256,10 @@ def _photograph(
     detections = {name: arrays[f"{number}/findings/{name}"] for name in classes}
     factor = float(arrays[f"{number}/factor"]) if f"{number}/factor" in arrays else None
     sweeps = dict(zip(classes, arrays[f"{number}/sweeps"], strict=True)) if _has_sweeps(arrays, number) else {}
-    return PhotographCounts(case, size[0], size[1], counts, lesions, detections, factor=factor, sweeps=sweeps)
+    tiles = arrays.get(f"{number}/tiles", None)
+    return PhotographCounts(
+        case, size[0], size[1], counts, lesions, detections, factor=factor, sweeps=sweeps, tiles=tiles
+    )
 
 
 def _has_sweeps(arrays: Mapping[str, np.ndarray], number: int) -> bool:

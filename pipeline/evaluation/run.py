@@ -61,7 +61,7 @@ def evaluate(
     progress: Callable[[Outcomes, int], Outcomes] = lambda outcomes, _: outcomes,
     warn: Callable[[str], None] = lambda message: None,
 ) -> Evaluation:
-    """Scores the cases of a plan, and writes `counts.npz`, `photographs.csv`, `lesions.csv` and `scores.json`.
+    """Scores the cases of a plan, and writes `counts.npz`, the tables of `write_tables` and `scores.json`.
 
     Args:
       plan: what to score.

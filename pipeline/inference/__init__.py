@@ -18,18 +18,22 @@ from pipeline.inference.model_folder import (
 from pipeline.inference.probability_map import STRIP_BYTES, ProbabilityMap
 from pipeline.inference.segmenter import NAN_MESSAGE, Segmented, TiledSegmenter
 from pipeline.inference.spec import SegmenterSpec
+from pipeline.inference.spread import LARGEST_SPREAD, UNCERTAINTIES, Uncertainty
 from pipeline.inference.suitability import photograph_warnings, quantiles_of, refuse_unsuitable
 
 __all__ = [
+    "LARGEST_SPREAD",
     "NAN_MESSAGE",
     "NETWORK_FILE",
     "SEGMENTER_FILE",
     "STRIP_BYTES",
+    "UNCERTAINTIES",
     "MeasuredPhotograph",
     "ProbabilityMap",
     "Segmented",
     "SegmenterSpec",
     "TiledSegmenter",
+    "Uncertainty",
     "adapt_spec",
     "check_tile",
     "fingerprint_of",

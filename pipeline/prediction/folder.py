@@ -6,7 +6,7 @@ and written last, and the tables are made from records only, so the next run rep
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -17,6 +17,7 @@ from pipeline.inference import (
     MeasuredPhotograph,
     Segmented,
     SegmenterSpec,
+    Uncertainty,
     photograph_warnings,
     refuse_unsuitable,
 )
@@ -27,6 +28,10 @@ from pipeline.prediction.map_files import FOLDER, forms_beside, map_files, remov
 from pipeline.prediction.measurements import lesion_features, summarize
 from pipeline.prediction.memory import photograph_bytes
 from pipeline.prediction.pictures import legend, output_files, write_pictures
+from pipeline.prediction.review import REVIEW, Reviewed, write_review
+from pipeline.prediction.spread_files import FOLDER as SPREAD_FOLDER
+from pipeline.prediction.spread_files import spread_files, write_spread
+from pipeline.prediction.sureness import assess, spread_in
 from pipeline.prediction.tables import write_tables
 from records import (
     Camera,
@@ -45,6 +50,7 @@ from records import (
 
 SCHEMA_VERSION = 2
 EARLIER = 1  # without the operating point, which was the model's, forms of maps, and places of lesions
+TILES = "tiles"  # the key of a record for what a look at each tile is worth; absent without --uncertainty
 OWN = "fundus_tiles"  # the member of a GeoJSON file that other software ignores
 
 
@@ -70,6 +76,7 @@ class Origin:
       min_area: least number of pixels of a detection of each class, as the user gave it; 1 otherwise.
       min_areas: the model's, at the network's scale, where it counts; otherwise empty.
       scale, degrees: what the user said of the camera, see `records.Camera`.
+      uncertainty: over what the spread was taken, see `TiledSegmenter`; None if it was not asked for.
     """
 
     file: str
@@ -81,6 +88,7 @@ class Origin:
     min_area: Mapping[str, int]
     scale: float | None = None
     degrees: float | None = None
+    uncertainty: Uncertainty | None = None
     min_areas: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     @property
@@ -104,6 +112,7 @@ class PredictionFolder:
         annotated: Mapping[str, Case],
         map_forms: tuple[str, ...],
         strict: bool = False,
+        uncertainty: Uncertainty | None = None,
     ):
         """Creates the folder if it does not exist.
 
@@ -117,16 +126,19 @@ class PredictionFolder:
           annotated: cases whose masks the overlays show beside the detections.
           map_forms: the forms in which probability maps are written as well, see `map_files`.
           strict: whether a photograph that does not suit the model is an error.
+          uncertainty: what the segmenter says of how sure it is, see `TiledSegmenter`.
         """
-        self.strict = strict
+        self.strict, self.uncertainty = strict, uncertainty
         self.measure, self.operating_point, self.camera = measure, operating_point, camera
         self.output, self.spec, self.annotated, self.map_forms = output, spec, annotated, map_forms
         self.model = model
         self.folders = ["masks", "overlays", "geojson"] + [FOLDER] * bool(map_forms)
+        self.folders += [SPREAD_FOLDER] * (uncertainty is not None)
         for folder in [output, *(output / name for name in self.folders)]:
             sweep_temporaries(make_folder(folder, flag="--output"))
         self._before: dict[str, Origin] = {}  # of the photographs that were in the folder
         self._origins: dict[str, Origin] = {}  # of photographs that are read but not yet written
+        self._with_spread = False  # whether finished photographs have a spread
 
     def begin(
         self, photographs: Mapping[str, Path], *, overwrite: bool, say: Callable[[str], None] = lambda line: None
@@ -156,6 +168,7 @@ class PredictionFolder:
             if overwrite or not self._finished(case, path, origins.get(case)) or case in earlier
         }
         _say_earlier(self.output, again=len(earlier & todo.keys()), kept=len(earlier - todo.keys()), say=say)
+        self._with_spread = any(origin.uncertainty for case, origin in origins.items() if case not in todo)
         for case in todo.keys() & origins.keys():
             self._record(case).unlink(missing_ok=True)
         return todo
@@ -189,6 +202,7 @@ class PredictionFolder:
             annotated=labelled is not None,
             partly_known=labelled is not None and bool(labelled.unknown or labelled.ignored),
             map_forms=self.map_forms,
+            with_spread=self.uncertainty is not None,
         )
 
     def write(self, case: str, path: Path, measured: MeasuredPhotograph, *, segmented: Segmented) -> None:
@@ -216,7 +230,9 @@ class PredictionFolder:
         disc = None if landmarks.disc is None else landmarks.disc.diameter
         warnings = photograph_warnings(measured, segmented.scale, self.spec, disc=disc)
         self._check(path, warnings)
-        features = lesion_features(classes, detections, landmarks=landmarks)
+        spreads = spread_in(detections.masks, segmented.spread)
+        features = lesion_features(classes, detections, landmarks=landmarks, spreads=spreads)
+        sureness = assess(segmented, detections, classes=classes, features=features, visible=visible)
         write_pictures(
             self.spec,
             case,
@@ -230,6 +246,7 @@ class PredictionFolder:
         )
         remove_other_maps(self.output, case, classes=self.spec.classes, forms=origin.map_forms)
         write_maps(self.output, case, segmented.map, classes=self.spec.classes, forms=self.map_forms)
+        write_spread(self.output, case, segmented.spread, classes=classes)
         row = summarize(
             classes,
             case,
@@ -245,17 +262,32 @@ class PredictionFolder:
             "schema_version": SCHEMA_VERSION,
             "origin": dataclasses.asdict(origin),
             "segment_seconds": round(segmented.seconds, 3),
-            "row": row,
+            "row": row if sureness is None else row | sureness.columns,
         }
+        if sureness is not None:
+            own[TILES] = sureness.tiles
         record = {"type": "FeatureCollection", "features": features, OWN: own}
         write_text(self._record(case), json.dumps(record, separators=(",", ":")) + "\n")
 
     def write_tables(self) -> list[dict[str, Any]]:
         """Writes the tables of all photographs in the folder, and returns the rows of `predictions.csv`."""
-        records = (_read_record(path) for path in self._records())
-        return write_tables(
-            self.output, self.spec.classes, ((record[OWN]["row"], record["features"]) for record in records)
-        )
+        reviewed: list[Reviewed] = []
+
+        def rows_and_features() -> Iterator[tuple[dict[str, Any], list[dict]]]:
+            for path in self._records():
+                record = _read_record(path)
+                own = record[OWN]
+                if TILES in own:
+                    reviewed.append(Reviewed(own["row"], own[TILES]))
+                yield own["row"], record["features"]
+
+        with_spread = self._with_spread or self.uncertainty is not None
+        rows = write_tables(self.output, self.spec.classes, rows_and_features(), with_spread=with_spread)
+        if with_spread:
+            write_review(self.output, reviewed)
+        else:
+            (self.output / REVIEW).unlink(missing_ok=True)
+        return rows
 
     def _check(self, path: Path, warnings: Sequence[str]) -> None:
         if self.strict:
@@ -277,6 +309,7 @@ class PredictionFolder:
             **_limits(self.spec.classes, self.operating_point),
             scale=self.camera.scale,
             degrees=self.camera.degrees,
+            uncertainty=self.uncertainty,
         )
 
     def _read_origin(self, record: dict[str, Any]) -> Origin:
@@ -287,13 +320,24 @@ class PredictionFolder:
         return Origin(**{**content, "map_forms": tuple(content["map_forms"])})
 
     def _refuse_others(self, origins: Mapping[str, Origin], *, overwrite: bool) -> None:
-        """Refuses to mix models or operating points, as the tables would not tell which row is of which."""
+        """Refuses to mix models, operating points or spreads, as the tables would not tell which row is of which."""
         limits = _limits(self.spec.classes, self.operating_point)
         of_model = [case for case, origin in origins.items() if origin.model != self.model]
         elsewhere = [case for case, origin in origins.items() if origin.limits != limits]
-        if not (others := of_model or elsewhere):
+        of_spread = [
+            case
+            for case, origin in origins.items()
+            if self.uncertainty is not None and origin.uncertainty not in (None, self.uncertainty)
+        ]
+        if not (others := of_model or elsewhere or of_spread):
             return
-        what = "of another model" if of_model else f"at another operating point ({self._flags(origins[others[0]])})"
+        what = (
+            "of another model"
+            if of_model
+            else f"at another operating point ({self._flags(origins[others[0]])})"
+            if elsewhere
+            else f"with --uncertainty={origins[others[0]].uncertainty}"
+        )
         advice = "pass these photographs as well" if overwrite else "add --overwrite"
         raise InputError(
             f"--output={self.output}: contains predictions {what} for {len(others)} photographs, such as {others[0]}; "
@@ -335,9 +379,11 @@ class PredictionFolder:
                 )
             return False
         files = output_files(case, self.spec.classes) + map_files(case, self.spec.classes, self.map_forms)
+        files += spread_files(case, self.spec.classes) if self.uncertainty else []
         return (
             (now.scale, now.degrees) == (before.scale, before.degrees)
             and now.truth in (None, before.truth)
+            and now.uncertainty in (None, before.uncertainty)
             and set(now.map_forms) <= set(before.map_forms)
             and all((self.output / file).is_file() for file in files)
         )
