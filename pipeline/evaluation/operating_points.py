@@ -41,6 +41,7 @@ The content, `operating_points` in `crossval.json`:
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -151,13 +152,13 @@ def choose(sweeps: np.ndarray, labelled: np.ndarray) -> dict[str, GridPoint]:
 
 def _folds(result: Result) -> tuple[list[str], np.ndarray]:
     """Returns the names of the folds, and the number of each photograph's fold, int64 `[N]`."""
-    names = []
+    owners: list[Path | str] = []
     for folder in result.folders:
-        cases = read_counts(folder, {}).cases
         is_fold = (folder.parent / FOLD).is_file()  # folder: fold_K/result/SOURCE
-        names += [folder.parent.parent.name if is_fold else case for case in cases]
-    different = list(dict.fromkeys(names))
-    return different, np.array([different.index(name) for name in names])
+        owners += [folder.parent.parent if is_fold else case for case in read_counts(folder, {}).cases]
+    different = list(dict.fromkeys(owners))
+    names = [owner.name if isinstance(owner, Path) else owner for owner in different]
+    return names, np.array([different.index(owner) for owner in owners])
 
 
 def _read(result: Result) -> tuple[dict[str, ClassCounts], list[int]]:

@@ -249,6 +249,17 @@ def test_of_an_evaluation_each_photograph_is_a_fold_of_its_own(tmp_path):
     assert [entry["left_out"] for entry in chosen] == [one.case for one in several]
 
 
+def test_folds_of_one_number_of_two_cross_validations_are_two_folds(tmp_path):
+    """Each has lesions in its first fold only, which together are two folds."""
+    folders = []
+    for number, name in enumerate(("one", "other")):
+        rng = np.random.default_rng(number)
+        drawn = {fold: [photograph(f"{name} {fold}", draw_sweep(rng), lesions=fold == "fold_0")] for fold in FOLDS}
+        folders += write_folds(tmp_path / name, drawn)
+    of_class = earned_operating_points(read_result(*folders))["classes"]["HE"]
+    assert of_class["chosen"] is not None and len(of_class["by_fold"]["threshold"]) == 2 * len(FOLDS)
+
+
 def test_the_table_has_the_numbers_of_every_way(tmp_path):
     content = of_folds(tmp_path, drawn_folds(noise=60))
     head, *rows = table_rows(content)
