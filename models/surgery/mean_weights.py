@@ -59,10 +59,13 @@ def recompute_statistics(network: Network, batches: Iterable[np.ndarray]) -> int
 
     Args:
       network: the network, which is changed.
-      batches: RGB 0..255 `[B, h, w, 3]`, all of the same size; at least one, unless there is no normalisation.
+      batches: RGB 0..255 `[B, h, w, 3]`, all of the same size.
 
     Returns:
       The number of images; 0 if the network has no batch normalisation, then none is computed.
+
+    Raises:
+      InputError: there is no batch.
     """
     layers = [layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)]
     if not layers:
@@ -82,6 +85,8 @@ def recompute_statistics(network: Network, batches: Iterable[np.ndarray]) -> int
     finally:
         for layer, momentum in zip(layers, momenta, strict=True):
             layer.momentum = momentum
+    if not sizes:
+        raise InputError("there are no tiles to compute the statistics of batch normalisations on.")
     for layer, (mean, square) in zip(layers, (total / len(sizes) for total in sums), strict=True):
         layer.moving_mean.assign(mean)
         layer.moving_variance.assign(np.maximum(square - mean**2, 0))

@@ -42,7 +42,7 @@ def average_weights(folders: Sequence[Path], records: Sequence[Path]) -> MeanMod
     specs = member_specs(folders, flag="--models")
     networks = load_members(specs, flag="--models")
     spec = dataclasses.replace(merge_specs(specs), members=())  # a network of its own, which can be trained further
-    sets = [_open(folder, spec) for folder in records]
+    sets = _open(records, spec)
     try:
         network = mean_weights(networks)
     except InputError as error:
@@ -59,11 +59,20 @@ def average_weights(folders: Sequence[Path], records: Sequence[Path]) -> MeanMod
     )
 
 
-def _open(folder: Path, spec: SegmenterSpec) -> RecordSet:
-    one = RecordSet(folder, read_index(folder))
-    if (theirs := ScaleRule.of(one.index.data)) != spec.rule():
-        raise InputError(
-            f"--records={folder}: tiles at {theirs}, but the models take photographs at {spec.rule()}; name the "
-            "records that they were trained on."
-        )
-    return one
+def _open(folders: Sequence[Path], spec: SegmenterSpec) -> list[RecordSet]:
+    """Reads the indexes of records, whose tiles must be of one kind and at the scale of the models."""
+    indexes = {folder: read_index(folder) for folder in folders}
+    kinds = {folder: (index.data.tile, index.data.codec) for folder, index in indexes.items()}
+    for folder, index in indexes.items():
+        if (theirs := ScaleRule.of(index.data)) != spec.rule():
+            raise InputError(
+                f"--records={folder}: tiles at {theirs}, but the models take photographs at {spec.rule()}; name the "
+                "records that they were trained on."
+            )
+        if kinds[folder] != kinds[folders[0]]:
+            raise InputError(
+                f"--records={folder}: tiles of {kinds[folder]}, but those of {folders[0]} are of {kinds[folders[0]]} "
+                "(data.tile, data.codec); name records of one kind."
+            )
+    classes = tuple(dict.fromkeys(name for index in indexes.values() for name in index.classes))
+    return [RecordSet(folder, index, classes) for folder, index in indexes.items()]
