@@ -275,6 +275,7 @@ def test_a_segmenter_json_of_version_0_1_is_read_with_all_its_values():
         "max_pixels": 200_000_000,
         "quality": {},
         "min_areas": [],
+        "members": [],
         "photographs": {},
     }
     assert spec.classes == ("MA", "HE", "EX", "SE", "OD")

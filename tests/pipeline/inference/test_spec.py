@@ -55,6 +55,7 @@ def test_a_spec_takes_its_fields_from_the_config():
         "field_degrees": 50.0,
         "max_pixels": 200_000_000,
         "min_areas": (),
+        "members": (),
     }
 
 
