@@ -1,7 +1,8 @@
 """The operating point: from which probability a pixel is positive, and from which size a region is a detection.
 
-`eval` and `predict` take it from the same flags and apply it by the same function, so that what is scored is what is
-written.
+`eval` and `predict` take it from the model and the same flags and apply it by the same function, so that what is scored
+is what is written. A model's least areas are in pixels at the network's scale, so that they suit any camera, and
+`OperatingPoint.of_photograph` makes pixels of a photograph of them.
 """
 
 import dataclasses
@@ -20,16 +21,38 @@ class OperatingPoint:
     Attributes:
       thresholds: least probability of a positive pixel, above 0 and below 1.
       min_area: least number of pixels of a detection, an 8-connected region of positive pixels; those of smaller
-        regions are dropped. Empty: all regions are detections.
+        regions are dropped. Empty: all regions are detections, or `min_areas` says which.
+      min_areas: the same in pixels at the network's scale, 0 where all regions are detections; empty with `min_area`.
     """
 
     thresholds: tuple[float, ...]
     min_area: tuple[int, ...] = ()
+    min_areas: tuple[float, ...] = ()
 
     @property
     def least_areas(self) -> tuple[int, ...]:
         """`min_area` of each class, 1 where all regions are detections."""
+        assert not self.min_areas, "areas at the network's scale are converted for a photograph first"
         return self.min_area or (1,) * len(self.thresholds)
+
+    def of_photograph(self, factor: float | None) -> "OperatingPoint":
+        """Returns the operating point in pixels of a photograph.
+
+        Args:
+          factor: by which the photograph was scaled for the network; None: it was not.
+        """
+        if not self.min_areas:
+            return self
+        areas = (max(round(area / (factor or 1) ** 2), 1) for area in self.min_areas)
+        return OperatingPoint(self.thresholds, tuple(areas))
+
+    def describe_areas(self, classes: Sequence[str]) -> str:
+        """Returns the least areas that drop regions: "MA 3, SE 12 pixels at the network's scale", or ""."""
+        areas, none, where = (
+            (self.min_areas, 0.0, " at the network's scale") if self.min_areas else (self.least_areas, 1, "")
+        )
+        dropping = [f"{name} {area:g}" for name, area in zip(classes, areas, strict=True) if area > none]
+        return f"{', '.join(dropping)} pixels{where}" if dropping else ""
 
     def detect(self, probabilities: np.ndarray) -> np.ndarray:
         """Returns the pixels of the detections, bool `[H, W, C]`, in a probability map, float32 `[H, W, C]`."""
@@ -51,26 +74,26 @@ class OperatingPoint:
 
 
 def parse_operating_point(
-    *, threshold: str | None, min_area: str | None, classes: tuple[str, ...], thresholds: tuple[float, ...]
+    *, threshold: str | None, min_area: str | None, classes: tuple[str, ...], default: OperatingPoint
 ) -> OperatingPoint:
     """Reads --threshold and --min_area, each of which is one number for all classes, or NAME=NUMBER,… for every class.
 
     Args:
-      threshold: value of --threshold, numbers above 0 and below 1; None: `thresholds`.
-      min_area: value of --min_area, whole numbers of pixels of at least 1; None: 1.
+      threshold: value of --threshold, numbers above 0 and below 1; None: those of `default`.
+      min_area: value of --min_area, whole numbers of pixels of a photograph of at least 1; None: those of `default`.
       classes: names of the classes.
-      thresholds: threshold of each class if none is given.
+      default: operating point if no flag is given, such as the model's.
 
     Raises:
       InputError: the names are not those of `classes`, or a number is out of range.
     """
     if threshold is not None:
         texts = _of_each_class("threshold", threshold, classes, example="0.5")
-        thresholds = tuple(_threshold(text, threshold) for text in texts)
+        default = dataclasses.replace(default, thresholds=tuple(_threshold(text, threshold) for text in texts))
     if min_area is None:
-        return OperatingPoint(thresholds)
+        return default
     areas = (_area(text, min_area) for text in _of_each_class("min_area", min_area, classes, example="4"))
-    return OperatingPoint(thresholds, tuple(areas))
+    return OperatingPoint(default.thresholds, tuple(areas))
 
 
 def _of_each_class(flag: str, text: str, classes: Sequence[str], *, example: str) -> list[str]:

@@ -8,7 +8,9 @@ import sys
 if not __package__:  # started by its path: the root is searched, not scripts/, whose inspect.py hides Python's own
     sys.path[0] = __file__.rpartition("/scripts/")[0]
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 
@@ -37,7 +39,7 @@ def main(_: list[str]) -> int:
     """Runs the command, and returns its exit code."""
     output = Path(_OUTPUT.value)
     from models import in_precision
-    from pipeline.evaluation import read_result, result_folders
+    from pipeline.evaluation import earned_operating_points, read_result, result_folders
     from pipeline.evaluation.calibration import calibrate
     from pipeline.inference import SEGMENTER_FILE, load_model, save_model
 
@@ -47,17 +49,31 @@ def main(_: list[str]) -> int:
     result = read_result(*(part for folder in _RESULTS.value for part in result_folders(Path(folder))))
     if _PRECISION.value is not None:
         network = in_precision(network, _PRECISION.value)
-    calibrated, of_classes = calibrate(network, spec, result)
+    points = earned_operating_points(result)
+    calibrated, of_classes = calibrate(network, spec, result, points=points)
     print(f"{len(result.cases)} photographs; logits z become factor * z + shift")
-    print(f"{'':16}{'factor':>8}{'shift':>8}{'threshold':>18}{'calibration error':>22}")
-    for name, before, one in zip(spec.classes, spec.thresholds, of_classes, strict=True):
+    print(f"{'':16}{'factor':>8}{'shift':>8}{'threshold':>18}{'least area':>14}{'calibration error':>22}")
+    areas = spec.min_areas or (0.0,) * len(spec.classes)
+    for name, before, area, one in zip(spec.classes, spec.thresholds, areas, of_classes, strict=True):
         print(
             f"{name:16}{one.factor:8.3f}{one.shift:8.3f}{before:9.3f} → {one.threshold:.3f}"
-            f"{one.error_before:11.5f} → {one.error_after:.5f}"
+            f"{area:9g} → {one.min_area:<2g}{one.error_before:11.5f} → {one.error_after:.5f}"
         )
+    print("least areas: pixels at the network's scale, of detections; 0: every region is one")
+    for reason in _not_chosen(points):
+        print(reason)
     save_model(output, network, calibrated, half=_HALF.value)
     print(f"model: {output}")
     return command.DONE
+
+
+def _not_chosen(points: Mapping[str, Any]) -> Iterator[str]:
+    """Yields why classes have the threshold of highest Dice, and no least area."""
+    if points["why_not"]:
+        yield f"thresholds of highest Dice, no least areas chosen: {points['why_not']}."
+    for name, of_class in points["classes"].items():
+        if of_class["why_not"]:
+            yield f"{name}: threshold of highest Dice, no least area chosen: {of_class['why_not']}."
 
 
 if __name__ == "__main__":

@@ -12,8 +12,9 @@ if not __package__:  # started by its path: the root is searched, not scripts/, 
     sys.path[0] = __file__.rpartition("/scripts/")[0]
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from absl import flags
@@ -21,6 +22,7 @@ from tqdm import tqdm
 
 from configs import Config, InputError
 from pipeline.evaluation import (
+    POINTS,
     POOLED,
     CrossValidation,
     begin_crossvalidation,
@@ -29,7 +31,7 @@ from pipeline.evaluation import (
 )
 from pipeline.interruption import StoppedError
 from pipeline.machine import usable_cores
-from pipeline.operating_point import parse_operating_point
+from pipeline.operating_point import OperatingPoint, parse_operating_point
 from records import SPLITS, by_kind
 from records.cases import find_training_cases, plan_folds, survey_cases
 from scripts.support import command, operating, source
@@ -37,6 +39,8 @@ from scripts.support.children import Children
 from scripts.support.folds import run_fold
 from scripts.support.score_tables import crossvalidation_lines
 from scripts.support.warnings import print_warnings
+
+FILES = f"{{{POOLED},{POINTS},photographs.csv,lesions.csv}}"
 
 _SOURCE = flags.DEFINE_multi_string(
     "source", [], "Folder of photographs and masks; can be repeated. Its own test part is not used."
@@ -59,10 +63,8 @@ def main(_: list[str]) -> int:
         if not value:
             raise InputError(f"--{name} is required with --{'source' if name == 'config' else 'config'}; see --help.")
     config, only = command.config(), _only()
-    thresholds = (config.evaluate.threshold,) * len(config.data.classes)
-    parse_operating_point(
-        **operating.given(), classes=config.data.classes, thresholds=thresholds
-    )  # a mistake ends here
+    default = OperatingPoint((config.evaluate.threshold,) * len(config.data.classes))
+    parse_operating_point(**operating.given(), classes=config.data.classes, default=default)  # a mistake ends here
     check_same_config(workdir, config)
     run = _plan(workdir, config)
     begin_crossvalidation(run)
@@ -83,7 +85,8 @@ def main(_: list[str]) -> int:
     content = pool_folds(workdir)
     if content is not None:
         print("\n".join(crossvalidation_lines(content)), flush=True)
-    look = f"{{{POOLED},photographs.csv,lesions.csv}}" if content is not None else "folds.csv (no fold is finished)"
+        print("\n".join(_next_steps(workdir)))
+    look = FILES if content is not None else "folds.csv (no fold is finished)"
     print(f"folds: {workdir / 'folds.csv'}    see: {workdir}/{look}")
     return command.SOME_FAILED if failed else command.DONE
 
@@ -97,8 +100,23 @@ def _pool_alone(workdir: Path) -> int:
     if content is None:
         raise InputError(f"--workdir={workdir}: no finished fold there; expected {workdir}/fold_*/result/fold.json.")
     print("\n".join(crossvalidation_lines(content)), flush=True)
-    print(f"see: {workdir}/{{{POOLED},photographs.csv,lesions.csv}}")
+    print("\n".join(_next_steps(workdir)))
+    print(f"see: {workdir}/{FILES}")
     return command.DONE
+
+
+def _next_steps(workdir: Path) -> Iterator[str]:
+    """Yields the commands that make one model of the folds' models, as far as these are there."""
+    models = Path("fold_*") / "run" / "model"
+    if len(list(workdir.glob(str(models / "segmenter.json")))) < 2:
+        return
+    ensemble, calibrated = workdir / "ensemble", workdir / "calibrated"
+    yield "one model of all folds, and then its calibration, thresholds and least areas:"
+    yield f"  python -m scripts.ensemble {quote(f'--models={workdir / models}')} {quote(f'--output={ensemble}')}"
+    yield (
+        f"  python -m scripts.calibrate {quote(f'--model={ensemble}')} {quote(f'--results={workdir}')} "
+        f"{quote(f'--output={calibrated}')}"
+    )
 
 
 def _only() -> list[int]:

@@ -45,6 +45,11 @@ _OUTPUT = flags.DEFINE_string(
     "output", None, "Folder for report.html, scores.json, photographs.csv, lesions.csv, counts.npz, evaluation.csv."
 )
 _BASELINE = flags.DEFINE_bool("baseline", False, "Also score a colour threshold, for comparison with the model.")
+_SWEEP = flags.DEFINE_bool(
+    "sweep",
+    False,
+    "Count at other thresholds and least areas too, from which calibrate chooses. Takes a little longer.",
+)
 _STRICT = flags.DEFINE_bool("strict", False, "Leave out photographs that do not suit the model; exit code 1.")
 _COMPARE = flags.DEFINE_bool("compare", False, "Deprecated: use python -m scripts.compare.")
 _ANONYMOUS = flags.DEFINE_bool(
@@ -85,6 +90,7 @@ def main(folders: list[str]) -> int:
         records=_RECORDS.value,
         classes=_CLASSES.value,
         strict=_STRICT.value,
+        sweep=_SWEEP.value,
         **source.given(),
         max_pixels=limits.max_pixels(),
         **operating.given(),
@@ -124,6 +130,10 @@ def _check_flags() -> None:
         raise InputError("--model is required, or --predictions; see --help.")
     if camera.given() != UNKNOWN_CAMERA and _PREDICTIONS.value is not None:
         raise InputError("--scale and --field_degrees: maps of --predictions are not scaled; leave them out.")
+    if _SWEEP.value and _PREDICTIONS.value is not None:
+        raise InputError(
+            "--sweep: least areas are at the scale of a network, which --predictions has not; leave it out."
+        )
     if _LEVELS.value != "auto" and _PREDICTIONS.value is None:
         raise InputError("--levels: is about maps of --predictions; leave it out.")
     if _RECORDS.value is not None and _PREDICTIONS.value is not None:
@@ -132,13 +142,12 @@ def _check_flags() -> None:
 
 def _print_plan(plan, output: Path) -> None:
     point = plan.operating_point
-    classes = [
-        f"{name} at {threshold:g}" + (f" from {area} pixels" if area > 1 else "")
-        for name, threshold, area in zip(plan.data.classes, point.thresholds, point.least_areas, strict=True)
-    ]
+    classes = [f"{name} at {threshold:g}" for name, threshold in zip(plan.data.classes, point.thresholds, strict=True)]
+    areas = point.describe_areas(plan.data.classes)
     print(
         f"{len(plan.cases)} photographs of split {_SPLIT.value} in {source.title(_SOURCE.value)} ({plan.layout}); "
-        f"classes {', '.join(classes)} (threshold: {plan.threshold_source}) → {output}",
+        f"classes {', '.join(classes)} (threshold: {plan.threshold_source}){areas and f', least areas {areas}'} → "
+        f"{output}",
         flush=True,
     )
 

@@ -51,7 +51,7 @@ def main(_: list[str]) -> int:
 
     segmenter = load_segmenter(model, classes=_CLASSES.value, camera=known, max_pixels=limits.max_pixels())
     spec = segmenter.spec
-    operating_point = parse_operating_point(**operating.given(), classes=spec.classes, thresholds=spec.thresholds)
+    operating_point = parse_operating_point(**operating.given(), classes=spec.classes, default=spec.operating_point)
     if photograph:
         photograph_size(photograph, max_pixels=spec.max_pixels)  # fails before any work is done
     target = output / str(_VERSION.value)

@@ -18,15 +18,18 @@ from absl import flags
 
 from configs import InputError
 from records import Case, claimed_output, describe_scales, find_cases, photographs_of
-from scripts.support import camera, command, limits, operating
+from scripts.support import camera, command, limits, members, operating
 from scripts.support.photographs import say, saying_what_cannot_be_written, work_through
 from scripts.support.warnings import print_warnings
 
 if TYPE_CHECKING:
+    from pipeline.inference import TiledSegmenter
     from pipeline.interruption import StopRequest
     from pipeline.prediction import OverlappedWork, PredictionFolder, SegmenterPool
 
-_MODEL = flags.DEFINE_string("model", None, "Model folder, such as WORKDIR/model.", required=True)
+_MODEL = flags.DEFINE_multi_string(
+    "model", None, "Model folder, such as WORKDIR/model; repeat the flag to average several models.", required=True
+)
 _OUTPUT = flags.DEFINE_string(
     "output", None, "Folder for masks, overlays, geojson, predictions.csv, lesions.csv, lesions.json.", required=True
 )
@@ -52,8 +55,16 @@ _FOLDER_NAMES = flags.DEFINE_integer(
     lower_bound=0,
 )
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Predict finished photographs again.")
+_UNCERTAINTY = flags.DEFINE_enum(
+    "uncertainty",
+    None,
+    ["members", "orientations", "both"],
+    "Also say how sure the model is: the spread of its probabilities over an ensemble's members, over orientations of "
+    "each tile (eight times the time) or both. Writes spread/CASE_CLASS.png, review.csv and further columns.",
+)
 _STRICT = flags.DEFINE_bool("strict", False, "Leave out photographs that do not suit the model; exit code 1.")
 operating.define_flags()
+members.define_flags()
 camera.define_flags()
 limits.define_flags()
 
@@ -66,7 +77,7 @@ def main(arguments: list[str]) -> int:
 
 def _predict(arguments: list[str], make_output: Callable[[], Path]) -> int:
     known = camera.given()
-    from pipeline.inference import load_segmenter
+    from pipeline.inference import fingerprint_of_all, load_together
     from pipeline.operating_point import parse_operating_point
     from pipeline.prediction import PredictionFolder, SegmenterPool, all_devices
 
@@ -74,25 +85,27 @@ def _predict(arguments: list[str], make_output: Callable[[], Path]) -> int:
     photographs = photographs_of(
         arguments, recursive=_RECURSIVE.value, folder_names=_FOLDER_NAMES.value, skip=Path(_OUTPUT.value)
     )
-    model, devices = Path(_MODEL.value), all_devices()
-    pool = SegmenterPool(
-        lambda: load_segmenter(model, classes=_CLASSES.value, camera=known, max_pixels=limits.max_pixels()),
-        devices,
-        say=say,
-    )
+    models, average, devices = members.folders(_MODEL.value, flag="--model"), members.average(), all_devices()
+    options = {"classes": _CLASSES.value, "camera": known, "max_pixels": limits.max_pixels()}
+
+    def load() -> "TiledSegmenter":
+        return load_together(models, average=average, **options).with_uncertainty(_UNCERTAINTY.value)
+
+    pool = SegmenterPool(load, devices, say=say)
     spec = pool.spec
-    operating_point = parse_operating_point(**operating.given(), classes=spec.classes, thresholds=spec.thresholds)
+    operating_point = parse_operating_point(**operating.given(), classes=spec.classes, default=spec.operating_point)
     annotated = _annotated_cases(spec.classes, colored=bool(spec.colors))
     folder = PredictionFolder(
         make_output(),
-        model,
         spec,
+        model=fingerprint_of_all(models, spec.classes, average=average),
         measure=pool.measure,
         operating_point=operating_point,
         camera=known,
         annotated=annotated,
         map_forms=map_forms,
         strict=_STRICT.value,
+        uncertainty=_UNCERTAINTY.value,
     )
     return _predict_into(folder, pool, photographs, devices=devices)
 
@@ -141,7 +154,7 @@ def _predict_into(
     )
     print(
         f"predicted: {folder.output}, {len(rows)} photographs in its tables    see: {folder.output / 'overlays'}, "
-        f"{folder.output / 'predictions.csv'}"
+        f"{folder.output / ('predictions.csv' if _UNCERTAINTY.value is None else 'review.csv')}"
     )
     return command.SOME_FAILED if work.failures else command.DONE
 

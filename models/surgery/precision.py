@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import keras
 
 from models.network import Network
+from models.surgery.ensembles import member_prefixes
 
 
 @contextlib.contextmanager
@@ -40,7 +41,7 @@ def in_precision(network: Network, policy: str) -> Network:
 
     A network in float32 does not show which layers are in float32 on purpose. All layers before the first one with
     weights, which prepare the image, and from the last one with weights on, which compute probabilities, are therefore
-    float32.
+    float32. In an ensemble this holds for each member; what joins them is float32.
 
     Args:
       network: the network, which is not changed.
@@ -51,8 +52,7 @@ def in_precision(network: Network, policy: str) -> Network:
     """
     if precision_of(network) == policy:
         return network
-    weighted = [index for index, operation in enumerate(network.operations) if getattr(operation, "weights", ())]
-    between = {operation.name for operation in network.operations[weighted[0] : weighted[-1]]}
+    between = set().union(*(_between_weights(network, prefix) for prefix in member_prefixes(network)))
 
     def clone(operation):
         config = operation.get_config()
@@ -63,3 +63,10 @@ def in_precision(network: Network, policy: str) -> Network:
     changed = keras.models.clone_model(network, clone_function=clone)
     changed.set_weights(network.get_weights())
     return changed
+
+
+def _between_weights(network: keras.Model, prefix: str) -> set[str]:
+    """Returns the names of a member's layers, from the first one with weights to the one before the last of these."""
+    operations = [operation for operation in network.operations if operation.name.startswith(prefix)]
+    weighted = [index for index, operation in enumerate(operations) if getattr(operation, "weights", ())]
+    return {operation.name for operation in operations[weighted[0] : weighted[-1]]}

@@ -8,7 +8,7 @@ starts at once. Modules that need it are imported by their own names: `calibrati
 from pipeline.evaluation.baseline import baseline_aupr
 from pipeline.evaluation.comparison import write_comparison
 from pipeline.evaluation.counting import Counts, PhotographCounts, count_photograph, pool
-from pipeline.evaluation.crossvalidation import POOLED, pool_folds, result_folders
+from pipeline.evaluation.crossvalidation import POINTS, POOLED, pool_folds, result_folders
 from pipeline.evaluation.fold_results import FoldResult, read_fold, read_folds, result_folder, write_fold
 from pipeline.evaluation.fold_runs import (
     CrossValidation,
@@ -21,22 +21,30 @@ from pipeline.evaluation.fold_runs import (
 from pipeline.evaluation.leaks import Audit, audit
 from pipeline.evaluation.lesion_matching import FALSE_POSITIVES, LESION, froc, sensitivity_at
 from pipeline.evaluation.names import AnonymousNames, Names
-from pipeline.evaluation.photographs import LoadedCase, Measure, evaluate_photographs, load_case
+from pipeline.evaluation.operating_points import earned_operating_points
+from pipeline.evaluation.photographs import CaseMap, LoadedCase, MapOf, Measure, evaluate_photographs, load_case
 from pipeline.evaluation.results import Result, read_result
 from pipeline.evaluation.scores import SCORES, best_threshold, precision_recall, score
 from pipeline.evaluation.seen import Seen
+from pipeline.evaluation.sparsification import FRACTION, first_to_last, removed_at, sparsify
+from pipeline.evaluation.tile_errors import TILE_ERRORS, worth
 
 __all__ = [
     "FALSE_POSITIVES",
+    "FRACTION",
     "LESION",
+    "POINTS",
     "POOLED",
     "SCORES",
+    "TILE_ERRORS",
     "AnonymousNames",
     "Audit",
+    "CaseMap",
     "Counts",
     "CrossValidation",
     "FoldResult",
     "LoadedCase",
+    "MapOf",
     "Measure",
     "Names",
     "PhotographCounts",
@@ -49,7 +57,9 @@ __all__ = [
     "best_threshold",
     "check_same_config",
     "count_photograph",
+    "earned_operating_points",
     "evaluate_photographs",
+    "first_to_last",
     "fold_result",
     "fold_steps",
     "froc",
@@ -60,10 +70,13 @@ __all__ = [
     "read_fold",
     "read_folds",
     "read_result",
+    "removed_at",
     "result_folder",
     "result_folders",
     "score",
     "sensitivity_at",
+    "sparsify",
+    "worth",
     "write_comparison",
     "write_fold",
 ]

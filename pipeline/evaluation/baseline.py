@@ -6,7 +6,7 @@ import numpy as np
 
 from configs import DataConfig, InputError
 from pipeline.evaluation.counting import pool
-from pipeline.evaluation.photographs import evaluate_photographs
+from pipeline.evaluation.photographs import CaseMap, evaluate_photographs
 from pipeline.evaluation.scores import score
 from pipeline.operating_point import OperatingPoint
 from records import Case, field_of_view
@@ -26,7 +26,7 @@ def baseline_aupr(cases: Iterable[Case], data: DataConfig, *, bins: int) -> dict
       AUPR of each class in the whole frame, pooled over the photographs; None without lesion pixels.
     """
     outcomes = evaluate_photographs(
-        lambda loaded: color_threshold_map(loaded.photograph, len(data.classes)),
+        lambda loaded: CaseMap(color_threshold_map(loaded.photograph, len(data.classes))),
         cases,
         data,
         operating_point=OperatingPoint((THRESHOLD,) * len(data.classes)),

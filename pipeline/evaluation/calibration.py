@@ -6,7 +6,8 @@ change, and neither does any area under a curve; the operating threshold changes
 """
 
 import dataclasses
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize
@@ -26,9 +27,10 @@ class ClassCalibration(NamedTuple):
     Attributes:
       factor: number that its logits are multiplied by, above 0.
       shift: number that is then added to them.
-      threshold: calibrated probability at which pooled Dice is highest.
+      threshold: calibrated probability of the operating point that was chosen.
       error_before: expected calibration error (`pipeline.evaluation.scores.calibration_error`) in the whole frame.
       error_after: the same error of the calibrated probabilities.
+      min_area: least area of a detection, pixels at the network's scale; 0: every region is a detection.
     """
 
     factor: float
@@ -36,19 +38,24 @@ class ClassCalibration(NamedTuple):
     threshold: float
     error_before: float
     error_after: float
+    min_area: float = 0.0
 
 
-def calibrate(network: Network, spec: SegmenterSpec, result: Result) -> tuple[SegmenterSpec, list[ClassCalibration]]:
-    """Calibrates a network on photographs that were scored, and chooses its thresholds on them.
+def calibrate(
+    network: Network, spec: SegmenterSpec, result: Result, *, points: Mapping[str, Any]
+) -> tuple[SegmenterSpec, list[ClassCalibration]]:
+    """Calibrates a network on photographs that were scored, and gives it the operating point that was chosen on them.
 
     Args:
       network: network of the model; its weights are changed in place.
       spec: spec of the model.
       result: scores of photographs that were not seen in training: by this network, or by the networks of a
         cross-validation with the same config.
+      points: what `earned_operating_points` says of the result; a class for which it chooses nothing gets the threshold
+        of highest pooled Dice, and every region is a detection.
 
     Returns:
-      The spec with the new thresholds, and the calibration of each class.
+      The spec with the new thresholds and areas, and the calibration of each class.
 
     Raises:
       InputError: the result has other classes, a class is unknown in all of its photographs or has no lesion, or its
@@ -67,12 +74,14 @@ def calibrate(network: Network, spec: SegmenterSpec, result: Result) -> tuple[Se
             f"{len(result.cases)} photographs; expected photographs with lesions of every class of the model, to "
             "calibrate it on."
         )
-    fitted = [fit_class(name, pooled[name].lesion, pooled[name].negatives) for name in spec.classes]
+    chosen = {name: points["classes"].get(name, {}).get("chosen") for name in spec.classes}
+    fitted = [fit_class(name, pooled[name].lesion, pooled[name].negatives, point=chosen[name]) for name in spec.classes]
     calibrate_logits(network, [one.factor for one in fitted], [one.shift for one in fitted])
-    thresholds = tuple(one.threshold for one in fitted)
+    areas = tuple(one.min_area for one in fitted)
     changed = dataclasses.replace(
         spec,
-        thresholds=thresholds,
+        thresholds=tuple(one.threshold for one in fitted),
+        min_areas=areas if any(areas) else (),
         threshold_source="held out",
         calibrated_on=tuple(sorted(result.cases)),
         photographs={**spec.photographs, "calibrated_on": result.identities},
@@ -80,7 +89,9 @@ def calibrate(network: Network, spec: SegmenterSpec, result: Result) -> tuple[Se
     return changed.as_anonymous_as(spec), fitted
 
 
-def fit_class(name: str, lesion: np.ndarray, negatives: np.ndarray) -> ClassCalibration:
+def fit_class(
+    name: str, lesion: np.ndarray, negatives: np.ndarray, *, point: Mapping[str, float] | None = None
+) -> ClassCalibration:
     """Fits factor and shift to histograms by maximum likelihood, with every pixel at the centre of its bin.
 
     The lowest bin holds nearly all pixels of a photograph, and its centre is above their probabilities. It counts all
@@ -90,6 +101,7 @@ def fit_class(name: str, lesion: np.ndarray, negatives: np.ndarray) -> ClassCali
       name: the class.
       lesion: int `[bins]`, lesion pixels by probability, as in `pipeline.evaluation.counting.Counts`.
       negatives: int `[bins]`, all other pixels by probability.
+      point: its `threshold`, of probabilities before calibration, and `min_area`; None: the threshold of highest Dice.
 
     Returns:
       The calibration of the class.
@@ -119,7 +131,7 @@ def fit_class(name: str, lesion: np.ndarray, negatives: np.ndarray) -> ClassCali
             f"--results: lesions of {name} have lower probabilities than other pixels, which no calibration mends; "
             "train the model further, or check these masks."
         )
-    threshold = best_threshold(lesion, negatives)
+    threshold = point["threshold"] if point else best_threshold(lesion, negatives)
     places = np.minimum((expit(factor * z + shift) * bins).astype(int), bins - 1)
     calibrated = [np.bincount(places, counts, bins) for counts in (lesion, negatives)]
     return ClassCalibration(
@@ -128,4 +140,5 @@ def fit_class(name: str, lesion: np.ndarray, negatives: np.ndarray) -> ClassCali
         float(expit(factor * logit(threshold) + shift)),
         float(calibration_error(lesion, negatives)),
         float(calibration_error(*calibrated)),
+        point["min_area"] if point else 0.0,
     )

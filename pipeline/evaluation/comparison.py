@@ -37,7 +37,7 @@ def write_comparison(folder: Path, one: Result, other: Result) -> dict[str, Any]
 
     Returns:
       The content of `compare.json`: `folders`, `photographs`, `known_photographs` (`{class: number}` of those where it
-      is known), `classes`, `thresholds` and `min_area` (of both);
+      is known), `classes`, `thresholds`, `min_area` and `min_areas` (of both);
       `pooled[region][class][score]`: `one`, `other`, `difference`, `interval`; `per_photograph[region][class][score]`:
       `photographs` (where the score is defined in both), `mean`, `median`, `mean_interval`, `median_interval` of the
       differences, and `better`, the fraction of photographs where the other is better. Intervals are null with one
@@ -57,6 +57,7 @@ def write_comparison(folder: Path, one: Result, other: Result) -> dict[str, Any]
         "classes": list(one.classes),
         "thresholds": [result.about.get("thresholds") for result in (one, other)],
         "min_area": [result.about.get("min_area") for result in (one, other)],
+        "min_areas": [result.about.get("min_areas") for result in (one, other)],
         "pooled": _pooled(one, other, known),
         "per_photograph": _per_photograph(one, first, second),
     }

@@ -14,6 +14,8 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from pipeline.evaluation.lesion_matching import match_lesions
+from pipeline.evaluation.sweeps import sweep
+from pipeline.evaluation.tile_errors import TileErrors
 from pipeline.operating_point import OperatingPoint
 
 REGIONS = ("frame", "field_of_view")
@@ -61,6 +63,11 @@ class PhotographCounts:
       counts: pixel counts, `counts[region][class]` with the regions `REGIONS`.
       lesions: lesions in the whole frame by class, `pipeline.evaluation.lesion_matching.LESION` `[lesions]`.
       detections: detections in the whole frame by class, `LESION` `[detections]`.
+      tiles: what is wrong in each tile, `pipeline.evaluation.tile_errors.TILE_ERRORS` `[tiles]`; None if the counts are
+        of an earlier version.
+      factor: by which the photograph was scaled for the network; None if no network made the map, or it is not known.
+      sweeps: what each class counts at other operating points, see `pipeline.evaluation.sweeps`; empty if they were not
+        asked for, or were counted by an earlier version.
     """
 
     case: str
@@ -69,6 +76,9 @@ class PhotographCounts:
     counts: Mapping[str, Mapping[str, Counts]]
     lesions: Mapping[str, np.ndarray]
     detections: Mapping[str, np.ndarray]
+    tiles: np.ndarray | None = None
+    factor: float | None = None
+    sweeps: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     def knows(self, name: str) -> bool:
         """Returns whether it is known of any pixel if it shows a class."""
@@ -85,6 +95,8 @@ def count_photograph(
     operating_point: OperatingPoint,
     bins: int,
     known: np.ndarray | None = None,
+    factor: float | None = None,
+    sweeps: bool = False,
 ) -> PhotographCounts:
     """Counts the pixels, lesions and detections of one photograph.
 
@@ -97,11 +109,16 @@ def count_photograph(
       operating_point: what counts as a detection; the histograms do not depend on it.
       bins: number of histogram bins.
       known: bool `[H, W, C]`, whether it is known that a pixel shows a class or not; None: known throughout.
+      factor: by which the photograph was scaled for the network, for areas at its scale; None: no network made the map.
+      sweeps: whether to count at a grid of other operating points as well, if there is a factor.
 
     Returns:
       The counts.
     """
-    frame, inside, lesions, detections = {}, {}, {}, {}
+    operating_point = operating_point.of_photograph(factor)
+    frame, inside, lesions, detections, swept = {}, {}, {}, {}, {}
+    height, width = field_of_view.shape
+    errors = TileErrors(height, width)
     for index, name in enumerate(classes):
         probability, mask = np.ascontiguousarray(probabilities[..., index]), np.ascontiguousarray(masks[..., index])
         positive = operating_point.is_positive(probability, index)
@@ -113,8 +130,11 @@ def count_photograph(
         counted = pixels if known_here is None else [one[known_here] for one in pixels]
         frame[name], inside[name] = _count_pixels(*counted[:3], detected=counted[3], bins=bins)
         lesions[name], detections[name] = match_lesions(probability, mask, detected, known=known_here)
-    height, width = field_of_view.shape
-    return PhotographCounts(case, height, width, {"frame": frame, "field_of_view": inside}, lesions, detections)
+        if sweeps and factor is not None:
+            swept[name] = sweep(probability, mask, factor=factor, known=known_here)
+        errors.add(probability, mask, detected, known=known_here, detections=detections[name])
+    regions, tiles = {"frame": frame, "field_of_view": inside}, errors.table(field_of_view)
+    return PhotographCounts(case, height, width, regions, lesions, detections, tiles, factor=factor, sweeps=swept)
 
 
 def pool(photographs: Iterable[PhotographCounts]) -> dict[str, dict[str, Counts]]:

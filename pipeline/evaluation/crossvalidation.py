@@ -2,7 +2,8 @@
 
 Only the folders `fold_K/result` are read (`pipeline.evaluation.fold_results`); they may come from several machines.
 `crossval.json` holds the entries of `scores.json` from `bootstrap` on (`pipeline.evaluation.summary`), pooled over the
-photographs of all finished folds, each scored by a network that was neither trained on it nor selected with it, and
+photographs of all finished folds, each scored by a network that was neither trained on it nor selected with it, the
+entry `operating_points` (`pipeline.evaluation.operating_points`, whose table is `operating_points.csv`), and
 
 | key | content |
 | --- | --- |
@@ -30,17 +31,18 @@ from configs import Config, InputError
 from configs.schema import FREE_FIELDS
 from pipeline.evaluation.counting import REGIONS, pool
 from pipeline.evaluation.fold_results import SCHEMA_VERSION, FoldResult, read_folds
+from pipeline.evaluation.operating_points import earned_operating_points, table_rows
 from pipeline.evaluation.results import COUNTS, Result, read_result
 from pipeline.evaluation.scores import SCORES, score
 from pipeline.evaluation.summary import summarize
 from pipeline.evaluation.tables import write_tables
-from records import write_text
+from records import write_table, write_text
 
-POOLED = "crossval.json"
+POOLED, POINTS = "crossval.json", "operating_points.csv"
 
 
 def pool_folds(workdir: Path) -> dict[str, Any] | None:
-    """Computes all scores from the finished folds, and writes `crossval.json`, `photographs.csv` and `lesions.csv`.
+    """Computes all scores from the finished folds, and writes `crossval.json` and its tables.
 
     Args:
       workdir: folder of the cross-validation, with `fold_*/result`.
@@ -71,8 +73,10 @@ def pool_folds(workdir: Path) -> dict[str, Any] | None:
         "by_fold": by_fold,
         "over_folds": _over_folds([one["scores"] for one in by_fold], result.classes),
         **summarize(result),
+        "operating_points": earned_operating_points(result),
     }
     write_tables(workdir, result)
+    write_table(workdir / POINTS, table_rows(content["operating_points"]))
     write_text(workdir / POOLED, json.dumps(content, indent=2, allow_nan=False) + "\n")
     return content
 

@@ -137,7 +137,7 @@ def fold_steps(run: CrossValidation, fold: int) -> list[tuple[str, list[str]]]:
         if any(case.patient is not None for case in cases):
             shard.append(f"--patients={patients}")
         shards.append(("shard", [*shard, f"--splits={splits}", "--strict", *reading]))
-        score = [f"--model={run.model(fold)}", f"--source={source}", "--split=test"]
+        score = [f"--model={run.model(fold)}", f"--source={source}", "--split=test", "--sweep"]
         point = [f"--{name}={value}" for name, value in run.operating.items()]
         scores.append(("eval", [*score, f"--output={folder / 'result' / str(number)}", *point, *reading]))
     train = [f"--config={config}", f"--workdir={folder / 'run'}"]

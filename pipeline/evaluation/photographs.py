@@ -7,7 +7,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -56,8 +56,20 @@ class Seconds:
     scoring: float = 0
 
 
+class CaseMap(NamedTuple):
+    """The probability map of a case.
+
+    Attributes:
+      probabilities: float32 0..1 `[H, W, C]`.
+      factor: by which the photograph was scaled for the network; None if no network made the map.
+    """
+
+    probabilities: np.ndarray
+    factor: float | None = None
+
+
 Measure = Callable[[np.ndarray, float | None], "MeasuredPhotograph"]  # of a photograph and its angle of view
-MapOf = Callable[[LoadedCase], np.ndarray]  # returns float32 0..1 `[H, W, C]`
+MapOf = Callable[[LoadedCase], CaseMap]
 Look = Callable[[LoadedCase, np.ndarray, PhotographCounts], None]  # gets a case, its probability map and its counts
 
 
@@ -91,6 +103,7 @@ def evaluate_photographs(
     measure: Measure | None = None,
     seconds: Seconds | None = None,
     look: Look | None = None,
+    sweeps: bool = False,
 ) -> Iterator[tuple[Case, PhotographCounts | InputError]]:
     """Evaluates photographs in order; while one is segmented, the next is read and the previous one is counted.
 
@@ -105,27 +118,30 @@ def evaluate_photographs(
       measure: measures photographs for a model, such as `TiledSegmenter.measure`.
       seconds: times to add to.
       look: called with each case after it was counted, such as `pipeline.reporting.Gallery.look`.
+      sweeps: whether to count at a grid of other operating points as well, see `pipeline.evaluation.sweeps`.
 
     Yields:
       Each case with its counts, or with the error that says why it could not be evaluated.
     """
     seconds = seconds or Seconds()
 
-    def count(loaded: LoadedCase, probabilities: np.ndarray) -> PhotographCounts:
+    def count(loaded: LoadedCase, found: CaseMap) -> PhotographCounts:
         began = time.perf_counter()
         counts = count_photograph(
             loaded.case,
-            probabilities,
+            found.probabilities,
             loaded.masks,
             field_of_view=loaded.field_of_view,
             classes=data.classes,
             operating_point=operating_point,
             bins=bins,
             known=loaded.known,
+            factor=found.factor,
+            sweeps=sweeps,
         )
         seconds.scoring += time.perf_counter() - began
         if look is not None:
-            look(loaded, probabilities, counts)
+            look(loaded, found.probabilities, counts)
         return counts
 
     with ThreadPoolExecutor(1) as counter:
@@ -134,9 +150,9 @@ def evaluate_photographs(
             try:
                 loaded = reading.result()
                 began = time.perf_counter()
-                probabilities = map_of(loaded)
+                found = map_of(loaded)
                 seconds.segmenting += time.perf_counter() - began
-                now: Future[PhotographCounts] | InputError = counter.submit(count, loaded, probabilities)
+                now: Future[PhotographCounts] | InputError = counter.submit(count, loaded, found)
             except InputError as error:
                 now = error
             if before is not None:

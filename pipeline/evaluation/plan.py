@@ -5,12 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from configs import Config, DataConfig, InputError
 from pipeline.evaluation import external_maps
 from pipeline.evaluation.network_maps import by_segmenter, segmented_by
-from pipeline.evaluation.photographs import LoadedCase, MapOf
+from pipeline.evaluation.photographs import CaseMap, LoadedCase, MapOf
 from pipeline.evaluation.seen import Seen, compare_with_model
 from pipeline.inference import SegmenterSpec, TiledSegmenter
 from pipeline.operating_point import OperatingPoint, parse_operating_point
@@ -37,6 +35,7 @@ class EvaluationRequest:
       known: what is said of the classes of the photographs.
       strict: leave out photographs that do not suit the model.
       max_pixels: largest number of pixels of a photograph; None: the model's, or the default without a model.
+      sweep: count at a grid of other operating points as well, see `pipeline.evaluation.sweeps`.
     """
 
     source: str | None
@@ -54,6 +53,7 @@ class EvaluationRequest:
     known: KnownRules = ALL_KNOWN
     strict: bool = False
     max_pixels: int | None = None
+    sweep: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,9 +111,9 @@ class EvaluationPlan:
         if self.segmenter is not None and not self.maps:
             return segmented_by(by_segmenter(self.segmenter, strict=self.request.strict, warnings=warnings))
 
-        def read(loaded: LoadedCase) -> np.ndarray:
+        def read(loaded: LoadedCase) -> CaseMap:
             size, classes = loaded.masks.shape[:2], self.data.classes
-            return external_maps.read_map(self.maps, loaded.case, size, classes=classes, levels=self.levels)
+            return CaseMap(external_maps.read_map(self.maps, loaded.case, size, classes=classes, levels=self.levels))
 
         return read
 
@@ -214,11 +214,11 @@ def _operating_point(
 ) -> tuple[OperatingPoint, str]:
     """Returns the operating point, and where its thresholds come from."""
     if spec is not None:
-        thresholds, source = spec.thresholds, spec.threshold_source
+        default, source = spec.operating_point, spec.threshold_source
     else:
-        thresholds, source = (Config().evaluate.threshold,) * len(classes), "config"
+        default, source = OperatingPoint((Config().evaluate.threshold,) * len(classes)), "config"
     operating_point = parse_operating_point(
-        threshold=request.threshold, min_area=request.min_area, classes=classes, thresholds=thresholds
+        threshold=request.threshold, min_area=request.min_area, classes=classes, default=default
     )
     return operating_point, source if request.threshold is None else "given"
 

@@ -15,12 +15,18 @@
   | `NUMBER/outcomes` | int64 `[R, C, 2]`: false positives, then true positives |
   | `NUMBER/lesions/CLASS` | lesions, `pipeline.evaluation.lesion_matching.LESION` |
   | `NUMBER/findings/CLASS` | detections, the same dtype |
+  | `NUMBER/factor` | float64, by which the photograph was scaled for the network; may be absent |
+  | `sweep_thresholds`, `sweep_areas` | float64 `[T]`, `[A]`: the grid of `pipeline.evaluation.sweeps`; may be absent |
+  | `NUMBER/sweeps` | int64 `[C, 5, T, A]`, what each class counts there; may be absent |
+  | `NUMBER/tiles` | tiles, `pipeline.evaluation.tile_errors.TILE_ERRORS`; may be absent |
 
   The histograms of a class that is unknown in a photograph are zero. Files of earlier versions know all classes.
+  Those, and results of external maps, have no factors. Sweeps are there if `eval --sweep` asked for them.
 
 - `scores.json`: what was scored, and all scores (`pipeline.evaluation.summary`).
 - `photographs.csv`: one row per photograph, class and region (`pipeline.evaluation.tables`).
 - `lesions.csv`: one row per lesion or detection.
+- `tiles.csv`: one row per tile, with what is expected to be wrong and what is (`pipeline.evaluation.tile_errors`).
 
 `read_result` reads `counts.npz`, and `scores.json` for its description of the run. Photographs are read one at a time.
 """
@@ -37,6 +43,7 @@ import numpy as np
 
 from configs import InputError
 from pipeline.evaluation.counting import REGIONS, Counts, PhotographCounts
+from pipeline.evaluation.sweeps import AREAS, THRESHOLDS
 from records import PhotographIdentity, complete_file
 
 SCHEMA_VERSION = 1
@@ -82,6 +89,7 @@ class CountsWriter:
         self._cases: list[str] = []
         self._sizes: list[tuple[int, int]] = []
         self._identities: list[PhotographIdentity] = []
+        self._swept = False
         self._write("schema_version", np.array(SCHEMA_VERSION))
         self._write("classes", np.array(classes))
         self._write("regions", np.array(REGIONS))
@@ -99,6 +107,13 @@ class CountsWriter:
         for name in self._classes:
             self._write(f"{number}/lesions/{name}", photograph.lesions[name])
             self._write(f"{number}/findings/{name}", photograph.detections[name])
+        if photograph.factor is not None:
+            self._write(f"{number}/factor", np.array(photograph.factor, np.float64))
+        if photograph.sweeps:
+            self._swept = True
+            self._write(f"{number}/sweeps", np.array([photograph.sweeps[name] for name in self._classes], np.int64))
+        if photograph.tiles is not None:
+            self._write(f"{number}/tiles", photograph.tiles)
         self._cases.append(photograph.case)
         self._sizes.append((photograph.height, photograph.width))
         self._identities += [identity] if identity is not None else []
@@ -106,6 +121,9 @@ class CountsWriter:
     def close(self) -> None:
         """Writes the lists of photographs, without which the file is not complete."""
         self._write("cases", np.array(self._cases, np.str_))
+        if self._swept:
+            self._write("sweep_thresholds", np.array(THRESHOLDS))
+            self._write("sweep_areas", np.array(AREAS))
         self._write("sizes", np.array(self._sizes, np.int64).reshape(-1, 2))
         if len(self._identities) == len(self._cases):
             identities = [(one.sha256, one.perceptual_hash) for one in self._identities]
@@ -236,7 +254,21 @@ def _photograph(
     }
     lesions = {name: arrays[f"{number}/lesions/{name}"] for name in classes}
     detections = {name: arrays[f"{number}/findings/{name}"] for name in classes}
-    return PhotographCounts(case, size[0], size[1], counts, lesions, detections)
+    factor = float(arrays[f"{number}/factor"]) if f"{number}/factor" in arrays else None
+    sweeps = dict(zip(classes, arrays[f"{number}/sweeps"], strict=True)) if _has_sweeps(arrays, number) else {}
+    tiles = arrays.get(f"{number}/tiles", None)
+    return PhotographCounts(
+        case, size[0], size[1], counts, lesions, detections, factor=factor, sweeps=sweeps, tiles=tiles
+    )
+
+
+def _has_sweeps(arrays: Mapping[str, np.ndarray], number: int) -> bool:
+    """Returns whether there are sweeps of a photograph, over the grid of this version."""
+    return (
+        f"{number}/sweeps" in arrays
+        and arrays["sweep_thresholds"].tolist() == list(THRESHOLDS)
+        and arrays["sweep_areas"].tolist() == list(AREAS)
+    )
 
 
 @contextlib.contextmanager

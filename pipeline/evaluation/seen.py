@@ -53,7 +53,11 @@ def compare_with_model(scored: Sequence[PhotographIdentity], spec: "SegmenterSpe
         use: SeenPhotographs(tuple(names), tuple(spec.photographs.get(use, ()))).find(scored)
         for use, names in spec.uses.items()
     }
-    chosen = {"validation": "validation", "held out": "calibrated_on"}.get(threshold_source)
+    chosen = {
+        "validation": ("validation",),
+        "held out": ("calibrated_on",),
+        "members": ("validation", "calibrated_on"),
+    }.get(threshold_source, ())
     listed = {name for names in spec.uses.values() for name in names}
     same = {pair.one for pairs in found.values() for pair in pairs}
     training = {name for use in ("train", "seen_before") for name in spec.uses[use]}
@@ -61,7 +65,7 @@ def compare_with_model(scored: Sequence[PhotographIdentity], spec: "SegmenterSpe
     return Seen(
         trained=[*found["train"], *found["seen_before"]],
         chosen_on=found["validation"],
-        thresholds_on=found[chosen] if chosen else (),
+        thresholds_on=[pair for use in chosen for pair in found[use]],
         named_alike=sorted(one.case for one in scored if one.case in listed - same),
         without_looks=len(training - looks),
     )

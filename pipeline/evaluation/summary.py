@@ -15,11 +15,12 @@ NaN.
 | `warnings` | list of `{"case", "warnings"}`: what does not suit the model; absent in files of earlier versions |
 | `mask_warnings` | `{kind: lines}`: what is not plausible about masks, see `records.cases.mask_checks`; may be absent |
 | `classes`, `bins`, `thresholds` | class names; number of histogram bins; `{class: threshold}` |
-| `threshold_source` | `validation` (best there), `held out` (calibrated), `config`, `given` or `unknown` |
+| `threshold_source` | `validation` (best there), `held out`, `members` (means), `config`, `given` or `unknown` |
 | `threshold_seen`, `threshold_seen_on` | whether the thresholds were chosen on any of these photographs; on which |
 | `seen_by_name` | photographs of which only the name says that the model has seen them, as its folder has no more |
 | `named_alike` | photographs that have a name that the model lists, but are other photographs |
 | `min_area` | `{class: pixels}`: smaller detections were dropped; 1 if none; absent in files of earlier versions |
+| `min_areas` | `{class: pixels}` at the network's scale: the model's, 0 if none; empty if `min_area` says it |
 | `binary` | classes whose maps hold only 0 and 1: their curves consist of a single point |
 | `versions`, `fingerprints` | `{package: version}`; `{"config", "records"}` of the model, or null |
 | `seconds` | `{"segmenting", "scoring"}`; the two run side by side |
@@ -32,6 +33,7 @@ NaN.
 | `without_lesion` | `without_lesion[region][class]`, over the photographs without a lesion of the class: see below |
 | `calibration` | `calibration[region][class]`: list of `RELIABILITY_BINS` ranges of probability, see below |
 | `lesions` | `lesions[class]`: see below |
+| `sparsification` | what correcting the first tiles removes: see below; null for results of earlier versions |
 
 Of a photograph only those classes and pixels count of which is known whether they show a lesion. Means over classes
 include those that have lesion pixels; of a class that is known nowhere all scores are null, and of one that is known in
@@ -51,7 +53,14 @@ over pixels, are `aupr`, `aupr_33`, `aupr_33_trapezoid`, `aupr_11_trapezoid`, `r
   `false_positives` (1/8 … 8 per photograph), the `sensitivity` at each and its `intervals`, and `reaches`, the false
   positives per photograph where the curve ends (beyond it, a sensitivity is that of the end); `by_size`: list of
   `least`, `below` (pixels), `lesions`, `found`, `sensitivity`. The curve itself:
-  `pipeline.evaluation.lesion_matching.froc`.
+  `pipeline.evaluation.lesion_matching.froc`. `calibration`, of the highest probability in each detection
+  (`pipeline.evaluation.detection_calibration`): `brier`, its `interval`, `brier_of_ppv` (if all detections had the
+  probability `ppv`), and `ranges`, a list of `RELIABILITY_BINS` ranges: `least`, `below`, `findings`,
+  `mean_probability`, `matched_share` (fraction that is no false positive).
+- `sparsification` (`pipeline.evaluation.sparsification`): `tiles`, `wrong_pixels` (added up over classes),
+  `expected_pixels`, `fraction` of the tiles that are corrected, and the fraction of the wrong pixels that this removes:
+  `random` (expected), `removed` (in the order of `expected_per_minute` in `tiles.csv`), `best` (in that of `wrong`),
+  `removed_interval` and `best_interval`.
 """
 
 import json
@@ -63,10 +72,12 @@ import numpy as np
 
 from pipeline.evaluation import bootstrap
 from pipeline.evaluation.counting import REGIONS, Counts, pool
+from pipeline.evaluation.detection_calibration import detection_calibration
 from pipeline.evaluation.lesion_matching import FALSE_POSITIVES, LESION, by_size, froc, sensitivity_at
 from pipeline.evaluation.results import SCHEMA_VERSION, Result
 from pipeline.evaluation.results import SCORES as SCORES_FILE
 from pipeline.evaluation.scores import SCORES, reliability, score
+from pipeline.evaluation.sparsification import summarize_tiles
 from pipeline.evaluation.tables import write_tables
 from records import write_text
 
@@ -75,7 +86,7 @@ ValuesByCase = Mapping[tuple[str, str, str], Mapping[str, float]]  # by (region,
 
 
 def write_summary(folder: Path, result: Result, about: Mapping[str, Any]) -> dict[str, Any]:
-    """Computes all scores, and writes `photographs.csv`, `lesions.csv` and, last, `scores.json`.
+    """Computes all scores, and writes `photographs.csv`, `lesions.csv`, `tiles.csv` and, last, `scores.json`.
 
     Args:
       folder: folder for the files.
@@ -123,6 +134,7 @@ def summarize(result: Result) -> dict[str, Any]:
             region: {name: _calibration(counts) for name, counts in row.items()} for region, row in pooled.items()
         },
         "lesions": {name: _lesions(result, name, draws, known=known[name]) for name in result.classes},
+        "sparsification": summarize_tiles([photograph.tiles for photograph in result.photographs()], draws),
     }
 
 
@@ -276,6 +288,7 @@ def _lesions(result: Result, name: str, draws: np.ndarray | None, *, known: np.n
             "reaches": float(curve[1][-1]) if curve else None,
         },
         "by_size": by_size(true),
+        "calibration": detection_calibration(detections, draws if photographs > 1 else None),
     }
 
 

@@ -1,4 +1,4 @@
-"""Tables: `photographs.csv` and `lesions.csv`.
+"""Tables: `photographs.csv`, `lesions.csv` and `tiles.csv` (`pipeline.evaluation.tile_errors`).
 
 `photographs.csv` has one row per photograph, class and region: `case`, `class`, `region`, the scores of
 `pipeline.evaluation.scores` (blank where undefined), the counts of pixels, then `lesions`, `lesions_found`, `findings`
@@ -20,13 +20,14 @@ from pipeline.evaluation.counting import REGIONS, PhotographCounts
 from pipeline.evaluation.lesion_matching import LESION
 from pipeline.evaluation.results import Result
 from pipeline.evaluation.scores import PIXELS, SCORES, score
+from pipeline.evaluation.tile_errors import TILES, tile_table
 from records import write_text
 
 LESION_COLUMNS = ("lesions", "lesions_found", "findings", "false_findings")
 
 
 def write_tables(folder: Path, result: Result) -> None:
-    """Writes `photographs.csv` and `lesions.csv` into a folder."""
+    """Writes `photographs.csv`, `lesions.csv` and `tiles.csv` into a folder."""
     photographs, lesions = io.StringIO(), io.StringIO()
     writers = [csv.writer(text, lineterminator="\n") for text in (photographs, lesions)]
     writers[0].writerow(["case", "class", "region", *SCORES, *PIXELS, *LESION_COLUMNS])
@@ -36,6 +37,7 @@ def write_tables(folder: Path, result: Result) -> None:
         writers[1].writerows(_lesion_rows(photograph, result.classes))
     write_text(folder / "photographs.csv", photographs.getvalue())
     write_text(folder / "lesions.csv", lesions.getvalue())
+    write_text(folder / TILES, tile_table((one.case, one.tiles) for one in result.photographs()))
 
 
 def _photograph_rows(photograph: PhotographCounts, classes: tuple[str, ...]) -> Iterable[list[object]]:

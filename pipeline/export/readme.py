@@ -21,7 +21,7 @@ or TF Serving (whose `--model_base_path` is the parent of this folder). Not a me
 | class | threshold | least detection, pixels |
 | --- | --- | --- |
 {rows}
-
+{areas}
 | signature | input |
 | --- | --- |
 | `serving_default` | `encoded_photograph`: the bytes of a file, string scalar |
@@ -39,6 +39,7 @@ them through the network at once, in {precision}, and blends and enlarges their 
 model = tf.saved_model.load(FOLDER)  # keep this variable: signatures do not keep the weights alive
 probabilities = model.signatures["serving_default"](tf.constant(open("eye.jpg", "rb").read()))["probabilities"]
 metadata = model.metadata()          # classes, thresholds, min_area, scale, tile, …
+least = model.least_areas(photograph)  # of each class: pixels of the least detection in this one, uint8 RGB [H, W, 3]
 ```
 
 ```bash
@@ -52,11 +53,27 @@ the time that the graph takes with that of its bare network.
 """
 
 
+AREAS = """
+A detection is an 8-connected region of pixels at or above the threshold, of at least so many pixels **of the scaled
+photograph** (`min_areas`; 0: every region). In pixels of the photograph as sent that is the number divided by the
+square of the factor by which it is scaled, rounded, and at least 1; `least_areas`, which is no signature, computes it.
+"""
+
+
+def pixel_areas(operating_point: OperatingPoint, rule: ScaleRule) -> tuple[int, ...] | None:
+    """Returns the least areas in pixels of a photograph; None if they differ between photographs."""
+    if operating_point.min_areas and rule.scale is None:
+        return None
+    return operating_point.of_photograph(rule.scale).least_areas
+
+
 def readme(spec: SegmenterSpec, rule: ScaleRule, operating_point: OperatingPoint, *, precision: str) -> str:
     """Returns the README of an export that scales photographs by `rule`."""
-    limits = zip(spec.classes, operating_point.thresholds, operating_point.least_areas, strict=True)
+    same = pixel_areas(operating_point, rule)
+    limits = zip(spec.classes, operating_point.thresholds, same or operating_point.min_areas, strict=True)
     return README.format(
-        rows="\n".join(f"| {name} | {threshold:g} | {area} |" for name, threshold, area in limits),
+        rows="\n".join(f"| {name} | {threshold:g} | {area:g} |" for name, threshold, area in limits),
+        areas="" if same else AREAS,
         classes=len(spec.classes),
         tile=spec.tile,
         tile_batch=spec.tile_batch,

@@ -14,7 +14,7 @@ from configs import InputError
 from models import in_precision
 from pipeline.export import verify
 from pipeline.export.golden import write_golden
-from pipeline.export.readme import SERVING_DEFAULT_LEAVES, readme
+from pipeline.export.readme import SERVING_DEFAULT_LEAVES, pixel_areas, readme
 from pipeline.inference import SEGMENTER_FILE, TiledSegmenter, read_spec, save_spec
 from pipeline.operating_point import OperatingPoint
 from records import held, is_held, make_folder, new_salt, temporary_folder
@@ -58,7 +58,9 @@ class ServedSegmenter(tf.Module):
         return {
             "classes": tf.constant(spec.classes),
             "thresholds": tf.constant(self.operating_point.thresholds, tf.float32),
-            "min_area": tf.constant(self.operating_point.least_areas, tf.int32),  # pixels of the least detection
+            # Pixels of the least detection: of the photograph, if that is the same for all, and of the scaled one.
+            "min_area": tf.constant(pixel_areas(self.operating_point, rule) or [0] * len(spec.classes), tf.int32),
+            "min_areas": tf.constant(self.operating_point.min_areas, tf.float32),
             "scale": tf.constant(rule.scale or 0, tf.float32),  # 0: each photograph has its own
             "field_diameter": tf.constant(rule.diameter or 0, tf.float32),
             "field_degrees": tf.constant(rule.degrees, tf.float32),
@@ -67,6 +69,15 @@ class ServedSegmenter(tf.Module):
             "precision": tf.constant(self.precision),
             "serving_default_leaves": tf.constant(SERVING_DEFAULT_LEAVES),
         }
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, 3], tf.uint8, name="photograph")])
+    def least_areas(self, photograph: tf.Tensor) -> tf.Tensor:
+        """Computes how many pixels a detection in a photograph has at least, as `of_photograph` does, int32 `[C]`."""
+        point = self.operating_point
+        if not point.min_areas:
+            return tf.constant(point.least_areas, tf.int32)
+        areas = tf.constant(point.min_areas, tf.float64) / self.segmenter.scale(photograph) ** 2
+        return tf.maximum(tf.cast(tf.round(areas), tf.int32), 1)
 
     @tf.function(input_signature=[tf.TensorSpec([None, None, 3], tf.uint8, name="photograph")])
     def batches(self, photograph: tf.Tensor) -> tf.Tensor:
@@ -117,7 +128,7 @@ def export_model(
       version: number of the version, at least 0.
       overwrite: whether an existing export of this version is replaced, as the last step.
       precision: "float32", "mixed_bfloat16" or "mixed_float16".
-      operating_point: what clients are told to count as a detection; None: the model's thresholds.
+      operating_point: what clients are told to count as a detection; None: the model's.
       anonymous: whether `segmenter.json` has salted digests in place of names, see `SegmenterSpec.anonymized`.
 
     Returns:
@@ -130,7 +141,7 @@ def export_model(
     _refuse(target, overwrite=overwrite)
     make_folder(output, flag="--output")
     _sweep(output)
-    point = operating_point or OperatingPoint(segmenter.spec.thresholds)
+    point = operating_point or segmenter.spec.operating_point
     served = ServedSegmenter(segmenter, point, precision=precision)
     with temporary_folder(output, str(version)) as temporary:
         signatures = {

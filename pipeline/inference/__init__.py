@@ -1,6 +1,7 @@
 """From a photograph to its probability map: the tiled graph and the model folder."""
 
 from pipeline.inference.adapting import adapt_spec, identify_photographs
+from pipeline.inference.ensembles import fingerprint_of_all, load_members, load_together, member_specs, merge_specs
 from pipeline.inference.measured import MeasuredPhotograph
 from pipeline.inference.model_folder import (
     NETWORK_FILE,
@@ -17,24 +18,33 @@ from pipeline.inference.model_folder import (
 from pipeline.inference.probability_map import STRIP_BYTES, ProbabilityMap
 from pipeline.inference.segmenter import NAN_MESSAGE, Segmented, TiledSegmenter
 from pipeline.inference.spec import SegmenterSpec
+from pipeline.inference.spread import LARGEST_SPREAD, UNCERTAINTIES, Uncertainty
 from pipeline.inference.suitability import photograph_warnings, quantiles_of, refuse_unsuitable
 
 __all__ = [
+    "LARGEST_SPREAD",
     "NAN_MESSAGE",
     "NETWORK_FILE",
     "SEGMENTER_FILE",
     "STRIP_BYTES",
+    "UNCERTAINTIES",
     "MeasuredPhotograph",
     "ProbabilityMap",
     "Segmented",
     "SegmenterSpec",
     "TiledSegmenter",
+    "Uncertainty",
     "adapt_spec",
     "check_tile",
     "fingerprint_of",
+    "fingerprint_of_all",
     "identify_photographs",
+    "load_members",
     "load_model",
     "load_segmenter",
+    "load_together",
+    "member_specs",
+    "merge_specs",
     "photograph_warnings",
     "quantiles_of",
     "read_spec",

@@ -3,10 +3,12 @@
 import dataclasses
 import hashlib
 import json
+import math
 import zipfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypedDict
 
 import keras
 
@@ -30,9 +32,18 @@ SCHEMA_VERSION = 1
 NETWORK_FILE, SEGMENTER_FILE = "network.keras", "segmenter.json"
 # Observed from Keras, zipfile, zlib, h5py and json for .keras files with damaged bytes or unknown layers.
 DAMAGE = (ValueError, OSError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error)
-TUPLES = ("classes", "thresholds", "colors", "seen_before", "calibrated_on")  # fields that are lists in JSON
+# Fields that are lists in JSON.
+TUPLES = ("classes", "thresholds", "colors", "seen_before", "calibrated_on", "min_areas", "members")
 # Values of fields that older files lack, where they differ from the defaults of `SegmenterSpec`.
-MISSING = {"threshold_source": "unknown", "seen_before": (), "calibrated_on": ()}
+MISSING = {"threshold_source": "unknown", "seen_before": (), "calibrated_on": (), "min_areas": (), "members": ()}
+
+
+class SegmenterOptions(TypedDict):
+    """What a user chooses of a model, as `load_segmenter` reads it."""
+
+    classes: Sequence[str] | None
+    camera: Camera
+    max_pixels: int | None
 
 
 def check_tile(network: Network, tile: int, field: str) -> None:
@@ -91,32 +102,47 @@ def load_segmenter(
         one of the classes, an angle of view is given but the model does not scale by it, or Keras runs on another
         backend than TensorFlow.
     """
+    network, spec = load_model(folder)
+    options: SegmenterOptions = {"classes": classes, "camera": camera, "max_pixels": max_pixels}
+    return make_segmenter(network, spec, name=f"the model in {folder}", fold=fold, **options)
+
+
+def make_segmenter(
+    network: Network,
+    spec: SegmenterSpec,
+    *,
+    name: str,
+    fold: bool = True,
+    classes: Sequence[str] | None = None,
+    camera: Camera = UNKNOWN_CAMERA,
+    max_pixels: int | None = None,
+) -> TiledSegmenter:
+    """Makes the segmenter of a model that was loaded; `name` is what messages call it, see `load_segmenter`."""
     if keras.backend.backend() != "tensorflow":
         raise InputError(
             f"KERAS_BACKEND is {keras.backend.backend()!r}, but photographs are segmented with 'tensorflow', whichever "
             "backend the model was trained on; unset the variable for this command."
         )
-    network, spec = load_model(folder)
     spec = dataclasses.replace(spec, max_pixels=max_pixels or spec.max_pixels)
     network = fold_normalization(network) if fold else network  # the file keeps the network that can be trained further
-    rule = _rule(spec, folder, camera)
+    rule = _rule(spec, name, camera)
     if classes is None or tuple(classes) == spec.classes:
         return TiledSegmenter(network, spec, rule)
-    for name in classes:
-        if name not in spec.classes or list(classes).count(name) > 1:
+    for one in classes:
+        if one not in spec.classes or list(classes).count(one) > 1:
             raise InputError(
-                f"--classes={','.join(classes)}: the model in {folder} has the classes {', '.join(spec.classes)}; name "
-                "some of them, each once."
+                f"--classes={','.join(classes)}: {name} has the classes {', '.join(spec.classes)}; name some of them, "
+                "each once."
             )
     return TiledSegmenter(
-        of_classes(network, [spec.classes.index(name) for name in classes]), spec.of_classes(classes), rule
+        of_classes(network, [spec.classes.index(one) for one in classes]), spec.of_classes(classes), rule
     )
 
 
-def _rule(spec: SegmenterSpec, folder: Path, camera: Camera) -> ScaleRule:
+def _rule(spec: SegmenterSpec, name: str, camera: Camera) -> ScaleRule:
     if camera.degrees is not None and spec.field_diameter is None:
         raise InputError(
-            f"--field_degrees={camera.degrees:g}: the model in {folder} scales all photographs by {spec.scale:.4g}, "
+            f"--field_degrees={camera.degrees:g}: {name} scales all photographs by {spec.scale:.4g}, "
             "whatever their field of view; give --scale instead."
         )
     return spec.rule(camera)
@@ -179,9 +205,18 @@ def read_spec(path: Path) -> SegmenterSpec:
         spec = SegmenterSpec(**{"scale": None} | content | tuples)
         check_scaling("", scale=spec.scale, field_diameter=spec.field_diameter, field_degrees=spec.field_degrees)
         spec.data()
+        _check_areas(spec)
         SegmentConfig(**{field.name: getattr(spec, field.name) for field in dataclasses.fields(SegmentConfig)})
         return spec
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: damaged ({type(error).__name__}: {error}).") from error
+
+
+def _check_areas(spec: SegmenterSpec) -> None:
+    if len(spec.min_areas) not in (0, len(spec.classes)) or not all(0 <= area < math.inf for area in spec.min_areas):
+        raise InputError(
+            f"min_areas {list(spec.min_areas)}: expected a number of pixels of at least 0 for each of the "
+            f"{len(spec.classes)} classes, or none."
+        )

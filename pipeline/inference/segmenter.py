@@ -1,5 +1,6 @@
 """The graph from a photograph to its probability map, which eval scores, predict runs and export saves."""
 
+import dataclasses
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -8,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from models import member_maps, number_of_members
 from pipeline.inference.background import tiles_in_field_of_view
 from pipeline.inference.compiling import compiles
 from pipeline.inference.disc import scale_by_disc
@@ -17,6 +19,7 @@ from pipeline.inference.orientations import average_over
 from pipeline.inference.probability_map import ProbabilityMap
 from pipeline.inference.scaling import resize_maps, resize_photograph
 from pipeline.inference.spec import SegmenterSpec
+from pipeline.inference.spread import Uncertainty, check_uncertainty, mean_and_spread, orientations_of
 from pipeline.inference.suitability import usual_range
 from pipeline.inference.tiling import Tiling, stitch, tile_starts
 from records import (
@@ -46,11 +49,13 @@ class Segmented(NamedTuple):
       map: its probability map.
       scale: how the photograph was scaled.
       seconds: time that it took.
+      spread: how unsure the model is of each probability, see `mean_and_spread`; None if it was not asked for.
     """
 
     map: ProbabilityMap
     scale: PhotographScale
     seconds: float
+    spread: ProbabilityMap | None = None
 
     @property
     def probabilities(self) -> np.ndarray:
@@ -74,18 +79,33 @@ class TiledSegmenter(tf.Module):
     `load_segmenter(folder).segment(photograph)` in one expression fails.
     """
 
-    def __init__(self, network: Any, spec: SegmenterSpec, rule: ScaleRule | None = None):
+    def __init__(
+        self,
+        network: Any,
+        spec: SegmenterSpec,
+        rule: ScaleRule | None = None,
+        *,
+        uncertainty: Uncertainty | None = None,
+    ):
         """Creates a segmenter.
 
         Args:
           network: float32 RGB 0..255 `[B, T, T, 3]` → float32 `[B, T, T, C]`; a `keras.Model` or any function.
           spec: geometry and classes.
           rule: how photographs are scaled; None: as the spec says.
+          uncertainty: over what `segment_scaled_with_spread` takes the spread, and that `segment_measured` shall do so;
+            None: neither. Only a `keras.Model` has members.
         """
         super().__init__()
         self.network = network
         self.spec = spec
         self.rule = rule or spec.rule()
+        self.uncertainty = uncertainty
+        self._with_members = (
+            keras.Model(network.input, [network.output, member_maps(network).output])  # computes each member once
+            if uncertainty in ("members", "both")
+            else None
+        )
 
     @tf.function(input_signature=[PHOTOGRAPH])
     def segment(self, photograph: tf.Tensor) -> tf.Tensor:
@@ -117,10 +137,29 @@ class TiledSegmenter(tf.Module):
         scale = photograph.scale
         if scale.ruler == "frame" and DISC in self.spec.classes and DISC_DIAMETER in self.spec.quality:
             scale = self._scale_by_disc(photograph)
-        scaled = self.segment_scaled(photograph.pixels, tf.constant(scale.factor, tf.float64))
-        size = photograph.pixels.shape[:2]
-        found = ProbabilityMap(scaled.numpy(), size, resized=self._resizes, device=scaled.device)
-        return Segmented(found, scale, time.perf_counter() - began)
+        scaled = self.graph(photograph.pixels, tf.constant(scale.factor, tf.float64))
+        maps = scaled.numpy()
+        found, spread = (
+            ProbabilityMap(part, photograph.pixels.shape[:2], resized=self._resizes, device=scaled.device)
+            for part in (maps[..., : self._classes], maps[..., self._classes :])
+        )
+        seconds = time.perf_counter() - began
+        return Segmented(found, scale, seconds, None if self.uncertainty is None else spread)
+
+    @property
+    def graph(self) -> tf.types.experimental.PolymorphicFunction:
+        """The graph that `segment_measured` runs: `segment_scaled`, or with an uncertainty that with the spread."""
+        return self.segment_scaled if self.uncertainty is None else self.segment_scaled_with_spread
+
+    def with_uncertainty(self, uncertainty: Uncertainty | None) -> "TiledSegmenter":
+        """Returns a segmenter of the same network that also says how sure it is, see `segment_scaled_with_spread`.
+
+        Raises:
+          InputError: a spread over members is asked for, but the model is a single network.
+        """
+        members = number_of_members(self.network) if isinstance(self.network, keras.Model) else 1
+        check_uncertainty(uncertainty, members)
+        return TiledSegmenter(self.network, self.spec, self.rule, uncertainty=uncertainty)
 
     def _scale_by_disc(self, photograph: MeasuredPhotograph) -> PhotographScale:
         index = self.spec.classes.index(DISC)
@@ -149,15 +188,54 @@ class TiledSegmenter(tf.Module):
         Returns:
           Probabilities, float32 `[h, w, C]`.
         """
-        spec = self.spec
-        size = tf.shape(photograph)[:2]
-        scaled = stitch(
-            resize_photograph(photograph, _scaled_size(size, scale)) if self._resizes else photograph,
-            average_over(spec.flips, self._compiled_tiles()),
-            self._tiling(),
-            kept=self._kept_tiles(photograph, scale) if spec.skip_background else None,
+        return self._stitched(photograph, scale, average_over(self.spec.flips, self._compiled(self.tiles)))
+
+    @tf.function(input_signature=[PHOTOGRAPH, tf.TensorSpec([], tf.float64, name="scale")], autograph=False)
+    def segment_scaled_with_spread(self, photograph: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
+        """Computes what `segment_scaled` does, with the same bits, and in the same pass how sure the model is of it.
+
+        The spread is that of each tile (`mean_and_spread`), blended as the probabilities are.
+
+        Args:
+          photograph: uint8 RGB `[H, W, 3]`.
+          scale: factor, float64 scalar above 0.
+
+        Returns:
+          Probabilities and then their spread, the standard deviation over what `uncertainty` says, 0 to 0.5; float32
+          `[h, w, 2 C]`.
+        """
+        if self.uncertainty is None:
+            raise ValueError("a segmenter computes a spread if it was created with an uncertainty; received None.")
+        flips = self.spec.flips
+        predict = mean_and_spread(
+            self._compiled(self._tiles_and_members),
+            flips=flips,
+            orientations=orientations_of(self.uncertainty, flips),
         )
-        return tf.ensure_shape(scaled, [None, None, len(spec.classes)])
+        return self._stitched(photograph, scale, predict, channels=2 * self._classes)
+
+    def _stitched(
+        self,
+        photograph: tf.Tensor,
+        scale: tf.Tensor,
+        predict: Callable[[tf.Tensor], tf.Tensor],
+        *,
+        channels: int | None = None,
+    ) -> tf.Tensor:
+        channels = channels or self._classes
+        scaled = stitch(
+            resize_photograph(photograph, _scaled_size(tf.shape(photograph)[:2], scale))
+            if self._resizes
+            else photograph,
+            predict,
+            dataclasses.replace(self._tiling(), classes=channels),
+            kept=self._kept_tiles(photograph, scale) if self.spec.skip_background else None,
+        )
+        return tf.ensure_shape(scaled, [None, None, channels])
+
+    @property
+    def _classes(self) -> int:
+        return len(self.spec.classes)
 
     @property
     def _resizes(self) -> bool:
@@ -189,14 +267,21 @@ class TiledSegmenter(tf.Module):
             return self.network(images, training=False)
         return self.network(images)
 
-    def _compiled_tiles(self) -> Callable[[tf.Tensor], tf.Tensor]:
-        """Returns `tiles` as a function of its own, which is traced once for all orientations."""
+    def _tiles_and_members(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns what `tiles` does, and the probabilities of each member, float32 `[B, T, T, M, C]`."""
+        if self._with_members is not None:
+            return tuple(self._with_members(images, training=False))
+        probabilities = self.tiles(images)
+        return probabilities, probabilities[..., None, :]
+
+    def _compiled(self, function: Callable[[tf.Tensor], Any]) -> Callable[[tf.Tensor], Any]:
+        """Returns a function of tiles as a graph of its own, which is traced once for all orientations."""
         spec = self.spec
         fixed = [spec.tile_batch, spec.tile, spec.tile, 3]
         with tf.init_scope():  # outside the graph that is being traced
             compiled = not spec.trim and compiles(spec.xla, self.tiles, fixed)
         images = tf.TensorSpec([spec.tile_batch, None, None, 3] if spec.trim else fixed, tf.float32)
-        return tf.function(self.tiles, input_signature=[images], autograph=False, jit_compile=compiled)
+        return tf.function(function, input_signature=[images], autograph=False, jit_compile=compiled)
 
     def _tiling(self) -> Tiling:
         spec = self.spec

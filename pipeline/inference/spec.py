@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from configs import Config, DataConfig, EvaluateConfig
+from pipeline.operating_point import OperatingPoint
 from records import (
     UNKNOWN_CAMERA,
     Camera,
@@ -36,16 +37,20 @@ class SegmenterSpec:
         written before these fields existed.
       threshold_source: "validation" if the thresholds are the best ones on the validation photographs; "held out" if
         they were chosen on photographs scored by networks that had not seen them (`pipeline.evaluation.calibration`);
-        "config" if the config gives them; "unknown" if the file does not say.
+        "config" if the config gives them; "members" if they are the means of the thresholds of an ensemble's members;
+        "unknown" if the file does not say.
       bins: number of bins of the histograms that eval counts into.
       seen_before: names of the photographs that the initial weights and the teacher were trained on.
       calibrated_on: names of the photographs that thresholds and calibration were chosen on, if "held out".
       quality: quantiles of measures of the training photographs, see `pipeline.inference.suitability`; empty if they
         were never measured.
+      min_areas: least area of a detection of each class, pixels at the network's scale, 0: every region is a detection;
+        empty: so it is for all classes.
       max_pixels: photographs with more pixels are refused before they are decoded.
       field_diameter, field_degrees: how each photograph gets a scale of its own, see `DataConfig`.
       photographs: what the photographs are recognised by that the model has seen, by the names of `uses`; empty if the
         folder was written before this field existed.
+      members: fingerprints of the model folders that an ensemble was made of; empty for a model of its own.
     """
 
     classes: tuple[str, ...]
@@ -72,6 +77,8 @@ class SegmenterSpec:
     field_degrees: float = DataConfig().field_degrees
     photographs: Mapping[str, Sequence[PhotographIdentity]] = dataclasses.field(default_factory=dict)
     max_pixels: int = DataConfig().max_pixels
+    min_areas: tuple[float, ...] = ()
+    members: tuple[str, ...] = ()
 
     @classmethod
     def from_config(
@@ -106,6 +113,11 @@ class SegmenterSpec:
             field_degrees=config.data.field_degrees,
             max_pixels=config.data.max_pixels,
         )
+
+    @property
+    def operating_point(self) -> OperatingPoint:
+        """What the model counts as a detection."""
+        return OperatingPoint(self.thresholds, min_areas=self.min_areas)
 
     @property
     def uses(self) -> dict[str, Sequence[str]]:
@@ -196,4 +208,5 @@ class SegmenterSpec:
             classes=tuple(names),
             thresholds=tuple(self.thresholds[index] for index in indices),
             colors=tuple(self.colors[index] for index in indices) if self.colors else (),
+            min_areas=tuple(self.min_areas[index] for index in indices) if self.min_areas else (),
         )

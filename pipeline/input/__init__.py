@@ -13,6 +13,7 @@ from pipeline.input.reading import (
     open_records,
 )
 from pipeline.input.sampling import ANYWHERE, MISTAKEN, Target, make_sampler
+from pipeline.input.spread import spread_batches
 from pipeline.input.stream import tiles_of_split, training_batches, training_elements, validation_batches
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "make_sampler",
     "naming_damaged_shards",
     "open_records",
+    "spread_batches",
     "tiles_of_split",
     "training_batches",
     "training_elements",

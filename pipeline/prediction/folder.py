@@ -6,9 +6,9 @@ and written last, and the tables are made from records only, so the next run rep
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from pipeline.inference import (
     MeasuredPhotograph,
     Segmented,
     SegmenterSpec,
-    fingerprint_of,
+    Uncertainty,
     photograph_warnings,
     refuse_unsuitable,
 )
@@ -28,6 +28,10 @@ from pipeline.prediction.map_files import FOLDER, forms_beside, map_files, remov
 from pipeline.prediction.measurements import lesion_features, summarize
 from pipeline.prediction.memory import photograph_bytes
 from pipeline.prediction.pictures import legend, output_files, write_pictures
+from pipeline.prediction.review import REVIEW, Reviewed, write_review
+from pipeline.prediction.spread_files import FOLDER as SPREAD_FOLDER
+from pipeline.prediction.spread_files import spread_files, write_spread
+from pipeline.prediction.sureness import assess, spread_in
 from pipeline.prediction.tables import write_tables
 from records import (
     Camera,
@@ -46,7 +50,16 @@ from records import (
 
 SCHEMA_VERSION = 2
 EARLIER = 1  # without the operating point, which was the model's, forms of maps, and places of lesions
+TILES = "tiles"  # the key of a record for what a look at each tile is worth; absent without --uncertainty
 OWN = "fundus_tiles"  # the member of a GeoJSON file that other software ignores
+
+
+class Limits(TypedDict):
+    """The thresholds and the least areas by class, as `Origin` has them."""
+
+    thresholds: Mapping[str, float]
+    min_area: Mapping[str, int]
+    min_areas: Mapping[str, float]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,12 +69,14 @@ class Origin:
     Attributes:
       file: absolute path of the photograph.
       sha256: digest of the photograph's file.
-      model: fingerprint of the model folder and of the classes taken from it.
+      model: fingerprint of the model folder, or of all members of an ensemble, and of the classes taken from it.
       truth: digest of the photograph and ground truth in `--source`, if the overlay shows it, else None.
       map_forms: the forms in which the probability map is there as well, some of MAP_FORMS.
       thresholds: operating threshold of each class.
-      min_area: least number of pixels of a detection of each class.
+      min_area: least number of pixels of a detection of each class, as the user gave it; 1 otherwise.
+      min_areas: the model's, at the network's scale, where it counts; otherwise empty.
       scale, degrees: what the user said of the camera, see `records.Camera`.
+      uncertainty: over what the spread was taken, see `TiledSegmenter`; None if it was not asked for.
     """
 
     file: str
@@ -73,6 +88,13 @@ class Origin:
     min_area: Mapping[str, int]
     scale: float | None = None
     degrees: float | None = None
+    uncertainty: Uncertainty | None = None
+    min_areas: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+    @property
+    def limits(self) -> Limits:
+        """The operating point."""
+        return {"thresholds": self.thresholds, "min_area": self.min_area, "min_areas": self.min_areas}
 
 
 class PredictionFolder:
@@ -81,38 +103,42 @@ class PredictionFolder:
     def __init__(
         self,
         output: Path,
-        model: Path,
         spec: SegmenterSpec,
         *,
+        model: str,
         measure: Callable[[np.ndarray, float | None], MeasuredPhotograph],
         operating_point: OperatingPoint,
         camera: Camera,
         annotated: Mapping[str, Case],
         map_forms: tuple[str, ...],
         strict: bool = False,
+        uncertainty: Uncertainty | None = None,
     ):
         """Creates the folder if it does not exist.
 
         Args:
           output: the folder.
-          model: the model folder.
-          spec: the spec of its segmenter.
+          spec: the spec of the segmenter.
+          model: fingerprint of the model folder, or of several, see `pipeline.inference.fingerprint_of_all`.
           measure: measures a photograph with its angle of view, such as `TiledSegmenter.measure`.
           operating_point: what counts as a detection.
           camera: what the user said of the camera, by which `measure` works.
           annotated: cases whose masks the overlays show beside the detections.
           map_forms: the forms in which probability maps are written as well, see `map_files`.
           strict: whether a photograph that does not suit the model is an error.
+          uncertainty: what the segmenter says of how sure it is, see `TiledSegmenter`.
         """
-        self.strict = strict
+        self.strict, self.uncertainty = strict, uncertainty
         self.measure, self.operating_point, self.camera = measure, operating_point, camera
         self.output, self.spec, self.annotated, self.map_forms = output, spec, annotated, map_forms
-        self.model = fingerprint_of(model, spec.classes)
+        self.model = model
         self.folders = ["masks", "overlays", "geojson"] + [FOLDER] * bool(map_forms)
+        self.folders += [SPREAD_FOLDER] * (uncertainty is not None)
         for folder in [output, *(output / name for name in self.folders)]:
             sweep_temporaries(make_folder(folder, flag="--output"))
         self._before: dict[str, Origin] = {}  # of the photographs that were in the folder
         self._origins: dict[str, Origin] = {}  # of photographs that are read but not yet written
+        self._with_spread = False  # whether finished photographs have a spread
 
     def begin(
         self, photographs: Mapping[str, Path], *, overwrite: bool, say: Callable[[str], None] = lambda line: None
@@ -142,6 +168,7 @@ class PredictionFolder:
             if overwrite or not self._finished(case, path, origins.get(case)) or case in earlier
         }
         _say_earlier(self.output, again=len(earlier & todo.keys()), kept=len(earlier - todo.keys()), say=say)
+        self._with_spread = any(origin.uncertainty for case, origin in origins.items() if case not in todo)
         for case in todo.keys() & origins.keys():
             self._record(case).unlink(missing_ok=True)
         return todo
@@ -175,6 +202,7 @@ class PredictionFolder:
             annotated=labelled is not None,
             partly_known=labelled is not None and bool(labelled.unknown or labelled.ignored),
             map_forms=self.map_forms,
+            with_spread=self.uncertainty is not None,
         )
 
     def write(self, case: str, path: Path, measured: MeasuredPhotograph, *, segmented: Segmented) -> None:
@@ -192,7 +220,8 @@ class PredictionFolder:
           OSError: a file, which the error names, could not be written.
         """
         origin, photograph = self._origins.pop(case), measured.pixels
-        detections = detect(segmented.map, self.operating_point)
+        operating_point = self.operating_point.of_photograph(segmented.scale.factor)
+        detections = detect(segmented.map, operating_point)
         labels = None
         if case in self.annotated:
             labels = read_labels(self.annotated[case], photograph.shape[:2], self.spec.data())
@@ -201,13 +230,15 @@ class PredictionFolder:
         disc = None if landmarks.disc is None else landmarks.disc.diameter
         warnings = photograph_warnings(measured, segmented.scale, self.spec, disc=disc)
         self._check(path, warnings)
-        features = lesion_features(classes, detections, landmarks=landmarks)
+        spreads = spread_in(detections.masks, segmented.spread)
+        features = lesion_features(classes, detections, landmarks=landmarks, spreads=spreads)
+        sureness = assess(segmented, detections, classes=classes, features=features, visible=visible)
         write_pictures(
             self.spec,
             case,
             photograph,
             detected=detections.masks,
-            entries=legend(classes, self.operating_point, features),
+            entries=legend(classes, operating_point, features),
             notes=warnings,
             output=self.output,
             masks=None if labels is None else labels.masks,
@@ -215,6 +246,7 @@ class PredictionFolder:
         )
         remove_other_maps(self.output, case, classes=self.spec.classes, forms=origin.map_forms)
         write_maps(self.output, case, segmented.map, classes=self.spec.classes, forms=self.map_forms)
+        write_spread(self.output, case, segmented.spread, classes=classes)
         row = summarize(
             classes,
             case,
@@ -230,17 +262,32 @@ class PredictionFolder:
             "schema_version": SCHEMA_VERSION,
             "origin": dataclasses.asdict(origin),
             "segment_seconds": round(segmented.seconds, 3),
-            "row": row,
+            "row": row if sureness is None else row | sureness.columns,
         }
+        if sureness is not None:
+            own[TILES] = sureness.tiles
         record = {"type": "FeatureCollection", "features": features, OWN: own}
         write_text(self._record(case), json.dumps(record, separators=(",", ":")) + "\n")
 
     def write_tables(self) -> list[dict[str, Any]]:
         """Writes the tables of all photographs in the folder, and returns the rows of `predictions.csv`."""
-        records = (_read_record(path) for path in self._records())
-        return write_tables(
-            self.output, self.spec.classes, ((record[OWN]["row"], record["features"]) for record in records)
-        )
+        reviewed: list[Reviewed] = []
+
+        def rows_and_features() -> Iterator[tuple[dict[str, Any], list[dict]]]:
+            for path in self._records():
+                record = _read_record(path)
+                own = record[OWN]
+                if TILES in own:
+                    reviewed.append(Reviewed(own["row"], own[TILES]))
+                yield own["row"], record["features"]
+
+        with_spread = self._with_spread or self.uncertainty is not None
+        rows = write_tables(self.output, self.spec.classes, rows_and_features(), with_spread=with_spread)
+        if with_spread:
+            write_review(self.output, reviewed)
+        else:
+            (self.output / REVIEW).unlink(missing_ok=True)
+        return rows
 
     def _check(self, path: Path, warnings: Sequence[str]) -> None:
         if self.strict:
@@ -253,35 +300,44 @@ class PredictionFolder:
         return self.output / "geojson" / f"{case}.geojson"
 
     def _origin(self, case: str, path: Path) -> Origin:
-        thresholds, min_area = _limits(self.spec.classes, self.operating_point)
         return Origin(
             file=str(path.absolute()),
             sha256=sha256_of(path),
             model=self.model,
             truth=case_digests(self.annotated[case])[1] if case in self.annotated else None,
             map_forms=self.map_forms,
-            thresholds=thresholds,
-            min_area=min_area,
+            **_limits(self.spec.classes, self.operating_point),
             scale=self.camera.scale,
             degrees=self.camera.degrees,
+            uncertainty=self.uncertainty,
         )
 
     def _read_origin(self, record: dict[str, Any]) -> Origin:
         content = dict(record["origin"])
         if record["schema_version"] == EARLIER:
-            thresholds, min_area = _limits(self.spec.classes, OperatingPoint(self.spec.thresholds))
-            content |= {"thresholds": thresholds, "min_area": min_area}
+            content |= _limits(self.spec.classes, OperatingPoint(self.spec.thresholds))
             content["map_forms"] = ["full_size"] if content.pop("probabilities") else []
         return Origin(**{**content, "map_forms": tuple(content["map_forms"])})
 
     def _refuse_others(self, origins: Mapping[str, Origin], *, overwrite: bool) -> None:
-        """Refuses to mix models or operating points, as the tables would not tell which row is of which."""
+        """Refuses to mix models, operating points or spreads, as the tables would not tell which row is of which."""
         limits = _limits(self.spec.classes, self.operating_point)
         of_model = [case for case, origin in origins.items() if origin.model != self.model]
-        elsewhere = [case for case, origin in origins.items() if (origin.thresholds, origin.min_area) != limits]
-        if not (others := of_model or elsewhere):
+        elsewhere = [case for case, origin in origins.items() if origin.limits != limits]
+        of_spread = [
+            case
+            for case, origin in origins.items()
+            if self.uncertainty is not None and origin.uncertainty not in (None, self.uncertainty)
+        ]
+        if not (others := of_model or elsewhere or of_spread):
             return
-        what = "of another model" if of_model else f"at another operating point ({self._flags(origins[others[0]])})"
+        what = (
+            "of another model"
+            if of_model
+            else f"at another operating point ({self._flags(origins[others[0]])})"
+            if elsewhere
+            else f"with --uncertainty={origins[others[0]].uncertainty}"
+        )
         advice = "pass these photographs as well" if overwrite else "add --overwrite"
         raise InputError(
             f"--output={self.output}: contains predictions {what} for {len(others)} photographs, such as {others[0]}; "
@@ -293,7 +349,8 @@ class PredictionFolder:
         given = []
         if tuple(origin.thresholds.values()) != self.spec.thresholds:
             given.append("--threshold=" + ",".join(f"{name}={value:g}" for name, value in origin.thresholds.items()))
-        if set(origin.min_area.values()) != {1}:
+        of_model = _limits(self.spec.classes, self.spec.operating_point)
+        if (origin.min_area, origin.min_areas) != (of_model["min_area"], of_model["min_areas"]):
             given.append("--min_area=" + ",".join(f"{name}={value}" for name, value in origin.min_area.items()))
         return " ".join(given) or "without --threshold and --min_area"
 
@@ -322,9 +379,11 @@ class PredictionFolder:
                 )
             return False
         files = output_files(case, self.spec.classes) + map_files(case, self.spec.classes, self.map_forms)
+        files += spread_files(case, self.spec.classes) if self.uncertainty else []
         return (
             (now.scale, now.degrees) == (before.scale, before.degrees)
             and now.truth in (None, before.truth)
+            and now.uncertainty in (None, before.uncertainty)
             and set(now.map_forms) <= set(before.map_forms)
             and all((self.output / file).is_file() for file in files)
         )
@@ -340,10 +399,13 @@ def _read_record(path: Path) -> dict[str, Any]:
     raise InputError(f"{path}: damaged, or written by another version of predict; move it away and start again.")
 
 
-def _limits(classes: tuple[str, ...], operating_point: OperatingPoint) -> tuple[dict[str, float], dict[str, int]]:
-    """Returns the thresholds and the least areas by class, as `Origin` has them."""
-    thresholds, areas = operating_point.thresholds, operating_point.least_areas
-    return dict(zip(classes, thresholds, strict=True)), dict(zip(classes, areas, strict=True))
+def _limits(classes: tuple[str, ...], point: OperatingPoint) -> Limits:
+    areas = point.min_area or (1,) * len(classes)
+    return {
+        "thresholds": dict(zip(classes, point.thresholds, strict=True)),
+        "min_area": dict(zip(classes, areas, strict=True)),
+        "min_areas": dict(zip(classes, point.min_areas, strict=True)) if point.min_areas else {},
+    }
 
 
 def _say_earlier(output: Path, *, again: int, kept: int, say: Callable[[str], None]) -> None:

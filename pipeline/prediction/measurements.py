@@ -33,16 +33,24 @@ MEASUREMENTS = (
     "disc_distance_dd",
 )
 QUADRANT = "quadrant"
+SPREAD = "spread"  # only with --uncertainty
 LESION_COLUMNS = ("case", "class", *MEASUREMENTS, QUADRANT)
 
 
-def lesion_features(classes: tuple[str, ...], detections: Detections, *, landmarks: Landmarks) -> list[dict]:
+def lesion_features(
+    classes: tuple[str, ...],
+    detections: Detections,
+    *,
+    landmarks: Landmarks,
+    spreads: Sequence[np.ndarray] | None = None,
+) -> list[dict]:
     """Describes the detections, 8-connected regions, as GeoJSON features that QuPath reads as annotations.
 
     Args:
       classes: names of the C classes.
       detections: the detections.
       landmarks: what their places are measured by.
+      spreads: for each class, the spread of the probabilities of `detections`, float32 `[n]`; None: unknown.
 
     Returns:
       The detections of each class in turn, from top to bottom, with the geometry of `outline`. In the measurements,
@@ -56,6 +64,8 @@ def lesion_features(classes: tuple[str, ...], detections: Detections, *, landmar
             ys, xs = np.nonzero(region.pixels)
             of_region = np.searchsorted(places, (ys + region.y) * mask.shape[1] + xs + region.x)
             measured = _measurements(region, number, probabilities[of_region], landmarks=landmarks)
+            if spreads is not None:
+                measured[SPREAD] = round(float(spreads[index][of_region].mean(dtype=np.float64)), 4)
             quadrant = landmarks.quadrant(measured["center_x"], measured["center_y"])
             properties = {
                 "objectType": "annotation",

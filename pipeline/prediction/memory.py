@@ -24,6 +24,7 @@ def photograph_bytes(
     annotated: bool = False,
     partly_known: bool = False,
     map_forms: Collection[str] = (),
+    with_spread: bool = False,
 ) -> int:
     """Estimates the most memory that a photograph takes at once, bytes; 0 if its size cannot be read.
 
@@ -35,13 +36,16 @@ def photograph_bytes(
       annotated: whether its overlay shows ground truth as well.
       partly_known: whether that is unknown of a class or in a region; both are as large as the masks.
       map_forms: the forms in which its probability map is written, see `map_files`.
+      with_spread: whether there is a map of the spread, as large as that of the probabilities.
     """
     try:
         height, width = photograph_size(path, max_pixels=max_pixels)
     except InputError:
         return 0
     forms = len(set(map_forms) - {"scaled"})
-    of_class = 1 + annotated + 2 * partly_known + BYTES_PER_MAP_FORM * forms + BYTES_UNSCALED * unscaled
+    of_class = (
+        1 + annotated + 2 * partly_known + BYTES_PER_MAP_FORM * forms + BYTES_UNSCALED * unscaled * (1 + with_spread)
+    )
     per_pixel = BYTES_PER_PIXEL + annotated * BYTES_BESIDE_TRUTH + classes * of_class
     strips = 2 * min(4 * classes * height * width, STRIP_BYTES)  # of the map, and what is computed with them
     return height * width * per_pixel + strips

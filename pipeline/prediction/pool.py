@@ -101,7 +101,7 @@ class SegmenterPool:
                 self._said.add(tiles)
                 self._say(f"out of memory with {tiles} tiles of {tile} pixels at a time; continuing with {tiles // 2}.")
         smaller = dataclasses.replace(segmenter.spec, tile_batch=tiles // 2)
-        return TiledSegmenter(segmenter.network, smaller, segmenter.rule)
+        return TiledSegmenter(segmenter.network, smaller, segmenter.rule, uncertainty=segmenter.uncertainty)
 
 
 def segment_in_order(
@@ -131,7 +131,7 @@ def segment_in_order(
 def _traced(segmenter: TiledSegmenter, device: str) -> TiledSegmenter:
     """Traces a segmenter before its first call; TensorFlow warns if the calls of five objects trace."""
     with tf.device(device):
-        segmenter.segment_scaled.get_concrete_function()
+        segmenter.graph.get_concrete_function()
     return segmenter
 
 

@@ -7,13 +7,18 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from pipeline.prediction.measurements import LESION_COLUMNS, lesion_row, summary_columns
+from pipeline.prediction.measurements import LESION_COLUMNS, SPREAD, lesion_row, summary_columns
 from pipeline.prediction.outlines import runs
+from pipeline.prediction.sureness import sureness_columns
 from records import complete_file
 
 
 def write_tables(
-    output: Path, classes: tuple[str, ...], records: Iterable[tuple[dict[str, Any], list[dict]]]
+    output: Path,
+    classes: tuple[str, ...],
+    records: Iterable[tuple[dict[str, Any], list[dict]]],
+    *,
+    with_spread: bool = False,
 ) -> list[dict[str, Any]]:
     """Writes the three tables, each whole or not at all.
 
@@ -22,6 +27,7 @@ def write_tables(
       classes: names of the classes.
       records: of each photograph its row of `predictions.csv` and its `lesion_features`, in order; they are read one
         after the other.
+      with_spread: whether there are columns for how sure the model is, which only some of the photographs may fill.
 
     Returns:
       The rows of `predictions.csv`.
@@ -33,8 +39,10 @@ def write_tables(
             stack.enter_context(_complete_text(output / name))
             for name in ("predictions.csv", "lesions.csv", "lesions.json")
         )
-        table = csv.DictWriter(rows, summary_columns(classes), lineterminator="\n")
-        lesion_table = csv.DictWriter(lesion_rows, LESION_COLUMNS, lineterminator="\n")
+        columns = summary_columns(classes) + (sureness_columns(classes) if with_spread else [])
+        table = csv.DictWriter(rows, columns, lineterminator="\n")
+        lesion_columns = (*LESION_COLUMNS, *((SPREAD,) if with_spread else ()))
+        lesion_table = csv.DictWriter(lesion_rows, lesion_columns, lineterminator="\n")
         table.writeheader()
         lesion_table.writeheader()
         coco.write(f'{{"categories": {json.dumps(_categories(classes))},\n"annotations": [')

@@ -73,7 +73,7 @@ class Gallery:
             ranks = [self._false_alarms] if value else []
         entered = [rank for rank in ranks if rank.takes(value, loaded.case)]
         if entered:
-            detected = self._operating_point.detect(probabilities)
+            detected = self._operating_point.of_photograph(counts.factor).detect(probabilities)
             photograph = outline_photograph(loaded, detected, counts, classes=self._classes, value=value)
             for rank in entered:
                 rank.add(photograph)

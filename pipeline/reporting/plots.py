@@ -6,7 +6,17 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from pipeline.evaluation import FALSE_POSITIVES, froc, precision_recall, sensitivity_at
+from pipeline.evaluation import (
+    FALSE_POSITIVES,
+    FRACTION,
+    first_to_last,
+    froc,
+    precision_recall,
+    removed_at,
+    sensitivity_at,
+    sparsify,
+    worth,
+)
 
 MOST_POINTS = 600  # per curve; more cannot be seen
 ISO_DICE = (0.2, 0.4, 0.6, 0.8)
@@ -153,6 +163,48 @@ def calibration_plot(classes: Sequence[str], ranges: Sequence[Sequence[dict]]) -
         ]
         curves.append(_curve(name, [(x, y) for x, y, _ in filled], number, marks=marks))
     return Plot("Calibration", "mean probability", "fraction of lesion pixels", FIFTHS, FIFTHS, curves)
+
+
+def detection_calibration_plot(classes: Sequence[str], ranges: Sequence[Sequence[dict]]) -> Plot:
+    """Plots the fraction of detections that match a lesion over the mean of their highest probability.
+
+    Args:
+      classes: names of the classes.
+      ranges: for each class the `ranges` of `lesions[class].calibration` in `scores.json`.
+    """
+    curves = [_curve("", [(0.0, 0.0), (1.0, 1.0)], 0)]
+    for number, (name, rows) in enumerate(zip(classes, ranges, strict=True)):
+        filled = [(row["mean_probability"], row["matched_share"], row["findings"]) for row in rows if row["findings"]]
+        if not filled:
+            continue
+        marks = [
+            Mark(
+                x, y, f"{name}: highest probability {x:.3f} on average, {y:.3f} of {count:,} detections match a lesion"
+            )
+            for x, y, count in filled
+        ]
+        curves.append(_curve(name, [(x, y) for x, y, _ in filled], number, marks=marks))
+    return Plot(
+        "Calibration of detections", "highest probability", "fraction that matches a lesion", FIFTHS, FIFTHS, curves
+    )
+
+
+def sparsification_plot(tiles: np.ndarray) -> Plot:
+    """Plots the fraction of the wrong pixels that is removed over the fraction of the tiles that are corrected.
+
+    Args:
+      tiles: tiles of all photographs, `TILE_ERRORS`.
+    """
+    curves = [_curve("", [(0.0, 0.0), (1.0, 1.0)], 0)]
+    for number, (name, order_by) in enumerate((("as ranked", worth(tiles)), ("best order", tiles["wrong"]))):
+        curve = sparsify(tiles["wrong"][first_to_last(order_by)])
+        removed = removed_at(curve)
+        label = f"{name}: the first {100 * FRACTION:g} % of the tiles have {100 * removed:.1f} % of the wrong pixels"
+        marks = [Mark(FRACTION, removed, label, large=True)]
+        curves.append(_curve(name, zip(*curve, strict=True), number, marks=marks))
+    return Plot(
+        "What correcting tiles removes", "fraction of tiles", "fraction of wrong pixels", FIFTHS, FIFTHS, curves
+    )
 
 
 def _froc_marks(

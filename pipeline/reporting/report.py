@@ -18,7 +18,14 @@ import numpy as np
 from pipeline.evaluation import LESION, Audit, PhotographCounts, Result, pool, score
 from pipeline.reporting.gallery import Gallery, mean_dice
 from pipeline.reporting.outlined_photographs import OutlinedPhotograph
-from pipeline.reporting.plots import Plot, calibration_plot, froc_plot, precision_recall_plot
+from pipeline.reporting.plots import (
+    Plot,
+    calibration_plot,
+    detection_calibration_plot,
+    froc_plot,
+    precision_recall_plot,
+    sparsification_plot,
+)
 from pipeline.reporting.record_lookup import record_at
 from records import CLASS_COLORS, Index, write_text
 
@@ -152,7 +159,19 @@ def _plots(result: Result, scores: Mapping[str, Any]) -> list[Plot]:
             intervals=[scores["lesions"][name]["froc"]["intervals"] for name in result.classes],
         ),
         calibration_plot(result.classes, [scores["calibration"]["frame"][name] for name in result.classes]),
+        detection_calibration_plot(
+            result.classes, [scores["lesions"][name]["calibration"]["ranges"] for name in result.classes]
+        ),
+        *_tile_plots(result, scores["sparsification"]),
     ]
+
+
+def _tile_plots(result: Result, sparsification: Mapping[str, Any] | None) -> list[Plot]:
+    """Returns the plot of what correcting tiles removes, if it is known and anything is wrong."""
+    if sparsification is None or not sparsification["wrong_pixels"]:
+        return []
+    tables = [photograph.tiles for photograph in result.photographs() if photograph.tiles is not None]
+    return [sparsification_plot(np.concatenate(tables))]
 
 
 def _regions_of_all(result: Result) -> tuple[list[np.ndarray], list[np.ndarray]]:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from configs import Config, InputError
-from models import Network, transfer_weights
+from models import Network, number_of_members, transfer_weights
 from pipeline.inference import load_model
 from records import ScaleRule, SeenPhotographs
 
@@ -30,9 +30,15 @@ def load_initial_weights(folder: Path, network: Network, config: Config) -> Init
       config: the settings of the training.
 
     Raises:
-      InputError: not a model folder, or its network is built differently.
+      InputError: not a model folder, an ensemble, or its network is built differently.
     """
     initial, spec = load_model(folder, flag="train.initial_model")
+    if (members := number_of_members(initial)) > 1:
+        raise InputError(
+            f"train.initial_model={folder}: is an ensemble of {members} models, whose weights are not those of one "
+            "network; let train.teacher learn from it, or make one network of its members with "
+            "python -m scripts.ensemble --average=weights."
+        )
     data = config.data
     same_classes = spec.classes == data.classes
     try:

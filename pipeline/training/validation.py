@@ -10,7 +10,7 @@ import numpy as np
 
 from configs import Config, DataConfig, InputError
 from models import Network
-from pipeline.evaluation import LoadedCase, Measure, PhotographCounts, best_threshold, evaluate_photographs, pool, score
+from pipeline.evaluation import MapOf, Measure, PhotographCounts, best_threshold, evaluate_photographs, pool, score
 from pipeline.evaluation.network_maps import by_segmenter, segmented_by
 from pipeline.inference import SegmenterSpec, TiledSegmenter
 from pipeline.input import RecordSet
@@ -183,7 +183,7 @@ def kept_thresholds(cases: Sequence[Case], config: Config) -> list[str]:
 
 
 def score_photographs(
-    segment: Callable[[LoadedCase], np.ndarray],
+    segment: MapOf,
     cases: Iterable[Case],
     data: DataConfig,
     *,
@@ -194,7 +194,7 @@ def score_photographs(
     """Segments and scores photographs as `eval` does.
 
     Args:
-      segment: computes the probability map of a loaded case, float32 0..1 `[H, W, C]`.
+      segment: computes the probability map of a loaded case.
       cases: photographs and masks, at least one of which has a lesion.
       data: the classes, and the largest photograph that is read.
       thresholds: operating threshold of each class.

@@ -38,7 +38,7 @@ from records.images.mask_files import (
     read_mask_file,
 )
 from records.images.quality import DISC, DISC_DIAMETER, MEASURES, equivalent_diameter, measure_disc, measure_quality
-from records.images.regions import Lesion, Regions, find_regions, lesions
+from records.images.regions import Lesion, Regions, find_regions, lesions, regions_of_places
 from records.images.scales import LARGEST as LARGEST_SCALE
 from records.images.scales import LEAST_ROWS as LEAST_SCALE_ROWS
 from records.images.scales import ROWS as SCALE_ROWS
@@ -94,6 +94,7 @@ __all__ = [
     "read_mask",
     "read_mask_file",
     "read_photograph",
+    "regions_of_places",
     "rescale_levels",
     "rescale_mask",
     "rescale_photograph",

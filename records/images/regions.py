@@ -50,14 +50,24 @@ class Regions:
 
 
 def find_regions(mask: np.ndarray) -> Regions:
-    """Finds the 8-connected regions of bool `[H, W]`.
+    """Finds the 8-connected regions of bool `[H, W]`, see `regions_of_places`."""
+    return regions_of_places(np.flatnonzero(mask), width=mask.shape[1])
+
+
+def regions_of_places(places: np.ndarray, *, width: int) -> Regions:
+    """Finds the 8-connected regions of a mask that is given by its pixels.
 
     Joins runs of pixels to those of the next row that they touch. A photograph's mask has few runs, so this takes a
     tenth of the time in which OpenCV labels all pixels.
+
+    Args:
+      places: place of each pixel in the flattened mask, int64 `[pixels]`, ascending.
+      width: number of columns of the mask.
     """
-    width = mask.shape[1]
-    places = np.flatnonzero(mask)
-    first = np.flatnonzero((np.diff(places, prepend=-2) != 1) | (places % width == 0))  # pixels that start a run
+    starts = np.ones(len(places), bool)  # whether a pixel starts a run
+    np.not_equal(np.diff(places), 1, out=starts[1:])
+    starts[np.searchsorted(places, np.arange(0, places[-1] + 1 if len(places) else 0, width))] = True  # of each row
+    first = np.flatnonzero(starts)
     length = np.diff(first, append=len(places))
     row, left = np.divmod(places[first], width)
     count, region = _join(row, left, left + length - 1, width=width)

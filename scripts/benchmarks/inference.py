@@ -14,13 +14,13 @@ import numpy as np
 import tensorflow as tf
 
 from configs import Config
-from models import Network, build_network, fold_normalization, precision_policy
+from models import Network, build_network, ensemble_network, fold_normalization, precision_policy
 from pipeline.inference import SegmenterSpec, TiledSegmenter, load_segmenter
 from records import find_cases, read_photograph
 from records.synthetic import synthetic_photograph
 from scripts.benchmarks import segmenting
 from scripts.benchmarks.measuring import Result, counting_cores, median_ratio, take_turns
-from scripts.benchmarks.segmenting_memory import peak_maps
+from scripts.benchmarks.segmenting_memory import more_batch_megabytes, peak_maps
 
 REPEATS = 5
 HEIGHT, WIDTH = 2848, 4288  # of the photographs of IDRiD
@@ -29,6 +29,8 @@ FULL_OVERLAPS = {"54": 0.0, "176": 0.5}  # by the resulting number of tiles
 CHOICES = [*itertools.product((256, 384, 512, 768), (0.0, 0.1, 0.25, 0.5)), (1440, 0.0)]  # tile and overlap
 SEAM_PHOTOGRAPHS = 3
 SCALE = "scale alone, preset"
+TOGETHER = [(2, 1), (4, 1), (1, 4), (2, 4)]  # members of an ensemble, and orientations
+MOST_MEMBERS = max(members for members, _ in TOGETHER)
 
 TITLE = """\
 {network}, {precision}; {photographs}; {repeats} turns
@@ -37,6 +39,7 @@ TITLE = """\
 network alone: the bare network over the tiles; whole: over the scaled photograph in one piece
 scale alone: only what finds the circle of the field of view, if the preset scales by it
 predict, by tile, and predict, at once: keras.Model.predict of each tile, and of all, stitched with NumPy
+members M, flips F: an ensemble of M networks like this one, with flips=F; its floor is M F times the network alone
 no background: with skip_background; flips 8: with flips=8; tile T, O: the config's scale in tiles of T, overlap O
 of floor: median over the turns of the ratio to the network alone over the same tiles; from preset on, to whole
 on cores: the same ratio of CPU time, for a machine that is shared with others
@@ -44,7 +47,8 @@ first s: the first call, which traces the graph
 seam: largest and mean difference from the probabilities of whole, in the field of view{seams};
   near the lower and right border it includes the effect of padding to the network's stride
 peak_maps: memory beyond the network's largest batch, the photograph and the scaled photograph, in float32 maps of
-  the photograph's size; the largest of 54, 176 and preset"""
+  the photograph's size; the largest of 54, 176 and preset; of_members: the same of the preset with {most} members
+more_batch_mb: memory that the largest batch of {most} members takes beyond that of one, 10^6 bytes"""
 COLUMNS = ["", "median s", "least", "most", "of floor", "on cores", "tiles", "first s", "seam, most", "seam, mean"]
 
 
@@ -55,11 +59,13 @@ class Variant(NamedTuple):
       run: segments it once.
       floor: name of the variant that it is compared with.
       tiles: number of tiles that it computes; None: no tiles.
+      times: how many times the floor it is compared with.
     """
 
     run: segmenting.Run
     floor: str
     tiles: int | None
+    times: int = 1
 
 
 class Timings(NamedTuple):
@@ -104,11 +110,17 @@ def measure(config: Config, model: Path | None = None, source: Path | None = Non
         wholes = segmenting.whole_maps(network, photographs, preset)
         seams = {name: segmenting.seam(one, photographs, wholes) for name, one in choices.items()}
     peaks = [peak_maps(partial(_network, config, model), spec, photograph) for spec in specs.values()]
+    of_members = partial(_ensemble, config, model, MOST_MEMBERS)
+    of_memory = {
+        "peak_maps": max(peaks),
+        "peak_maps_of_members": peak_maps(of_members, preset, photograph),
+        "more_batch_mb": more_batch_megabytes(of_members, partial(_network, config, model), preset),
+    }
     return Result(
         title=_title(network, preset, photographs, source=source, seams=bool(seams)),
         columns=COLUMNS,
         rows=_rows(variants, timings, seams),
-        keys=_keys(variants, timings, specs, peak=max(peaks)),
+        keys=_keys(variants, timings, specs) | of_memory,
     )
 
 
@@ -126,6 +138,15 @@ def _network(config: Config, model: Path | None) -> Network:
     keras.utils.set_random_seed(0)
     with precision_policy(config.train.precision):
         return fold_normalization(build_network(config.model, len(config.data.classes)))
+
+
+def _ensemble(config: Config, model: Path | None, members: int) -> Network:
+    return _copies(_network(config, model), members)
+
+
+def _copies(network: Network, members: int) -> Network:
+    """Returns an ensemble of copies of a network, which cost as much as others; of one, the network itself."""
+    return network if members == 1 else ensemble_network([network] * members, average="probabilities")
 
 
 def _photographs(source: Path | None, config: Config) -> list[np.ndarray]:
@@ -158,6 +179,11 @@ def _variants(network: Network, photograph: np.ndarray, specs: dict[str, Segment
     flipped = TiledSegmenter(network, dataclasses.replace(specs["preset"], flips=8))
     tiles = segmenting.number_of_tiles(photograph, flipped.spec)
     variants["flips 8, preset"] = Variant(segmenting.segment(flipped, photograph), "whole, preset", tiles)
+    for members, flips in TOGETHER:
+        segmenter = TiledSegmenter(_copies(network, members), dataclasses.replace(specs["preset"], flips=flips))
+        variants[_together(members, flips)] = Variant(
+            segmenting.segment(segmenter, photograph), "network alone, preset", tiles, members * flips
+        )
     spec, floor = specs["54"], "network alone, 54"
     tiles = segmenting.number_of_tiles(photograph, spec)
     xla = segmenting.bare_network(network, photograph, spec, xla=True)
@@ -166,6 +192,10 @@ def _variants(network: Network, photograph: np.ndarray, specs: dict[str, Segment
         run = segmenting.predict(network, photograph, spec, at_once=at_once)
         variants[f"predict, {name}, 54"] = Variant(run, floor, tiles)
     return variants
+
+
+def _together(members: int, flips: int) -> str:
+    return f"members {members}, flips {flips}"
 
 
 def _choices(network: Network, preset: SegmenterSpec) -> dict[str, TiledSegmenter]:
@@ -185,9 +215,16 @@ def _time(variants: dict[str, Variant]) -> Timings:
     return Timings(
         first,
         seconds,
-        {name: median_ratio(times, seconds[variants[name].floor]) for name, times in seconds.items()},
-        {name: median_ratio(times, cores[variants[name].floor]) for name, times in cores.items()},
+        _over_floor(variants, seconds),
+        _over_floor(variants, cores),
     )
+
+
+def _over_floor(variants: dict[str, Variant], seconds: dict[str, list[float]]) -> dict[str, float]:
+    return {
+        name: median_ratio(times, seconds[variants[name].floor]) / variants[name].times
+        for name, times in seconds.items()
+    }
 
 
 def _title(
@@ -206,6 +243,7 @@ def _title(
         tile=preset.tile,
         scale=preset.rule(),
         tile_batch=preset.tile_batch,
+        most=MOST_MEMBERS,
         seams=f", {len(photographs)} photographs" if seams else ": only with --model",
     )
 
@@ -225,9 +263,7 @@ def _rows(variants: dict[str, Variant], timings: Timings, seams: dict[str, tuple
     ]
 
 
-def _keys(
-    variants: dict[str, Variant], timings: Timings, specs: dict[str, SegmenterSpec], *, peak: float
-) -> dict[str, object]:
+def _keys(variants: dict[str, Variant], timings: Timings, specs: dict[str, SegmenterSpec]) -> dict[str, object]:
     seconds, ratios = timings.seconds, timings.ratios
     tiles = {name: variant.tiles or 0 for name, variant in variants.items()}
     return {
@@ -235,7 +271,8 @@ def _keys(
         "graph_over_floor_on_cores": {key: timings.on_cores[f"segment, {key}"] for key in specs},
         "scale_over_floor": ratios[SCALE],
         "usual_over_graph": median_ratio(seconds["predict, by tile, 54"], seconds["segment, 54"]),
-        "peak_maps": peak,
+        "together_over_sum": {_together(*one): ratios[_together(*one)] for one in TOGETHER},
+        "together_over_sum_on_cores": {_together(*one): timings.on_cores[_together(*one)] for one in TOGETHER},
         "preset_over_same_tiles": median_ratio(seconds["segment, preset"], seconds["network alone, preset"]),
         "usual_at_once_over_graph": median_ratio(seconds["predict, at once, 54"], seconds["segment, 54"]),
         "xla_over_its_absence": ratios["network alone, XLA, 54"],

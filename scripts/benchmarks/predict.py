@@ -7,8 +7,7 @@ from pathlib import Path
 from statistics import median
 
 from configs import Config
-from pipeline.inference import load_segmenter
-from pipeline.operating_point import OperatingPoint
+from pipeline.inference import fingerprint_of, load_segmenter
 from pipeline.prediction import OverlappedWork, PredictionFolder, SegmenterPool, all_devices
 from records import UNKNOWN_CAMERA, find_cases, photograph_degrees, read_photograph
 from scripts.benchmarks.measuring import Result, counting_cores, median_ratio, take_turns
@@ -54,10 +53,10 @@ def measure(config: Config, model: Path, source: Path) -> Result:
         with tempfile.TemporaryDirectory() as output:
             folder = PredictionFolder(
                 Path(output),
-                model,
                 pool.spec,
+                model=fingerprint_of(model, pool.spec.classes),
                 measure=pool.measure,
-                operating_point=OperatingPoint(pool.spec.thresholds),
+                operating_point=pool.spec.operating_point,
                 camera=UNKNOWN_CAMERA,
                 annotated={},
                 map_forms=FORMS[name],

@@ -26,16 +26,26 @@ def peak_maps(make_network: Callable[[], Network], spec: SegmenterSpec, photogra
     Returns:
       The memory in units of one float32 map of the photograph's size.
     """
-    peaks = []
-    for segments in (False, True):
-        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-            task = pool.submit(_peak_bytes, make_network, spec, photograph, segments=segments)
-            peaks.append(task.result())
+    peaks = [_in_own_process(make_network, spec, photograph, segments=segments) for segments in (False, True)]
     height, width = photograph.shape[:2]
     scale = scale_of(photograph, spec)
     scaled = 0 if scale == 1 else 3 * math.prod(scaled_size(height, width, scale))
     one_map = 4 * height * width * len(spec.classes)
     return float((peaks[1] - peaks[0] - scaled) / one_map)
+
+
+def more_batch_megabytes(one: Callable[[], Network], other: Callable[[], Network], spec: SegmenterSpec) -> float:
+    """Returns how much more memory one network takes for a batch than another, 10^6 bytes, weights included."""
+    nothing = np.zeros((1, 1, 3), np.uint8)
+    peaks = [_in_own_process(make_network, spec, nothing, segments=False) for make_network in (one, other)]
+    return (peaks[0] - peaks[1]) / 1e6
+
+
+def _in_own_process(
+    make_network: Callable[[], Network], spec: SegmenterSpec, photograph: np.ndarray, *, segments: bool
+) -> int:
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_peak_bytes, make_network, spec, photograph, segments=segments).result()
 
 
 def _peak_bytes(

@@ -11,7 +11,6 @@ from tqdm import tqdm
 from configs import Config, InputError
 from pipeline.evaluation import count_photograph, load_case, pool, score
 from pipeline.inference import TiledSegmenter, load_segmenter
-from pipeline.operating_point import OperatingPoint
 from records import field_of_view, find_cases, fit_field_circle
 from scripts.benchmarks.measuring import Result
 
@@ -103,8 +102,9 @@ def _count(segmenter: TiledSegmenter, case: str, photograph: np.ndarray, *, mask
         masks,
         field_of_view=field_of_view(photograph),
         classes=spec.classes,
-        operating_point=OperatingPoint(spec.thresholds),
+        operating_point=spec.operating_point,
         bins=spec.bins,
+        factor=segmented.scale.factor,
     )
     return segmented.scale.factor, counts
 

@@ -20,8 +20,8 @@ def define_flags() -> None:
     flags.DEFINE_string(
         "min_area",
         None,
-        "Least size of a detection, pixels of the photograph: a number, or NAME=NUMBER,… for each class; smaller ones "
-        "are dropped.",
+        "Least size of a detection instead of the model's, pixels of the photograph: a number, or NAME=NUMBER,… for "
+        "each class; smaller ones are dropped, 1 drops none.",
     )
 
 

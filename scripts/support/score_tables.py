@@ -1,9 +1,10 @@
 """Tables of scores that commands print, as lines of text."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pipeline.evaluation import SCORES
+from scripts.support.operating_tables import operating_point_lines
 from scripts.support.warnings import MOST
 from scripts.support.wording import interval, plain, with_deviation, with_interval
 
@@ -33,6 +34,7 @@ def evaluation_lines(content: Mapping[str, Any]) -> Iterator[str]:
         yield "one photograph: no intervals."
     for name in content["classes"]:
         yield from _lesion_lines(content, name)
+    yield from _sparsification_lines(content["sparsification"])
     for one in content.get("warnings", ()):
         yield f"warning: {one['case']}: {'; '.join(one['warnings'])}"
     if content["binary"]:
@@ -43,6 +45,11 @@ def evaluation_lines(content: Mapping[str, Any]) -> Iterator[str]:
     if any(area > 1 for area in content["min_area"].values()):
         least = ", ".join(f"{name} {area}" for name, area in content["min_area"].items())
         yield f"Detections of fewer pixels than --min_area were dropped ({least}); areas under curves count all pixels."
+    if least := ", ".join(f"{name} {area:g}" for name, area in content["min_areas"].items() if area):
+        yield (
+            "Detections of fewer pixels at the network's scale than the model's least areas were dropped "
+            f"({least}); areas under curves count all pixels."
+        )
 
 
 def _lesion_lines(content: Mapping[str, Any], name: str) -> Iterator[str]:
@@ -59,11 +66,29 @@ def _lesion_lines(content: Mapping[str, Any], name: str) -> Iterator[str]:
         f"{lesions['false_positives_per_photograph']:.2f} false positives per photograph; sensitivity "
         f"{', '.join(f'{plain(value)} at {limit:g}' for limit, value in froc)} of them"
     )
+    if (calibration := lesions["calibration"])["brier"] is not None:
+        yield (
+            f"{name}: Brier score of its detections' highest probability {plain(calibration['brier'])}"
+            f"{_brackets(calibration['interval'])}; {plain(calibration['brier_of_ppv'])} if all had the same, their PPV"
+        )
     if number := healthy["photographs"]:
         yield (
             f"{name}: {healthy['false_findings'] / number:.2f} false detections per photograph without a lesion of it: "
             f"{healthy['false_findings']} in {number} photograph{'' if number == 1 else 's'}"
         )
+
+
+def _sparsification_lines(one: Mapping[str, Any] | None) -> Iterator[str]:
+    if one is not None and one["removed"] is not None:
+        yield (
+            f"correcting the first {one['fraction']:.0%} of {one['tiles']} tiles by expected errors removes "
+            f"{plain(one['removed'])}{_brackets(one['removed_interval'])} of the wrong pixels: "
+            f"{one['removed'] / one['random']:.1f} times a random order; {plain(one['best'])} in the best order"
+        )
+
+
+def _brackets(pair: Sequence[float] | None) -> str:
+    return "" if pair is None else f" ({interval(pair).strip()})"
 
 
 def _seen_lines(content: Mapping[str, Any]) -> Iterator[str]:
@@ -123,6 +148,8 @@ def crossvalidation_lines(content: Mapping[str, Any]) -> Iterator[str]:
     )
     for name in content["classes"]:
         yield from _class_lines(content, name)
+    yield ""
+    yield from operating_point_lines(content["operating_points"])
     yield ""
 
 

@@ -11,10 +11,11 @@ from pipeline.operating_point import OperatingPoint, parse_operating_point
 
 CLASSES = ("HE", "MA")
 DEFAULTS = (0.25, 0.75)
+MODEL = OperatingPoint(DEFAULTS)
 
 
-def parse(threshold: str | None = None, min_area: str | None = None) -> OperatingPoint:
-    return parse_operating_point(threshold=threshold, min_area=min_area, classes=CLASSES, thresholds=DEFAULTS)
+def parse(threshold: str | None = None, min_area: str | None = None, default: OperatingPoint = MODEL) -> OperatingPoint:
+    return parse_operating_point(threshold=threshold, min_area=min_area, classes=CLASSES, default=default)
 
 
 def test_without_flags_the_thresholds_are_the_models_and_all_regions_are_detections():
@@ -63,3 +64,27 @@ def test_detections_are_the_8_connected_regions_of_enough_pixels_that_scipy_find
 
 def test_a_pixel_at_the_threshold_is_positive_as_its_float32_number():
     assert OperatingPoint((0.3,)).detect(np.full((1, 1, 1), 0.3, np.float32)).all()
+
+
+@pytest.mark.parametrize(("factor", "expected"), [(1.0, (1, 4)), (0.5, (1, 16)), (0.3, (1, 44)), (2.0, (1, 1))])
+def test_areas_at_the_networks_scale_are_converted_by_the_square_of_a_photographs_factor(factor, expected):
+    point = OperatingPoint(DEFAULTS, min_areas=(0.0, 4.0))
+    assert point.of_photograph(factor) == OperatingPoint(DEFAULTS, expected)
+    with pytest.raises(AssertionError):
+        point.least_areas  # noqa: B018
+
+
+def test_areas_of_a_flag_replace_the_models_and_are_those_of_every_photograph():
+    model = OperatingPoint(DEFAULTS, min_areas=(0.0, 4.0))
+    assert parse(default=model) == model
+    assert parse("0.3", default=model) == OperatingPoint((0.3, 0.3), min_areas=(0.0, 4.0))
+    given = parse(min_area="5", default=model)
+    assert given == given.of_photograph(0.25) == OperatingPoint(DEFAULTS, (5, 5))
+
+
+def test_only_areas_that_drop_something_are_described():
+    assert (
+        OperatingPoint(DEFAULTS, min_areas=(0.0, 4.0)).describe_areas(CLASSES) == "MA 4 pixels at the network's scale"
+    )
+    assert OperatingPoint(DEFAULTS, (6, 1)).describe_areas(CLASSES) == "HE 6 pixels"
+    assert OperatingPoint(DEFAULTS).describe_areas(CLASSES) == ""

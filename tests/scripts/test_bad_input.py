@@ -221,6 +221,10 @@ def test_eval_refuses_a_split_without_cases(fails, way, tmp_path):
         (("--source=s", "--output=o"), "--model is required, or --predictions"),
         (("--source=s", "--output=o", "--predictions=p", "--records=r"), "--records: tiles are scored by a model"),
         (("--source=s", "--output=o", "--model=m", "--levels=full"), "--levels: is about maps of --predictions;"),
+        (
+            ("--source=s", "--output=o", "--predictions=p", "--sweep"),
+            "--sweep: least areas are at the scale of a network",
+        ),
         (("--source=s", "--output=o", "--predictions=/nowhere"), "--predictions=/nowhere: no such folder"),
         (("a", "--model=m"), "unexpected argument 'a'"),
         (("--compare", "a", "--output=o"), "--compare takes two folders"),

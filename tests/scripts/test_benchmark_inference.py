@@ -36,13 +36,17 @@ def small(monkeypatch):
 @pytest.mark.slow
 def test_a_small_run_leaves_the_keys_that_other_programs_read(small, monkeypatch):
     monkeypatch.setattr(benchmark, "peak_maps", lambda *_: 2.5)
+    monkeypatch.setattr(benchmark, "more_batch_megabytes", lambda *_: 30.0)
     result = benchmark.measure(CONFIG)
     assert set(result.keys["graph_over_floor"]) == {"54", "176", "preset"}
     assert all(ratio > 0 for ratio in result.keys["graph_over_floor"].values())
     assert result.keys["graph_over_floor_on_cores"].keys() == result.keys["graph_over_floor"].keys()
     assert result.keys["usual_over_graph"] > 0
     assert result.keys["scale_over_floor"] > 0
-    assert result.keys["peak_maps"] == 2.5
+    assert result.keys["peak_maps"] == result.keys["peak_maps_of_members"] == 2.5
+    assert result.keys["more_batch_mb"] == 30
+    assert {"members 2, flips 1", "members 2, flips 4"} <= set(result.keys["together_over_sum"])
+    assert all(0 < ratio < 20 for ratio in result.keys["together_over_sum"].values())
     assert all(0 < share < 1 for key, share in result.keys["background_share"].items() if key != "preset")
     tiles = {row[0]: row[result.columns.index("tiles")] for row in result.rows}
     assert (tiles["segment, 54"], tiles["segment, 176"], tiles["segment, preset"]) == ("54", "176", "1")

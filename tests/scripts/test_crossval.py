@@ -75,6 +75,9 @@ def test_a_stopped_fold_is_resumed_scored_out_of_fold_and_then_skipped(run, sour
     with open(workdir / "photographs.csv", newline="") as file:
         assert {row["case"] for row in csv.DictReader(file)} == held_out
     assert content["by_fold"][0]["threshold_source"] == "validation"
+    assert "no thresholds and least areas chosen: one fold is finished" in second.stdout
+    with np.load(workdir / "fold_1" / "result" / "0" / "counts.npz") as counts:
+        assert {"sweep_areas", "0/sweeps", "2/sweeps"} <= set(counts)
     assert sum(file.stat().st_size for file in (workdir / "fold_1" / "result").rglob("*")) < 1e6
 
     third = run("crossval", *arguments)
@@ -108,3 +111,12 @@ def test_a_workdir_alone_pools_the_finished_folds_again(run, tmp_path):
     done = run("crossval", f"--workdir={workdir}")
     assert done.returncode == 0 and "from 2 of 2 folds" in done.stdout
     assert json.loads((workdir / "crossval.json").read_text())["finished"] == [0, 1]
+    assert "To choose them, remove fold_0/result, fold_1/result and run the same crossval command again" in done.stdout
+    assert (workdir / "operating_points.csv").read_text().startswith("class,scored_at,taken,threshold,min_area,dice,")
+    assert "scripts.ensemble" not in done.stdout  # the models of the folds are not there
+    for fold in (0, 1):
+        (workdir / f"fold_{fold}" / "run" / "model").mkdir(parents=True)
+        (workdir / f"fold_{fold}" / "run" / "model" / "segmenter.json").write_text("{}")
+    again = run("crossval", f"--workdir={workdir}")
+    assert f"  python -m scripts.ensemble '--models={workdir}/fold_*/run/model' --output={workdir}/ens" in again.stdout
+    assert f"  python -m scripts.calibrate --model={workdir}/ensemble --results={workdir} --output=" in again.stdout

@@ -17,6 +17,7 @@ from pipeline.operating_point import OperatingPoint
 from records import PhotographIdentity
 
 BINS = 640
+NO_POINTS = {"why_not": "a reason", "classes": {}}
 
 
 def overconfident(seed: int = 0, pixels: int = 40_000) -> tuple[np.ndarray, np.ndarray]:
@@ -110,7 +111,7 @@ def test_a_calibrated_model_has_the_logits_and_thresholds_of_the_fit_and_lists_i
     before = spec(classes=("HE", "MA"), thresholds=(0.5, 0.25))
     changed = keras.models.clone_model(network)
     changed.set_weights(network.get_weights())
-    after, fitted = calibrate(changed, before, result)
+    after, fitted = calibrate(changed, before, result, points=NO_POINTS)
     assert (after.threshold_source, after.calibrated_on) == ("held out", ("IDRiD_01",))
     assert after.photographs == {"calibrated_on": (PhotographIdentity("IDRiD_01", "digest", "hash"),)}
     assert after.thresholds == tuple(one.threshold for one in fitted)
@@ -120,12 +121,27 @@ def test_a_calibrated_model_has_the_logits_and_thresholds_of_the_fit_and_lists_i
     np.testing.assert_allclose(changed(images, training=False), expected, atol=1e-5)
 
 
+def test_a_calibrated_model_has_the_operating_point_that_was_chosen_and_else_that_of_highest_dice(
+    network, spec, counted, tmp_path
+):
+    result = write(tmp_path, ("HE", "MA"), counted)
+    before = spec(classes=("HE", "MA"), thresholds=(0.5, 0.25), min_areas=(1.0, 2.0))
+    points = {"classes": {"HE": {"chosen": None}, "MA": {"chosen": {"threshold": 0.3, "min_area": 6.0}}}}
+    changed = keras.models.clone_model(network)
+    after, fitted = calibrate(changed, before, result, points=points)
+    assert after.min_areas == (0.0, 6.0)
+    assert after.thresholds[1] == pytest.approx(expit(fitted[1].factor * logit(0.3) + fitted[1].shift))
+    plain, _ = calibrate(changed, before, result, points=NO_POINTS)
+    assert plain.min_areas == ()
+    assert plain.thresholds[0] == after.thresholds[0]
+
+
 def test_results_of_other_classes_are_refused(network, spec, counted, tmp_path):
     result = write(tmp_path, ("EX",), counted)
     with pytest.raises(
         InputError, match=r"--results: scores of the classes EX, but the model has the classes HE, MA\."
     ):
-        calibrate(network, spec(classes=("HE", "MA"), thresholds=(0.5, 0.25)), result)
+        calibrate(network, spec(classes=("HE", "MA"), thresholds=(0.5, 0.25)), result, points=NO_POINTS)
 
 
 def test_a_class_without_lesions_and_misleading_maps_are_refused_by_name():

@@ -132,6 +132,10 @@ def test_folds_of_the_earlier_version_are_pooled_to_the_same_scores(tmp_path):
     tables = {name: (tmp_path / name).read_bytes() for name in ("photographs.csv", "lesions.csv")}
     after = pool_folds(tmp_path)
     assert after.pop("known_photographs") == dict.fromkeys(after["classes"], after["photographs"])  # as ever
+    assert after.pop("sparsification") is None  # its counts have no tiles
+    points = after.pop("operating_points")
+    assert "have no counts at other thresholds and areas" in points["why_not"] and not points["classes"]
+    assert points["lacking"] == ["fold_0", "fold_1"]
     assert list(after) == list(before)
     for key in after.keys() - {"intervals", "over_classes", "per_photograph", "lesions"}:  # those with random draws
         assert after[key] == before[key]

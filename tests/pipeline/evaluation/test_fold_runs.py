@@ -52,7 +52,7 @@ def test_a_fold_shards_each_source_trains_once_and_scores_what_is_held_out_of_ea
     for number, source in enumerate(run.sources):
         shard, score = steps[number][1], steps[3 + number][1]
         assert f"--source={source}" in shard and f"--source={source}" in score
-        assert "--split=test" in score and f"--model={run.model(1)}" in score
+        assert "--split=test" in score and "--sweep" in score and f"--model={run.model(1)}" in score
         (splits,) = (argument.removeprefix("--splits=") for argument in shard if argument.startswith("--splits="))
         assert {row["case"] for row in rows(splits) if row["split"] == "test"} == {
             case.name for case in run.plan.sources[number] if run.plan.fold_of[case.name] == 1

@@ -11,7 +11,7 @@ from configs import InputError
 from pipeline.evaluation import photographs
 from pipeline.evaluation.counting import count_photograph
 from pipeline.evaluation.network_maps import segmented_by
-from pipeline.evaluation.photographs import Seconds, evaluate_photographs, load_case
+from pipeline.evaluation.photographs import CaseMap, Seconds, evaluate_photographs, load_case
 from pipeline.evaluation.scores import score
 from pipeline.operating_point import OperatingPoint
 from records import field_of_view
@@ -20,8 +20,8 @@ CLASSES = ("HE", "MA")
 OPTIONS = {"operating_point": OperatingPoint((0.5, 0.5)), "bins": 64}
 
 
-def true_map(loaded) -> np.ndarray:
-    return loaded.masks.astype(np.float32)
+def true_map(loaded) -> CaseMap:
+    return CaseMap(loaded.masks.astype(np.float32))
 
 
 def test_photographs_are_read_segmented_and_counted_class_by_class(records_set):
@@ -68,7 +68,7 @@ def test_a_map_with_nan_is_refused_with_the_name_of_its_case(records_set):
     probabilities = np.full(loaded.masks.shape, 0.5, np.float32)
     probabilities[3, 4, 1] = np.nan
     with pytest.raises(InputError, match=r"^case D: [^\n]*NaN[^\n]+$"):
-        segmented_by(lambda loaded: probabilities)(loaded)
+        segmented_by(lambda loaded: CaseMap(probabilities))(loaded)
 
 
 def test_a_photograph_is_counted_while_the_next_one_is_segmented(records_set, monkeypatch):

@@ -288,6 +288,26 @@ def test_batches_are_counted_as_they_go_through_the_network(spec, fields):
     assert runs.numpy() == counted > 0
 
 
+@pytest.mark.parametrize("scaled", [{"scale": 0.5}, {"scale": None, "field_diameter": 100.0}])
+def test_an_export_tells_least_areas_in_pixels_of_a_photograph(spec, disc, scaled):
+    made = spec(classes=("R", "G"), min_areas=(0.0, 3.0), tile=64, **scaled)
+    segmenter = TiledSegmenter(lambda images: images[..., :2] / 255, made)
+    served = ServedSegmenter(segmenter, made.operating_point, precision="float32")
+    factors = []
+    for photograph in (disc(330, 420, diameter=300), disc(90, 110, diameter=80)):
+        factors.append(segmenter.measure(photograph).scale.factor)
+        found = served.least_areas(tf.constant(photograph)).numpy()
+        assert found.tolist() == list(made.operating_point.of_photograph(factors[-1]).least_areas)
+    metadata = {name: served.metadata()[name].numpy().tolist() for name in ("min_area", "min_areas")}
+    assert metadata["min_areas"] == [0.0, 3.0]
+    text = readme(made, segmenter.rule, made.operating_point, precision="float32")
+    if made.scale is None:
+        assert factors[0] != factors[1] and metadata["min_area"] == [0, 0]
+        assert "| G | 0.5 | 3 |" in text and "**of the scaled\nphotograph**" in text
+    else:
+        assert metadata["min_area"] == [1, 12] and "| G | 0.5 | 12 |" in text and "of the scaled\nph" not in text
+
+
 @pytest.mark.slow
 def test_a_saved_graph_scales_photographs_of_any_size_as_predict_does(spec, disc, tmp_path):
     made = spec(classes=("R", "G", "B"), scale=None, field_diameter=100.0, tile=64)

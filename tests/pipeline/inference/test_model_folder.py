@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from configs import DataConfig, InputError
 from models import build_loss
 from pipeline.inference import check_tile, load_segmenter, save_model, save_spec
 from pipeline.inference.model_folder import read_spec
+from pipeline.operating_point import OperatingPoint
 from records import Camera, PhotographIdentity, ScaleRule, read_index
 
 # Keras 3.15.1 triggers this warning when it saves weights.
@@ -189,7 +191,7 @@ def test_fields_that_older_files_lack_have_their_former_meaning(damaged):
     content = json.loads((damaged / "segmenter.json").read_text())
     for name in (
         *("flips", "skip_background", "trim", "xla", "bins", "seen_before", "calibrated_on"),
-        *("field_diameter", "field_degrees"),
+        *("field_diameter", "field_degrees", "min_areas"),
     ):
         del content[name]
     (damaged / "segmenter.json").write_text(json.dumps(content))
@@ -197,6 +199,13 @@ def test_fields_that_older_files_lack_have_their_former_meaning(damaged):
     assert (spec.flips, spec.skip_background, spec.trim, spec.xla) == (1, False, False, "auto")
     assert (spec.bins, spec.seen_before, spec.calibrated_on) == (1280, (), ())
     assert spec.rule() == ScaleRule(0.8, None, 50.0)
+    assert spec.operating_point == OperatingPoint((0.5, 0.25))
+
+
+def test_least_areas_are_written_and_read(damaged):
+    spec = dataclasses.replace(read_spec(damaged / "segmenter.json"), min_areas=(0.0, 2.5))
+    save_spec(damaged, spec)
+    assert read_spec(damaged / "segmenter.json") == spec
 
 
 @pytest.mark.parametrize(
@@ -207,6 +216,10 @@ def test_fields_that_older_files_lack_have_their_former_meaning(damaged):
         ("overlap", "half", r"segmenter\.json: damaged \(TypeError"),
         ("scale", None, r"segmenter\.json: neither scale nor field_diameter is set; one of them is needed\."),
         ("field_diameter", 100, r"segmenter\.json: scale is 0\.8 and field_diameter is 100; set one of them to None\."),
+        ("min_areas", [4], r"segmenter\.json: min_areas \[4\]: expected a number of pixels of at least 0 for each of"),
+        ("min_areas", [4, -1], r"segmenter\.json: min_areas \[4, -1\]: expected"),
+        ("min_areas", [4, math.nan], r"segmenter\.json: min_areas \[4, nan\]: expected"),
+        ("min_areas", [4, "few"], r"segmenter\.json: damaged \(TypeError"),
         ("field_degrees", 0, r"segmenter\.json: field_degrees must be above 0 and at most 180; received 0\."),
     ],
 )
@@ -261,6 +274,8 @@ def test_a_segmenter_json_of_version_0_1_is_read_with_all_its_values():
         "field_degrees": 50.0,
         "max_pixels": 200_000_000,
         "quality": {},
+        "min_areas": [],
+        "members": [],
         "photographs": {},
     }
     assert spec.classes == ("MA", "HE", "EX", "SE", "OD")

@@ -5,12 +5,19 @@ import re
 
 from configs import Config, DataConfig, EvaluateConfig, SegmentConfig
 from pipeline.inference import SegmenterSpec
+from pipeline.operating_point import OperatingPoint
 from records import Camera, PhotographIdentity, ScaleRule, anonymous
 
 
 def test_some_classes_keep_their_colours(spec):
     made = spec(classes=("HE", "MA"), thresholds=(0.5, 0.25), colors=("ff0000", "00ff00"))
     assert made.of_classes(["MA"]).colors == ("00ff00",)
+
+
+def test_some_classes_keep_their_thresholds_and_least_areas(spec):
+    made = spec(classes=("HE", "MA"), thresholds=(0.5, 0.25), min_areas=(0.0, 4.0))
+    assert made.of_classes(["MA"]).operating_point == OperatingPoint((0.25,), min_areas=(4.0,))
+    assert spec(classes=("HE", "MA")).of_classes(["MA"]).min_areas == ()
 
 
 def test_a_spec_takes_its_fields_from_the_config():
@@ -47,6 +54,8 @@ def test_a_spec_takes_its_fields_from_the_config():
         "field_diameter": None,
         "field_degrees": 50.0,
         "max_pixels": 200_000_000,
+        "min_areas": (),
+        "members": (),
     }
 
 

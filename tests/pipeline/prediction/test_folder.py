@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import itertools
 import json
 import os
 from collections import Counter
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from configs import InputError
-from pipeline.inference import MeasuredPhotograph, ProbabilityMap, Segmented
+from pipeline.inference import MeasuredPhotograph, ProbabilityMap, Segmented, fingerprint_of
 from pipeline.operating_point import OperatingPoint
 from pipeline.prediction.folder import PredictionFolder
 from records import (
@@ -56,21 +57,25 @@ def folder(spec, tmp_path):
         map_forms=(),
         thresholds=THRESHOLDS,
         min_area=(),
+        min_areas=(),
+        of_model=(),
+        uncertainty=None,
     ) -> PredictionFolder:
         files = tmp_path / "model"
         files.mkdir(exist_ok=True)
         (files / "network.keras").write_text("weights")
         (files / "segmenter.json").write_text(model)
-        geometry = spec(classes=CLASSES, thresholds=THRESHOLDS)
+        geometry = spec(classes=CLASSES, thresholds=THRESHOLDS, min_areas=of_model or min_areas)
         return PredictionFolder(
             tmp_path / output,
-            files,
             geometry,
+            model=fingerprint_of(files, CLASSES),
             measure=lambda photograph, _: MeasuredPhotograph(photograph, HALF),
-            operating_point=OperatingPoint(thresholds, min_area),
+            operating_point=OperatingPoint(thresholds, min_area, min_areas=min_areas),
             camera=camera,
             annotated=annotated or {},
             map_forms=map_forms,
+            uncertainty=uncertainty,
         )
 
     return make
@@ -82,15 +87,16 @@ def predict(folder: PredictionFolder, photographs: dict[str, Path], *, overwrite
     for case, path in todo.items():
         measured = folder.read(case, path)
         maps = cv2.blur(measured.pixels[..., :2], (3, 3)).astype(np.float32) / 255
-        folder.write(case, path, measured, segmented=segmented(maps))
+        folder.write(case, path, measured, segmented=segmented(maps, with_spread=folder.uncertainty is not None))
     folder.write_tables()
     return list(todo)
 
 
-def segmented(maps: np.ndarray) -> Segmented:
+def segmented(maps: np.ndarray, *, with_spread: bool = False) -> Segmented:
     """Returns a photograph with a probability map, float32 `[H, W, C]`, which the network made at twice the size."""
     finer = maps.repeat(2, axis=0).repeat(2, axis=1)
-    return Segmented(ProbabilityMap(finer, maps.shape[:2]), HALF, seconds=0.5)
+    spread = ProbabilityMap(finer * (1 - finer), maps.shape[:2]) if with_spread else None
+    return Segmented(ProbabilityMap(finer, maps.shape[:2]), HALF, seconds=0.5, spread=spread)
 
 
 def rows(folder: PredictionFolder, table: str) -> list[dict[str, str]]:
@@ -232,6 +238,23 @@ def test_another_operating_point_is_refused_with_its_flags_unless_everything_is_
     assert predict(folder(), photographs, overwrite=True) == ["a", "b", "c"]
     assert tables(folder()) == before
     assert predict(folder(min_area=(1, 1)), photographs) == []
+
+
+def test_areas_of_the_model_are_converted_for_each_photograph_and_a_flag_in_their_place_is_refused(folder, photographs):
+    """Photographs are scaled by a half, so that 1.5 pixels at the network's scale are 6 of the photograph."""
+    model = folder(min_areas=(1.5, 0.0), output="model")
+    predict(model, photographs)
+    predict(folder(min_area=(6, 1), output="pixels"), photographs)
+    assert tables(model) == tables(folder(output="pixels"))
+    for file in (model.output / "overlays").iterdir():  # with the legend, in pixels of the photograph
+        assert file.read_bytes() == (model.output.parent / "pixels" / "overlays" / file.name).read_bytes()
+    assert predict(folder(min_areas=(1.5, 0.0), output="model"), photographs) == []
+    given = folder(min_area=(6, 1), of_model=(1.5, 0.0), output="model")
+    with pytest.raises(InputError, match=r"another operating point \(without --threshold and --min_area\) for 3"):
+        given.begin(photographs, overwrite=False)
+    predict(given, photographs, overwrite=True)
+    with pytest.raises(InputError, match=r"another operating point \(--min_area=HE=6,MA=1\) for 3 photographs"):
+        folder(min_areas=(1.5, 0.0), output="model").begin(photographs, overwrite=False)
 
 
 def test_detections_of_too_few_pixels_are_in_no_file(folder, photographs):
@@ -511,3 +534,58 @@ def test_what_was_predicted_is_imported_to_the_pixel(folder, photographs, tmp_pa
             masks = one.output / "masks" / f"{case}_{name}.png", output / "masks" / name / f"{case}.png"
             before, after = (cv2.imread(str(path), cv2.IMREAD_UNCHANGED) for path in masks)
             assert np.array_equal(before, after), (case, name)
+
+
+def test_a_run_that_asks_how_sure_the_model_is_writes_files_columns_and_a_ranking(folder, photographs):
+    unsure = folder(uncertainty="orientations")
+    assert predict(unsure, photographs) == ["a", "b", "c"]
+    for case, name in itertools.product(photographs, CLASSES):
+        levels = cv2.imread(str(unsure.output / "spread" / f"{case}_{name}.png"), cv2.IMREAD_UNCHANGED)
+        assert levels.shape == (80, 100) and levels.dtype == np.uint8
+    for row in rows(unsure, "predictions.csv"):
+        assert 0 <= float(row["HE_expected_dice"]) <= 1
+        assert int(row["MA_area_low"]) <= int(row["MA_area_high"])
+    assert all(0 <= float(row["spread"]) <= 0.25 for row in rows(unsure, "lesions.csv"))
+    record = json.loads((unsure.output / "geojson" / "a.geojson").read_text())
+    assert "spread" in record["features"][0]["properties"]["measurements"]
+    assert {row["case"] for row in rows(unsure, "review.csv") if row["kind"] == "photograph"} == set(photographs)
+
+
+def test_what_is_asked_later_is_added_and_stays(folder, photographs):
+    """A run without the flag keeps what is there; one with it does again what lacks it."""
+    predict(folder(), photographs)
+    assert "spread" not in rows(folder(), "lesions.csv")[0]
+    unsure = folder(uncertainty="orientations")
+    assert predict(unsure, {"a": photographs["a"]}) == ["a"]
+    by_case = {row["case"]: row for row in rows(unsure, "predictions.csv")}
+    assert by_case["a"]["HE_expected_dice"] != "" == by_case["b"]["HE_expected_dice"]
+    assert predict(folder(uncertainty="orientations"), photographs) == ["b", "c"]
+    before = [(unsure.output / table).read_bytes() for table in (*TABLES, "review.csv")]
+    assert predict(folder(), photographs) == []
+    assert [(unsure.output / table).read_bytes() for table in (*TABLES, "review.csv")] == before
+    (unsure.output / "spread" / "b_HE.png").unlink()
+    assert predict(folder(uncertainty="orientations"), photographs) == ["b"]
+
+
+def test_nothing_is_left_of_a_spread_when_its_photograph_is_done_again_without(folder, photographs):
+    predict(folder(uncertainty="both"), photographs)
+    plain = folder()
+    predict(plain, photographs, overwrite=True)
+    assert not list((plain.output / "spread").iterdir())
+    assert not (plain.output / "review.csv").exists()
+    assert tables(plain) == _tables_of(folder, photographs)
+
+
+def _tables_of(folder, photographs) -> dict[str, bytes]:
+    untouched = folder(output="untouched")
+    predict(untouched, photographs)
+    return tables(untouched)
+
+
+def test_spreads_over_other_things_are_not_mixed(folder, photographs):
+    predict(folder(uncertainty="orientations"), photographs)
+    with pytest.raises(
+        InputError, match="with --uncertainty=orientations for 3 photographs, such as a; add --overwrite"
+    ):
+        predict(folder(uncertainty="members"), photographs)
+    assert predict(folder(uncertainty="members"), photographs, overwrite=True) == ["a", "b", "c"]

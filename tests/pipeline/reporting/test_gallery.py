@@ -6,6 +6,7 @@ import pytest
 
 from pipeline.evaluation import LoadedCase, count_photograph
 from pipeline.operating_point import OperatingPoint
+from pipeline.reporting import gallery as gallery_module
 from pipeline.reporting.gallery import SHOWN, Gallery, mean_dice
 from pipeline.reporting.outlined_photographs import MISSED, SIDE, OutlinedPhotograph
 from records import CLASS_COLORS
@@ -161,3 +162,26 @@ def test_the_close_up_shows_the_mask_on_the_left_and_detections_on_the_right(out
     middle = close.shape[1] // 2
     assert cyan[:, : middle - 5].any()
     assert not cyan[:, middle + 5 :].any()
+
+
+def test_outlines_are_of_the_detections_that_were_counted_at_the_photographs_scale(monkeypatch):
+    """At a factor of a half, 8 pixels at the network's scale are 32 of the photograph; the detection has 30."""
+    drawn = []
+    monkeypatch.setattr(gallery_module, "outline_photograph", lambda loaded, detected, *_, **__: drawn.append(detected))
+    monkeypatch.setattr(gallery_module._Rank, "add", lambda *_: None)
+    photograph, masks, probabilities = striped(3)
+    for least, pixels in ((7.5, 30), (8.0, 0)):
+        point = OperatingPoint(THRESHOLDS, min_areas=(least, 0.0))
+        counts = count_photograph(
+            "P",
+            probabilities,
+            masks,
+            field_of_view=photograph.max(axis=-1) > 15,
+            classes=CLASSES,
+            operating_point=point,
+            bins=16,
+            factor=0.5,
+        )
+        loaded = LoadedCase("P", photograph, masks, photograph.max(axis=-1) > 15)
+        Gallery(CLASSES, point).look(loaded, probabilities, counts)
+        assert np.count_nonzero(drawn[-1]) == pixels == counts.counts["frame"]["HE"].true_positive

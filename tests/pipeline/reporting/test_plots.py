@@ -3,9 +3,16 @@
 import numpy as np
 import pytest
 
-from pipeline.evaluation import FALSE_POSITIVES, LESION, froc
+from pipeline.evaluation import FALSE_POSITIVES, LESION, TILE_ERRORS, froc
 from pipeline.evaluation.scores import average_precision
-from pipeline.reporting.plots import MOST_POINTS, calibration_plot, froc_plot, precision_recall_plot
+from pipeline.reporting.plots import (
+    MOST_POINTS,
+    calibration_plot,
+    detection_calibration_plot,
+    froc_plot,
+    precision_recall_plot,
+    sparsification_plot,
+)
 
 NO_INTERVALS = [None] * len(FALSE_POSITIVES)
 
@@ -94,3 +101,23 @@ def test_the_calibration_has_a_point_for_each_range_with_pixels():
         "HE: mean probability 0.100, lesion fraction 0.020 of 1,000 pixels",
         "HE: mean probability 0.900, lesion fraction 0.700 of 10 pixels",
     ]
+
+
+def test_the_calibration_of_detections_has_a_point_for_each_range_with_detections():
+    rows = [
+        {"mean_probability": 0.55, "matched_share": 0.25, "findings": 4},
+        {"mean_probability": None, "matched_share": None, "findings": 0},
+    ]
+    (curve,) = named(detection_calibration_plot(["HE", "MA"], [rows, rows[1:]]))
+    np.testing.assert_allclose(points_of(curve), [(0.55, 0.25)])
+    assert curve.marks[0].label == "HE: highest probability 0.550 on average, 0.250 of 4 detections match a lesion"
+
+
+def test_the_curve_of_tiles_has_what_the_first_ones_remove():
+    tiles = np.zeros(10, TILE_ERRORS)
+    tiles["expected"], tiles["wrong"] = np.arange(10, 0, -1), [30, 0, 50, 0, 0, 20, 0, 0, 0, 0]
+    ranked, best = named(sparsification_plot(tiles))
+    assert (ranked.name, best.name) == ("as ranked", "best order")
+    np.testing.assert_allclose(points_of(ranked)[:4], [(0, 0), (0.1, 0.3), (0.2, 0.3), (0.3, 0.8)])
+    np.testing.assert_allclose(points_of(best)[:4], [(0, 0), (0.1, 0.5), (0.2, 0.8), (0.3, 1)])
+    assert ranked.marks[0].label == "as ranked: the first 10 % of the tiles have 30.0 % of the wrong pixels"

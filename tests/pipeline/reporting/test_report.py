@@ -334,6 +334,12 @@ def test_it_has_the_false_detections_per_photograph_without_a_lesion(score, writ
     assert "per photograph" in report.page.text and row in report.path.read_text()
 
 
+def test_it_has_the_curve_of_tiles_unless_they_are_unknown(written, write):
+    assert "What correcting tiles removes" in written.page.text
+    assert f"of {written.scores['sparsification']['tiles']} tiles removes" in written.page.text
+    assert "What correcting tiles removes" not in write(sparsification=None).page.text
+
+
 def test_names_with_markup_are_escaped(score, write):
     evil = "<img src=x onerror=alert(1)>"
     report = write(score("A", "B", names={"B": evil}), left_out=[{"case": "<b>", "why": "mask & photograph <differ>"}])

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from configs import InputError, ModelConfig, UNetConfig
-from models import build_network
-from pipeline.inference import load_model, load_segmenter
+from models import build_network, ensemble_network
+from pipeline.inference import load_model, load_segmenter, save_model
 from pipeline.training import prepare
 from pipeline.training.initial_weights import load_initial_weights
 
@@ -63,3 +63,13 @@ def test_a_folder_without_a_model_is_refused_by_the_field(config_of, tmp_path):
     config = config_of()
     with pytest.raises(InputError, match=rf"train\.initial_model={tmp_path}: contains no network\.keras"):
         load_initial_weights(tmp_path, build_network(config.model, 2), config)
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
+def test_an_ensemble_is_refused_with_what_to_do(config, network, spec, tmp_path):
+    members = [network, network.from_config(network.get_config())]
+    save_model(tmp_path, ensemble_network(members, average="logits"), spec(classes=("HE", "MA")))
+    with pytest.raises(
+        InputError, match=r"is an ensemble of 2 models, .* let train\.teacher learn .*--average=weights"
+    ):
+        load_initial_weights(tmp_path, network, config)

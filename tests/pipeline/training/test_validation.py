@@ -13,7 +13,7 @@ from sklearn import metrics
 from configs import DataConfig, FastConfig, InputError, ModelConfig
 from models import build_loss, build_network, precision_policy
 from pipeline.evaluation import photographs
-from pipeline.evaluation.photographs import LoadedCase
+from pipeline.evaluation.photographs import CaseMap, LoadedCase
 from pipeline.inference import TiledSegmenter, load_segmenter, save_model
 from pipeline.input import RecordSet
 from pipeline.training.segmenter_process import case_of, plain
@@ -39,10 +39,14 @@ def darkness(loaded: LoadedCase) -> np.ndarray:
     return (np.floor(np.stack([dark, dark**2], axis=-1) * (BINS - 1)) + 0.5).astype(np.float32) / BINS
 
 
+def by_darkness(loaded: LoadedCase) -> CaseMap:
+    return CaseMap(darkness(loaded))
+
+
 @pytest.fixture
 def scored(records_set) -> PhotographScores:
     cases = [records_set.cases[name] for name in "DEFG"]
-    return score_photographs(darkness, cases, records_set.index.data, thresholds=(0.4, 0.6), bins=BINS)
+    return score_photographs(by_darkness, cases, records_set.index.data, thresholds=(0.4, 0.6), bins=BINS)
 
 
 @pytest.fixture
@@ -76,14 +80,14 @@ def test_each_class_has_the_threshold_of_the_highest_dice_over_all_photographs(s
 def test_a_single_class_has_no_columns_of_its_own(records_set):
     data = dataclasses.replace(records_set.index.data, classes=("HE",))
     scored = score_photographs(
-        lambda loaded: darkness(loaded)[..., :1], [records_set.cases["D"]], data, thresholds=(0.5,), bins=BINS
+        lambda loaded: CaseMap(darkness(loaded)[..., :1]), [records_set.cases["D"]], data, thresholds=(0.5,), bins=BINS
     )
     assert set(scored.logs) == {"val_photo_aupr", "val_photo_dice"}
 
 
 def test_a_class_without_lesion_pixels_counts_for_nothing_and_keeps_its_threshold(records_set):
     bare = dataclasses.replace(records_set.cases["D"], masks={**records_set.cases["D"].masks, "MA": None})
-    scored = score_photographs(darkness, [bare], records_set.index.data, thresholds=(0.4, 0.6), bins=BINS)
+    scored = score_photographs(by_darkness, [bare], records_set.index.data, thresholds=(0.4, 0.6), bins=BINS)
     assert set(scored.logs) == {f"val_photo_{key}{name}" for key in ("aupr", "dice") for name in ("", "_HE")}
     assert scored.logs["val_photo_aupr"] == scored.logs["val_photo_aupr_HE"]
     assert scored.thresholds[0] != 0.4
@@ -93,7 +97,7 @@ def test_a_class_without_lesion_pixels_counts_for_nothing_and_keeps_its_threshol
 def test_a_class_that_no_validation_photograph_knows_is_named_and_keeps_its_threshold(records_set, config):
     bare = {name: {**records_set.cases[name].masks, "MA": None} for name in "DE"}
     cases = [dataclasses.replace(records_set.cases[name], masks=bare[name], unknown=frozenset({"MA"})) for name in "DE"]
-    scored = score_photographs(darkness, cases, records_set.index.data, thresholds=(0.4, 0.6), bins=BINS)
+    scored = score_photographs(by_darkness, cases, records_set.index.data, thresholds=(0.4, 0.6), bins=BINS)
     assert scored.thresholds[0] != 0.4 and scored.thresholds[1] == 0.6
     assert set(scored.logs) == {f"val_photo_{key}{name}" for key in ("aupr", "dice") for name in ("", "_HE")}
     assert kept_thresholds(cases, config) == [
@@ -110,10 +114,10 @@ def test_at_most_one_photograph_is_read_ahead(records_set, monkeypatch):
         begun.append(case.name)
         return read(case, *arguments)
 
-    def segment(loaded: LoadedCase) -> np.ndarray:
+    def segment(loaded: LoadedCase) -> CaseMap:
         segmented.append(loaded.photograph.shape)
         assert len(begun) <= len(segmented) + 1
-        return darkness(loaded)
+        return by_darkness(loaded)
 
     monkeypatch.setattr(photographs, "load_case", noted)
     cases = [records_set.cases[name] for name in "DEFG"]
@@ -126,10 +130,10 @@ def test_a_photograph_that_cannot_be_read_and_a_probability_map_with_nan_are_nam
     data = records_set.index.data
     gone = dataclasses.replace(records_set.cases["E"], photograph=tmp_path / "gone.png")
     with pytest.raises(InputError, match=r"gone\.png"):
-        score_photographs(darkness, [records_set.cases["D"], gone], data, thresholds=(0.5, 0.5), bins=BINS)
+        score_photographs(by_darkness, [records_set.cases["D"], gone], data, thresholds=(0.5, 0.5), bins=BINS)
     with pytest.raises(InputError, match="case D: .*NaN"):
         score_photographs(
-            lambda loaded: darkness(loaded) * np.float32("nan"),
+            lambda loaded: CaseMap(darkness(loaded) * np.float32("nan")),
             [records_set.cases["D"], records_set.cases["E"]],
             data,
             thresholds=(0.5, 0.5),
@@ -316,7 +320,7 @@ def test_the_graph_follows_the_weights_from_epoch_to_epoch_in_one_trace(records_
 
     def score_of(segment) -> PhotographScores:
         return score_photographs(
-            lambda loaded: segment(loaded.photograph).numpy(),
+            lambda loaded: CaseMap(segment(loaded.photograph).numpy()),
             cases,
             records_set.index.data,
             thresholds=(0.5, 0.5),
