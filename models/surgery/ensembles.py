@@ -3,13 +3,15 @@
 The members lie side by side in one flat graph, so that everything that works on a network works on an ensemble, too:
 
     image ─ stride_check ┬─ member_0_… ─┐
-                         ├─ member_1_… ─┼─ member_mean ─ logits ─ probabilities
+                         ├─ member_1_… ─┼─ logits ─ probabilities
                          └─ …          ─┘
 
 Each member waits for the one before it, so that only one of them has its maps in memory.
 """
 
+import functools
 import math
+import operator
 from collections.abc import Sequence
 from typing import Literal
 
@@ -24,7 +26,6 @@ from models.surgery.heads import LOGITS
 
 Average = Literal["logits", "probabilities"]
 AVERAGES = ("logits", "probabilities")
-MEAN = "member_mean"  # name of the layer that joins the members
 LEAST = 1e-37  # sums of probabilities below it count as this, so that their logarithms are finite
 
 
@@ -63,9 +64,7 @@ def ensemble_network(networks: Sequence[Network], *, average: Average) -> Networ
         if logits:
             turn = After(dtype="float32", name=f"{prefix}after")(checked, logits[-1])
         logits.append(_append_member(network, image, turn, prefix=prefix))
-    x = MemberMean(average, dtype="float32", name=MEAN)(logits)
-    x = ScaleAndShift(dtype="float32", name=LOGITS)(x)
-    return Network(image, layers.Activation("sigmoid", dtype="float32", name="probabilities")(x), name="ensemble")
+    return Network(image, MemberMean(average, dtype="float32", name=LOGITS)(logits), name="ensemble")
 
 
 def number_of_members(network: keras.Model) -> int:
@@ -88,8 +87,11 @@ def member_maps(network: Network) -> keras.Model:
     logits = _member_logits(network)
     if not logits:
         return keras.Model(network.input, ops.expand_dims(network.output, 3))
-    tail = keras.Model(network.get_layer(MEAN).output, network.output)
-    return keras.Model(network.input, ops.stack([tail(one) for one in logits], axis=3))
+    mean = network.get_layer(LOGITS)
+    maps = [mean([one]) for one in logits]
+    if network.output is not mean.output:  # classes are taken
+        maps = list(map(keras.Model(mean.output, network.output), maps))
+    return keras.Model(network.input, ops.stack(maps, axis=3))
 
 
 def member_prefixes(network: Network) -> list[str]:
@@ -99,13 +101,18 @@ def member_prefixes(network: Network) -> list[str]:
 
 def _member_logits(network: keras.Model) -> list[keras.KerasTensor]:
     """Returns the logits of the members of an ensemble, each `[B, h, w, C]`; an empty list for any other network."""
-    means = [layer for layer in network.layers if layer.name == MEAN and isinstance(layer, MemberMean)]
+    means = [layer for layer in network.layers if layer.name == LOGITS and isinstance(layer, MemberMean)]
     return list(means[0].input) if means else []
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class MemberMean(layers.Layer):
-    """Computes from the logits of members, each `[B, h, w, C]`, the logits of their mean, `[B, h, w, C]`."""
+    """Computes from the logits of members, each `[B, h, w, C]`, the probabilities of their mean, `[B, h, w, C]`.
+
+    The logits of the mean are multiplied by a factor per class, and a shift is added, by which `calibrate_logits`
+    calibrates an ensemble: they are this layer's weights, 1 and 0 at first. A convolution of 1x1 would round the map on
+    a GPU, to the three digits of TF32, and its kernel in a file of half size.
+    """
 
     def __init__(self, average: Average, **kwargs):
         super().__init__(**kwargs)
@@ -113,14 +120,18 @@ class MemberMean(layers.Layer):
             raise ValueError(f"average must be one of {', '.join(AVERAGES)}; received {average!r}.")
         self.average = average
 
+    def build(self, input_shape):
+        """Creates the factors and shifts, each `[C]`."""
+        self.factor = self.add_weight(shape=input_shape[0][-1:], initializer="ones", name="factor")
+        self.shift = self.add_weight(shape=input_shape[0][-1:], initializer="zeros", name="shift")
+
     def call(self, members):
-        """Returns the logits of the mean."""
+        """Returns the probabilities of the mean."""
         if self.average == "logits":
-            return sum(members) / len(members)
-        # log Σ p - log Σ (1 - p) is the logit of the mean. 1 - p is computed as sigmoid(-z): where p rounds to 1, its
-        # difference from 1 would be 0. Sums grow member by member, so that the maps of two are in memory, not of all.
-        yes, no = (ops.maximum(sum(ops.sigmoid(sign * z) for z in members), LEAST) for sign in (1, -1))
-        return ops.log(yes) - ops.log(no)
+            return ops.sigmoid(_sum(members) / len(members) * self.factor + self.shift)
+        # As long as nothing is calibrated, no logits are needed, which would cost as much as a twentieth of a network.
+        calibrated = ops.any(self.factor != 1) | ops.any(self.shift != 0)
+        return ops.cond(calibrated, lambda: self._calibrated_mean(members), lambda: _mean_probability(members))
 
     def compute_output_shape(self, input_shape):
         """Returns the shape of the logits of one member."""
@@ -129,6 +140,14 @@ class MemberMean(layers.Layer):
     def get_config(self):
         """Returns the arguments of the layer."""
         return {**super().get_config(), "average": self.average}
+
+    def _calibrated_mean(self, members):
+        # log Σ p - log Σ (1 - p) is the logit of the mean. 1 - p is computed as sigmoid(-z): where p rounds to 1, its
+        # difference from 1 would be 0. Sums grow member by member, so that the maps of two are in memory, not of all.
+        yes, no = (_sum([ops.sigmoid(z) for z in some]) for some in (members, [-z for z in members]))
+        return ops.sigmoid(
+            (ops.log(ops.maximum(yes, LEAST)) - ops.log(ops.maximum(no, LEAST))) * self.factor + self.shift
+        )
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -145,28 +164,6 @@ class After(layers.Layer):
     def compute_output_shape(self, image_shape, earlier_shape):
         """Returns the shape of the image."""
         return image_shape
-
-
-@keras.saving.register_keras_serializable(PACKAGE)
-class ScaleAndShift(layers.Layer):
-    """Multiplies each channel of `[B, h, w, C]` by a factor and adds a shift; both leave the map as it is at first.
-
-    It is the last layer of an ensemble with weights, which `calibrate_logits` changes as it does a convolution. A
-    convolution of 1x1 would round the map on a GPU, to the three digits of TF32, and its kernel in a file of half size.
-    """
-
-    def build(self, input_shape):
-        """Creates the factors and shifts, each `[C]`."""
-        self.factor = self.add_weight(shape=input_shape[-1:], initializer="ones", name="factor")
-        self.shift = self.add_weight(shape=input_shape[-1:], initializer="zeros", name="shift")
-
-    def call(self, maps):
-        """Returns the map with other values."""
-        return maps * self.factor + self.shift
-
-    def compute_output_shape(self, input_shape):
-        """Returns the shape of the map."""
-        return input_shape
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -208,3 +205,11 @@ def _append_member(
     if last.output is copy.output and getattr(last, "activation", None) is keras.activations.sigmoid:
         return last.input
     return RecoverLogits(dtype="float32", name=f"{prefix}recovered")(copy.output)
+
+
+def _mean_probability(members: Sequence):
+    return _sum([ops.sigmoid(z) for z in members]) / len(members)
+
+
+def _sum(maps: Sequence):
+    return functools.reduce(operator.add, maps)  # the built-in one would add a 0
