@@ -71,20 +71,22 @@ class Narrow(NamedTuple):
 
 
 NARROW = {
-    "attention_unet": Narrow(AttentionUNetConfig(width=4, levels=3), side=32),
+    "attention_unet": Narrow(AttentionUNetConfig(width=4, levels=3), side=32, learning_rate=0.1, momentum=0.9),
     "deeplabv3plus": Narrow(
         DeepLabV3PlusConfig(width=16, dropout=0.0, normalization="group"), learning_rate=0.1, momentum=0.9, steps=20
     ),
     "efficient_unet": Narrow(
         EfficientUNetConfig(width=8, normalization="group"), learning_rate=0.1, momentum=0.9, steps=20
     ),
-    "fast": Narrow(FastConfig(widths=(8, 8, 16))),
-    "multires_unet": Narrow(MultiResUNetConfig(width=4, levels=3), side=32),
+    "fast": Narrow(FastConfig(widths=(8, 8, 16)), learning_rate=0.1, momentum=0.9),
+    "multires_unet": Narrow(MultiResUNetConfig(width=4, levels=3), side=32, learning_rate=0.1, momentum=0.9),
     "swin_unet": Narrow(
         SwinUNetConfig(width=32, depths=(2, 1), heads=(2, 4), window=4, drop_path=0.0), learning_rate=3e-3
     ),
-    "unet": Narrow(UNetConfig(width=4, levels=3), side=32),
-    "unet3plus": Narrow(UNet3PlusConfig(width=4, levels=3, classification=True), side=32),
+    "unet": Narrow(UNetConfig(width=4, levels=3), side=32, learning_rate=0.1, momentum=0.9),
+    "unet3plus": Narrow(
+        UNet3PlusConfig(width=4, levels=3, classification=True), side=32, learning_rate=0.1, momentum=0.9
+    ),
 }
 DEFAULT_PARAMETERS = {  # for one class, as stated in the docstrings of the networks
     "attention_unet": 2_076_468,
