@@ -53,15 +53,15 @@ class Narrow(NamedTuple):
     Attributes:
       options: options of the network, without dropout, which would add noise to the training on two tiles.
       side: side of the tiles in pixels; a multiple of the stride, and large enough to learn a disc in a few steps.
-      learning_rate: learning rate with which Adam memorises two tiles, or stochastic gradient descent with momentum.
-      momentum: momentum of gradient descent, whose steps are traced in half of the time; None for Adam.
+      learning_rate: learning rate with which gradient descent with momentum memorises two tiles, or Adam.
+      momentum: momentum of gradient descent; None for Adam, whose steps take twice as long to trace.
       steps: number of steps that this takes.
     """
 
     options: Any
     side: int = 64
-    learning_rate: float = 1e-2
-    momentum: float | None = None
+    learning_rate: float = 0.1
+    momentum: float | None = 0.9
     steps: int = 40
 
     def optimizer(self) -> keras.optimizers.Optimizer:
@@ -71,22 +71,18 @@ class Narrow(NamedTuple):
 
 
 NARROW = {
-    "attention_unet": Narrow(AttentionUNetConfig(width=4, levels=3), side=32, learning_rate=0.1, momentum=0.9),
-    "deeplabv3plus": Narrow(
-        DeepLabV3PlusConfig(width=16, dropout=0.0, normalization="group"), learning_rate=0.1, momentum=0.9, steps=20
-    ),
-    "efficient_unet": Narrow(
-        EfficientUNetConfig(width=8, normalization="group"), learning_rate=0.1, momentum=0.9, steps=20
-    ),
-    "fast": Narrow(FastConfig(widths=(8, 8, 16)), learning_rate=0.1, momentum=0.9),
-    "multires_unet": Narrow(MultiResUNetConfig(width=4, levels=3), side=32, learning_rate=0.1, momentum=0.9),
+    "attention_unet": Narrow(AttentionUNetConfig(width=4, levels=3), side=32),
+    "deeplabv3plus": Narrow(DeepLabV3PlusConfig(width=16, dropout=0.0, normalization="group"), steps=20),
+    "efficient_unet": Narrow(EfficientUNetConfig(width=8, normalization="group"), steps=20),
+    "fast": Narrow(FastConfig(widths=(8, 8, 16))),
+    "multires_unet": Narrow(MultiResUNetConfig(width=4, levels=3), side=32),
     "swin_unet": Narrow(
-        SwinUNetConfig(width=32, depths=(2, 1), heads=(2, 4), window=4, drop_path=0.0), learning_rate=3e-3
+        SwinUNetConfig(width=32, depths=(2, 1), heads=(2, 4), window=4, drop_path=0.0),
+        learning_rate=3e-3,
+        momentum=None,
     ),
-    "unet": Narrow(UNetConfig(width=4, levels=3), side=32, learning_rate=0.1, momentum=0.9),
-    "unet3plus": Narrow(
-        UNet3PlusConfig(width=4, levels=3, classification=True), side=32, learning_rate=0.1, momentum=0.9
-    ),
+    "unet": Narrow(UNetConfig(width=4, levels=3), side=32),
+    "unet3plus": Narrow(UNet3PlusConfig(width=4, levels=3, classification=True), side=32),
 }
 DEFAULT_PARAMETERS = {  # for one class, as stated in the docstrings of the networks
     "attention_unet": 2_076_468,
