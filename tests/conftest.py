@@ -1,10 +1,16 @@
 """Distributes the tests over two processes (pytest-xdist, `-n 2`) and says which ones a marker left out.
 
-Also the photograph that tests of scaling draw, in records and in the graph.
+Also the server that runs commands and programs in processes of their own, and the photograph that tests of scaling
+draw, in records and in the graph.
 """
 
+import gc
+import json
+import os
+import subprocess
+import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -12,6 +18,7 @@ import numpy as np
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+ROOT = Path(__file__).parents[1]
 COMMANDS = "tests/scripts/"
 # Fixtures that take tens of seconds: all tests that use them are marked slow.
 SLOW_FIXTURES = {"way", "train", "trained", "exported", "served", "mixed_model"}
@@ -47,6 +54,54 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if hasattr(config, "workerinput"):
         slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
         items.sort(key=lambda item: (not item.nodeid.startswith(COMMANDS), -slow[item.path]))
+
+
+def pytest_collection_finish() -> None:
+    """Collects garbage seldom: traced graphs are so many objects that a tenth or more of the time would go into it."""
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 20)
+
+
+@pytest.fixture(scope="session")
+def command_environment() -> dict[str, str]:
+    """The environment variables of commands."""
+    return {
+        **os.environ,
+        "TF_CPP_MIN_LOG_LEVEL": "2",  # as the commands have it; JAX sets another one in a process that imports it
+        "PYTHONPATH": str(ROOT),
+        "PYTHONWARNINGS": "error:::scripts",
+    }
+
+
+@pytest.fixture(scope="session")
+def forked(command_environment, tmp_path_factory) -> Iterator[Callable[..., "subprocess.CompletedProcess[str]"]]:
+    """Runs a command or a program in a fork of a process that has imported TensorFlow but not started it.
+
+    `forked(name="shard", arguments=["--help"])` is `python -m scripts.shard --help`, and `forked(code=…)` is
+    `python -c …`, from the workspace root unless `cwd` is given. See `fork_server`.
+    """
+    base = tmp_path_factory.mktemp("forked")
+    stdout, stderr = base / "stdout", base / "stderr"
+    command = [sys.executable, Path(__file__).with_name("fork_server.py")]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with (
+        open(base / "log", "w") as log,
+        subprocess.Popen(command, env=command_environment, stderr=log, **pipes) as server,
+    ):
+
+        def run(
+            *, name: str = "", code: str = "", arguments: list[object] = (), cwd: Path = ROOT
+        ) -> "subprocess.CompletedProcess[str]":
+            given = list(map(str, arguments))
+            request = {"name": name, "code": code, "arguments": given, "cwd": str(cwd)}
+            print(json.dumps({**request, "stdout": str(stdout), "stderr": str(stderr)}), file=server.stdin, flush=True)
+            answer = server.stdout.readline()
+            assert answer, "the server that runs the commands has ended"
+            printed, errors = stdout.read_text(), stderr.read_text()
+            return subprocess.CompletedProcess([name or "-c", *given], int(answer), printed, errors)
+
+        yield run
+        server.stdin.close()
 
 
 @pytest.fixture(scope="session")

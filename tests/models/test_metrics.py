@@ -1,9 +1,6 @@
 """The metrics of training compared with NumPy and scikit-learn, over batches, classes and replicas."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -366,16 +363,8 @@ print("RESULT", json.dumps([fit(strategy) for strategy in strategies]))
 
 
 @pytest.mark.slow
-def test_two_replicas_report_the_values_of_one():
-    # In a process of its own: logical devices must be configured before TensorFlow starts.
-    done = subprocess.run(
-        [sys.executable, "-c", REPLICAS],
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+def test_two_replicas_report_the_values_of_one(forked):
+    done = forked(code=REPLICAS)  # logical devices must be configured before TensorFlow starts
     assert done.returncode == 0, done.stderr
     one, two = json.loads(done.stdout.split("RESULT")[1])
     names = [name for name in one if "loss" not in name]

@@ -1,24 +1,25 @@
 """Runs commands as a user does, and all of them once a session, from synthetic photographs to an export."""
 
-import json
-import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ENVIRONMENT = {
-    **os.environ,
-    "TF_CPP_MIN_LOG_LEVEL": "2",  # as the commands have it; JAX sets another one in a process that imports it
-    "PYTHONPATH": str(ROOT),
-    "PYTHONWARNINGS": "error:::scripts",
-}
 TINY = ("--config=tests/scripts/tiny_preset.py", "--config.data.photographs_per_shard=3")
-SHORT = ("--config.train.epochs=2", "--config.train.steps_per_epoch=4", "--config.train.batch_size=4")
+# Steps on small crops around lesions are quick, and teach the network enough that it does not mark all noise: measuring
+# and outlining many thousand lesions would take all commands seconds.
+SHORT = (
+    "--config.train.epochs=2",
+    "--config.train.steps_per_epoch=20",
+    "--config.train.batch_size=4",
+    "--config.train.crop=64",
+    "--config.train.lesion_pixel_fraction=0.3",
+    "--config.train.lesion_fraction=0.3",
+)
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -36,41 +37,21 @@ class Way(NamedTuple):
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory) -> Iterator["subprocess.Popen[str]"]:
-    """A process that runs commands in forks of itself, see `command_server`."""
-    command = [sys.executable, Path(__file__).with_name("command_server.py")]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with (
-        open(tmp_path_factory.mktemp("server") / "stderr", "w") as log,
-        subprocess.Popen(command, env=ENVIRONMENT, stderr=log, **pipes) as process,
-    ):
-        yield process
-        process.stdin.close()
-
-
-@pytest.fixture(scope="session")
-def run(server, tmp_path_factory) -> Run:
+def run(forked, command_environment) -> Run:
     """Runs `python -m scripts.NAME ARGUMENT…` from the workspace root.
 
-    The process is a fork of `server` unless it must be `fresh`: where the import of libraries itself matters.
+    The process is a fork of a server unless it must be `fresh`: where the import of libraries itself matters.
     """
-    base = tmp_path_factory.mktemp("commands")
-    stdout, stderr = base / "stdout", base / "stderr"
 
     def command(
         name: str, *arguments: object, cwd: Path = ROOT, fresh: bool = False
     ) -> "subprocess.CompletedProcess[str]":
-        given = list(map(str, arguments))
-        if fresh:
-            started = [sys.executable, "-m", f"scripts.{name}", *given]
-            return subprocess.run(
-                started, cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, timeout=600, check=False
-            )
-        request = {"name": name, "arguments": given, "cwd": str(cwd), "stdout": str(stdout), "stderr": str(stderr)}
-        print(json.dumps(request), file=server.stdin, flush=True)
-        code = server.stdout.readline()
-        assert code, "the server that runs the commands has ended"
-        return subprocess.CompletedProcess([name, *given], int(code), stdout.read_text(), stderr.read_text())
+        if not fresh:
+            return forked(name=name, arguments=arguments, cwd=cwd)
+        started = [sys.executable, "-m", f"scripts.{name}", *map(str, arguments)]
+        return subprocess.run(
+            started, cwd=cwd, env=command_environment, capture_output=True, text=True, timeout=600, check=False
+        )
 
     return command
 

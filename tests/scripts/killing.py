@@ -18,7 +18,7 @@ from records.shards import building, writing  # noqa: F401 (import TensorFlow on
 from scripts import shard
 from scripts.support import command
 
-ARGUMENTS = ("--config=configs/demo.py", "--config.data.photographs_per_shard=2")
+ARGUMENTS = ("--config=configs/demo.py", "--config.data.photographs_per_shard=1")
 
 
 def start(source: str, records: str) -> int:

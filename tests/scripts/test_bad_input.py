@@ -114,7 +114,7 @@ def test_shard_refuses_a_class_that_the_source_lacks(fails, way, tmp_path):
         ),
         (("--config.model.unet.activation=rellu",), "model.unet.activation must be one that Keras knows"),
         (("--config.train.initial_model=/no",), "train.initial_model=/no: contains no network.keras; expected a model"),
-        (("--config.segment.tile=100",), "segment.tile must be a multiple of the network's stride 8; received 100"),
+        (("--config.segment.tile=90",), "segment.tile must be a multiple of the network's stride 4; received 90"),
     ],
 )
 def test_train_refuses_what_does_not_fit(fails, way, tmp_path, overrides, message):

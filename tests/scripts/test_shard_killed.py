@@ -13,7 +13,7 @@ from records.shards.verifying import verify_records
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
-KILLS = 12
+KILLS = 8
 
 
 def shards(folder: Path) -> dict[str, bytes]:
@@ -37,7 +37,7 @@ def killing(source: Path, records: Path, kills: int, longest: float, seed: int =
 
 def test_shards_have_the_same_bytes_however_often_the_run_is_killed(run, tmp_path, capsys):
     source = tmp_path / "source"
-    assert run("synthesize", f"--output={source}", "--training=14", "--test=4").returncode == 0
+    assert run("synthesize", f"--output={source}", "--training=8", "--test=2").returncode == 0
     whole = killing(source, tmp_path / "undisturbed", 0, 0)
     assert whole["exit"] == 0
     undisturbed = shards(tmp_path / "undisturbed" / "0")

@@ -10,7 +10,7 @@ def get_config() -> Config:
     """Returns the demo's data and augmentation with a network of few weights."""
     return dataclasses.replace(
         get_demo(),
-        model=ModelConfig(network="unet", unet=UNetConfig(width=8, levels=4)),
-        train=TrainConfig(epochs=8, batch_size=8, learning_rate=3e-3),
+        model=ModelConfig(network="unet", unet=UNetConfig(width=8, levels=3)),
+        train=TrainConfig(epochs=8, batch_size=8, learning_rate=1e-2),
         segment=SegmentConfig(overlap=0.25, window="hann"),
     )

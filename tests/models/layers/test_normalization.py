@@ -1,9 +1,5 @@
 """Batch normalisation by TensorFlow's kernel equals Keras' own, with one and two replicas, in every precision."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import keras
 import numpy as np
 import pytest
@@ -11,7 +7,6 @@ import tensorflow as tf
 
 from models.layers.normalization import MOMENTUM, FusedBatchNormalization
 
-ROOT = Path(__file__).parents[3]
 SHAPE = (4, 6, 10, 5)
 # Relative to the largest value; bfloat16 has 8 bits.
 TOLERANCE = {"float32": 1e-5, "mixed_bfloat16": 2**-7, "mixed_float16": 2**-9, "float64": 1e-12}
@@ -133,10 +128,8 @@ print("equal")
 
 
 @pytest.mark.slow
-def test_two_replicas_give_the_statistics_and_the_weights_of_one():
-    # In a process of its own: logical devices must be configured before TensorFlow starts.
-    words = [sys.executable, "-c", TWO_REPLICAS]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+def test_two_replicas_give_the_statistics_and_the_weights_of_one(forked):
+    done = forked(code=TWO_REPLICAS)  # logical devices must be configured before TensorFlow starts
     assert done.stdout.strip().endswith("equal"), done.stderr
 
 

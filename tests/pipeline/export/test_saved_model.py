@@ -5,7 +5,6 @@ import io
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import cv2
 import keras
@@ -207,12 +206,10 @@ save_model(Path(sys.argv[1]), network, spec)
 
 
 @pytest.fixture(scope="module")
-def mixed_model(tmp_path_factory):
+def mixed_model(forked, tmp_path_factory):
     """A model folder whose network was trained on two replicas in bfloat16."""
     folder = tmp_path_factory.mktemp("mixed") / "model"
-    command = [sys.executable, "-c", STRATEGY, folder]
-    root = Path(__file__).parents[3]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=300, check=False)
+    done = forked(code=STRATEGY, arguments=[folder])
     assert done.returncode == 0, done.stderr
     return folder
 

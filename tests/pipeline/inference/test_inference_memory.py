@@ -1,7 +1,5 @@
 """The memory for a large photograph is at most four probability maps, its two copies, and one batch of tiles."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,7 +13,7 @@ import tensorflow as tf
 from configs import Config, DataConfig, SegmentConfig
 from pipeline.inference import SegmenterSpec, TiledSegmenter
 
-scale, overlap, side = float(sys.argv[1]), float(sys.argv[2]), 8000
+scale, overlap, side = float(sys.argv[1]), float(sys.argv[2]), 4000
 segment = SegmentConfig(overlap=overlap, tile_batch=2, skip_background=True)
 config = Config(data=DataConfig(scale=scale), segment=segment)
 segmenter = TiledSegmenter(lambda images: images[..., :1] / 255, SegmenterSpec.from_config(config, {}))
@@ -40,11 +38,8 @@ print((peak - before - scaled - batch) / (4 * side**2))
     not Path("/proc/self/clear_refs").exists(), reason="only Linux tells the peak of a part of a program"
 )
 @pytest.mark.parametrize(("scale", "overlap"), [(1.0, 0.25), (0.99, 0.5)])
-def test_peak_memory_at_8000_by_8000(scale, overlap):
-    words = [sys.executable, "-c", PROGRAM, str(scale), str(overlap)]
-    done = subprocess.run(
-        words, cwd=Path(__file__).parents[3], capture_output=True, text=True, timeout=300, check=False
-    )
+def test_peak_memory_at_4000_by_4000(forked, scale, overlap):
+    done = forked(code=PROGRAM, arguments=[scale, overlap])
     assert done.returncode == 0, done.stderr
     maps = float(done.stdout)
     assert 1 < maps <= 4

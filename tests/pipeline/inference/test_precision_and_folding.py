@@ -25,7 +25,7 @@ def fast(config):
     return dataclasses.replace(
         config,
         model=ModelConfig(network="fast", fast=FastConfig(widths=(8, 8))),
-        train=dataclasses.replace(config.train, epochs=1, steps_per_epoch=3, previews=0),
+        train=dataclasses.replace(config.train, epochs=1, steps_per_epoch=3, previews=0, optimizer="sgd"),
     )
 
 

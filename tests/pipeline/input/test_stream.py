@@ -3,9 +3,6 @@
 import collections
 import dataclasses
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -277,10 +274,8 @@ for make in (lambda: training_batches(sets, train, AugmentConfig(rotation=1)), l
 
 
 @pytest.mark.slow
-def test_two_devices_get_one_half_of_each_batch_each(records_set):
-    root = Path(__file__).parents[3]
-    arguments = [sys.executable, "-c", TWO_DEVICES, str(records_set.folder)]
-    done = subprocess.run(arguments, cwd=root, capture_output=True, text=True, check=False)
+def test_two_devices_get_one_half_of_each_batch_each(forked, records_set):
+    done = forked(code=TWO_DEVICES, arguments=[records_set.folder])
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["equal", "equal"]
 

@@ -1,10 +1,7 @@
 """Photographs are distributed over several segmenters, and batches that exceed the memory are halved."""
 
-import subprocess
-import sys
 import threading
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -177,10 +174,8 @@ print("held")
 
 
 @pytest.mark.slow
-def test_two_devices_hold_their_own_weights_and_share_the_photographs(model_folder):
-    words = [sys.executable, "-c", TWO_DEVICES, str(model_folder)]
-    root = Path(__file__).parents[3]
-    done = subprocess.run(words, cwd=root, capture_output=True, text=True, timeout=300, check=False)
+def test_two_devices_hold_their_own_weights_and_share_the_photographs(forked, model_folder):
+    done = forked(code=TWO_DEVICES, arguments=[model_folder])
     assert done.returncode == 0, done.stderr
     assert done.stdout == "held\n"
     assert "retracing" not in done.stderr  # which TensorFlow says of the fifth segmenter whose first call traces it

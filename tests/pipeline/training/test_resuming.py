@@ -39,12 +39,14 @@ KILLS = 2
 # Imports TensorFlow once. Each line of its stdin has the arguments and the log file of a `scripts.train`, which then
 # runs in a fork; the answers are the process id and, in the end, the exit code. Curves would take most of an epoch.
 FORKS = """
-import json, os, pathlib, sys, traceback
+import gc, json, os, pathlib, sys, traceback
 import matplotlib.figure
 import pipeline.training
 from scripts import train
 from scripts.support import command
 
+gc.freeze()
+gc.set_threshold(100_000, 20, 20)
 matplotlib.figure.Figure.savefig = lambda self, file: pathlib.Path(file).touch()
 for line in sys.stdin:
     arguments, log = json.loads(line)

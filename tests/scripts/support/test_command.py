@@ -9,12 +9,11 @@ import pytest
 ROOT = Path(__file__).parents[3]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["shard", "train", "eval", "compare", "predict", "export", "synthesize", "benchmark", "models"]
 )
 def test_help_is_printed_and_is_no_failure(run, name):
-    done = run(name, "--help", fresh=True)
+    done = run(name, "--help")
     assert done.returncode == 0
     assert f"python -m scripts.{name}" in done.stdout
     assert "Traceback" not in done.stderr

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -136,6 +137,15 @@ for parts in (1, 2):
     memories.append(np.array(memory.temp_size_in_bytes))
 save_arrays(Path(sys.argv[1]).with_name("memory.npz"), {{"memory": memories}}, {{}})
 """
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled(tmp_path_factory) -> Iterator[None]:
+    """Lets the processes compile a step once for all of them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(ENVIRONMENT, "JAX_COMPILATION_CACHE_DIR", str(tmp_path_factory.mktemp("compiled")))
+        patch.setitem(ENVIRONMENT, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+        yield
 
 
 def run(script: str, *arguments: object, code: int = 0) -> str:

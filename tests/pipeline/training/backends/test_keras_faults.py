@@ -1,9 +1,6 @@
 """Faults of Keras over several devices. A test that fails names the workaround that is no longer needed."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -59,15 +56,8 @@ print("RESULT", json.dumps({
 
 
 @pytest.fixture(scope="module")
-def seen() -> dict:
-    done = subprocess.run(
-        [sys.executable, "-c", LOOK],
-        cwd=Path(__file__).parents[4],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+def seen(forked) -> dict:
+    done = forked(code=LOOK)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.split("RESULT")[1])
 
