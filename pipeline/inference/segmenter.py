@@ -40,6 +40,7 @@ NAN_MESSAGE = (
     "Train with a lower train.learning_rate, with train.global_clipnorm, or in float32."
 )
 PHOTOGRAPH = tf.TensorSpec([None, None, 3], tf.uint8, name="photograph")
+SCALED_PHOTOGRAPH = [PHOTOGRAPH, tf.TensorSpec([], tf.float64, name="scale")]
 
 
 class Segmented(NamedTuple):
@@ -106,6 +107,10 @@ class TiledSegmenter(tf.Module):
             if uncertainty in ("members", "both")
             else None
         )
+        if uncertainty is not None:  # an export traces every graph that the object has
+            self.segment_scaled_with_spread = tf.function(
+                self._segment_scaled_with_spread, input_signature=SCALED_PHOTOGRAPH, autograph=False
+            )
 
     @tf.function(input_signature=[PHOTOGRAPH])
     def segment(self, photograph: tf.Tensor) -> tf.Tensor:
@@ -174,7 +179,7 @@ class TiledSegmenter(tf.Module):
             usual=usual_range(self.spec.quality[DISC_DIAMETER]),
         )
 
-    @tf.function(input_signature=[PHOTOGRAPH, tf.TensorSpec([], tf.float64, name="scale")])
+    @tf.function(input_signature=SCALED_PHOTOGRAPH)
     def segment_scaled(self, photograph: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
         """Computes the probability map of a photograph at a given scale, and at the size that it has there.
 
@@ -190,8 +195,7 @@ class TiledSegmenter(tf.Module):
         """
         return self._stitched(photograph, scale, average_over(self.spec.flips, self._compiled(self.tiles)))
 
-    @tf.function(input_signature=[PHOTOGRAPH, tf.TensorSpec([], tf.float64, name="scale")], autograph=False)
-    def segment_scaled_with_spread(self, photograph: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
+    def _segment_scaled_with_spread(self, photograph: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
         """Computes what `segment_scaled` does, with the same bits, and in the same pass how sure the model is of it.
 
         The spread is that of each tile (`mean_and_spread`), blended as the probabilities are.
@@ -204,8 +208,7 @@ class TiledSegmenter(tf.Module):
           Probabilities and then their spread, the standard deviation over what `uncertainty` says, 0 to 0.5; float32
           `[h, w, 2 C]`.
         """
-        if self.uncertainty is None:
-            raise ValueError("a segmenter computes a spread if it was created with an uncertainty; received None.")
+        assert self.uncertainty is not None
         flips = self.spec.flips
         predict = mean_and_spread(
             self._compiled(self._tiles_and_members),
