@@ -50,7 +50,7 @@ def ensemble_network(networks: Sequence[Network], *, average: Average) -> Networ
       >>> members = [build_fast(FastConfig(widths=(8, 16)), classes=2) for _ in range(3)]
       >>> network = ensemble_network(members, average="probabilities")
       >>> number_of_members(network), network.stride
-      (3, 8)
+      (3, 4)
     """
     classes = [network.output_shape[-1] for network in networks]
     if len(networks) < 2 or len(set(classes)) > 1:

@@ -240,7 +240,7 @@ def test_what_predict_writes_at_an_operating_point_has_the_scores_of_eval_at_the
     }.items():
         done = run(name, *arguments)
         assert done.returncode == 0, done.stderr
-    assert "HE at 0.3 from 12 pixels" in done.stdout
+    assert "classes HE at 0.3 (threshold: given), least areas HE 12 pixels" in done.stdout
     assert "Detections of fewer pixels than --min_area were dropped (HE 12)" in done.stdout
     done = run("eval", f"--predictions={tmp_path / 'masks'}", *source, f"--output={tmp_path / 'scored'}")
     assert done.returncode == 0, done.stderr

@@ -171,6 +171,7 @@ def write(folder, photographs) -> dict:
         "seen_by_name": [],
         "named_alike": [],
         "min_area": dict.fromkeys(CLASSES, 1),
+        "min_areas": {},
     }
     return write_summary(folder, read_counts(folder, about), about)
 
@@ -253,6 +254,7 @@ def test_a_class_known_in_no_photograph_has_no_scores_and_one_known_in_one_has_n
     assert "MA: labelled in none of these photographs" in lines
     empty = {name: {key: {"mean": None, "deviation": None} for key in COMPARED} for name in CLASSES}
     folds = {"finished": [0], "folds": 1, "photographs_in_all": 2, "over_folds": {"frame": empty}, "by_fold": []}
+    folds["operating_points"] = {"why_not": "one fold is finished", "lacking": [], "classes": {}}
     lines = "\n".join(crossvalidation_lines({**content, **folds}))
     assert "lesions: 0 of 0 found (n/a), n/a false positives per photograph; known in 0 of 2" in lines
     assert not any(line.endswith(": ") for line in lines.splitlines())
@@ -302,7 +304,7 @@ def test_results_are_compared_where_both_know_the_same_and_refused_otherwise(res
 def test_a_model_is_not_calibrated_on_photographs_without_labels_of_a_class(tmp_path, spec):
     write(tmp_path, [PHOTOGRAPHS[1], PHOTOGRAPHS[4]])
     with pytest.raises(InputError, match="--results: MA is labelled in none of the 2 photographs"):
-        calibrate(None, spec(classes=CLASSES), read_result(tmp_path))
+        calibrate(None, spec(classes=CLASSES), read_result(tmp_path), points={})
 
 
 def test_the_best_threshold_is_that_of_the_known_pixels():

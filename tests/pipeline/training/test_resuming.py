@@ -33,7 +33,7 @@ from pipeline.training.checkpoints import LIST_FILE, load_arrays, load_checkpoin
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[3]
-EPOCHS = 8
+EPOCHS = 12
 KILLS = 2
 
 # Imports TensorFlow once. Each line of its stdin has the arguments and the log file of a `scripts.train`, which then
@@ -238,7 +238,9 @@ def test_a_training_that_is_finished_is_left_as_it_is(trainings, undisturbed):
 
 def test_a_workdir_of_another_config_is_refused_by_the_fields(undisturbed, run_config, records_set):
     train = dataclasses.replace(run_config.train, epochs=25, seed=7, cache="none")
-    with pytest.raises(InputError, match=r"train\.epochs was 8 and is 25; train\.seed was 1 and is 7\. Name another"):
+    with pytest.raises(
+        InputError, match=rf"train\.epochs was {EPOCHS} and is 25; train\.seed was 1 and is 7\. Name another"
+    ):
         prepare(dataclasses.replace(run_config, train=train), [records_set.folder], undisturbed)
 
 
