@@ -33,13 +33,13 @@ from pipeline.training.checkpoints import LIST_FILE, load_arrays, load_checkpoin
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[3]
-EPOCHS = 12
+EPOCHS = 8
 KILLS = 2
 
 # Imports TensorFlow once. Each line of its stdin has the arguments and the log file of a `scripts.train`, which then
 # runs in a fork; the answers are the process id and, in the end, the exit code. Curves would take most of an epoch.
 FORKS = """
-import gc, json, os, pathlib, sys, traceback
+import gc, json, os, pathlib, signal, sys, traceback
 import matplotlib.figure
 import pipeline.training
 from scripts import train
@@ -47,6 +47,7 @@ from scripts.support import command
 
 gc.freeze()
 gc.set_threshold(100_000, 20, 20)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs deaf to it
 matplotlib.figure.Figure.savefig = lambda self, file: pathlib.Path(file).touch()
 for line in sys.stdin:
     arguments, log = json.loads(line)
