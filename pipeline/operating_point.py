@@ -6,12 +6,20 @@ is what is written. A model's least areas are in pixels at the network's scale, 
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TypedDict
 
 import numpy as np
 
 from configs import InputError
 from records import find_regions
+
+
+class AreasByClass(TypedDict):
+    """Least areas by class: `min_area` as the user gave them, else 1; `min_areas` the model's, empty if none count."""
+
+    min_area: Mapping[str, int]
+    min_areas: Mapping[str, float]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +53,13 @@ class OperatingPoint:
             return self
         areas = (max(round(area / (factor or 1) ** 2), 1) for area in self.min_areas)
         return OperatingPoint(self.thresholds, tuple(areas))
+
+    def areas_of(self, classes: Sequence[str]) -> AreasByClass:
+        """Returns the least areas by class, as results and records of predictions have them."""
+        return {
+            "min_area": dict(zip(classes, self.min_area or (1,) * len(classes), strict=True)),
+            "min_areas": dict(zip(classes, self.min_areas, strict=True)) if self.min_areas else {},
+        }
 
     def describe_areas(self, classes: Sequence[str]) -> str:
         """Returns the least areas that drop regions: "MA 3, SE 12 pixels at the network's scale", or ""."""

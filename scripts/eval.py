@@ -42,7 +42,9 @@ _CLASSES = flags.DEFINE_list(
 )
 _RECORDS = flags.DEFINE_string("records", None, "Records that the model was trained on; their tiles are scored too.")
 _OUTPUT = flags.DEFINE_string(
-    "output", None, "Folder for report.html, scores.json, photographs.csv, lesions.csv, counts.npz, evaluation.csv."
+    "output",
+    None,
+    "Folder for report.html, scores.json, photographs.csv, lesions.csv, tiles.csv, counts.npz, evaluation.csv.",
 )
 _BASELINE = flags.DEFINE_bool("baseline", False, "Also score a colour threshold, for comparison with the model.")
 _SWEEP = flags.DEFINE_bool(

@@ -13,7 +13,7 @@ import functools
 import math
 import operator
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import keras
 from keras import layers, ops
@@ -25,7 +25,7 @@ from models.saving import PACKAGE
 from models.surgery.heads import LOGITS
 
 Average = Literal["logits", "probabilities"]
-AVERAGES = ("logits", "probabilities")
+AVERAGES = get_args(Average)
 LEAST = 1e-37  # sums of probabilities below it count as this, so that their logarithms are finite
 
 

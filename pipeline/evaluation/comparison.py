@@ -4,8 +4,6 @@ Photographs differ more from each other than models do on the same one. Differen
 photograph, and the bootstrap resamples photographs, the same for both results.
 """
 
-import csv
-import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +17,7 @@ from pipeline.evaluation.counting import REGIONS, pool
 from pipeline.evaluation.results import Result
 from pipeline.evaluation.scores import SCORES, score
 from pipeline.evaluation.summary import ValuesByCase, known_photographs, values_by_case
-from records import write_text
+from records import write_table, write_text
 
 LESS_IS_BETTER = ("ece",)
 NAMED = 3  # photographs listed in an error message
@@ -61,15 +59,13 @@ def write_comparison(folder: Path, one: Result, other: Result) -> dict[str, Any]
         "pooled": _pooled(one, other, known),
         "per_photograph": _per_photograph(one, first, second),
     }
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["case", "class", "region", "score", "one", "other", "difference"])
+    rows: list[list[object]] = [["case", "class", "region", "score", "one", "other", "difference"]]
     for case in one.cases:
         for (region, name, key), values in first.items():
             if case in values and case in second[region, name, key]:
                 before, now = values[case], second[region, name, key][case]
-                writer.writerow([case, name, region, key, before, now, now - before])
-    write_text(folder / "compare.csv", text.getvalue())
+                rows.append([case, name, region, key, before, now, now - before])
+    write_table(folder / "compare.csv", rows)
     write_text(folder / "compare.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
     return content
 

@@ -51,9 +51,9 @@ def _ranges(detections: np.ndarray) -> list[dict[str, float | int | None]]:
             {
                 "least": number / RELIABILITY_BINS,
                 "below": (number + 1) / RELIABILITY_BINS,
-                "findings": len(inside),
+                "detections": len(inside),
                 "mean_probability": float(inside["maximum"].mean(dtype=np.float64)) if len(inside) else None,
-                "matched_share": float(inside["matched"].mean()) if len(inside) else None,
+                "matched_fraction": float(inside["matched"].mean()) if len(inside) else None,
             }
         )
     return rows

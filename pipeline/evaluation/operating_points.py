@@ -15,8 +15,8 @@ the threshold alone.
 The scores of a way are those of every photograph at what was chosen without its fold, so they are not those of numbers
 that were fitted to it. `area` is taken if it helps beside `threshold`, and `both` if it helps beside what is taken by
 then: if Dice and lesion F1 both rise, and the paired interval of one of the differences lies above 0. The point itself
-is chosen on all folds in the way that was taken; a threshold alone is then one of all edges of the histograms. (Which
-way is taken is decided on the scores that are reported for it, which is all that they are too optimistic by.)
+is chosen on all folds in the way that was taken; a threshold alone is then one of all edges of the histograms. (The way
+is taken by the same scores that are then printed for it; in this one respect they are a little too good.)
 
 The content, `operating_points` in `crossval.json`:
 

@@ -3,7 +3,7 @@
 import dataclasses
 import importlib.metadata
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ from pipeline.evaluation.plan import EvaluationPlan
 from pipeline.evaluation.results import Result, counts_writer, read_counts
 from pipeline.evaluation.seen import Seen
 from pipeline.evaluation.summary import write_summary
-from pipeline.operating_point import OperatingPoint
 from records import Case, MaskWarning, PhotographIdentity, by_kind, perceptual_hash, sha256_of
 
 PACKAGES = ("fundus-tiles", "numpy", "opencv-python-headless", "pillow", "scipy", "tensorflow", "keras")
@@ -167,19 +166,10 @@ def _description(
         "threshold_seen_on": names.of_all({pair.one for pair in seen.thresholds_on}),
         "seen_by_name": names.of_all(seen.by_name),
         "named_alike": names.of_all(seen.named_alike),
-        **_areas(plan.data.classes, plan.operating_point),
+        **plan.operating_point.areas_of(plan.data.classes),
         "versions": _versions(),
         "fingerprints": {"config": spec.config_fingerprint, "records": spec.records_fingerprint} if spec else None,
         "seconds": {"segmenting": round(seconds.segmenting, 3), "scoring": round(seconds.scoring, 3)},
-    }
-
-
-def _areas(classes: Sequence[str], point: OperatingPoint) -> dict[str, dict[str, int] | dict[str, float]]:
-    """Returns the least areas by class: those that were given, in pixels, and the model's, at the network's scale."""
-    given = point.min_area or (1,) * len(classes)
-    return {
-        "min_area": dict(zip(classes, given, strict=True)),
-        "min_areas": dict(zip(classes, point.min_areas, strict=True)) if point.min_areas else {},
     }
 
 

@@ -55,8 +55,8 @@ over pixels, are `aupr`, `aupr_33`, `aupr_33_trapezoid`, `aupr_11_trapezoid`, `r
   `least`, `below` (pixels), `lesions`, `found`, `sensitivity`. The curve itself:
   `pipeline.evaluation.lesion_matching.froc`. `calibration`, of the highest probability in each detection
   (`pipeline.evaluation.detection_calibration`): `brier`, its `interval`, `brier_of_ppv` (if all detections had the
-  probability `ppv`), and `ranges`, a list of `RELIABILITY_BINS` ranges: `least`, `below`, `findings`,
-  `mean_probability`, `matched_share` (fraction that is no false positive).
+  probability `ppv`), and `ranges`, a list of `RELIABILITY_BINS` ranges: `least`, `below`, `detections`,
+  `mean_probability`, `matched_fraction` (of the detections, those that are no false positives).
 - `sparsification` (`pipeline.evaluation.sparsification`): `tiles`, `wrong_pixels` (added up over classes),
   `expected_pixels`, `fraction` of the tiles that are corrected, and the fraction of the wrong pixels that this removes:
   `random` (expected), `removed` (in the order of `expected_per_minute` in `tiles.csv`), `best` (in that of `wrong`),

@@ -11,8 +11,6 @@ its photograph, class and kind), then the fields of `pipeline.evaluation.lesion_
 unknown, there is neither (`pipeline.evaluation.lesion_matching`).
 """
 
-import csv
-import io
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -20,24 +18,24 @@ from pipeline.evaluation.counting import REGIONS, PhotographCounts
 from pipeline.evaluation.lesion_matching import LESION
 from pipeline.evaluation.results import Result
 from pipeline.evaluation.scores import PIXELS, SCORES, score
-from pipeline.evaluation.tile_errors import TILES, tile_table
-from records import write_text
+from pipeline.evaluation.tile_errors import TILE_COLUMNS, TILES, tile_rows
+from records import write_table
 
 LESION_COLUMNS = ("lesions", "lesions_found", "findings", "false_findings")
 
 
 def write_tables(folder: Path, result: Result) -> None:
     """Writes `photographs.csv`, `lesions.csv` and `tiles.csv` into a folder."""
-    photographs, lesions = io.StringIO(), io.StringIO()
-    writers = [csv.writer(text, lineterminator="\n") for text in (photographs, lesions)]
-    writers[0].writerow(["case", "class", "region", *SCORES, *PIXELS, *LESION_COLUMNS])
-    writers[1].writerow(["case", "class", "kind", "number", *(LESION.names or ())])
+    photographs: list[Iterable[object]] = [["case", "class", "region", *SCORES, *PIXELS, *LESION_COLUMNS]]
+    lesions: list[Iterable[object]] = [["case", "class", "kind", "number", *(LESION.names or ())]]
+    tiles: list[Iterable[object]] = [TILE_COLUMNS]
     for photograph in result.photographs():
-        writers[0].writerows(_photograph_rows(photograph, result.classes))
-        writers[1].writerows(_lesion_rows(photograph, result.classes))
-    write_text(folder / "photographs.csv", photographs.getvalue())
-    write_text(folder / "lesions.csv", lesions.getvalue())
-    write_text(folder / TILES, tile_table((one.case, one.tiles) for one in result.photographs()))
+        photographs += _photograph_rows(photograph, result.classes)
+        lesions += _lesion_rows(photograph, result.classes)
+        tiles += tile_rows(photograph.case, photograph.tiles)
+    write_table(folder / "photographs.csv", photographs)
+    write_table(folder / "lesions.csv", lesions)
+    write_table(folder / TILES, tiles)
 
 
 def _photograph_rows(photograph: PhotographCounts, classes: tuple[str, ...]) -> Iterable[list[object]]:

@@ -3,15 +3,14 @@
 The tiles are those of `pipeline.looking`; `predict --uncertainty` ranks them in the same order in `review.csv`.
 """
 
-import csv
-import io
-from collections.abc import Iterable
+from collections.abc import Iterator
 
 import numpy as np
 
 from pipeline.looking import TileGrid, looking_seconds, per_minute
 
 TILES = "tiles.csv"
+TILE_COLUMNS = ("case", "y", "x", "height", "width", "detections", "expected", "wrong", "expected_per_minute")
 # One row per tile that shows retina, a lesion or a detection.
 TILE_ERRORS = np.dtype(
     [
@@ -79,18 +78,14 @@ def worth(tiles: np.ndarray) -> np.ndarray:
     return np.asarray(per_minute(tiles["expected"], looking_seconds(tiles["detections"])))
 
 
-def tile_table(photographs: Iterable[tuple[str, np.ndarray | None]]) -> str:
-    """Returns the text of `tiles.csv`.
+def tile_rows(case: str, tiles: np.ndarray | None) -> Iterator[list[object]]:
+    """Yields the rows of a photograph in `tiles.csv`, see `TILE_COLUMNS`.
 
     Args:
-      photographs: name and tiles of each photograph; None: the counts of an earlier version, without tiles.
+      case: name of the photograph.
+      tiles: its tiles; None: the counts are of an earlier version, without tiles.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["case", "y", "x", "height", "width", "detections", "expected", "wrong", "expected_per_minute"])
-    for case, tiles in photographs:
-        if tiles is not None:
-            for row, value in zip(tiles.tolist(), worth(tiles).tolist(), strict=True):
-                *place, expected, wrong = row
-                writer.writerow([case, *place, round(expected, 1), wrong, round(value, 1)])
-    return text.getvalue()
+    if tiles is not None:
+        for row, value in zip(tiles.tolist(), worth(tiles).tolist(), strict=True):
+            *place, expected, wrong = row
+            yield [case, *place, round(expected, 1), wrong, round(value, 1)]

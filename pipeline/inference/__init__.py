@@ -18,7 +18,7 @@ from pipeline.inference.model_folder import (
 from pipeline.inference.probability_map import STRIP_BYTES, ProbabilityMap
 from pipeline.inference.segmenter import NAN_MESSAGE, Segmented, TiledSegmenter
 from pipeline.inference.spec import SegmenterSpec
-from pipeline.inference.spread import LARGEST_SPREAD, UNCERTAINTIES, Uncertainty
+from pipeline.inference.spread import LARGEST_SPREAD, Uncertainty
 from pipeline.inference.suitability import photograph_warnings, quantiles_of, refuse_unsuitable
 
 __all__ = [
@@ -27,7 +27,6 @@ __all__ = [
     "NETWORK_FILE",
     "SEGMENTER_FILE",
     "STRIP_BYTES",
-    "UNCERTAINTIES",
     "MeasuredPhotograph",
     "ProbabilityMap",
     "Segmented",

@@ -143,13 +143,17 @@ class TiledSegmenter(tf.Module):
         if scale.ruler == "frame" and DISC in self.spec.classes and DISC_DIAMETER in self.spec.quality:
             scale = self._scale_by_disc(photograph)
         scaled = self.graph(photograph.pixels, tf.constant(scale.factor, tf.float64))
-        maps = scaled.numpy()
-        found, spread = (
-            ProbabilityMap(part, photograph.pixels.shape[:2], resized=self._resizes, device=scaled.device)
-            for part in (maps[..., : self._classes], maps[..., self._classes :])
+        maps, count = scaled.numpy(), self._classes
+        found, *spread = (  # a spread has as many channels again
+            ProbabilityMap(
+                maps[..., first : first + count],
+                photograph.pixels.shape[:2],
+                resized=self._resizes,
+                device=scaled.device,
+            )
+            for first in range(0, maps.shape[-1], count)
         )
-        seconds = time.perf_counter() - began
-        return Segmented(found, scale, seconds, None if self.uncertainty is None else spread)
+        return Segmented(found, scale, time.perf_counter() - began, *spread)
 
     @property
     def graph(self) -> tf.types.experimental.PolymorphicFunction:

@@ -9,7 +9,6 @@ from configs import InputError
 from pipeline.inference.orientations import REFLECTIONS
 
 Uncertainty = Literal["members", "orientations", "both"]
-UNCERTAINTIES: tuple[Uncertainty, ...] = ("members", "orientations", "both")
 ORIENTATIONS = 8  # over which a model's spread is taken, if it does not average over several of them anyway
 LARGEST_SPREAD = 0.5  # the standard deviation of numbers from 0 to 1, half of which are 0 and half 1
 

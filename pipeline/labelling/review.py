@@ -1,13 +1,11 @@
 """Which photographs are most worth correcting: `review.csv`, the most doubtful ones first."""
 
-import csv
-import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from pipeline.labelling.entries import Entry
 from pipeline.labelling.labels import ClassSummary
-from records import write_text
+from records import write_table
 
 REVIEW = "review.csv"
 COLUMNS = (
@@ -37,12 +35,11 @@ def ranked(entries: Mapping[str, Entry]) -> list[str]:
 
 def write_review(folder: Path, entries: Mapping[str, Entry]) -> list[str]:
     """Writes `review.csv` and returns the names in its order."""
-    names, text = ranked(entries), io.StringIO()
-    table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    table.writeheader()
+    names, table = ranked(entries), list[Iterable[object]]([COLUMNS])
     for rank, name in enumerate(names, start=1):
-        table.writerow({"rank": rank, "case": name, **_row(folder, name, entries[name])})
-    write_text(folder / REVIEW, text.getvalue())
+        row = {"rank": rank, "case": name, **_row(folder, name, entries[name])}
+        table.append([row[column] for column in COLUMNS])
+    write_table(folder / REVIEW, table)
     return names
 
 

@@ -8,7 +8,7 @@ import dataclasses
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +27,17 @@ from pipeline.prediction.landmarks import find_landmarks
 from pipeline.prediction.map_files import FOLDER, forms_beside, map_files, remove_other_maps, write_maps
 from pipeline.prediction.measurements import lesion_features, summarize
 from pipeline.prediction.memory import photograph_bytes
+from pipeline.prediction.origins import (
+    EARLIER,
+    OWN,
+    SCHEMA_VERSION,
+    TILES,
+    Origin,
+    flags_of,
+    limits_of,
+    origin_in,
+    read_record,
+)
 from pipeline.prediction.pictures import legend, output_files, write_pictures
 from pipeline.prediction.review import REVIEW, Reviewed, write_review
 from pipeline.prediction.spread_files import FOLDER as SPREAD_FOLDER
@@ -47,54 +58,6 @@ from records import (
     sweep_temporaries,
     write_text,
 )
-
-SCHEMA_VERSION = 2
-EARLIER = 1  # without the operating point, which was the model's, forms of maps, and places of lesions
-TILES = "tiles"  # the key of a record for what a look at each tile is worth; absent without --uncertainty
-OWN = "fundus_tiles"  # the member of a GeoJSON file that other software ignores
-
-
-class Limits(TypedDict):
-    """The thresholds and the least areas by class, as `Origin` has them."""
-
-    thresholds: Mapping[str, float]
-    min_area: Mapping[str, int]
-    min_areas: Mapping[str, float]
-
-
-@dataclasses.dataclass(frozen=True)
-class Origin:
-    """What the output of a photograph was computed from; the fields are keys of its record.
-
-    Attributes:
-      file: absolute path of the photograph.
-      sha256: digest of the photograph's file.
-      model: fingerprint of the model folder, or of all members of an ensemble, and of the classes taken from it.
-      truth: digest of the photograph and ground truth in `--source`, if the overlay shows it, else None.
-      map_forms: the forms in which the probability map is there as well, some of MAP_FORMS.
-      thresholds: operating threshold of each class.
-      min_area: least number of pixels of a detection of each class, as the user gave it; 1 otherwise.
-      min_areas: the model's, at the network's scale, where it counts; otherwise empty.
-      scale, degrees: what the user said of the camera, see `records.Camera`.
-      uncertainty: over what the spread was taken, see `TiledSegmenter`; None if it was not asked for.
-    """
-
-    file: str
-    sha256: str
-    model: str
-    truth: str | None
-    map_forms: tuple[str, ...]
-    thresholds: Mapping[str, float]
-    min_area: Mapping[str, int]
-    scale: float | None = None
-    degrees: float | None = None
-    uncertainty: Uncertainty | None = None
-    min_areas: Mapping[str, float] = dataclasses.field(default_factory=dict)
-
-    @property
-    def limits(self) -> Limits:
-        """The operating point."""
-        return {"thresholds": self.thresholds, "min_area": self.min_area, "min_areas": self.min_areas}
 
 
 class PredictionFolder:
@@ -157,8 +120,8 @@ class PredictionFolder:
           InputError: the folder contains predictions of another model, at another operating point, or of another
             photograph of the same name.
         """
-        records = {path.stem: _read_record(path)[OWN] for path in self._records()}
-        origins = self._before = {case: self._read_origin(record) for case, record in records.items()}
+        records = {path.stem: read_record(path)[OWN] for path in self._records()}
+        origins = self._before = {case: origin_in(record, self.spec) for case, record in records.items()}
         kept = {case: origin for case, origin in origins.items() if not (overwrite and case in photographs)}
         self._refuse_others(kept, overwrite=overwrite)
         earlier = {case for case in kept if records[case]["schema_version"] == EARLIER}
@@ -275,7 +238,7 @@ class PredictionFolder:
 
         def rows_and_features() -> Iterator[tuple[dict[str, Any], list[dict]]]:
             for path in self._records():
-                record = _read_record(path)
+                record = read_record(path)
                 own = record[OWN]
                 if TILES in own:
                     reviewed.append(Reviewed(own["row"], own[TILES]))
@@ -306,22 +269,15 @@ class PredictionFolder:
             model=self.model,
             truth=case_digests(self.annotated[case])[1] if case in self.annotated else None,
             map_forms=self.map_forms,
-            **_limits(self.spec.classes, self.operating_point),
+            **limits_of(self.spec.classes, self.operating_point),
             scale=self.camera.scale,
             degrees=self.camera.degrees,
             uncertainty=self.uncertainty,
         )
 
-    def _read_origin(self, record: dict[str, Any]) -> Origin:
-        content = dict(record["origin"])
-        if record["schema_version"] == EARLIER:
-            content |= _limits(self.spec.classes, OperatingPoint(self.spec.thresholds))
-            content["map_forms"] = ["full_size"] if content.pop("probabilities") else []
-        return Origin(**{**content, "map_forms": tuple(content["map_forms"])})
-
     def _refuse_others(self, origins: Mapping[str, Origin], *, overwrite: bool) -> None:
         """Refuses to mix models, operating points or spreads, as the tables would not tell which row is of which."""
-        limits = _limits(self.spec.classes, self.operating_point)
+        limits = limits_of(self.spec.classes, self.operating_point)
         of_model = [case for case, origin in origins.items() if origin.model != self.model]
         elsewhere = [case for case, origin in origins.items() if origin.limits != limits]
         of_spread = [
@@ -334,7 +290,7 @@ class PredictionFolder:
         what = (
             "of another model"
             if of_model
-            else f"at another operating point ({self._flags(origins[others[0]])})"
+            else f"at another operating point ({flags_of(origins[others[0]], self.spec)})"
             if elsewhere
             else f"with --uncertainty={origins[others[0]].uncertainty}"
         )
@@ -343,16 +299,6 @@ class PredictionFolder:
             f"--output={self.output}: contains predictions {what} for {len(others)} photographs, such as {others[0]}; "
             f"{advice}, or choose another folder."
         )
-
-    def _flags(self, origin: Origin) -> str:
-        """Returns the flags that make the operating point of a photograph."""
-        given = []
-        if tuple(origin.thresholds.values()) != self.spec.thresholds:
-            given.append("--threshold=" + ",".join(f"{name}={value:g}" for name, value in origin.thresholds.items()))
-        of_model = _limits(self.spec.classes, self.spec.operating_point)
-        if (origin.min_area, origin.min_areas) != (of_model["min_area"], of_model["min_areas"]):
-            given.append("--min_area=" + ",".join(f"{name}={value}" for name, value in origin.min_area.items()))
-        return " ".join(given) or "without --threshold and --min_area"
 
     def _with_kept_maps(self, case: str, origin: Origin) -> Origin:
         """Returns the origin with the forms of probability maps that an earlier run wrote for the same input."""
@@ -387,25 +333,6 @@ class PredictionFolder:
             and set(now.map_forms) <= set(before.map_forms)
             and all((self.output / file).is_file() for file in files)
         )
-
-
-def _read_record(path: Path) -> dict[str, Any]:
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        if record[OWN]["schema_version"] in (EARLIER, SCHEMA_VERSION):
-            return record
-    except (ValueError, KeyError, TypeError):
-        pass
-    raise InputError(f"{path}: damaged, or written by another version of predict; move it away and start again.")
-
-
-def _limits(classes: tuple[str, ...], point: OperatingPoint) -> Limits:
-    areas = point.min_area or (1,) * len(classes)
-    return {
-        "thresholds": dict(zip(classes, point.thresholds, strict=True)),
-        "min_area": dict(zip(classes, areas, strict=True)),
-        "min_areas": dict(zip(classes, point.min_areas, strict=True)) if point.min_areas else {},
-    }
 
 
 def _say_earlier(output: Path, *, again: int, kept: int, say: Callable[[str], None]) -> None:

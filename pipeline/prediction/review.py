@@ -4,13 +4,13 @@ Both are ranked by the number of wrong pixels that a minute of looking is expect
 `docs/outputs.md` says what each column is.
 """
 
-import csv
 import dataclasses
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from pipeline.looking import looking_seconds, per_minute
-from records import complete_file
+from records import write_table
 
 REVIEW = "review.csv"
 COLUMNS = (
@@ -52,12 +52,13 @@ def write_review(output: Path, photographs: list[Reviewed]) -> None:
         for y, x, height, width, in_tile, wrong_in_tile in one.tiles:
             box = {"x": x, "y": y, "width": width, "height": height}
             single.append(_row(one, box, detections=in_tile, wrong=wrong_in_tile))
-    with complete_file(output / REVIEW) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        for kind, rows in (("photograph", whole), ("tile", single)):
-            rows.sort(key=lambda row: -row["wrong_pixels_per_minute"])
-            writer.writerows({"kind": kind, "rank": rank, **row} for rank, row in enumerate(rows, start=1))
+    table: list[Iterable[object]] = [COLUMNS]
+    for kind, rows in (("photograph", whole), ("tile", single)):
+        rows.sort(key=lambda row: -row["wrong_pixels_per_minute"])
+        for rank, row in enumerate(rows, start=1):
+            numbered = {"kind": kind, "rank": rank, **row}
+            table.append([numbered[column] for column in COLUMNS])
+    write_table(output / REVIEW, table)
 
 
 def _row(one: Reviewed, box: dict[str, int], *, detections: int, wrong: float, tiles: int = 1) -> dict[str, Any]:

@@ -174,7 +174,9 @@ def detection_calibration_plot(classes: Sequence[str], ranges: Sequence[Sequence
     """
     curves = [_curve("", [(0.0, 0.0), (1.0, 1.0)], 0)]
     for number, (name, rows) in enumerate(zip(classes, ranges, strict=True)):
-        filled = [(row["mean_probability"], row["matched_share"], row["findings"]) for row in rows if row["findings"]]
+        filled = [
+            (row["mean_probability"], row["matched_fraction"], row["detections"]) for row in rows if row["detections"]
+        ]
         if not filled:
             continue
         marks = [

@@ -51,7 +51,7 @@ def _class_lines(name: str, of_class: Mapping[str, Any]) -> Iterator[str]:
     yield f"  {'':30}" + "".join(f"{head:>22}" for head in HEADS.values()) + f"{'false per photograph':>28}"
     for way, of_way in scores.items():
         label = TITLES[way] + (" *" if way == chosen["way"] else "")
-        cells = "".join(f"{with_interval(**_pair(of_way[key])):>22}" for key in HEADS)
+        cells = "".join(f"{with_interval(of_way[key]['value'], of_way[key]['interval']):>22}" for key in HEADS)
         yield f"  {label:30}{cells}{_rate(of_way['false_detections']):>28}"
     for way, one in of_class["differences"].items():
         yield (
@@ -65,10 +65,6 @@ def _class_lines(name: str, of_class: Mapping[str, Any]) -> Iterator[str]:
         f"{_rate(others['false_detections'])} with one threshold and every region, {_rate(taken['false_detections'])} "
         f"with what is chosen; difference {_signed(others['difference'], digits=2)}"
     )
-
-
-def _pair(one: Mapping[str, Any]) -> dict[str, Any]:
-    return {"value": one["value"], "pair": one["interval"]}
 
 
 def _rate(one: Mapping[str, Any]) -> str:

@@ -1,6 +1,6 @@
 """Tables of scores that commands print, as lines of text."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipeline.evaluation import SCORES
@@ -67,9 +67,10 @@ def _lesion_lines(content: Mapping[str, Any], name: str) -> Iterator[str]:
         f"{', '.join(f'{plain(value)} at {limit:g}' for limit, value in froc)} of them"
     )
     if (calibration := lesions["calibration"])["brier"] is not None:
+        brier = with_interval(calibration["brier"], calibration["interval"])
         yield (
-            f"{name}: Brier score of its detections' highest probability {plain(calibration['brier'])}"
-            f"{_brackets(calibration['interval'])}; {plain(calibration['brier_of_ppv'])} if all had the same, their PPV"
+            f"{name}: Brier score of its detections' highest probability {brier}; "
+            f"{plain(calibration['brier_of_ppv'])} if all had the same, their PPV"
         )
     if number := healthy["photographs"]:
         yield (
@@ -82,13 +83,9 @@ def _sparsification_lines(one: Mapping[str, Any] | None) -> Iterator[str]:
     if one is not None and one["removed"] is not None:
         yield (
             f"correcting the first {one['fraction']:.0%} of {one['tiles']} tiles by expected errors removes "
-            f"{plain(one['removed'])}{_brackets(one['removed_interval'])} of the wrong pixels: "
+            f"{with_interval(one['removed'], one['removed_interval'])} of the wrong pixels: "
             f"{one['removed'] / one['random']:.1f} times a random order; {plain(one['best'])} in the best order"
         )
-
-
-def _brackets(pair: Sequence[float] | None) -> str:
-    return "" if pair is None else f" ({interval(pair).strip()})"
 
 
 def _seen_lines(content: Mapping[str, Any]) -> Iterator[str]:

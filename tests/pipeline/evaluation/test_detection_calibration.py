@@ -26,10 +26,10 @@ def test_reliability_and_brier_score_are_those_of_scikit_learn():
     rate = np.full(len(rows), rows["matched"].mean())
     assert found["brier_of_ppv"] == pytest.approx(metrics.brier_score_loss(rows["matched"], rate))
     share, mean = calibration_curve(rows["matched"], rows["maximum"], n_bins=10)
-    filled = [row for row in found["ranges"] if row["findings"]]
-    np.testing.assert_allclose([row["matched_share"] for row in filled], share)
+    filled = [row for row in found["ranges"] if row["detections"]]
+    np.testing.assert_allclose([row["matched_fraction"] for row in filled], share)
     np.testing.assert_allclose([row["mean_probability"] for row in filled], mean, rtol=1e-6)
-    assert sum(row["findings"] for row in found["ranges"]) == len(rows)
+    assert sum(row["detections"] for row in found["ranges"]) == len(rows)
 
 
 def test_the_interval_is_over_photographs():
@@ -48,7 +48,7 @@ def test_the_interval_is_over_photographs():
 def test_a_class_without_detections_has_no_score():
     found = detection_calibration([np.zeros(0, LESION)] * 2, bootstrap.draw_photographs(2))
     assert (found["brier"], found["interval"], found["brier_of_ppv"]) == (None, None, None)
-    assert [row["findings"] for row in found["ranges"]] == [0] * 10
+    assert [row["detections"] for row in found["ranges"]] == [0] * 10
 
 
 def test_a_detection_that_may_be_right_does_not_count():
@@ -59,5 +59,5 @@ def test_a_detection_that_may_be_right_does_not_count():
     nothing = np.zeros((9, 9), bool)
     _, counted = match_lesions(probability, nothing, (probability > 0) & known, known=known)
     found = detection_calibration([counted], None)
-    assert [row["findings"] for row in found["ranges"]] == [0] * 9 + [1]
+    assert [row["detections"] for row in found["ranges"]] == [0] * 9 + [1]
     assert found["brier"] == pytest.approx(0.81)

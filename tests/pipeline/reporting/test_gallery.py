@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.evaluation import LoadedCase, count_photograph
+from pipeline.evaluation import LoadedCase, PhotographCounts, count_photograph
 from pipeline.operating_point import OperatingPoint
 from pipeline.reporting import gallery as gallery_module
 from pipeline.reporting.gallery import SHOWN, Gallery, mean_dice
@@ -12,12 +12,20 @@ from pipeline.reporting.outlined_photographs import MISSED, SIDE, OutlinedPhotog
 from records import CLASS_COLORS
 
 CLASSES, THRESHOLDS = ("HE", "MA"), (0.5, 0.25)
+POINT = OperatingPoint(THRESHOLDS)
 
 
-def show(
-    gallery: Gallery, case: str, photograph: np.ndarray, masks: np.ndarray, probabilities: np.ndarray
-) -> float | None:
-    """Counts a photograph, shows it to the gallery and returns its mean Dice."""
+def counted(
+    case: str,
+    photograph: np.ndarray,
+    masks: np.ndarray,
+    probabilities: np.ndarray,
+    *,
+    point: OperatingPoint = POINT,
+    known: np.ndarray | None = None,
+    factor: float | None = None,
+) -> tuple[LoadedCase, np.ndarray, PhotographCounts]:
+    """Counts a photograph, and returns what a gallery looks at."""
     field_of_view = photograph.max(axis=-1) > 15
     counts = count_photograph(
         case,
@@ -25,11 +33,19 @@ def show(
         masks,
         field_of_view=field_of_view,
         classes=CLASSES,
-        operating_point=OperatingPoint(THRESHOLDS),
+        operating_point=point,
         bins=16,
+        known=known,
+        factor=factor,
     )
-    gallery.look(LoadedCase(case, photograph, masks, field_of_view), probabilities, counts)
-    return mean_dice(counts)
+    return LoadedCase(case, photograph, masks, field_of_view, known), probabilities, counts
+
+
+def show(gallery: Gallery, case: str, *maps: np.ndarray) -> float | None:
+    """Shows a photograph with its masks and probabilities to the gallery, and returns its mean Dice."""
+    seen = counted(case, *maps)
+    gallery.look(*seen)
+    return mean_dice(seen[-1])
 
 
 def striped(found: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -48,7 +64,7 @@ def decoded(content: bytes) -> np.ndarray:
 @pytest.mark.parametrize("photographs", [1, 2, 5, 11, 12, 13, 25])
 def test_the_worst_and_the_best_are_those_of_a_full_sort_and_none_is_in_both(photographs):
     rng = np.random.default_rng(photographs)
-    gallery = Gallery(CLASSES, OperatingPoint(THRESHOLDS))
+    gallery = Gallery(CLASSES, POINT)
     dice = {}
     for number in range(photographs):
         case = f"P{number:02d}"
@@ -62,7 +78,7 @@ def test_the_worst_and_the_best_are_those_of_a_full_sort_and_none_is_in_both(pho
 
 
 def test_photographs_without_a_lesion_are_ranked_by_their_false_positives():
-    gallery = Gallery(CLASSES, OperatingPoint(THRESHOLDS))
+    gallery = Gallery(CLASSES, POINT)
     for number in range(9):
         photograph, masks, probabilities = striped(number)
         show(gallery, f"P{number}", photograph, np.zeros_like(masks), probabilities)
@@ -73,7 +89,7 @@ def test_photographs_without_a_lesion_are_ranked_by_their_false_positives():
 
 
 def test_a_photograph_without_lesions_and_false_positives_is_not_kept():
-    gallery = Gallery(CLASSES, OperatingPoint(THRESHOLDS))
+    gallery = Gallery(CLASSES, POINT)
     photograph, masks, probabilities = striped(0)
     show(gallery, "P", photograph, np.zeros_like(masks), probabilities)
     assert gallery.worst == gallery.best == gallery.false_alarms == []
@@ -91,7 +107,7 @@ def outlined() -> OutlinedPhotograph:
         side = 5 + number
         masks[300 : 300 + side, 300 + 90 * number : 300 + 90 * number + side, number % 2] = True
     probabilities[300:318, 300 + 90 * 13 : 300 + 90 * 13 + 18, 1] = 0.2  # the largest, of MA, below its threshold
-    gallery = Gallery(CLASSES, OperatingPoint(THRESHOLDS))
+    gallery = Gallery(CLASSES, POINT)
     show(gallery, "P", photograph, masks, probabilities)
     return gallery.worst[0]
 
@@ -122,18 +138,8 @@ def test_what_is_not_labelled_is_striped_in_the_ground_truth_and_noted():
     photograph, masks, probabilities = striped(20)
     known = np.ones_like(masks)
     known[:, 30:, 0] = known[..., 1] = False
-    gallery = Gallery(CLASSES, OperatingPoint(THRESHOLDS))
-    counts = count_photograph(
-        "P",
-        probabilities,
-        masks,
-        field_of_view=photograph.max(axis=-1) > 15,
-        classes=CLASSES,
-        operating_point=OperatingPoint(THRESHOLDS),
-        bins=16,
-        known=known,
-    )
-    gallery.look(LoadedCase("P", photograph, masks, photograph.max(axis=-1) > 15, known), probabilities, counts)
+    gallery = Gallery(CLASSES, POINT)
+    gallery.look(*counted("P", photograph, masks, probabilities, known=known))
     (shown,) = gallery.worst
     assert shown.notes == ["not labelled: MA", "not labelled where striped: HE"]
     green = [
@@ -169,19 +175,8 @@ def test_outlines_are_of_the_detections_that_were_counted_at_the_photographs_sca
     drawn = []
     monkeypatch.setattr(gallery_module, "outline_photograph", lambda loaded, detected, *_, **__: drawn.append(detected))
     monkeypatch.setattr(gallery_module._Rank, "add", lambda *_: None)
-    photograph, masks, probabilities = striped(3)
     for least, pixels in ((7.5, 30), (8.0, 0)):
         point = OperatingPoint(THRESHOLDS, min_areas=(least, 0.0))
-        counts = count_photograph(
-            "P",
-            probabilities,
-            masks,
-            field_of_view=photograph.max(axis=-1) > 15,
-            classes=CLASSES,
-            operating_point=point,
-            bins=16,
-            factor=0.5,
-        )
-        loaded = LoadedCase("P", photograph, masks, photograph.max(axis=-1) > 15)
-        Gallery(CLASSES, point).look(loaded, probabilities, counts)
-        assert np.count_nonzero(drawn[-1]) == pixels == counts.counts["frame"]["HE"].true_positive
+        seen = counted("P", *striped(3), point=point, factor=0.5)
+        Gallery(CLASSES, point).look(*seen)
+        assert np.count_nonzero(drawn[-1]) == pixels == seen[-1].counts["frame"]["HE"].true_positive

@@ -105,8 +105,8 @@ def test_the_calibration_has_a_point_for_each_range_with_pixels():
 
 def test_the_calibration_of_detections_has_a_point_for_each_range_with_detections():
     rows = [
-        {"mean_probability": 0.55, "matched_share": 0.25, "findings": 4},
-        {"mean_probability": None, "matched_share": None, "findings": 0},
+        {"mean_probability": 0.55, "matched_fraction": 0.25, "detections": 4},
+        {"mean_probability": None, "matched_fraction": None, "detections": 0},
     ]
     (curve,) = named(detection_calibration_plot(["HE", "MA"], [rows, rows[1:]]))
     np.testing.assert_allclose(points_of(curve), [(0.55, 0.25)])
