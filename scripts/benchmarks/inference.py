@@ -211,7 +211,7 @@ def _time(variants: dict[str, Variant]) -> Timings:
     first = {name: _seconds(variant.run) for name, variant in variants.items()}
     cores: dict[str, list[float]] = {name: [] for name in variants}
     counting = {name: counting_cores(variant.run, cores[name]) for name, variant in variants.items()}
-    seconds = take_turns(counting, repeats=REPEATS)
+    seconds = take_turns(counting, repeats=REPEATS, warm=True)
     return Timings(
         first,
         seconds,

@@ -35,18 +35,21 @@ class Result:
     keys: dict[str, object]
 
 
-def take_turns(variants: Mapping[str, Callable[[], float | None]], *, repeats: int) -> dict[str, list[float]]:
+def take_turns(
+    variants: Mapping[str, Callable[[], float | None]], *, repeats: int, warm: bool = False
+) -> dict[str, list[float]]:
     """Runs every variant once as a warm-up, and then all variants in turn, `repeats` times.
 
     Args:
       variants: functions by name; one that returns a number has measured the seconds that count itself.
       repeats: number of turns.
+      warm: whether every variant has run already, so that there is no warm-up.
 
     Returns:
       The seconds of each variant in each turn.
     """
     seconds: dict[str, list[float]] = {name: [] for name in variants}
-    for turn in range(repeats + 1):
+    for turn in range(1 if warm else 0, repeats + 1):
         for name, variant in variants.items():
             began = time.perf_counter()
             counted = variant()
