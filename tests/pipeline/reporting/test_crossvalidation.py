@@ -1,4 +1,4 @@
-"""The report of a cross-validation: the numbers of crossval.json, what was earned or why nothing was, and no network."""
+"""The report of a cross-validation: numbers of crossval.json, what was earned or why nothing was, and no network."""
 
 import html.parser
 import json
