@@ -12,9 +12,8 @@ if not __package__:  # started by its path: the root is searched, not scripts/, 
     sys.path[0] = __file__.rpartition("/scripts/")[0]
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
 from absl import flags
@@ -27,25 +26,27 @@ from pipeline.evaluation import (
     CrossValidation,
     begin_crossvalidation,
     check_same_config,
-    pool_folds,
 )
 from pipeline.interruption import StoppedError
 from pipeline.machine import usable_cores
 from pipeline.operating_point import OperatingPoint, parse_operating_point
+from pipeline.reporting import NEXT_TITLE, REPORT, next_steps
 from records import SPLITS, by_kind
 from records.cases import find_training_cases, plan_folds, survey_cases
 from scripts.support import command, operating, source
 from scripts.support.children import Children
-from scripts.support.folds import run_fold
+from scripts.support.folds import pool, run_fold
 from scripts.support.score_tables import crossvalidation_lines
 from scripts.support.warnings import print_warnings
 
-FILES = f"{{{POOLED},{POINTS},photographs.csv,lesions.csv}}"
+FILES = f"{{{REPORT},{POOLED},{POINTS},photographs.csv,lesions.csv}}"
 
 _SOURCE = flags.DEFINE_multi_string(
     "source", [], "Folder of photographs and masks; can be repeated. Its own test part is not used."
 )
-_WORKDIR = flags.DEFINE_string("workdir", None, "Folder for fold_0, fold_1, … and crossval.json.", required=True)
+_WORKDIR = flags.DEFINE_string(
+    "workdir", None, "Folder for fold_0, fold_1, …, report.html and crossval.json.", required=True
+)
 _FOLDS = flags.DEFINE_integer("folds", 5, "Number of folds that the photographs are divided into.", lower_bound=2)
 _ONLY = flags.DEFINE_list("only", None, "Numbers of the folds to run, from 0: 0,2. Default: all.")
 _PATIENTS = flags.DEFINE_string("patients", None, "CSV with the columns case,patient: a patient stays in one fold.")
@@ -82,10 +83,9 @@ def main(_: list[str]) -> int:
         return stopped.code
     for line in failed:
         print(line, file=sys.stderr)
-    content = pool_folds(workdir)
+    content = pool(workdir)
     if content is not None:
-        print("\n".join(crossvalidation_lines(content)), flush=True)
-        print("\n".join(_next_steps(workdir)))
+        _print_scores(workdir, content)
     look = FILES if content is not None else "folds.csv (no fold is finished)"
     print(f"folds: {workdir / 'folds.csv'}    see: {workdir}/{look}")
     return command.SOME_FAILED if failed else command.DONE
@@ -96,27 +96,19 @@ def _pool_alone(workdir: Path) -> int:
         raise InputError(
             "--only, --patients, --threshold and --min_area are for running folds, which needs --config and --source."
         )
-    content = pool_folds(workdir)
+    content = pool(workdir)
     if content is None:
         raise InputError(f"--workdir={workdir}: no finished fold there; expected {workdir}/fold_*/result/fold.json.")
-    print("\n".join(crossvalidation_lines(content)), flush=True)
-    print("\n".join(_next_steps(workdir)))
+    _print_scores(workdir, content)
     print(f"see: {workdir}/{FILES}")
     return command.DONE
 
 
-def _next_steps(workdir: Path) -> Iterator[str]:
-    """Yields the commands that make one model of the folds' models, as far as these are there."""
-    models = Path("fold_*") / "run" / "model"
-    if len(list(workdir.glob(str(models / "segmenter.json")))) < 2:
-        return
-    ensemble, calibrated = workdir / "ensemble", workdir / "calibrated"
-    yield "one model of all folds, and then its calibration, thresholds and least areas:"
-    yield f"  python -m scripts.ensemble {quote(f'--models={workdir / models}')} {quote(f'--output={ensemble}')}"
-    yield (
-        f"  python -m scripts.calibrate {quote(f'--model={ensemble}')} {quote(f'--results={workdir}')} "
-        f"{quote(f'--output={calibrated}')}"
-    )
+def _print_scores(workdir: Path, content: Mapping[str, Any]) -> None:
+    print("\n".join(crossvalidation_lines(content)), flush=True)
+    if commands := next_steps(workdir):
+        print(f"{NEXT_TITLE}:")
+        print("\n".join(f"  {one}" for one in commands))
 
 
 def _only() -> list[int]:

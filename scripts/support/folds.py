@@ -1,6 +1,8 @@
-"""Runs the steps of a cross-validation's fold as child processes."""
+"""Runs the steps of a cross-validation's fold as child processes, and pools what is finished."""
 
 import time
+from pathlib import Path
+from typing import Any
 
 from pipeline.evaluation import (
     CrossValidation,
@@ -13,6 +15,7 @@ from pipeline.evaluation import (
     write_fold,
 )
 from pipeline.interruption import StoppedError
+from pipeline.reporting import write_crossvalidation_report
 from records import claimed, make_folder
 from scripts.support import command
 from scripts.support.children import Children
@@ -53,5 +56,20 @@ def run_fold(children: Children, run: CrossValidation, fold: int) -> int:
             if step == "train" and not run.is_trained(fold):
                 raise StoppedError("its file `stop`", command.DONE)
         write_fold(result, fold_result(run, fold))
-    pool_folds(run.workdir)
+    pool(run.workdir)
     return command.DONE
+
+
+def pool(workdir: Path) -> dict[str, Any] | None:
+    """Pools the folds finished so far, and writes the report of them.
+
+    Args:
+      workdir: folder of the cross-validation.
+
+    Returns:
+      The content of `crossval.json`; None if no fold is finished, and then nothing is written.
+    """
+    content = pool_folds(workdir)
+    if content is not None:
+        write_crossvalidation_report(workdir, content)
+    return content

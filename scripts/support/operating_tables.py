@@ -3,20 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pipeline.reporting import SCORE_TITLES, WAY_TITLES, how_to_choose
 from scripts.support.wording import plain, with_interval
-
-HEADS = {
-    "dice": "Dice",
-    "lesion_sensitivity": "lesions found",
-    "lesion_precision": "right detections",
-    "lesion_f1": "lesion F1",
-}
-TITLES = {
-    "before": "as scored, each fold's own",
-    "threshold": "threshold",
-    "area": "and a least area",
-    "both": "both together",
-}
 
 
 def operating_point_lines(content: Mapping[str, Any]) -> Iterator[str]:
@@ -27,12 +15,8 @@ def operating_point_lines(content: Mapping[str, Any]) -> Iterator[str]:
     """
     if content["why_not"]:
         yield f"no thresholds and least areas chosen: {content['why_not']}."
-        if content["lacking"]:
-            folders = ", ".join(f"{name}/result" for name in content["lacking"])
-            yield (
-                f"To choose them, remove {folders} and run the same crossval command again: it keeps what is trained, "
-                "and scores these folds again."
-            )
+        if advice := how_to_choose(content):
+            yield advice
         return
     yield (
         "thresholds and least areas (pixels at the network's scale, 0: every region is a detection), chosen on all "
@@ -48,14 +32,14 @@ def operating_point_lines(content: Mapping[str, Any]) -> Iterator[str]:
 def _class_lines(name: str, of_class: Mapping[str, Any]) -> Iterator[str]:
     chosen, scores = of_class["chosen"], of_class["scores"]
     yield f"{name}: threshold {chosen['threshold']:.3g}, least area {chosen['min_area']:g}, chosen on all folds"
-    yield f"  {'':30}" + "".join(f"{head:>22}" for head in HEADS.values()) + f"{'false per photograph':>28}"
+    yield f"  {'':30}" + "".join(f"{head:>22}" for head in SCORE_TITLES.values()) + f"{'false per photograph':>28}"
     for way, of_way in scores.items():
-        label = TITLES[way] + (" *" if way == chosen["way"] else "")
-        cells = "".join(f"{with_interval(of_way[key]['value'], of_way[key]['interval']):>22}" for key in HEADS)
+        label = WAY_TITLES[way] + (" *" if way == chosen["way"] else "")
+        cells = "".join(f"{with_interval(of_way[key]['value'], of_way[key]['interval']):>22}" for key in SCORE_TITLES)
         yield f"  {label:30}{cells}{_rate(of_way['false_detections']):>28}"
     for way, one in of_class["differences"].items():
         yield (
-            f"  {TITLES[way]}, beside {TITLES[one['beside']]}: Dice {_signed(one['dice'])}, lesion F1 "
+            f"  {WAY_TITLES[way]}, beside {WAY_TITLES[one['beside']]}: Dice {_signed(one['dice'])}, lesion F1 "
             f"{_signed(one['lesion_f1'])}: {'taken' if one['helps'] else 'not taken'}"
         )
     taken = scores[chosen["way"]]

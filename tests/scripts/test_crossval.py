@@ -110,6 +110,8 @@ def test_a_workdir_alone_pools_the_finished_folds_again(run, tmp_path):
     (workdir / "crossval.json").unlink()
     done = run("crossval", f"--workdir={workdir}")
     assert done.returncode == 0 and "from 2 of 2 folds" in done.stdout
+    assert f"see: {workdir}/{{report.html,crossval.json," in done.stdout
+    assert "To choose them, remove fold_0/result" in (workdir / "report.html").read_text()
     assert json.loads((workdir / "crossval.json").read_text())["finished"] == [0, 1]
     assert "To choose them, remove fold_0/result, fold_1/result and run the same crossval command again" in done.stdout
     assert (workdir / "operating_points.csv").read_text().startswith("class,scored_at,taken,threshold,min_area,dice,")

@@ -21,7 +21,8 @@ from pipeline.evaluation.results import counts_writer
 from pipeline.evaluation.summary import write_summary
 from pipeline.operating_point import OperatingPoint
 from pipeline.reporting.gallery import Gallery, mean_dice
-from pipeline.reporting.report import REPORT, write_report
+from pipeline.reporting.rendering import REPORT
+from pipeline.reporting.report import write_report
 from records import SamePhotograph, field_of_view, perceptual_hash
 from records.shards.sharding import read_shard
 
