@@ -85,10 +85,10 @@ class DataConfig:
         )
         for name in self.classes:
             check(
-                isinstance(name, str) and name != "" and not set(name) & set("/\\ "),
+                isinstance(name, str) and name != "" and not set(name) & set("/\\ ,"),
                 "data.classes",
                 name,
-                allowed="names without spaces or slashes",
+                allowed="names without spaces, commas or slashes, such as ('HE','EX')",
             )
             check(
                 name != "ignore" and not name.endswith("_ignore"),

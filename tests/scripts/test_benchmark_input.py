@@ -17,7 +17,7 @@ from scripts.benchmarks.shard import shard_cases
 
 CONFIG = Config(
     data=DataConfig(scale=0.25, tile=64, stride=64, photographs_per_shard=1, validation_fraction=0.25),
-    model=ModelConfig(unet=UNetConfig(width=4, levels=3)),
+    model=ModelConfig(unet=UNetConfig(width=4, levels=2, normalization="none")),
     train=TrainConfig(batch_size=4),
 )
 AUGMENTATIONS = ("rotation", "jpeg")

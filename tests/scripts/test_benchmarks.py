@@ -6,8 +6,9 @@ import pytest
 
 FAST = (
     "--config=tests/scripts/tiny_preset.py",
-    "--config.model.network=fast",
-    "--config.model.fast.widths=(8,8)",
+    "--config.model.unet.levels=2",
+    "--config.model.unet.width=4",
+    "--config.model.unet.normalization=batch",
     "--config.data.tile=32",
     "--config.data.stride=32",
     "--config.train.batch_size=2",

@@ -95,6 +95,8 @@ def test_a_training_that_starts_from_it_finds_lesions_after_three_steps(run, way
         "--config.train.batch_size=4",
         "--config.train.crop=256",
         "--config.train.ema_momentum=none",
+        "--config.train.validation_steps=1",
+        "--config.train.previews=0",
         f"--config.train.initial_model={MODEL}",
     )
     records, source = f"--records={tmp_path / 'records'}", f"--source={way.source}"

@@ -26,7 +26,8 @@ from configs.schema import field_names, from_dict
         (DataConfig, {"classes": ()}, "data.classes must be 1 to 8 different names; received ()"),
         (DataConfig, {"classes": ("HE", "HE")}, "data.classes must be 1 to 8 different names"),
         (DataConfig, {"classes": tuple("ABCDEFGHI")}, "data.classes must be 1 to 8 different names"),
-        (DataConfig, {"classes": ("a/b",)}, "data.classes must be names without spaces or slashes; received 'a/b'"),
+        (DataConfig, {"classes": ("a/b",)}, "data.classes must be names without spaces, commas or slashes, such as"),
+        (DataConfig, {"classes": ("HE,EX",)}, "such as ('HE','EX'); received 'HE,EX'"),
         (DataConfig, {"scale": 0.0}, "data.scale must be above 0 and at most 1, or None; received 0.0"),
         (DataConfig, {"scale": 1.5}, "data.scale must be above 0 and at most 1, or None; received 1.5"),
         (

@@ -364,7 +364,13 @@ def trainings(fundus, shard, tmp_path_factory) -> tuple[Path, Path]:
         model=ModelConfig(unet=UNetConfig(width=4, levels=2, dropout=0.2)),
         train=dataclasses.replace(
             TrainConfig(
-                epochs=EPOCHS, steps_per_epoch=2, batch_size=4, photographs_every=2, deterministic=True, seed=1
+                epochs=EPOCHS,
+                steps_per_epoch=2,
+                batch_size=4,
+                photographs_every=2,
+                deterministic=True,
+                seed=1,
+                metrics=(),
             ),
             ema_momentum=0.9,
             learning_rate=1e-2,
