@@ -60,14 +60,15 @@ class AugmentConfig:
       brightening_beta: largest beta, 0 to 255 grey levels.
       illumination: probability of multiplying by a smooth random field.
       illumination_fraction: largest relative change of the field, 0 to 0.9.
-      haze: probability of mixing with the colour of scattered light, as a cataract or a lens that is not clean does.
-      haze_fraction: largest fraction of that colour, 0 to 0.9.
-      haze_level: lowest value of its channels, 0 to 255 grey levels; each is drawn from it to 255.
-      vignette: probability of darkening with the square of the distance from a centre, as towards the rim of a
-        photograph; beyond the rim it is as dark as there.
-      vignette_fraction: largest fraction of the light that is lost at the rim, 0 to 0.9.
-      vignette_radius: distance of the rim from the centre, which lies up to as far from the image's own in any
-        direction, fraction of the image's side, 0.5 to 8.
+      haze: probability of mixing with grey, which scattered light adds, as of a cataract or a lens that is not clean.
+      haze_fraction: largest fraction of grey, 0 to 0.9.
+      haze_level: darkest grey, 0 to 255 grey levels; drawn from it to 255.
+      vignette: probability of darkening with the distance from a centre, as towards the rim of a photograph. The light
+        falls as a Gaussian, whose standard deviation is half the radius.
+      vignette_fraction: largest fraction of the light that is lost far from the centre, 0 to 0.9; at the rim, 86 % of
+        it is.
+      vignette_radius: distance of the rim from the centre, fraction of the image's side, 0.5 to 8. The centre lies up
+        to as far from the image's own, in any direction.
       noise: probability of adding noise to each pixel and channel, as a sensor does.
       noise_sigma: largest standard deviation, 0 to 64 grey levels.
       gamma: probability of raising the image, scaled to 0..1, to a power.

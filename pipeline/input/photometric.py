@@ -61,10 +61,10 @@ def _darken_rim(image: tf.Tensor, seed: tf.Tensor, config: AugmentConfig) -> tf.
     direction = uniform(seed, "vignette direction", 0.0, high=2 * math.pi)
     center = distance * tf.stack([tf.sin(direction), tf.cos(direction)])  # from the image's, in its sides
     places = (tf.range(size, dtype=tf.float32) + 0.5) / size - 0.5
-    y, x = tf.unstack(((places - center[:, None]) / radius) ** 2)
+    y, x = tf.unstack(tf.exp(-2 * ((places - center[:, None]) / radius) ** 2))  # a Gaussian, which is separable
     lost = uniform(seed, "vignette strength", 0.0, high=config.vignette_fraction)
-    light = 1 - lost * tf.minimum(y[:, None] + x, 1.0)
-    return image * tf.repeat(light[..., None], 3, axis=-1)
+    light = 1 - lost + lost * y[:, None] * tf.repeat(x, 3)  # in rows of pixels and channels
+    return image * tf.reshape(light, [size, size, 3])
 
 
 def _blur(image: tf.Tensor, seed: tf.Tensor, config: AugmentConfig) -> tf.Tensor:
@@ -114,8 +114,8 @@ def _draw_haze(seed: tf.Tensor, config: AugmentConfig) -> tuple[tf.Tensor, tf.Te
     """Returns the fraction of the image's own light, float32 `[]`, and the scattered light, float32 `[3]`."""
     drawn = uniform(seed, "haze strength", 0.0, high=config.haze_fraction)
     fraction = tf.where(fires(seed, config, "haze"), drawn, 0.0)
-    color = uniform(seed, "haze level", config.haze_level, high=255.0, shape=(3,))
-    return 1 - fraction, fraction * color
+    level = uniform(seed, "haze level", config.haze_level, high=255.0)
+    return 1 - fraction, tf.fill([3], fraction * level)
 
 
 def _draw_chroma(seed: tf.Tensor, config: AugmentConfig) -> tf.Tensor:

@@ -161,28 +161,28 @@ def test_illumination_is_a_smooth_gain_of_all_channels(image):
     assert np.abs(gains.mean() - 1) < 0.05
 
 
-def test_haze_mixes_with_the_colour_that_is_drawn(image):
-    fraction, color = draws("haze strength", 0, 0.4), draws("haze level", 100, 255, (3,))
-    expected = (1 - fraction) * image + fraction * color
+def test_haze_mixes_with_the_grey_that_is_drawn(image):
+    fraction, grey = draws("haze strength", 0, 0.4), draws("haze level", 100, 255)
+    expected = (1 - fraction) * image + fraction * grey
     np.testing.assert_allclose(recolor_many(image, haze=1.0, haze_level=100.0), expected, rtol=1e-4)
 
 
 def test_haze_lies_before_the_other_changes_of_colour(image):
-    fraction, color = draws("haze strength", 0, 0.4), draws("haze level", 128, 255, (3,))
-    hazy = ((1 - fraction) * image + fraction * color) * (1 + draws("color strength", -0.1, 0.1, (3,)))
+    fraction, grey = draws("haze strength", 0, 0.4), draws("haze level", 128, 255)
+    hazy = ((1 - fraction) * image + fraction * grey) * (1 + draws("color strength", -0.1, 0.1, (3,)))
     mean = hazy.mean(axis=(1, 2), keepdims=True)
     expected = mean + (hazy - mean) * (1 + draws("contrast strength", -0.2, 0.2))
     drawn = recolor_many(image, haze=1.0, color=1.0, contrast=1.0)
     np.testing.assert_allclose(drawn, np.clip(expected, 0, 255), rtol=1e-3)
 
 
-def test_a_vignette_darkens_with_the_square_of_the_distance_up_to_its_rim(image):
+def test_a_vignette_darkens_with_the_distance_from_the_centre_that_is_drawn(image):
     lost = draws("vignette strength", 0, 0.6)[..., 0]
     distance, direction = draws("vignette distance", 0, 0.8), draws("vignette direction", 0, 2 * math.pi)
     places = (np.arange(48) + 0.5) / 48 - 0.5
     y = places[None, :, None] - (distance * np.sin(direction))[..., 0]
     x = places[None, None, :] - (distance * np.cos(direction))[..., 0]
-    light = 1 - lost * np.minimum((y**2 + x**2) / 0.8**2, 1)
+    light = 1 - lost * (1 - np.exp(-(y**2 + x**2) / (2 * 0.4**2)))
     drawn = recolor_many(image, vignette=1.0, vignette_radius=0.8)
     np.testing.assert_allclose(drawn, image * light[..., None], rtol=1e-4)
 
