@@ -1,10 +1,10 @@
 """Copies of a photograph as other cameras might have taken it: white balance, gamma, haze, noise and the like.
 
 Each shift has one strength, which is the same for all photographs, so that scores of two models under it can be
-compared. Lengths are fractions of the diameter of the field of view, so that photographs of any size are shifted alike.
-Strengths were chosen by eye and by what the 54 photographs of one camera (IDRiD) differ by among themselves: most
-shifts move a typical photograph to where the most unusual of them are, or a little beyond, as another camera would do
-with all of its photographs.
+compared. Lengths are fractions of the diameter of the field of view, so that photographs of any size are shifted alike
+(except by JPEG). Strengths were chosen by eye and by what the 54 photographs of one camera (IDRiD) differ by among
+themselves: most shifts move a typical photograph to where the most unusual of them are, as another camera would do with
+all of its photographs.
 
 Only the field of view is changed, and the surround stays as it is, since the mask of a camera is black whatever its
 colours are. Noise and JPEG are of the whole frame, as in a camera.
@@ -22,34 +22,38 @@ from records import field_of_view
 LEVELS = np.arange(256) / 255
 LUMA = np.array([0.299, 0.587, 0.114])  # of ITU-R BT.601
 
-# Gains of red, green and blue. IDRiD's ratio of mean red to mean green is 1.9, from 1.6 to 2.8, and of blue to green
-# 0.3, from 0.2 to 0.8: "warm" makes 2.5 and 0.2 of the typical ones, "cool" 1.5 and 0.5.
+# Numbers of IDRiD are measures of `records.measure_quality`: the median and the range of its 54 photographs. What
+# shifts make of them was measured in two typical ones.
+
+# Gains of red, green and blue. Mean red to mean green: 1.9, from 1.6 to 2.8; "warm" makes 2.3 of it, "cool" 1.5. Blue
+# to green: 0.3, from 0.2 to 0.8; it becomes 0.2 and 0.4.
 WARM = (1.1, 0.85, 0.6)
 COOL = (0.85, 1.05, 1.9)
-# Exponents of values in 0..1. IDRiD's mean of the brightest channel is 0.66, from 0.46 to 0.88: a grey of 0.66 becomes
-# 0.54 and 0.75, one of 0.3 becomes 0.16 and 0.43.
+# Exponents of values in 0..1. Mean of the brightest channel: 0.66, from 0.46 to 0.88; "darker" takes 0.1 of it,
+# "brighter" adds 0.07. A green of 0.3, as retinas have, becomes 0.16 and 0.43.
 DARKER = 1.5
 BRIGHTER = 0.7
-# Factors of the distance from grey. IDRiD's mean saturation, (largest - smallest channel) / largest, is 0.85, from 0.52
-# to 0.92; more of it soon makes blue 0.
+# Factors of the distance from grey. Saturation, (largest - smallest channel) / largest: 0.85, from 0.52 to 0.92; it
+# becomes 0.6 and 0.95. More of it makes blue 0 in most pixels.
 LESS_SATURATED = 0.6
 MORE_SATURATED = 1.3
-# Fraction of the light that is scattered, by a cataract or a lens that is not clean, and its colour, a pale yellow:
-# lesions keep two thirds of their contrast.
+# Fraction of the light that is scattered, by a cataract or a lens that is not clean, and its colour, a pale yellow.
+# Lesions keep two thirds of their contrast, and saturation becomes 0.63.
 HAZE = 0.35
 VEIL = (205, 190, 150)
-# Light that is lost at the rim, and half of that at 0.7 of the radius. The darkest tenth of IDRiD's fields has 0.68 of
-# the light of the brightest tenth, from 0.44 to 0.78; with this, a typical one has about 0.4, as through a small pupil.
+# Light that is lost at the rim, and half of that at 0.7 of the radius. Light of the darkest tenth relative to that of
+# the brightest tenth: 0.68, from 0.44 to 0.78; it becomes 0.46, as through a small pupil.
 VIGNETTE = 0.6
 # Standard deviation in grey levels, of each channel by itself, in pixels of which the field's diameter has 1500, those
 # of a small camera: at finer pixels, networks would average it away. After the gamma of a camera, the noise of photons
-# is about equal at all levels. Eight is a dim photograph at a raised sensitivity.
+# is about equal at all levels. Noise counts as sharpness, which is 0.8 (from 0.67 to 1.04) and becomes 1.36: no
+# photograph of IDRiD has so much, as a dim one at a raised sensitivity would.
 NOISE = 8.0
 GRAIN = 1 / 1500
 # Of 100; networks look at a third of the size of IDRiD's photographs, which averages some of it away.
 JPEG_QUALITY = 30
 # Unsharp masking: how much of the difference to the photograph blurred by a Gaussian is added, and its standard
-# deviation, three pixels of a small camera: vessels and the rims of exudates become harder.
+# deviation, three pixels of a small camera. Vessels and the rims of exudates become harder; sharpness becomes 1.0.
 SHARPENING = 1.2
 SHARPENING_SIGMA = 1 / 500
 RIM = 1 / 200  # width over which a shift sets in at the border of the field of view
