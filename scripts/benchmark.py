@@ -60,6 +60,7 @@ def main(arguments: list[str]) -> int:
         raise InputError(f"expected one benchmark of {', '.join(BENCHMARKS)}; received {' '.join(arguments)!r}.")
     name, config = arguments[0], command.config()
     folders, options = _folders(name), _options(name)
+    _check_files()
     from scripts.benchmarks.measuring import machine
 
     benchmark = importlib.import_module(f"scripts.benchmarks.{name}")
@@ -101,6 +102,15 @@ def _options(name: str) -> dict[str, Any]:
         "healthy": healthy if healthy.healthy or healthy.absent else None,
         "sheet": Path(_SHEET.value) if _SHEET.value else None,
     }
+
+
+def _check_files() -> None:
+    """Raises an InputError if a file that is written in the end, or a sheet, could not be."""
+    for flag, file in (("json", _JSON.value), ("sheet", _SHEET.value)):
+        if file and not Path(file).parent.is_dir():
+            raise InputError(f"--{flag}={file}: there is no folder {Path(file).parent}; create it first.")
+    if _SHEET.value and Path(_SHEET.value).suffix != ".png":
+        raise InputError(f"--sheet={_SHEET.value}: expected a name that ends in .png.")
 
 
 def _flags(names: Collection[str]) -> str:

@@ -62,6 +62,14 @@ def test_train_measures_steps_the_loop_and_the_normalization(run, tmp_path):
             ("sizes", "--source=/somewhere", "--model=/there", "--split=test"),
             "benchmark sizes takes no --split; leave it out.",
         ),
+        (
+            ("shifts", "--source=/somewhere", "--model=/there", "--sheet=/no/such/sheet.png"),
+            "--sheet=/no/such/sheet.png: there is no folder /no/such; create it first.",
+        ),
+        (
+            ("shifts", "--source=/somewhere", "--model=/there", "--sheet=sheet.jpg"),
+            "--sheet=sheet.jpg: expected a name that ends in .png.",
+        ),
         (("shifts", "--source=/somewhere"), "benchmark shifts takes --source and --model; received --source."),
         (("input", "--records=/no/such"), "--records=/no/such: no index.json there"),
     ],
