@@ -5,6 +5,8 @@ python -m scripts.benchmark input --config=configs/seed_haemorrhages.py --record
 python -m scripts.benchmark train --config=configs/idrid_haemorrhages.py [--records=RECORDS] --json=FILE
 python -m scripts.benchmark inference --config=configs/idrid_haemorrhages.py [--model=MODEL] [--source=IDRID]
 python -m scripts.benchmark sizes --config=configs/idrid_lesions.py --model=pretrained/idrid_lesions --source=IDRID
+python -m scripts.benchmark shifts --config=configs/idrid_lesions.py --model=pretrained/idrid_lesions --source=IDRID \
+    [--split=validation] [--healthy=HEALTHY --absent=MA,HE,EX,SE] [--sheet=SHEET.png]
 python -m scripts.benchmark predict --config=configs/idrid_haemorrhages.py --model=MODEL --source=IDRID --json=FILE
 """
 
@@ -17,12 +19,14 @@ import importlib
 import json
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 
 from configs import InputError
-from records import write_text
+from records import SPLITS, write_text
 from scripts.support import command
+from scripts.support import source as source_flags
 
 # The sets of folders that each benchmark accepts; with fewer folders, fewer numbers are measured.
 BENCHMARKS: dict[str, list[set[str]]] = {
@@ -31,6 +35,7 @@ BENCHMARKS: dict[str, list[set[str]]] = {
     "train": [{"records"}, set()],
     "inference": [{"model", "source"}, {"model"}, {"source"}, set()],
     "sizes": [{"model", "source"}],
+    "shifts": [{"model", "source"}],
     "predict": [{"model", "source"}],
 }
 
@@ -39,7 +44,13 @@ _FOLDERS = {
     "records": flags.DEFINE_string("records", None, "Folder that python -m scripts.shard wrote."),
     "model": flags.DEFINE_string("model", None, "Model folder, such as WORKDIR/model."),
 }
+_SPLIT = flags.DEFINE_enum(
+    "split", "all", [*SPLITS, "all"], "shifts: the photographs of --source to score, as the model lists them."
+)
+_SHEET = flags.DEFINE_string("sheet", None, "shifts: PNG file that shows one photograph under each shift.")
+_OF_SHIFTS = ("split", "healthy", "absent", "sheet")
 _JSON = flags.DEFINE_string("json", None, "File for the numbers.")
+source_flags.define_healthy_flags()
 command.define_config()
 
 
@@ -48,14 +59,15 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1 or arguments[0] not in BENCHMARKS:
         raise InputError(f"expected one benchmark of {', '.join(BENCHMARKS)}; received {' '.join(arguments)!r}.")
     name, config = arguments[0], command.config()
-    folders = _folders(name)
+    folders, options = _folders(name), _options(name)
+    _check_files()
     from scripts.benchmarks.measuring import machine
 
     benchmark = importlib.import_module(f"scripts.benchmarks.{name}")
     computer = machine()
     of = "".join(f" of {folder}" for folder in folders.values())
     print(f"benchmark {name}{of} on {computer['cores']} cores, {computer['memory_gb']} GB", flush=True)
-    result = benchmark.measure(config, **folders)
+    result = benchmark.measure(config, **folders, **options)
     print(result.title)
     for row in [result.columns, *result.rows]:
         print(f"{row[0]:34}" + "".join(f"{cell:>18}" for cell in row[1:]))
@@ -75,6 +87,30 @@ def _folders(name: str) -> dict[str, Path]:
         accepted = " or ".join(_flags(folders) or "no folder" for folders in BENCHMARKS[name])
         raise InputError(f"benchmark {name} takes {accepted}; received {_flags(given.keys()) or 'none'}.")
     return given
+
+
+def _options(name: str) -> dict[str, Any]:
+    """Returns what the further flags of `shifts` say, which no other benchmark accepts."""
+    given = [flag for flag in _OF_SHIFTS if flags.FLAGS[flag].present]
+    if name != "shifts":
+        if given:
+            raise InputError(f"benchmark {name} takes no --{given[0]}; leave it out.")
+        return {}
+    healthy = source_flags.healthy()
+    return {
+        "split": _SPLIT.value,
+        "healthy": healthy if healthy.healthy or healthy.absent else None,
+        "sheet": Path(_SHEET.value) if _SHEET.value else None,
+    }
+
+
+def _check_files() -> None:
+    """Raises an InputError if a file that is written in the end, or a sheet, could not be."""
+    for flag, file in (("json", _JSON.value), ("sheet", _SHEET.value)):
+        if file and not Path(file).parent.is_dir():
+            raise InputError(f"--{flag}={file}: there is no folder {Path(file).parent}; create it first.")
+    if _SHEET.value and Path(_SHEET.value).suffix != ".png":
+        raise InputError(f"--sheet={_SHEET.value}: expected a name that ends in .png.")
 
 
 def _flags(names: Collection[str]) -> str:

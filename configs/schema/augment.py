@@ -60,6 +60,17 @@ class AugmentConfig:
       brightening_beta: largest beta, 0 to 255 grey levels.
       illumination: probability of multiplying by a smooth random field.
       illumination_fraction: largest relative change of the field, 0 to 0.9.
+      haze: probability of mixing with grey, which scattered light adds, as of a cataract or a lens that is not clean.
+      haze_fraction: largest fraction of grey, 0 to 0.9.
+      haze_level: darkest grey, 0 to 255 grey levels; drawn from it to 255.
+      vignette: probability of darkening with the distance from a centre, as towards the rim of a photograph. The light
+        falls as a Gaussian, whose standard deviation is half the radius.
+      vignette_fraction: largest fraction of the light that is lost far from the centre, 0 to 0.9; at the rim, 86 % of
+        it is.
+      vignette_radius: distance of the rim from the centre, fraction of the image's side, 0.5 to 8. The centre lies up
+        to as far from the image's own, in any direction.
+      noise: probability of adding noise to each pixel and channel, as a sensor does.
+      noise_sigma: largest standard deviation, 0 to 64 grey levels.
       gamma: probability of raising the image, scaled to 0..1, to a power.
       gamma_exponent: largest exponent, 1 to 4; drawn from 1 / `gamma_exponent` to `gamma_exponent`, uniform in its
         logarithm.
@@ -113,6 +124,14 @@ class AugmentConfig:
     brightening_beta: float = 10.0
     illumination: float = 0.0
     illumination_fraction: float = 0.3
+    haze: float = 0.0
+    haze_fraction: float = 0.4
+    haze_level: float = 128.0
+    vignette: float = 0.0
+    vignette_fraction: float = 0.6
+    vignette_radius: float = 1.5
+    noise: float = 0.0
+    noise_sigma: float = 6.0
     gamma: float = 0.0
     gamma_exponent: float = 1.3
     blur: float = 0.0
@@ -157,6 +176,11 @@ _AUGMENT_RANGES = {
     "brightening_alpha": (1, 4),
     "brightening_beta": (0, 255),
     "illumination_fraction": (0, 0.9),
+    "haze_fraction": (0, 0.9),
+    "haze_level": (0, 255),
+    "vignette_fraction": (0, 0.9),
+    "vignette_radius": (0.5, 8),
+    "noise_sigma": (0, 64),
     "gamma_exponent": (1, 4),
     "blur_sigma": (0, 4),
     "sharpening_k": (0, 4),

@@ -20,6 +20,14 @@ OLD_NAMES = {
 
 # Values with which a field that version 0.1 did not have changes nothing.
 WITHOUT_EFFECT: dict[str, object] = {
+    "augment.haze": 0.0,
+    "augment.haze_fraction": 0.4,
+    "augment.haze_level": 128.0,
+    "augment.vignette": 0.0,
+    "augment.vignette_fraction": 0.6,
+    "augment.vignette_radius": 1.5,
+    "augment.noise": 0.0,
+    "augment.noise_sigma": 6.0,
     "data.field_diameter": None,
     "data.field_degrees": 50.0,
     "data.healthy_tiles": None,

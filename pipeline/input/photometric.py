@@ -1,7 +1,8 @@
-"""Augmentations of the image alone: illumination, blur, colours, gamma, sharpening, JPEG, in that order.
+"""Augmentations of the image alone: light, blur, noise, colours, gamma, sharpening, JPEG, in that order.
 
 The order is that of a camera: light, optics, sensor, processing, storage. Linear changes of colour are composed into
-one matrix, and values are clipped only at the end, and where gamma and JPEG need it.
+one matrix, and values are clipped only at the end, and where gamma and JPEG need it. Haze is in that matrix, too, where
+it costs nothing, as the first of its changes.
 """
 
 import functools
@@ -13,7 +14,7 @@ import tensorflow as tf
 from configs import AugmentConfig
 from pipeline.input.draws import fires, smooth_noise, strength, uniform
 
-COLORS = ("brightness", "contrast", "saturation", "hue", "temperature", "color", "brightening")
+COLORS = ("haze", "brightness", "contrast", "saturation", "hue", "temperature", "color", "brightening")
 FIELD_PX = 16  # spacing of the nodes of the illumination field, whose bumps are a quarter of a tile wide
 
 # RGB to luma and two axes of chroma (NTSC, FCC 1953), in which saturation is a scaling and hue a rotation.
@@ -54,6 +55,18 @@ def _illuminate(image: tf.Tensor, seed: tf.Tensor, config: AugmentConfig) -> tf.
     return image * tf.raw_ops.ResizeBilinear(images=planes, size=[size, size], align_corners=True)[0]
 
 
+def _darken_rim(image: tf.Tensor, seed: tf.Tensor, config: AugmentConfig) -> tf.Tensor:
+    size, radius = image.shape[0], config.vignette_radius
+    distance = uniform(seed, "vignette distance", 0.0, high=radius)
+    direction = uniform(seed, "vignette direction", 0.0, high=2 * math.pi)
+    center = distance * tf.stack([tf.sin(direction), tf.cos(direction)])  # from the image's, in its sides
+    places = (tf.range(size, dtype=tf.float32) + 0.5) / size - 0.5
+    y, x = tf.unstack(tf.exp(-2 * ((places - center[:, None]) / radius) ** 2))  # a Gaussian, which is separable
+    lost = uniform(seed, "vignette strength", 0.0, high=config.vignette_fraction)
+    light = 1 - lost + lost * y[:, None] * tf.repeat(x, 3)  # in rows of pixels and channels
+    return image * tf.reshape(light, [size, size, 3])
+
+
 def _blur(image: tf.Tensor, seed: tf.Tensor, config: AugmentConfig) -> tf.Tensor:
     reach = math.ceil(3 * config.blur_sigma)
     sigma = tf.maximum(uniform(seed, "blur strength", 0.0, high=config.blur_sigma), 0.1)  # 0.1 px: no blur
@@ -62,9 +75,16 @@ def _blur(image: tf.Tensor, seed: tf.Tensor, config: AugmentConfig) -> tf.Tensor
     return _filter(image, weights[:, None], weights[None, :])
 
 
+def _add_noise(image: tf.Tensor, seed: tf.Tensor, config: AugmentConfig) -> tf.Tensor:
+    sigma = uniform(seed, "noise strength", 0.0, high=config.noise_sigma)
+    # Uniform, which is drawn faster than normal; the first convolution sums several pixels.
+    return image + sigma * uniform(seed, "noise pixels", -math.sqrt(3), high=math.sqrt(3), shape=tuple(image.shape))
+
+
 def _change_colors(image: tf.Tensor, seed: tf.Tensor, config: AugmentConfig) -> tf.Tensor:
     """Composes all changes into one `color @ matrix + offset`."""
     matrix, offset = tf.eye(3), tf.zeros([3])
+    clear, veil = _draw_haze(seed, config) if config.haze else (1.0, tf.zeros([3]))
     if config.brightness:
         matrix *= 1 + strength(seed, config, "brightness", most=config.brightness_fraction)
     if config.temperature:
@@ -76,7 +96,7 @@ def _change_colors(image: tf.Tensor, seed: tf.Tensor, config: AugmentConfig) -> 
         matrix @= _draw_chroma(seed, config)
     if config.contrast:
         change = strength(seed, config, "contrast", most=config.contrast_fraction)
-        mean = tf.reduce_mean(tf.reduce_mean(image, 0), 0)  # over both axes at once it takes twice as long
+        mean = clear * tf.reduce_mean(tf.reduce_mean(image, 0), 0) + veil  # over both axes at once: twice as long
         offset = -change * tf.linalg.matvec(matrix, mean, transpose_a=True)
         matrix *= 1 + change
     if config.brightening:
@@ -84,8 +104,18 @@ def _change_colors(image: tf.Tensor, seed: tf.Tensor, config: AugmentConfig) -> 
         fraction = tf.where(fires(seed, config, "brightening"), drawn, 0.0)
         alpha = 1 + fraction * (config.brightening_alpha - 1)
         matrix, offset = alpha * matrix, alpha * offset + fraction * config.brightening_beta
+    offset += tf.linalg.matvec(matrix, veil, transpose_a=True)  # of clear * image + veil, which all others change
+    matrix *= clear
     # A 1x1 convolution takes half the time of a matrix product.
     return tf.nn.bias_add(tf.nn.conv2d(image[None], matrix[None, None], 1, "VALID"), offset)[0]
+
+
+def _draw_haze(seed: tf.Tensor, config: AugmentConfig) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the fraction of the image's own light, float32 `[]`, and the scattered light, float32 `[3]`."""
+    drawn = uniform(seed, "haze strength", 0.0, high=config.haze_fraction)
+    fraction = tf.where(fires(seed, config, "haze"), drawn, 0.0)
+    level = uniform(seed, "haze level", config.haze_level, high=255.0)
+    return 1 - fraction, tf.fill([3], fraction * level)
 
 
 def _draw_chroma(seed: tf.Tensor, config: AugmentConfig) -> tf.Tensor:
@@ -143,7 +173,9 @@ def _mirror(image: tf.Tensor, y: int, x: int) -> tf.Tensor:
 
 _CHANGES = (
     (("illumination",), _illuminate),
+    (("vignette",), _darken_rim),
     (("blur",), _blur),
+    (("noise",), _add_noise),
     (COLORS, _change_colors),
     (("gamma",), _apply_gamma),
     (("sharpening",), _sharpen),

@@ -14,7 +14,7 @@ from records import contact_sheet
 SIDE = 224  # of a tile on a sheet, pixels
 MIN_WIDTH = 480  # of the sheet of one element, so that its caption fits, pixels
 GREY = (130, 130, 130)
-FINE = ("elastic", "blur", "sharpening", "jpeg")  # invisible in a shrunk tile; a detail is shown in full size
+FINE = ("elastic", "noise", "blur", "sharpening", "jpeg")  # invisible in a shrunk tile; a detail is shown in full size
 
 
 def draw_extremes(groups: Iterable[list[Extreme]], config: Config) -> np.ndarray:

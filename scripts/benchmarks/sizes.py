@@ -8,11 +8,12 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from configs import Config, InputError
-from pipeline.evaluation import count_photograph, load_case, pool, score
-from pipeline.inference import TiledSegmenter, load_segmenter
-from records import field_of_view, find_cases, fit_field_circle
+from configs import Config
+from pipeline.evaluation import load_case, pool, score
+from pipeline.inference import load_segmenter
+from records import find_cases, fit_field_circle
 from scripts.benchmarks.measuring import Result
+from scripts.benchmarks.scoring import check_classes, segment_and_count
 
 TITLE = """\
 AUPR of each class, pooled over the pixels of {photographs} photographs of {source}, segmented at {rule}
@@ -52,11 +53,9 @@ def measure(config: Config, model: Path, source: Path) -> Result:
     segmenter = load_segmenter(model)
     spec = segmenter.spec
     data = config.data
-    if data.classes != spec.classes:
-        raise InputError(f"--config: has the classes {', '.join(data.classes)}, the model {', '.join(spec.classes)}.")
+    check_classes(data, spec)
     cases = find_cases(source, data.classes, colored=bool(data.colors), allow_missing_masks=True)[1]
     counts: dict[str, list] = {name: [] for name in FORMS}
-    scales: dict[str, list[float]] = {name: [] for name in FORMS}
     for case in tqdm(cases, desc="photographs", disable=None):
         loaded = load_case(case, data)
         box = _box(loaded.photograph)
@@ -66,9 +65,8 @@ def measure(config: Config, model: Path, source: Path) -> Result:
                 [form(loaded.masks[..., index].astype(np.float32), box) >= 0.5 for index in range(len(spec.classes))],
                 axis=-1,
             )
-            scale, one = _count(segmenter, case.name, photograph, masks=masks)
-            scales[name].append(scale)
-            counts[name].append(one)
+            counts[name].append(segment_and_count(segmenter, case.name, photograph, masks=masks))
+    scales = {name: [one.factor or 1.0 for one in of_form] for name, of_form in counts.items()}
     pooled = {name: pool(of_form)["frame"] for name, of_form in counts.items()}
     values = {
         name: {one: score(pixels)["aupr"] or 0.0 for one, pixels in by_class.items()}
@@ -90,23 +88,6 @@ def measure(config: Config, model: Path, source: Path) -> Result:
         ],
         keys={"aupr": values, "minutes": round((time.perf_counter() - began) / 60, 1)},
     )
-
-
-def _count(segmenter: TiledSegmenter, case: str, photograph: np.ndarray, *, masks: np.ndarray):
-    """Returns the factor of a photograph, and its counts."""
-    spec = segmenter.spec
-    segmented = segmenter.segment_measured(segmenter.measure(photograph))
-    counts = count_photograph(
-        case,
-        segmented.probabilities,
-        masks,
-        field_of_view=field_of_view(photograph),
-        classes=spec.classes,
-        operating_point=spec.operating_point,
-        bins=spec.bins,
-        factor=segmented.scale.factor,
-    )
-    return segmented.scale.factor, counts
 
 
 def _box(photograph: np.ndarray) -> tuple[slice, slice]:

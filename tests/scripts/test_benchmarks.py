@@ -55,7 +55,23 @@ def test_train_measures_steps_the_loop_and_the_normalization(run, tmp_path):
             "benchmark inference takes --source and --model or --model or --source or no folder; received --records.",
         ),
         (("input",), "benchmark input takes --records or --source; received none."),
-        (("trian",), "expected one benchmark of shard, input, train, inference, sizes, predict; received 'trian'."),
+        (
+            ("trian",),
+            "expected one benchmark of shard, input, train, inference, sizes, shifts, predict; received 'trian'.",
+        ),
+        (
+            ("sizes", "--source=/somewhere", "--model=/there", "--split=test"),
+            "benchmark sizes takes no --split; leave it out.",
+        ),
+        (
+            ("shifts", "--source=/somewhere", "--model=/there", "--sheet=/no/such/sheet.png"),
+            "--sheet=/no/such/sheet.png: there is no folder /no/such; create it first.",
+        ),
+        (
+            ("shifts", "--source=/somewhere", "--model=/there", "--sheet=sheet.jpg"),
+            "--sheet=sheet.jpg: expected a name that ends in .png.",
+        ),
+        (("shifts", "--source=/somewhere"), "benchmark shifts takes --source and --model; received --source."),
         (("input", "--records=/no/such"), "--records=/no/such: no index.json there"),
     ],
 )

@@ -12,7 +12,7 @@ from pipeline.input.augmentation import augment
 from pipeline.input.draws import uniform
 from pipeline.input.photometric import COLORS, recolor
 
-NAMES = ("illumination", "blur", *COLORS, "gamma", "sharpening", "jpeg")
+NAMES = ("illumination", "vignette", "blur", "noise", *COLORS, "gamma", "sharpening", "jpeg")
 NUMBER = 24
 LUMA = np.array([0.299, 0.587, 0.114])
 STRONGEST = {
@@ -25,6 +25,11 @@ STRONGEST = {
     "brightening_alpha": 4.0,
     "brightening_beta": 255.0,
     "illumination_fraction": 0.9,
+    "haze_fraction": 0.9,
+    "haze_level": 0.0,
+    "vignette_fraction": 0.9,
+    "vignette_radius": 0.5,
+    "noise_sigma": 64.0,
     "gamma_exponent": 4.0,
     "blur_sigma": 4.0,
     "sharpening_k": 4.0,
@@ -154,6 +159,43 @@ def test_illumination_is_a_smooth_gain_of_all_channels(image):
     np.testing.assert_allclose(furthest, draws("illumination strength", 0, 0.3).ravel(), rtol=0.03, atol=1e-4)
     assert np.abs(np.diff(gains, axis=1)).max() < 0.05
     assert np.abs(gains.mean() - 1) < 0.05
+
+
+def test_haze_mixes_with_the_grey_that_is_drawn(image):
+    fraction, grey = draws("haze strength", 0, 0.4), draws("haze level", 100, 255)
+    expected = (1 - fraction) * image + fraction * grey
+    np.testing.assert_allclose(recolor_many(image, haze=1.0, haze_level=100.0), expected, rtol=1e-4)
+
+
+def test_haze_lies_before_the_other_changes_of_colour(image):
+    fraction, grey = draws("haze strength", 0, 0.4), draws("haze level", 128, 255)
+    hazy = ((1 - fraction) * image + fraction * grey) * (1 + draws("color strength", -0.1, 0.1, (3,)))
+    mean = hazy.mean(axis=(1, 2), keepdims=True)
+    expected = mean + (hazy - mean) * (1 + draws("contrast strength", -0.2, 0.2))
+    drawn = recolor_many(image, haze=1.0, color=1.0, contrast=1.0)
+    np.testing.assert_allclose(drawn, np.clip(expected, 0, 255), rtol=1e-3)
+
+
+def test_a_vignette_darkens_with_the_distance_from_the_centre_that_is_drawn(image):
+    lost = draws("vignette strength", 0, 0.6)[..., 0]
+    distance, direction = draws("vignette distance", 0, 0.8), draws("vignette direction", 0, 2 * math.pi)
+    places = (np.arange(48) + 0.5) / 48 - 0.5
+    y = places[None, :, None] - (distance * np.sin(direction))[..., 0]
+    x = places[None, None, :] - (distance * np.cos(direction))[..., 0]
+    light = 1 - lost * (1 - np.exp(-(y**2 + x**2) / (2 * 0.4**2)))
+    drawn = recolor_many(image, vignette=1.0, vignette_radius=0.8)
+    np.testing.assert_allclose(drawn, image * light[..., None], rtol=1e-4)
+
+
+def test_noise_is_that_of_each_pixel_and_channel_alone(image):
+    noise = recolor_many(image, noise=1.0, noise_sigma=12.0) - image
+    sigma = draws("noise strength", 0, 12).ravel()
+    np.testing.assert_allclose(noise.std(axis=(1, 2, 3)), sigma, rtol=0.03, atol=1e-3)
+    np.testing.assert_allclose(noise.mean(axis=(1, 2, 3)), 0, atol=0.6)
+    scaled = noise / sigma[:, None, None, None]
+    assert np.abs(np.corrcoef(scaled.reshape(-1, 3), rowvar=False) - np.eye(3)).max() < 0.03
+    for axis in (1, 2):
+        assert abs(np.mean(scaled * np.roll(scaled, 1, axis))) < 0.03
 
 
 def test_jpeg_is_worse_the_lower_its_quality(image):

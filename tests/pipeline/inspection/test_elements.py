@@ -198,6 +198,9 @@ def test_extremes_are_the_ends_of_the_ranges(groups):
     assert descriptions["shear"] == ["slope -0.100, of the columns", "slope +0.100, of the rows"]
     assert descriptions["color"] == ["-10.0 % +10.0 % -10.0 %", "+10.0 % -10.0 % +10.0 %"]
     assert descriptions["pincushion"] == ["exponent -0.30, in the middle", "exponent 0.00, lower right"]
+    assert descriptions["haze"] == ["0 %, grey 128", "40 %, grey 255"]
+    assert descriptions["vignette"] == ["at 0.00 sides, 0°, up to 0 %", "at 1.50 sides, 360°, up to 60 %"]
+    assert descriptions["noise"] == ["sigma 0.0", "sigma 6.0"]
     assert descriptions["gamma"] == ["exponent 0.77", "exponent 1.30"]
     assert descriptions["jpeg"] == ["quality 60", "quality 100"]
 
