@@ -107,11 +107,11 @@ def torch_input(image: np.ndarray) -> torch.Tensor:
 
 @torch.no_grad()
 def check_cat(network: EfficientNet, cat: np.ndarray) -> None:
-    """Ends the program unless the network recognises a cat, which needs the range that it was trained with."""
+    """Ends the program unless the network recognises a cat, so that its weights are the trained ones."""
     probabilities = network(torch_input(cat)).softmax(dim=1)[0].numpy()
     print(f"a cat: class {probabilities.argmax()} with {probabilities.max():.2f}, cats {probabilities[CATS].sum():.2f}")
     if probabilities.argmax() not in CATS:
-        sys.exit("the network in PyTorch does not recognise a cat: its input is not scaled as in its training")
+        sys.exit("the network in PyTorch does not recognise a cat: its weights are not those of ImageNet")
 
 
 if __name__ == "__main__":
