@@ -2,7 +2,7 @@
 
 from configs.schema.augment import AugmentConfig
 from configs.schema.config import MAX_CLASSES, Config, DataConfig, EvaluateConfig, SegmentConfig, check_scaling
-from configs.schema.encoder_networks import DeepLabV3PlusConfig, EfficientUNetConfig
+from configs.schema.encoder_networks import DeepLabV3PlusConfig, EfficientUNetConfig, LiteUNetConfig
 from configs.schema.errors import InputError
 from configs.schema.fields import FREE_FIELDS, differing_fields, field_names, from_dict, optional_fields
 from configs.schema.model import ModelConfig, PreprocessConfig
@@ -29,6 +29,7 @@ __all__ = [
     "EvaluateConfig",
     "FastConfig",
     "InputError",
+    "LiteUNetConfig",
     "ModelConfig",
     "MultiResUNetConfig",
     "PreprocessConfig",

@@ -1,4 +1,4 @@
-"""Options of the networks with an encoder from `keras.applications`; each class is a field of the section `model`."""
+"""Options of the networks whose encoder can be pretrained; each class is a field of the section `model`."""
 
 import dataclasses
 from typing import Literal, get_args
@@ -24,6 +24,7 @@ EfficientNet = Literal[
     "EfficientNetV2L",
 ]
 Encoder = Literal["ResNet50", EfficientNet]
+WEIGHTS_FILES = (".h5", ".keras")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,9 +93,57 @@ class DeepLabV3PlusConfig:
         check_choice("model.deeplabv3plus.normalization", self.normalization, get_args(Normalization))
 
 
+@dataclasses.dataclass(frozen=True)
+class LiteUNetConfig:
+    """The network with an EfficientNet-Lite0 as its encoder (see `models.networks.lite_unet`).
+
+    Attributes:
+      weights: initial weights of the encoder: "none" (random), or the path of a file that tools/imagenet_weights has
+        written, or of a saved network of this kind (see `models.networks.efficientnet_lite.load_lite`).
+      finest: stride of the decoder's finest level, 2 or 4; the head predicts the pixels of each of its positions.
+      widths: number of filters of each level of the decoder, the finest first; each level has half the resolution of
+        the one before. They decide which of the encoder's stages is the coarsest, whose stride is the network's:
+        finest * 2 ** len(widths), at most 32. Multiples of 32 are fastest on a CPU.
+      contrast: whether the network also sees local contrast, as three additional channels, which loaded weights ignore
+        at first.
+      contrast_sigma: standard deviation of the Gaussian that defines "local", 4 to 100 pixels of the scaled photograph.
+      dropout: dropout rate on the coarsest stage's features, 0 to below 1.
+      prior: initial probability of every pixel, between 0 and 1 (see `FastConfig`).
+    """
+
+    weights: str = "none"
+    finest: int = 4
+    widths: tuple[int, ...] = (64, 96, 128)
+    contrast: bool = False
+    contrast_sigma: float = 10.0
+    dropout: float = 0.0
+    prior: float = 0.5
+
+    def __post_init__(self) -> None:
+        check(
+            self.weights == "none" or self.weights.endswith(WEIGHTS_FILES),
+            "model.lite_unet.weights",
+            self.weights,
+            allowed="none or the path of a .weights.h5, .h5 or .keras file",
+        )
+        check(self.finest in (2, 4), "model.lite_unet.finest", self.finest, allowed="2 or 4")
+        levels = {2: 4, 4: 3}[self.finest]
+        check(
+            1 <= len(self.widths) <= levels and min(self.widths) >= 1,
+            "model.lite_unet.widths",
+            self.widths,
+            allowed=f"1 to {levels} numbers of at least 1 for model.lite_unet.finest {self.finest}",
+        )
+        check(
+            4 <= self.contrast_sigma <= 100, "model.lite_unet.contrast_sigma", self.contrast_sigma, allowed="4 to 100"
+        )
+        check_rate("model.lite_unet.dropout", self.dropout)
+        check(0 < self.prior < 1, "model.lite_unet.prior", self.prior, allowed="above 0 and below 1")
+
+
 def _check_weights(field: str, weights: str) -> None:
     check(
-        weights in {"none", "imagenet"} or weights.endswith((".h5", ".keras")),
+        weights in {"none", "imagenet"} or weights.endswith(WEIGHTS_FILES),
         field,
         weights,
         allowed="none, imagenet or the path of a .weights.h5, .h5 or .keras file",

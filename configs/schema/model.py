@@ -4,7 +4,7 @@ import dataclasses
 from typing import Literal, get_args
 
 from configs.schema.checks import check, check_choice
-from configs.schema.encoder_networks import DeepLabV3PlusConfig, EfficientUNetConfig
+from configs.schema.encoder_networks import DeepLabV3PlusConfig, EfficientUNetConfig, LiteUNetConfig
 from configs.schema.networks import (
     AttentionUNetConfig,
     FastConfig,
@@ -51,6 +51,7 @@ class ModelConfig:
       fast: options of the network "fast".
       swin_unet: options of the network "swin_unet".
       efficient_unet: options of the network "efficient_unet".
+      lite_unet: options of the network "lite_unet".
       deeplabv3plus: options of the network "deeplabv3plus".
     """
 
@@ -63,4 +64,5 @@ class ModelConfig:
     fast: FastConfig = dataclasses.field(default_factory=FastConfig)
     swin_unet: SwinUNetConfig = dataclasses.field(default_factory=SwinUNetConfig)
     efficient_unet: EfficientUNetConfig = dataclasses.field(default_factory=EfficientUNetConfig)
+    lite_unet: LiteUNetConfig = dataclasses.field(default_factory=LiteUNetConfig)
     deeplabv3plus: DeepLabV3PlusConfig = dataclasses.field(default_factory=DeepLabV3PlusConfig)

@@ -22,6 +22,7 @@ def convolve(
     activation: str | None,
     use_bias: bool = True,
     scale: bool = True,
+    strides: int = 1,
     dilation_rate: int = 1,
 ) -> keras.KerasTensor:
     """Appends a convolution, normalisation and activation.
@@ -35,15 +36,17 @@ def convolve(
       activation: Keras' name of the activation; None: no activation.
       use_bias: whether the convolution has a bias; needless before a normalisation.
       scale: see `normalize`.
+      strides: stride of the convolution.
       dilation_rate: dilation of the kernel.
 
     Returns:
-      `[B, h, w, filters]`.
+      `[B, h / strides, w / strides, filters]`.
     """
     convolution_name, norm_name, activation_name = names
     x = layers.Conv2D(
         filters,
         kernel,
+        strides=strides,
         padding="same",
         dilation_rate=dilation_rate,
         use_bias=use_bias,

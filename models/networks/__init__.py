@@ -5,6 +5,7 @@ from models.networks.deeplabv3plus import build_deeplabv3plus
 from models.networks.efficient_unet import build_efficient_unet
 from models.networks.encoders import encoder_layers
 from models.networks.fast import build_fast
+from models.networks.lite_unet import build_lite_unet
 from models.networks.multires_unet import build_multires_unet
 from models.networks.swin_unet import build_swin_unet
 from models.networks.unet import build_unet
@@ -15,6 +16,7 @@ __all__ = [
     "build_deeplabv3plus",
     "build_efficient_unet",
     "build_fast",
+    "build_lite_unet",
     "build_multires_unet",
     "build_swin_unet",
     "build_unet",

@@ -1,25 +1,18 @@
-"""Encoders of `keras.applications` and their weights: EfficientNets and ResNet50.
+"""Encoders of `keras.applications`: EfficientNets and ResNet50.
 
 Their layers become layers of the network, with `PREFIX` before their names; `encoder_layers` returns them. A layer
 whose `trainable` is False keeps its weights; batch normalisation, here Keras' own, then uses its moving statistics.
 """
 
-import collections
-import io
-import itertools
-import pathlib
-import zipfile
 from typing import Any
 
-import h5py
 import keras
 import numpy as np
 from keras import layers, ops
 
 from configs import InputError
+from models.networks.encoder_weights import PREFIX, in_one_line, read_weights, set_weights
 from models.saving import PACKAGE
-
-PREFIX = "encoder_"
 
 # Red, green, blue of the images of ImageNet, as fractions of 255.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -56,7 +49,7 @@ def encode(
     last_step = maps.pop(-2) if output_stride == 16 else None
     tensors, copies = _copy(model, scaled, scale_input(x, encoder, saved), without_step_after=last_step)
     if weights != "none":
-        _set_weights(copies, saved, f"{field} {weights!r}")
+        set_weights(copies, saved, received=f"{field} {weights!r}")
     return {2 ** (step + 1): tensors[id(feature)] for step, feature in enumerate(maps)}
 
 
@@ -168,49 +161,13 @@ def _without_step(layer: layers.Layer) -> dict[str, Any]:
     return config
 
 
-def _set_weights(copies: list[layers.Layer], saved: dict[str, list[np.ndarray]], received: str) -> None:
-    missing, mismatched = [], []
-    for layer in copies:
-        name = layer.name.removeprefix(PREFIX)
-        expected, actual = (
-            [tuple(weight.shape) for weight in layer.weights],
-            [array.shape for array in saved.get(name, [])],
-        )
-        if expected and not actual:
-            missing.append(name)
-        elif expected != actual:
-            mismatched.append(f"{name} {actual} instead of {expected}")
-    problems = [_first_of("no weights for", missing)] if missing else []
-    problems += [_first_of("other shapes:", mismatched)] if mismatched else []
-    if problems:
-        raise InputError(f"{received} does not fit the encoder: {'; '.join(problems)}.")
-    for layer in copies:
-        if layer.weights:
-            layer.set_weights(saved[layer.name.removeprefix(PREFIX)])
-
-
-def _first_of(what: str, names: list[str]) -> str:
-    return f"{what} {', '.join(names[:3])}" + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-
 def _saved_weights(application, weights: str, field: str) -> dict[str, list[np.ndarray]]:
     """Returns the weights of each layer, by the name of the layer."""
     if weights == "none":
         return {}
     if weights == "imagenet":
         return _imagenet_weights(application, field)
-    path = pathlib.Path(weights)
-    if not path.is_file():
-        raise InputError(f"{field} must be none, imagenet or the path of a weights file; there is no file {weights!r}.")
-    try:
-        source = io.BytesIO(zipfile.ZipFile(path).read("model.weights.h5")) if path.suffix == ".keras" else path
-        with h5py.File(source, "r") as file:
-            saved = _legacy_weights(file) if _is_legacy(file) else _named_weights(file)
-    except (OSError, KeyError, zipfile.BadZipFile) as error:
-        raise InputError(f"{field} {weights!r} is not a Keras weights file: {_in_one_line(error)}.") from error
-    if not saved:
-        raise InputError(f"{field} {weights!r} does not contain the names of layers; save it with Keras 3.6 or newer.")
-    return saved
+    return read_weights(weights, field=field, allowed="none, imagenet or the path of a weights file")
 
 
 def _imagenet_weights(application, field: str) -> dict[str, list[np.ndarray]]:
@@ -218,40 +175,8 @@ def _imagenet_weights(application, field: str) -> dict[str, list[np.ndarray]]:
         model = application(include_top=False, weights="imagenet", input_shape=(None, None, 3))
     except Exception as error:  # Keras raises nothing more specific for a failed download
         raise InputError(
-            f"{field} 'imagenet' could not be downloaded ({_in_one_line(error)}); give the path of a weights file, as "
+            f"{field} 'imagenet' could not be downloaded ({in_one_line(error)}); give the path of a weights file, as "
             f"`keras.applications.{application.__name__}(include_top=False).save_weights('FILE.weights.h5')` writes it "
             "on a computer with internet access, or none for random weights."
         ) from error
     return {layer.name: layer.get_weights() for layer in model.layers if layer.weights}
-
-
-def _named_weights(file: h5py.File) -> dict[str, list[np.ndarray]]:
-    """Reads files of Keras 3.6 or newer: the group "vars" of each layer has the layer's name as an attribute."""
-    saved = {}
-
-    def read(path, group):
-        if path.endswith("vars") and "name" in group.attrs and "0" in group:
-            numbers = itertools.takewhile(group.__contains__, map(str, itertools.count()))
-            saved[group.attrs["name"].removeprefix(PREFIX)] = [group[number][()] for number in numbers]
-
-    file.visititems(read)
-    return saved
-
-
-def _is_legacy(file: h5py.File) -> bool:
-    return "model_weights" in file or "layer_names" in file.attrs
-
-
-def _legacy_weights(file: h5py.File) -> dict[str, list[np.ndarray]]:
-    """Reads files of Keras 2 and .h5: the group of each layer has the paths of its arrays as an attribute."""
-    saved: dict[str, list[np.ndarray]] = collections.defaultdict(list)
-    for name, group in file.get("model_weights", file).items():
-        for path in group.attrs.get("weight_names", ()):
-            array = path.decode() if isinstance(path, bytes) else path
-            *_, layer, _ = f"{name}/{array}".split("/")  # the path names layers of nested models, too
-            saved[layer.removeprefix(PREFIX)].append(group[array][()])
-    return dict(saved)
-
-
-def _in_one_line(error: Exception) -> str:
-    return " ".join(str(error).split()).rstrip(".")

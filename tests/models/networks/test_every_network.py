@@ -21,6 +21,7 @@ from configs import (
     EfficientUNetConfig,
     FastConfig,
     InputError,
+    LiteUNetConfig,
     ModelConfig,
     MultiResUNetConfig,
     PreprocessConfig,
@@ -75,6 +76,7 @@ NARROW = {
     "deeplabv3plus": Narrow(DeepLabV3PlusConfig(width=16, dropout=0.0, normalization="group"), steps=20),
     "efficient_unet": Narrow(EfficientUNetConfig(width=8, normalization="group"), steps=20),
     "fast": Narrow(FastConfig(widths=(8, 8, 16))),
+    "lite_unet": Narrow(LiteUNetConfig(widths=(8,))),
     "multires_unet": Narrow(MultiResUNetConfig(width=4, levels=3), side=32),
     "swin_unet": Narrow(
         SwinUNetConfig(width=32, depths=(2, 1), heads=(2, 4), window=4, drop_path=0.0),
@@ -89,6 +91,7 @@ DEFAULT_PARAMETERS = {  # for one class, as stated in the docstrings of the netw
     "deeplabv3plus": 40_430_913,
     "efficient_unet": 10_115_373,
     "fast": 2_897_988,
+    "lite_unet": 3_637_424,
     "multires_unet": 7_262_748,
     "swin_unet": 27_175_525,
     "unet": 1_946_993,
