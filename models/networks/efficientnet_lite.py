@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from models.layers import convolve, normalize
+from models.layers import DepthwiseConvolution, convolve, normalize
 from models.networks.encoder_weights import PREFIX, read_weights, set_weights
 
 STEM_WIDTH = 32
@@ -96,7 +96,7 @@ def _block(x: keras.KerasTensor, stage: Stage, *, step: int, number: int) -> ker
     name, shortcut = f"{PREFIX}block{number}", x
     if number > 0:
         x = _convolve(x, x.shape[-1] * EXPANSION, 1, name=f"{name}_expand", activation="relu6")
-    x = layers.DepthwiseConv2D(
+    x = DepthwiseConvolution(
         stage.kernel,
         strides=step,
         padding="same",

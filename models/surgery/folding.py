@@ -5,6 +5,7 @@ import collections
 import keras
 import numpy as np
 
+from models.layers import DepthwiseConvolution
 from models.network import Network
 
 # The axes of each layer's kernel that are output channels, in their order.
@@ -12,6 +13,7 @@ OUTPUT_AXES = {
     keras.layers.Conv2D: (3,),  # [kh, kw, in, out]
     keras.layers.Conv2DTranspose: (2,),  # [kh, kw, out, in]
     keras.layers.DepthwiseConv2D: (2, 3),  # [kh, kw, in, multiplier]
+    DepthwiseConvolution: (2, 3),
 }
 
 

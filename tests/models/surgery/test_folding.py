@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 
 from configs import FastConfig, UNetConfig
-from models.layers.normalization import FusedBatchNormalization
+from models.layers import DepthwiseConvolution, FusedBatchNormalization
 from models.network import NO_PREPROCESSING, Network, image_input, probability_head
 from models.networks.fast import build_fast
 from models.networks.unet import build_unet
@@ -80,6 +80,7 @@ def test_the_results_are_equal_without_any_normalisation(policy, tolerance, imag
         layers.Conv2DTranspose(5, 3, padding="same", use_bias=False),
         layers.DepthwiseConv2D(3, padding="same", depth_multiplier=2),
         layers.DepthwiseConv2D(3, padding="same", use_bias=False),
+        DepthwiseConvolution(3, padding="same"),
     ],
     ids=lambda layer: f"{type(layer).__name__}{'' if layer.use_bias else ' without bias'}",
 )
