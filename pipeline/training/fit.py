@@ -129,7 +129,8 @@ def _fit_epochs(run: TrainingRun, segmenter: PhotographSegmenter, *, verbose: in
             if group != "metrics":  # which `keras.Model.fit` resets; the `Checkpoints` callback restores them
                 assign(variables, plan.start.arrays[group], group)
         best.restore(plan.start.callbacks[best.name])
-    if plan.start is None or not plan.start.ended:
+    # Without a best epoch, an earlier version ended the training as its time was up, before photographs were scored.
+    if plan.start is None or not plan.start.ended or best.epoch == 0:
         _fit_remaining(run, segmenter, best, verbose=verbose)
     best.load()
 
@@ -194,10 +195,15 @@ def _callbacks(
     callbacks.append(PaddedValidationLoss(train.loss))
     if plan.cases:
         callbacks.append(
-            PhotographValidation(lambda: segmenter.score(plan.cases), train.photographs_every, train.epochs)
+            PhotographValidation(
+                lambda: segmenter.score(plan.cases),
+                train.photographs_every,
+                train.epochs,
+                time_is_up=lambda: progress.time_is_up,
+            )
         )
     if train.max_minutes is not None:
-        callbacks.append(TimeLimit(progress, train.max_minutes))
+        callbacks.append(TimeLimit(progress, plan.monitor))
     callbacks.append(StopOnDivergence(progress, [one.folder for one in run.sets], plan.workdir))
     if plan.monitor is not None:
         monitor = {"monitor": plan.monitor, "mode": monitor_mode(plan.monitor)}

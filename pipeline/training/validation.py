@@ -73,23 +73,27 @@ class LiveSegmenter:
 class PhotographValidation(keras.callbacks.Callback):
     """Adds the scores of whole photographs to the logs of all callbacks after this one.
 
-    The last epoch is always scored, also if a callback before this one ends the training.
+    The last epoch is always scored, also if its time is up or a callback before this one ends the training.
     """
 
-    def __init__(self, score: Callable[[], PhotographScores], every: int, epochs: int):
+    def __init__(
+        self, score: Callable[[], PhotographScores], every: int, epochs: int, *, time_is_up: Callable[[], bool]
+    ):
         """Initializes the callback.
 
         Args:
           score: returns the scores of the current weights.
           every: number of epochs from one validation to the next.
           epochs: number of epochs of the whole training.
+          time_is_up: returns whether the training ends with this epoch because of its time.
         """
         super().__init__()
-        self.score, self.every, self.epochs = score, every, epochs
+        self.score, self.every, self.epochs, self.time_is_up = score, every, epochs, time_is_up
 
     def on_epoch_end(self, epoch, logs=None):
         """Scores the photographs if it is their turn."""
-        if (epoch + 1) % self.every == 0 or epoch + 1 == self.epochs or self.model.stop_training:
+        last = self.time_is_up() or self.model.stop_training or epoch + 1 == self.epochs
+        if last or (epoch + 1) % self.every == 0:
             logs.update(self.score().logs)
 
 

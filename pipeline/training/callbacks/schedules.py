@@ -31,6 +31,11 @@ class Progress(keras.callbacks.Callback):
         return (self._seconds_before + time.monotonic() - self._began) / 60
 
     @property
+    def time_is_up(self) -> bool:
+        """Whether the training has a time limit and has reached it."""
+        return self.max_minutes is not None and self.minutes >= self.max_minutes
+
+    @property
     def fraction(self) -> float:
         """Finished fraction of the training, 0..1: of its steps or of its time, whichever is further."""
         fraction = self.step / self.total
@@ -125,11 +130,21 @@ class FrozenEncoder(keras.callbacks.Callback):
 
 
 class TimeLimit(keras.callbacks.Callback):
-    """Ends a training when its time is up, after a step or after a validation; the last epoch is still validated."""
+    """Ends a training when its time is up, after a step or after a validation; the last epoch is still validated.
 
-    def __init__(self, progress: Progress, max_minutes: float):
+    An epoch without the monitored quantity, as its photographs were not scored, is not the last one: then another
+    epoch begins, ends after its first step, and is scored.
+    """
+
+    def __init__(self, progress: Progress, monitor: str | None):
+        """Initializes the callback.
+
+        Args:
+          progress: knows the time and its limit.
+          monitor: the quantity that chooses the best epoch.
+        """
         super().__init__()
-        self.progress, self.max_minutes = progress, max_minutes
+        self.progress, self.monitor = progress, monitor
 
     def on_train_batch_end(self, batch, logs=None):
         """Checks the time after each step."""
@@ -137,8 +152,9 @@ class TimeLimit(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Checks the time after each validation."""
-        self._check()
+        if self.monitor is None or self.monitor in logs:
+            self._check()
 
     def _check(self) -> None:
-        if self.progress.minutes >= self.max_minutes:
+        if self.progress.time_is_up:
             self.model.stop_training = True

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ from configs import InputError, ModelConfig, UNetConfig, loading
 from pipeline.inference import load_segmenter
 from pipeline.input import tiles_of_split
 from pipeline.training import fit, prepare
+from pipeline.training.checkpoints import LIST_FILE, best_file, load_arrays, save_arrays
 from records import read_index
 
 ROOT = Path(__file__).parents[3]
@@ -170,6 +172,21 @@ def test_the_model_folder_has_the_weights_of_the_best_epoch(trained):
         assert np.array_equal(one, two)
 
 
+@pytest.mark.slow
+def test_a_training_that_an_earlier_version_ended_without_a_best_epoch_goes_on(train, trained, records_set, tmp_path):
+    workdir = Path(shutil.copytree(trained.workdir, tmp_path / "run"))
+    shutil.rmtree(workdir / "model")
+    (workdir / "checkpoints" / "epoch_0002_000000.npz").unlink()
+    path = workdir / "checkpoints" / "epoch_0001_000000.npz"
+    arrays, metadata = load_arrays(path)
+    metadata["callbacks"]["BestWeights"] = {"best": None, "epoch": 0}
+    save_arrays(path, arrays, metadata | {"ended": True})
+    (workdir / "checkpoints" / LIST_FILE).write_text(json.dumps([{"checkpoint": path.name, "best": best_file(0)}]))
+    again = train(trained.run.plan.config, records_set.folder, workdir)
+    assert [row["epoch"] for row in read_history(workdir)] == [1, 2]
+    assert load_segmenter(again.model).spec.splits == load_segmenter(trained.model).spec.splits
+
+
 def test_without_validation_the_last_epoch_is_kept(train, config, records_set, shard, tmp_path):
     data = dataclasses.replace(records_set.index.data, validation_fraction=0.0)
     shard(tmp_path / "records", [records_set.cases[name] for name in "AB"], data)
@@ -214,6 +231,7 @@ from pathlib import Path
 import tensorflow as tf
 from configs.loading import load_config
 from pipeline.training import fit, prepare
+from pipeline.training.checkpoints import LIST_FILE, best_file, load_arrays, save_arrays
 
 records, workdir, config, *others = sys.argv[1:]
 for path in others:

@@ -163,17 +163,18 @@ class Seen(keras.callbacks.Callback):
 
 
 @pytest.mark.parametrize(
-    ("every", "first", "stop", "expected"),
+    ("every", "first", "stop", "late", "expected"),
     [
-        (1, 0, None, [1, 2, 3, 4, 5]),
-        (2, 0, None, [2, 4, 5]),
-        (5, 0, None, [5]),
-        (9, 0, None, [5]),
-        (2, 0, 3, [2, 3]),  # another callback ends the training
-        (3, 2, None, [3, 5]),  # a resumed training continues to count
+        (1, 0, None, None, [1, 2, 3, 4, 5]),
+        (2, 0, None, None, [2, 4, 5]),
+        (5, 0, None, None, [5]),
+        (9, 0, None, None, [5]),
+        (2, 0, 3, None, [2, 3]),  # another callback ends the training
+        (3, 2, None, None, [3, 5]),  # a resumed training continues to count
+        (4, 0, None, 3, [3]),  # its time is up
     ],
 )
-def test_photographs_are_scored_every_so_many_epochs_and_after_the_last(every, first, stop, expected):
+def test_photographs_are_scored_every_so_many_epochs_and_after_the_last(every, first, stop, late, expected):
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     model.compile("sgd", "mse", jit_compile=False)
     calls = []
@@ -184,12 +185,15 @@ def test_photographs_are_scored_every_so_many_epochs_and_after_the_last(every, f
 
     seen = Seen()
     before = [StopAfter(stop)] if stop else []
+    after = [StopAfter(late)] if late else []
+    epochs = iter(range(first + 1, 6))  # asked once in each
+    validation = PhotographValidation(score, every, epochs=5, time_is_up=lambda: next(epochs) == late)
     model.fit(
         np.ones((4, 1)),
         np.ones((4, 1)),
         epochs=5,
         initial_epoch=first,
-        callbacks=[*before, PhotographValidation(score, every, epochs=5), seen],
+        callbacks=[*before, validation, *after, seen],
         verbose=0,
     )
     assert seen.scores == {epoch: (place + 1) / 10 for place, epoch in enumerate(expected)}
@@ -343,7 +347,10 @@ def test_the_graph_follows_the_weights_from_epoch_to_epoch_in_one_trace(records_
         rng.integers(0, 2, (4, 32, 32, 2)).astype(np.float32),
         batch_size=2,
         epochs=3,
-        callbacks=[PhotographValidation(lambda: score_of(segmenter.segment), 1, epochs=3), Compare()],
+        callbacks=[
+            PhotographValidation(lambda: score_of(segmenter.segment), 1, epochs=3, time_is_up=lambda: False),
+            Compare(),
+        ],
         verbose=0,
     )
     assert found == expected

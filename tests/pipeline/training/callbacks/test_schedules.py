@@ -103,7 +103,20 @@ def test_a_training_ends_when_its_minutes_are_over(clock, slow, steps):
     progress = Progress(total=100, max_minutes=1 / 60)
     progress.restore({"step": 0, "seconds": 0.3})
     delay = Delay(clock, **slow)
-    callbacks = [progress, delay, TimeLimit(progress, 1 / 60)]
+    callbacks = [progress, delay, TimeLimit(progress, None)]
+    model.fit(numbers, numbers, batch_size=1, epochs=10, callbacks=callbacks, verbose=0)
+    assert delay.steps == progress.step == steps
+
+
+@pytest.mark.parametrize(("monitor", "steps"), [("loss", 10), ("val_photo_aupr", 11)])
+def test_an_epoch_without_the_monitored_quantity_is_not_the_last_one(clock, monitor, steps):
+    """Its time was up after its photographs were not scored; the next epoch ends after a step, and scores them."""
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(1.0), "mse", jit_compile=False)
+    numbers = np.ones((10, 1), np.float32)
+    progress = Progress(total=100, max_minutes=1 / 60)
+    delay = Delay(clock, epoch_end=1.0)
+    callbacks = [progress, delay, TimeLimit(progress, monitor)]
     model.fit(numbers, numbers, batch_size=1, epochs=10, callbacks=callbacks, verbose=0)
     assert delay.steps == progress.step == steps
 
