@@ -18,7 +18,7 @@ THRESHOLDS = tuple(
     edge / 1280 for edge in (2, 4, 8, 16, 32, 64, 128, 256, 384, 512, 640, 768, 896, 1024, 1152, 1216, 1248, 1264)
 )
 # Least areas of a detection, pixels at the network's scale; 0: every region is a detection.
-AREAS = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0)
+AREAS = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0, 64.0, 96.0, 128.0, 192.0)
 # What is counted: pixels, detections that are no false positives, those that are, and lesions that are found.
 OUTCOMES = ("true_positive", "false_positive", "matched", "false_detections", "found")
 

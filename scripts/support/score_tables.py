@@ -145,6 +145,7 @@ def crossvalidation_lines(content: Mapping[str, Any]) -> Iterator[str]:
     )
     for name in content["classes"]:
         yield from _class_lines(content, name)
+    yield from _sparsification_lines(content["sparsification"])
     yield ""
     yield from operating_point_lines(content["operating_points"])
     yield ""
