@@ -28,7 +28,7 @@ def small(monkeypatch):
     """A photograph of an eighth of the height and width of those of IDRiD, and few variants: each is traced."""
     monkeypatch.setattr(benchmark, "HEIGHT", 356)
     monkeypatch.setattr(benchmark, "WIDTH", 536)
-    monkeypatch.setattr(benchmark, "FULL_TILE", 128)
+    monkeypatch.setattr(benchmark, "FULL_TILE", 64)
     monkeypatch.setattr(benchmark, "FULL_OVERLAPS", {"54": 0.0})
     monkeypatch.setattr(benchmark, "REPEATS", 1)
     monkeypatch.setattr(benchmark, "CHOICES", [(64, 0.0)])
@@ -50,7 +50,7 @@ def test_a_small_run_leaves_the_keys_that_other_programs_read(small, monkeypatch
     assert 0 < result.keys["together_over_sum"]["members 2, flips 4"] < 20
     assert all(0 < share < 1 for key, share in result.keys["background_share"].items() if key != "preset")
     tiles = {row[0]: row[result.columns.index("tiles")] for row in result.rows}
-    assert [tiles[name] for name in ("segment, 54", "segment, preset", "tile 64, 0")] == ["15", "1", "15"]
+    assert [tiles[name] for name in ("segment, 54", "segment, preset", "tile 64, 0")] == ["54", "1", "15"]
     assert all(len(row) <= len(result.columns) for row in result.rows)
 
 
@@ -95,4 +95,4 @@ def test_the_bare_network_runs_on_full_batches(small):
         segmenting.bare_network(network, photograph, spec)()
     finally:
         tf.config.run_functions_eagerly(False)
-    assert shapes == [(4, 128, 128, 3)] * 4  # 15 tiles
+    assert shapes == [(4, 64, 64, 3)] * 14  # 54 tiles
