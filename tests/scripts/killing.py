@@ -1,5 +1,7 @@
 """Runs `scripts.shard` repeatedly and kills it at random moments; after a finished set it starts another one.
 
+Every second kill comes soon after a further shard was finished, whose moment depends on the machine and its load.
+
     python killing.py SOURCE RECORDS KILLS LONGEST_SECONDS SEED
 
 Every run is forked from one process that has imported TensorFlow but not used it, so that the interesting part begins
@@ -35,21 +37,34 @@ def start(source: str, records: str) -> int:
     return pid
 
 
+def finished(folder: Path) -> list[Path]:
+    """Returns the shards of a set that is being built of which it is noted that they are finished."""
+    return [note.with_suffix("") for note in (folder / building.BUILDING).glob("*.json")]
+
+
+def wait_for_another(folder: Path, pid: int) -> None:
+    """Waits until a further shard is finished, or the run has ended."""
+    before = len(finished(folder))
+    while len(finished(folder)) <= before and os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        time.sleep(0.002)
+
+
 def main(source: str, records: str, kills: int, longest: float, seed: int) -> None:
     draw = random.Random(seed)
     sets, seen = ["0"], []
     while len(seen) < kills:
         folder = Path(records) / sets[-1]
         pid = start(source, str(folder))
-        time.sleep(draw.uniform(0, longest))
+        if len(seen) % 2:
+            wait_for_another(folder, pid)
+        time.sleep(draw.uniform(0, longest / 20 if len(seen) % 2 else longest))
         os.kill(pid, signal.SIGKILL)
         _, status = os.waitpid(pid, 0)
         if not os.WIFSIGNALED(status):  # it ended before the kill
             assert os.waitstatus_to_exitcode(status) == 0, "a run failed"
             sets.append(str(len(sets)))
             continue
-        finished = [note.with_suffix("") for note in (folder / building.BUILDING).glob("*.json")]
-        inodes = {path.name: path.stat().st_ino for path in finished if path.exists()}
+        inodes = {path.name: path.stat().st_ino for path in finished(folder) if path.exists()}
         seen.append({"set": sets[-1], "finished": inodes})
     began = time.monotonic()
     _, status = os.waitpid(start(source, str(Path(records) / sets[-1])), 0)

@@ -21,7 +21,8 @@ def test_photographs_as_they_are_have_the_scores_of_eval_and_healthy_ones_are_co
     healthy = tmp_path / "healthy"
     healthy.mkdir()
     photographs = way.source / "A. Segmentation" / "1. Original Images" / "b. Testing Set"
-    (healthy / "eye.jpg").write_bytes((photographs / "SYN_06.jpg").read_bytes())  # all that is found there is false
+    # It is said to be healthy, so that whatever is found in it counts as a false detection.
+    (healthy / "eye.jpg").write_bytes((photographs / "SYN_06.jpg").read_bytes())
     result = benchmark.measure(
         Config(data=DataConfig(classes=("HE",))),
         model=way.workdir / "model",

@@ -42,7 +42,7 @@ def test_shards_have_the_same_bytes_however_often_the_run_is_killed(run, tmp_pat
     assert whole["exit"] == 0
     undisturbed = shards(tmp_path / "undisturbed" / "0")
     assert len(undisturbed) > 8
-    result = killing(source, tmp_path / "killed", KILLS, longest=whole["seconds"])
+    result = killing(source, tmp_path / "killed", KILLS, longest=0.7 * whole["seconds"])
     assert result["exit"] == 0
     assert len(result["seen"]) == KILLS
     for name in result["sets"]:
@@ -56,7 +56,7 @@ def test_shards_have_the_same_bytes_however_often_the_run_is_killed(run, tmp_pat
         for name, inode in one["finished"].items():
             assert (tmp_path / "killed" / one["set"] / name).stat().st_ino == inode
     counts = [len(one["finished"]) for one in result["seen"]]
-    assert any(counts), "no kill came between two shards; choose other moments"
+    assert sum(count > 0 for count in counts) >= 3, "hardly any kill came between two shards; choose other moments"
     with capsys.disabled():
         print(f"\n{KILLS} kills, {len(result['sets'])} sets of {len(undisturbed)} shards; finished by then: {counts}")
 
