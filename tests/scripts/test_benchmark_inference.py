@@ -25,14 +25,13 @@ CONFIG = Config(
 
 @pytest.fixture
 def small(monkeypatch):
-    """A photograph of an eighth of the height and width of those of IDRiD, and few variants: each is traced."""
+    """A photograph of an eighth of the height and width of those of IDRiD, in as many tiles; few variants."""
     monkeypatch.setattr(benchmark, "HEIGHT", 356)
     monkeypatch.setattr(benchmark, "WIDTH", 536)
     monkeypatch.setattr(benchmark, "FULL_TILE", 64)
-    monkeypatch.setattr(benchmark, "FULL_OVERLAPS", {"54": 0.0})
     monkeypatch.setattr(benchmark, "REPEATS", 1)
-    monkeypatch.setattr(benchmark, "CHOICES", [(64, 0.0)])
-    monkeypatch.setattr(benchmark, "TOGETHER", [(2, 4)])
+    monkeypatch.setattr(benchmark, "CHOICES", [(64, 0.0), (320, 0.0)])
+    monkeypatch.setattr(benchmark, "TOGETHER", [(2, 1), (2, 4)])
 
 
 @pytest.mark.slow
@@ -40,17 +39,19 @@ def test_a_small_run_leaves_the_keys_that_other_programs_read(small, monkeypatch
     monkeypatch.setattr(benchmark, "peak_maps", lambda *_: 2.5)
     monkeypatch.setattr(benchmark, "more_batch_megabytes", lambda *_: 30.0)
     result = benchmark.measure(CONFIG)
-    assert set(result.keys["graph_over_floor"]) == {"54", "preset"}
+    assert set(result.keys["graph_over_floor"]) == {"54", "176", "preset"}
     assert all(ratio > 0 for ratio in result.keys["graph_over_floor"].values())
     assert result.keys["graph_over_floor_on_cores"].keys() == result.keys["graph_over_floor"].keys()
     assert result.keys["usual_over_graph"] > 0
     assert result.keys["scale_over_floor"] > 0
     assert result.keys["peak_maps"] == result.keys["peak_maps_of_members"] == 2.5
     assert result.keys["more_batch_mb"] == 30
-    assert 0 < result.keys["together_over_sum"]["members 2, flips 4"] < 20
+    assert {"members 2, flips 1", "members 2, flips 4"} <= set(result.keys["together_over_sum"])
+    assert all(0 < ratio < 20 for ratio in result.keys["together_over_sum"].values())
     assert all(0 < share < 1 for key, share in result.keys["background_share"].items() if key != "preset")
     tiles = {row[0]: row[result.columns.index("tiles")] for row in result.rows}
-    assert [tiles[name] for name in ("segment, 54", "segment, preset", "tile 64, 0")] == ["54", "1", "15"]
+    assert (tiles["segment, 54"], tiles["segment, 176"], tiles["segment, preset"]) == ("54", "176", "1")
+    assert (tiles["tile 64, 0"], tiles["tile 320, 0"]) == ("15", "1")
     assert all(len(row) <= len(result.columns) for row in result.rows)
 
 

@@ -150,10 +150,14 @@ def test_eval_takes_the_flags_with_a_model_and_refuses_them_with_maps(run, way, 
         assert (done.returncode, done.stderr) == (2, expected)
 
 
-def test_an_export_keeps_what_the_user_says_of_the_camera(run, by_field, source, tmp_path):
+def test_an_export_keeps_what_the_user_says_of_the_camera(run, way, by_field, source, tmp_path):
     check = f"--client_check={source / 'images' / 'fine.png'}"
     done = run("export", f"--model={by_field}", f"--output={tmp_path}", check, "--scale=0.5", "--field_degrees=45")
     assert done.returncode == 0, done.stdout + done.stderr
     metadata = tf.saved_model.load(str(tmp_path / "1")).metadata()
     assert [metadata[name] for name in ("scale", "field_diameter", "field_degrees")] == [0, 270, 45]
     assert "to a scale at which a field of view of 45° is 270 pixels wide" in (tmp_path / "1" / "README.md").read_text()
+    done = run("export", f"--model={way.workdir / 'model'}", f"--output={tmp_path}", "--version=2", "--scale=0.5")
+    assert done.returncode == 0, done.stderr
+    metadata = tf.saved_model.load(str(tmp_path / "2")).metadata()
+    assert [metadata[name] for name in ("scale", "field_diameter")] == [0.5, 0]
