@@ -59,7 +59,9 @@ def evaluate_tiles(segmenter: TiledSegmenter, tiles: tf.data.Dataset) -> dict[st
     """
     values = []
     classes = len(segmenter.spec.classes)
-    nonempty = tiles.filter(lambda image, labels: tf.reduce_any(labels[..., :classes] > 0))
+    nonempty = tiles.filter(
+        tf.autograph.experimental.do_not_convert(lambda image, labels: tf.reduce_any(labels[..., :classes] > 0))
+    )
     for images, labels in nonempty.batch(TILE_BATCH):
         predicted = tf.convert_to_tensor(segmenter.tiles(images))
         masks = labels[..., :classes]

@@ -20,6 +20,7 @@ from pipeline.operating_point import OperatingPoint
 from records import held, is_held, make_folder, new_salt, temporary_folder
 
 SAVED_MODEL_FILE, VERIFY_FILE = "saved_model.pb", "verify.py"
+PHOTOGRAPH = tf.TensorSpec([None, None, 3], tf.uint8, name="photograph")
 
 
 class ServedSegmenter(tf.Module):
@@ -39,19 +40,20 @@ class ServedSegmenter(tf.Module):
         self.tiles_function = tf.function(
             lambda tiles: {"probabilities": segmenter.tiles(tiles)},
             input_signature=[tf.TensorSpec(tile_shape, tf.float32, name="tiles")],
+            autograph=False,
         )
 
-    @tf.function(input_signature=[tf.TensorSpec([], tf.string, name="encoded_photograph")])
+    @tf.function(input_signature=[tf.TensorSpec([], tf.string, name="encoded_photograph")], autograph=False)
     def serving_default(self, encoded_photograph: tf.Tensor) -> dict[str, tf.Tensor]:
         """Segments an encoded photograph, JPEG or PNG, string scalar; see SERVING_DEFAULT_LEAVES."""
         return {"probabilities": self.segmenter.segment(decode_photograph(encoded_photograph))}
 
-    @tf.function(input_signature=[tf.TensorSpec([None, None, 3], tf.uint8, name="photograph")])
+    @tf.function(input_signature=[PHOTOGRAPH], autograph=False)
     def segment(self, photograph: tf.Tensor) -> dict[str, tf.Tensor]:
         """Segments a decoded photograph, uint8 RGB `[H, W, 3]`."""
         return {"probabilities": self.segmenter.segment(photograph)}
 
-    @tf.function(input_signature=[])
+    @tf.function(input_signature=[], autograph=False)
     def metadata(self) -> dict[str, tf.Tensor]:
         """Returns what clients must know, by name; a SavedModel does not keep attributes and docstrings."""
         spec, rule = self.segmenter.spec, self.segmenter.rule
@@ -70,7 +72,7 @@ class ServedSegmenter(tf.Module):
             "serving_default_leaves": tf.constant(SERVING_DEFAULT_LEAVES),
         }
 
-    @tf.function(input_signature=[tf.TensorSpec([None, None, 3], tf.uint8, name="photograph")])
+    @tf.function(input_signature=[PHOTOGRAPH], autograph=False)
     def least_areas(self, photograph: tf.Tensor) -> tf.Tensor:
         """Computes how many pixels a detection in a photograph has at least, as `of_photograph` does, int32 `[C]`."""
         point = self.operating_point
@@ -79,7 +81,7 @@ class ServedSegmenter(tf.Module):
         areas = tf.constant(point.min_areas, tf.float64) / self.segmenter.scale(photograph) ** 2
         return tf.maximum(tf.cast(tf.round(areas), tf.int32), 1)
 
-    @tf.function(input_signature=[tf.TensorSpec([None, None, 3], tf.uint8, name="photograph")])
+    @tf.function(input_signature=[PHOTOGRAPH], autograph=False)
     def batches(self, photograph: tf.Tensor) -> tf.Tensor:
         """Counts the batches of tiles that go through the network for a photograph, int32 scalar."""
         spec, kept = self.segmenter.spec, self.segmenter.kept_tiles(photograph)

@@ -112,7 +112,7 @@ class TiledSegmenter(tf.Module):
                 self._segment_scaled_with_spread, input_signature=SCALED_PHOTOGRAPH, autograph=False
             )
 
-    @tf.function(input_signature=[PHOTOGRAPH])
+    @tf.function(input_signature=[PHOTOGRAPH], autograph=False)
     def segment(self, photograph: tf.Tensor) -> tf.Tensor:
         """Computes the probability map of a photograph, at the scale that `scale` computes.
 
@@ -183,7 +183,7 @@ class TiledSegmenter(tf.Module):
             usual=usual_range(self.spec.quality[DISC_DIAMETER]),
         )
 
-    @tf.function(input_signature=SCALED_PHOTOGRAPH)
+    @tf.function(input_signature=SCALED_PHOTOGRAPH, autograph=False)
     def segment_scaled(self, photograph: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
         """Computes the probability map of a photograph at a given scale, and at the size that it has there.
 
@@ -249,7 +249,7 @@ class TiledSegmenter(tf.Module):
         """Whether photographs are scaled; a rule that gives each its own scale may find 1 for one of them."""
         return self.rule.scale != 1
 
-    @tf.function(input_signature=[PHOTOGRAPH], autograph=False)  # whose conversion would take a second
+    @tf.function(input_signature=[PHOTOGRAPH], autograph=False)
     def scale(self, photograph: tf.Tensor) -> tf.Tensor:
         """Computes the same factor as `ScaleRule.measure`, float64 scalar."""
         rule = self.rule
@@ -263,7 +263,7 @@ class TiledSegmenter(tf.Module):
         factor = tf.where((rows % SCALE_ROWS == 0) & (rows * factor >= LEAST_SCALE_ROWS), whole, factor)
         return factor if rule.camera.scale is None else tf.where(diameter > 0, factor, rule.camera.scale)
 
-    @tf.function(input_signature=[PHOTOGRAPH])
+    @tf.function(input_signature=[PHOTOGRAPH], autograph=False)
     def kept_tiles(self, photograph: tf.Tensor) -> tf.Tensor:
         """Returns which of all tiles `skip_background` keeps, bool `[rows, columns]`."""
         return self._kept_tiles(photograph, self.scale(photograph))

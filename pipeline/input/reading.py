@@ -167,7 +167,12 @@ class TileReader:
             with naming_damaged_shards(sets):
                 kept = self._record if cache == "records" else self._pixels
                 # One string per tile: batching moves strings, but would copy tensors of pixels.
-                self._kept = self.numbers().map(kept, AUTOTUNE).batch(self.count).get_single_element()
+                self._kept = (
+                    self.numbers()
+                    .map(tf.autograph.experimental.do_not_convert(kept), AUTOTUNE)
+                    .batch(self.count)
+                    .get_single_element()
+                )
 
     def numbers(self) -> tf.data.Dataset:
         """Returns the number of every tile, int64, in order."""

@@ -16,6 +16,8 @@ from pipeline.input.sampling import make_sampler
 from records.shards.record import LabelFormat
 
 DEVICE_BATCHES = 2  # batches prefetched to the device
+# Converting Python control flow, of which the stream has none that depends on tensors, takes seconds at every start.
+do_not_convert = tf.autograph.experimental.do_not_convert
 
 
 def training_batches(
@@ -47,8 +49,9 @@ def training_batches(
       InputError: a shard differs from the index, or the sampling fractions leave nothing to show.
     """
     build = _element_builder(sets, train, augmentation, cache=cache)
-    unpack = functools.partial(_unpack, form=label_format(sets))
+    unpack = do_not_convert(functools.partial(_unpack, form=label_format(sets)))
 
+    @do_not_convert
     def build_pair(k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         element = build(k)
         return element["image"], element["labels"]
@@ -85,6 +88,7 @@ def training_elements(
     build = _element_builder(sets, train, augmentation, cache=cache)
     form = label_format(sets)
 
+    @do_not_convert
     def build_unpacked(k: tf.Tensor) -> dict[str, tf.Tensor]:
         element = build(k)
         image, labels = _unpack(element["image"], element["labels"], form)
@@ -111,7 +115,7 @@ def validation_batches(
     reader = TileReader(sets, split, cache)
     batches = -(-reader.count // train.batch_size)
     padding = batches * train.batch_size - reader.count
-    stream = _tiles(reader).map(lambda image, mask: (image, mask, tf.constant(1.0)))
+    stream = _tiles(reader).map(do_not_convert(lambda image, mask: (image, mask, tf.constant(1.0))))
     if padding:
         zeros = tf.data.Dataset.from_tensors(tuple(tf.zeros(spec.shape, spec.dtype) for spec in stream.element_spec))
         stream = stream.concatenate(zeros.repeat(padding))
@@ -155,6 +159,7 @@ def _unpack(image: tf.Tensor, packed: tf.Tensor, form: LabelFormat) -> tuple[tf.
 
 
 def _tiles(reader: TileReader) -> tf.data.Dataset:
+    @do_not_convert
     def read(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         image, labels = reader.tile(number)
         return tf.cast(image, tf.float32), labels

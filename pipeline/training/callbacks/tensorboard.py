@@ -95,7 +95,11 @@ class TensorBoardWriter(keras.callbacks.Callback):
     def _graph(self, network: keras.Model) -> tf.Graph:
         side = self.config.train.crop or self.config.data.tile
         images = tf.TensorSpec([None, side, side, 3], tf.float32, name="images")
-        return tf.function(lambda images: network(images, training=False)).get_concrete_function(images).graph
+        return (
+            tf.function(lambda images: network(images, training=False), autograph=False)
+            .get_concrete_function(images)
+            .graph
+        )
 
     def _writer(self, run: str) -> tf.summary.SummaryWriter:
         if run not in self._writers:
