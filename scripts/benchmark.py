@@ -72,12 +72,19 @@ def main(arguments: list[str]) -> int:
     for row in [result.columns, *result.rows]:
         print(f"{row[0]:34}" + "".join(f"{cell:>18}" for cell in row[1:]))
     for key, value in result.keys.items():
-        print(f"{key}: {value:.3f}" if isinstance(value, float) else f"{key}: {value}")
+        print(f"{key}: {_text(value)}")
     if _JSON.value:
         content = {"benchmark": name, **result.keys, "table": [result.columns, *result.rows], "machine": computer}
         write_text(Path(_JSON.value), json.dumps(content, indent=2) + "\n")
         print(f"numbers: {_JSON.value}")
     return command.DONE
+
+
+def _text(value: Any) -> str:
+    """Formats a number, or the numbers of a dictionary by their names."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_text(one)}" for name, one in value.items())
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 def _folders(name: str) -> dict[str, Path]:

@@ -6,10 +6,10 @@ from typing import Any
 from pipeline.reporting.bars import BarPlot, bar_plot
 
 WAY_TITLES = {
-    "before": "as scored, each fold's own",
-    "threshold": "threshold",
-    "area": "and a least area",
-    "both": "both together",
+    "before": "thresholds of the folds",
+    "threshold": "one threshold",
+    "area": "threshold, then least area",
+    "both": "both at once",
 }
 SCORE_TITLES = {
     "dice": "Dice",

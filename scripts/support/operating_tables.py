@@ -39,7 +39,7 @@ def _class_lines(name: str, of_class: Mapping[str, Any]) -> Iterator[str]:
         yield f"  {label:30}{cells}{_rate(of_way['false_detections']):>28}"
     for way, one in of_class["differences"].items():
         yield (
-            f"  {WAY_TITLES[way]}, beside {WAY_TITLES[one['beside']]}: Dice {_signed(one['dice'])}, lesion F1 "
+            f"  {WAY_TITLES[way]}, compared with {WAY_TITLES[one['beside']]}: Dice {_signed(one['dice'])}, lesion F1 "
             f"{_signed(one['lesion_f1'])}: {'taken' if one['helps'] else 'not taken'}"
         )
     taken = scores[chosen["way"]]

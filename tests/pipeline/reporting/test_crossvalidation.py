@@ -163,7 +163,7 @@ def test_every_way_to_choose_has_its_scores_and_the_one_that_is_taken_is_marked(
     keys = ("dice", "lesion_sensitivity", "lesion_precision", "lesion_f1")
     for name in CLASSES[:2]:
         of_class = written.content["operating_points"]["classes"][name]
-        for way, label in {"before": "As scored, each fold's own", "area": "And a least area"}.items():
+        for way, label in {"before": "Thresholds of the folds", "area": "Threshold, then least area"}.items():
             scores = of_class["scores"][way]
             cells = "|".join(scored(scores[key]) for key in keys)
             mark = " taken" if of_class["chosen"]["way"] == way else ""

@@ -35,14 +35,15 @@ def test_each_class_has_its_point_the_scores_of_all_ways_and_false_detections_at
     lines = list(operating_point_lines(content))
     assert lines[1] == "HE: threshold 0.3, least area 6, chosen on all folds"
     assert [line.split("  ")[1] for line in lines[3:7]] == [
-        "as scored, each fold's own",
-        "threshold",
-        "and a least area *",
-        "both together",
+        "thresholds of the folds",
+        "one threshold",
+        "threshold, then least area *",
+        "both at once",
     ]
     assert "0.300 (0.200–0.400)" in lines[5] and "0.34 (0.24–0.44)" in lines[5]
     assert lines[7].endswith("Dice +0.010 (-0.090, +0.110), lesion F1 -0.200 (-0.300, -0.100): taken")
-    assert lines[8].startswith("  both together, beside and a least area:") and lines[8].endswith("not taken")
+    assert lines[8].startswith("  both at once, compared with threshold, then least area:")
+    assert lines[8].endswith("not taken")
     assert "at 0.310 of the lesions found: 0.80 (0.70–0.90) with one threshold and every region, 0.34" in lines[9]
 
 
