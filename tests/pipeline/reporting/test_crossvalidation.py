@@ -173,7 +173,7 @@ def test_every_way_to_choose_has_its_scores_and_the_one_that_is_taken_is_marked(
         assert f"{name}: {chosen}" in written.page.text
         one = of_class["differences"]["area"]["dice"]
         low, high = one["interval"]
-        difference = f"beside threshold: Dice {one['value']:+.3f} ({low:+.3f} to {high:+.3f})"
+        difference = f"compared with one threshold: Dice {one['value']:+.3f} ({low:+.3f} to {high:+.3f})"
         assert difference in written.page.text
     assert written.page.source.count('<tr class="taken">') == 2
 
