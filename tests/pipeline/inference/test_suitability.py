@@ -1,5 +1,6 @@
 """Photographs that do not suit a model are warned about in plain words, and those like its own are not."""
 
+import functools
 import os
 from pathlib import Path
 
@@ -51,6 +52,7 @@ def written(color: int, background: int) -> np.ndarray:
     return page
 
 
+@functools.cache
 def no_photographs() -> dict[str, np.ndarray]:
     """Makes pictures that show no fundus."""
     rng = np.random.default_rng(0)
