@@ -43,6 +43,8 @@ WITHOUT_EFFECT: dict[str, object] = {
     },
     "train.healthy_fraction": None,
     "train.hard_negative_fraction": 0.0,
+    "train.paste_fraction": 0.0,
+    "train.paste_classes": (),
     "train.teacher": "",
     "train.teacher_weight": 0.5,
     "train.teacher_temperature": 1.0,

@@ -89,6 +89,11 @@ class TrainConfig:
       hard_negative_fraction: fraction of the training crops around what a model mistook for a lesion on photographs
         that show none (see docs/pseudolabels.md), 0 to below 1; each such place is drawn equally often, and the centre
         of the crop lies in a box around it. What these two fractions leave over is drawn as the other fields say.
+      paste_fraction: fraction of the training crops into which lesions of other crops are pasted, at places that show
+        none, where they darken and brighten as much as they do where they come from; 0 to 1. The lesions are drawn as
+        `lesion_fraction` draws them. Not with soft labels.
+      paste_classes: names of the classes that are pasted. Empty: all of `data.classes`. An optic disc, of which an eye
+        has one, is better left out.
       balance: "tile": each tile is drawn equally often (with a crop: each place); "photograph": each photograph is,
         whatever its number of tiles.
       records_weights: how often each of several --records is drawn, relative to the others; numbers above 0. Empty: by
@@ -146,6 +151,8 @@ class TrainConfig:
     empty_fraction: float | None = None
     healthy_fraction: float | None = None
     hard_negative_fraction: float = 0.0
+    paste_fraction: float = 0.0
+    paste_classes: tuple[str, ...] = ()
     balance: Balance = "tile"
     records_weights: tuple[float, ...] = ()
     cache: CacheChoice = "auto"
@@ -279,6 +286,7 @@ class TrainConfig:
             self.class_sampling,
             allowed="numbers above 0, one for each of data.classes",
         )
+        check(0 <= self.paste_fraction <= 1, "train.paste_fraction", self.paste_fraction, allowed="a fraction, 0 to 1")
         check_choice("train.balance", self.balance, get_args(Balance))
         check(
             all(weight > 0 for weight in self.records_weights),

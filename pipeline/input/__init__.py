@@ -3,6 +3,7 @@
 from pipeline.input.augmentation import AUGMENTATIONS, augment
 from pipeline.input.cropping import Crop
 from pipeline.input.draws import watched
+from pipeline.input.pasting import NO_DONOR
 from pipeline.input.reading import (
     Cache,
     RecordSet,
@@ -20,6 +21,7 @@ __all__ = [
     "ANYWHERE",
     "AUGMENTATIONS",
     "MISTAKEN",
+    "NO_DONOR",
     "Cache",
     "Crop",
     "RecordSet",

@@ -11,6 +11,7 @@ import tensorflow as tf
 from configs import AugmentConfig, TrainConfig
 from pipeline.input.augmentation import augment
 from pipeline.input.cropping import draw_crop
+from pipeline.input.pasting import NO_DONOR, make_donors
 from pipeline.input.reading import AUTOTUNE, Cache, RecordSet, TileReader, label_format
 from pipeline.input.sampling import make_sampler
 from records.shards.record import LabelFormat
@@ -83,7 +84,8 @@ def training_elements(
 
     Returns:
       Dictionaries: "k" int64, the index of the element; "target" int64 `[6]`, the fields of `Target`; "origin" int32
-      `[2]`, of the crop in its tile; "image" float32 0..255 `[S, S, 3]`; "labels" float32 `[S, S, C]` or `[S, S, 2 C]`.
+      `[2]`, of the crop in its tile; "donor" int64, the number of the tile whose lesions are pasted, or `NO_DONOR`;
+      "image" float32 0..255 `[S, S, 3]`; "labels" float32 `[S, S, C]` or `[S, S, 2 C]`.
     """
     build = _element_builder(sets, train, augmentation, cache=cache)
     form = label_format(sets)
@@ -136,8 +138,9 @@ def tiles_of_split(sets: Sequence[RecordSet], split: str) -> tf.data.Dataset:
 def _element_builder(
     sets: Sequence[RecordSet], train: TrainConfig, augmentation: AugmentConfig, *, cache: Cache
 ) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
-    """Returns the function that builds element k: sample a target, read its tile, draw the crop, augment."""
+    """Returns the function that builds element k: sample a target, read its tile, draw the crop, paste, augment."""
     reader = TileReader(sets, "train", cache)
+    donors = make_donors(sets, train, reader)
     sampler = make_sampler(sets, train)
     side = train.crop or sets[0].index.data.tile
 
@@ -146,9 +149,13 @@ def _element_builder(
         target = sampler.target(k)
         image, labels = reader.packed_tile(target.tile)
         crop = draw_crop(target, labels, side, form=reader.form, seed=seed)
+        donor = tf.constant(NO_DONOR, tf.int64)
+        if donors is not None:
+            image, labels, donor = donors.paste_into(image, labels, crop, seed=seed)
         # Labels are augmented packed: all classes of a pixel move together.
         image, labels = augment(image, labels, seed, config=augmentation, crop=crop)
-        return {"k": k, "target": tf.stack(target), "origin": crop.origin, "image": image, "labels": labels}
+        places = {"k": k, "target": tf.stack(target), "origin": crop.origin, "donor": donor}
+        return {**places, "image": image, "labels": labels}
 
     return build
 

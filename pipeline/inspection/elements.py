@@ -16,6 +16,7 @@ from pipeline.input import (
     ANYWHERE,
     AUGMENTATIONS,
     MISTAKEN,
+    NO_DONOR,
     Crop,
     RecordSet,
     StoredTile,
@@ -48,6 +49,7 @@ class Element:
       image: the image as training gets it, float32 0..255 `[S, S, 3]`.
       mask: the mask as training gets it, float32 0..1 `[S, S, C]`.
       draws: for each augmentation that was applied, what it drew.
+      donor: where the tile is stored whose lesions are pasted into this one; None: nothing is pasted.
       known: what training is told of what is known, bool `[S, S, C]`; None: known throughout.
     """
 
@@ -61,6 +63,7 @@ class Element:
     mask: np.ndarray
     draws: dict[str, Draws]
     known: np.ndarray | None = None
+    donor: StoredTile | None = None
 
     @property
     def description(self) -> str:
@@ -81,6 +84,7 @@ class Element:
             "crop_y": self.origin[0],
             "crop_x": self.origin[1],
             "crop": self.image.shape[0],
+            "pasted_from": self.donor.case if self.donor else None,
             "augmentations": self.description,
             "draws": self.draws,
         }
@@ -133,6 +137,7 @@ def read_elements(sets: Sequence[RecordSet], config: Config, first: int, *, numb
             image=element["image"],
             mask=element["labels"][..., : reader.form.classes],
             draws=draws,
+            donor=None if element["donor"] == NO_DONOR else reader.locate(int(element["donor"])),
             known=element["labels"][..., reader.form.classes :] > 0 if reader.form.partly_known else None,
         )
 

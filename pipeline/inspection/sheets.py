@@ -47,7 +47,7 @@ def draw_elements(elements: Sequence[Element], config: Config) -> np.ndarray:
     captions = []
     for element in elements:
         stored = element.stored
-        origin = f"{element.k}: {stored.case}, y {stored.y}, x {stored.x}"
+        origin = f"{element.k}: {stored.case}, y {stored.y}, x {stored.x}{_pasted(element)}"
         unlabelled = "; ".join(unlabelled_notes(element.known, config.data.classes))
         captions.append([*wrapped(origin, SIDE), *wrapped(element.description, SIDE), *wrapped(unlabelled, SIDE)])
     panels = [
@@ -92,9 +92,13 @@ def _origin(element: Element) -> list[str]:
     return [
         f"element {element.k}, epoch {element.epoch}: {stored.case}, tile at y {stored.y}, x {stored.x}",
         f"record {stored.record} of {stored.shard.parent.name}/{stored.shard.name}",
-        f"shows {element.shows}, crop of {element.image.shape[0]} at y {y}, x {x}",
+        f"shows {element.shows}, crop of {element.image.shape[0]} at y {y}, x {x}{_pasted(element)}",
         f"augmentations: {element.description}",
     ]
+
+
+def _pasted(element: Element) -> str:
+    return f"; lesions of {element.donor.case} pasted" if element.donor else ""
 
 
 def _caption(extreme: Extreme, config: AugmentConfig) -> tuple[list[str], tuple[int, int, int]]:
