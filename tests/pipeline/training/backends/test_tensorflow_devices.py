@@ -35,7 +35,9 @@ def build(config):
     if config.model != ModelConfig():
         return build_network(config.model, 1)
     image = keras.Input((None, None, 3))
-    hidden = FusedBatchNormalization()(keras.layers.Conv2D(4, 3, padding="same")(image / 255))
+    # Without a bias, which the normalisation would cancel: its gradient would be rounding alone, and Adam follows that.
+    hidden = keras.layers.Conv2D(4, 3, padding="same", use_bias=False)(image / 255)
+    hidden = FusedBatchNormalization()(hidden)
     hidden = keras.layers.ReLU()(hidden)
     return Network(image, keras.layers.Conv2D(1, 3, padding="same", activation="sigmoid")(hidden))
 
@@ -156,7 +158,7 @@ def test_two_devices_give_the_weights_of_one(results, name):
     assert moved > 1e-4
     print(f"{name}: moved by {moved:.2g}, apart by {apart:.1e}")
     half = "float16" in name
-    assert apart < (1e-3 if half else 1e-4)  # most are below 1e-6; SSIM and powers amplify rounding
+    assert apart < (1e-3 if half else 1e-5)  # most are below 1e-6; SSIM and powers amplify rounding
     assert other_loss == pytest.approx(loss, rel=1e-3 if half else 1e-5)
 
 
