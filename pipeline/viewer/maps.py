@@ -24,12 +24,17 @@ class MapStore:
         """Returns the file of a photograph's map."""
         return self._folder / f"{number}.map.gz"
 
-    def write(self, number: int, segmented: Segmented) -> None:
-        """Writes a map, in which 255 means probability 1, and its spread, in which 255 means the largest there is."""
+    def write(self, number: int, segmented: Segmented) -> np.ndarray:
+        """Writes a map, in which 255 means probability 1, and its spread, in which 255 means the largest there is.
+
+        Returns:
+          The levels of the map, uint8 `[C, h, w]`.
+        """
         planes = [_levels(segmented.scaled, 1.0)]
         if segmented.spread is not None:
             planes.append(_levels(segmented.spread.scaled, LARGEST_SPREAD))
         write_bytes(self.path(number), gzip.compress(b"".join(one.tobytes() for one in planes), FAST))
+        return planes[0]
 
     def read(self, number: int, map_size: tuple[int, int], classes: int) -> np.ndarray:
         """Returns the levels of a map, uint8 `[C, h, w]`, without its spread."""

@@ -22,7 +22,7 @@ from pipeline.viewer.ending import Ending
 from pipeline.viewer.library import Library
 from pipeline.viewer.maps import MapStore
 from pipeline.viewer.pictures import Pictures
-from pipeline.viewer.safety import Guard, host_names, is_loopback
+from pipeline.viewer.safety import Guard, host_names, is_loopback, name_to_open
 from pipeline.viewer.segmenting import Segmenting
 from pipeline.viewer.serving import Application
 from pipeline.viewer.uploads import Uploads
@@ -125,14 +125,12 @@ def opened_page(
 def _served(answers: Answers, settings: PageSettings) -> Iterator[str]:
     """Listens while the block runs, and yields what to open."""
     token = None if is_loopback(settings.address) else secrets.token_urlsafe(24)
-    names = host_names(settings.address)
     server = _listening(settings)
-    server.app = Application(answers, Guard(names, server.port, token=token))
+    server.app = Application(answers, Guard(host_names(settings.address), server.port, token=token))
     thread = threading.Thread(target=server.serve_forever, name="serving", daemon=True)
     thread.start()
     try:
-        name = names[0] if is_loopback(settings.address) else names[-1]
-        yield f"http://{name}:{server.port}/" + ("" if token is None else f"?token={token}")
+        yield f"http://{name_to_open(settings.address)}:{server.port}/" + ("" if token is None else f"?token={token}")
     finally:
         server.shutdown()
         thread.join()

@@ -60,6 +60,16 @@ def host_names(address: str) -> tuple[str, ...]:
     return (*LOOPBACK_NAMES, socket.gethostname(), socket.getfqdn(), *sorted(numbers))
 
 
+def name_to_open(address: str) -> str:
+    """Returns the name under which the page is opened, one of `host_names`."""
+    if is_loopback(address):
+        return LOOPBACK_NAMES[0]
+    if not ipaddress.ip_address(address).is_unspecified:
+        return _in_url(address)
+    cards = (one for some in psutil.net_if_addrs().values() for one in some if one.family == socket.AF_INET)
+    return next((one.address for one in cards if not is_loopback(one.address)), LOOPBACK_NAMES[0])
+
+
 class Guard:
     """Refuses requests that do not come from the page itself."""
 

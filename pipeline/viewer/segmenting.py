@@ -72,13 +72,15 @@ class Segmenting:
             segmented = pool.segment(measured)
             if np.isnan(segmented.scaled).any():
                 raise InputError(NAN_MESSAGE)
-            self._maps.write(case.number, segmented)
+            levels = self._maps.write(case.number, segmented)
         except (InputError, OSError) as error:
             self._library.update(case.number, state="failed", message=str(error))
             return
         facts = self._facts(pool, measured, segmented)
         self._library.update(case.number, state="ready", facts=facts)  # first of all, as somebody may be waiting
-        self._count(pool, case, measured, segmented=segmented)
+        self._count(pool, case, measured, segmented=segmented, levels=levels)
+        if self._library.get(case.number) is None:  # it was removed in the meantime
+            self._maps.remove(case.number)
 
     def _facts(self, pool: SegmenterPool, measured: MeasuredPhotograph, segmented: Segmented) -> Facts:
         height, width = measured.pixels.shape[:2]
@@ -94,10 +96,17 @@ class Segmenting:
             tuple(photograph_warnings(measured, segmented.scale, pool.spec)),
         )
 
-    def _count(self, pool: SegmenterPool, case: Viewed, measured: MeasuredPhotograph, *, segmented: Segmented) -> None:
+    def _count(
+        self,
+        pool: SegmenterPool,
+        case: Viewed,
+        measured: MeasuredPhotograph,
+        *,
+        segmented: Segmented,
+        levels: np.ndarray,
+    ) -> None:
         """Counts detections and expected wrong pixels, as the page sorts by them, and looks at the disc."""
         size, classes = measured.pixels.shape[:2], pool.spec.classes
-        levels = self._maps.read(case.number, segmented.scaled.shape[:2], len(classes))
         point = self._operating_point.of_photograph(segmented.scale.factor)
         masks = detect(probability_map(levels, size), point).masks
         lesions = tuple(len(find_regions(masks[..., index]).area) for index in range(len(classes)))
