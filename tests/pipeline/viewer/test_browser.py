@@ -42,7 +42,7 @@ def open_window(browser, served) -> Iterator[Callable[..., Any]]:
     """Opens the page in a window; what the page writes to the console, or throws, fails the test."""
     contexts, problems = [], []
 
-    def make(width: int = 1440, height: int = 900, **options: Any) -> Any:
+    def make(width: int = 1100, height: int = 700, **options: Any) -> Any:
         contexts.append(browser.new_context(viewport={"width": width, "height": height}, **options))
         window = contexts[-1].new_page()
         window.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
