@@ -77,7 +77,7 @@ def _serve(photographs: dict[str, Path], make_output: Callable[[], Path] | None)
     point = parse_operating_point(**operating.given(), classes=spec.classes, default=spec.operating_point)
 
     def load_one() -> "TiledSegmenter":
-        one = load_together(models, average=average, camera=known, max_pixels=limits.max_pixels())
+        one = load_together(models, average=average, classes=None, camera=known, max_pixels=limits.max_pixels())
         return one.with_uncertainty(_UNCERTAINTY.value)
 
     def load() -> "SegmenterPool":

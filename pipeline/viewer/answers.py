@@ -30,6 +30,7 @@ from records import CLASS_COLORS
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 STATIC = {path.name: path for path in Path(str(resources.files("pipeline.viewer") / "static")).iterdir()}
 LABELS_HEADER = "X-Labels"
+PATIENCE = 2.0  # seconds for which a question for news waits until there are some
 
 
 class Answers:
@@ -89,12 +90,12 @@ class Answers:
         )
 
     def news(self, request: Request) -> Response:
-        """Returns what has changed since the page asked last, and notes what its window shows."""
-        news = self._library.news(_integer(request, "since"))
+        """Returns what has changed since the page asked last, at once or when it does; notes what its window shows."""
         shown = request.args.get("shown", type=int)
         if shown is not None:
             self._library.want(shown)
         others = self._windows.note(request.args.get("window", ""), shown, now=time.monotonic())
+        news = self._library.news(_integer(request, "since"), patience=PATIENCE)
         return _json({**news, "loaded": self._is_loaded(), "others": others})
 
     def upload(self, request: Request) -> Response:

@@ -123,9 +123,15 @@ class Library:
         with self._changed:
             self._wanted = number
 
-    def news(self, since: int) -> dict[str, Any]:
-        """Returns what has changed since a version: the photographs, all numbers, and how many are finished."""
+    def news(self, since: int, *, patience: float = 0.0) -> dict[str, Any]:
+        """Returns what has changed since a version: the photographs, all numbers, and how many are finished.
+
+        Args:
+          since: the version.
+          patience: how long to wait for a change, seconds.
+        """
         with self._changed:
+            self._changed.wait_for(lambda: self._version > since or self._closed, patience)
             cases = self._cases.values()
             return {
                 "version": self._version,

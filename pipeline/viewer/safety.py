@@ -53,7 +53,7 @@ def host_names(address: str) -> tuple[str, ...]:
     """Returns the names by which a server that listens on an address may be called."""
     if is_loopback(address):
         return LOOPBACK_NAMES
-    if not ipaddress.ip_address(address).is_unspecified:
+    if not _is_unspecified(address):
         return (_in_url(address),)
     own = {one.address.partition("%")[0] for some in psutil.net_if_addrs().values() for one in some}
     numbers = {_in_url(one) for one in own if _is_address(one)}
@@ -64,7 +64,7 @@ def name_to_open(address: str) -> str:
     """Returns the name under which the page is opened, one of `host_names`."""
     if is_loopback(address):
         return LOOPBACK_NAMES[0]
-    if not ipaddress.ip_address(address).is_unspecified:
+    if not _is_unspecified(address):
         return _in_url(address)
     cards = (one for some in psutil.net_if_addrs().values() for one in some if one.family == socket.AF_INET)
     return next((one.address for one in cards if not is_loopback(one.address)), LOOPBACK_NAMES[0])
@@ -112,6 +112,11 @@ class Guard:
 
     def _is_token(self, given: str) -> bool:
         return self._token is not None and hmac.compare_digest(given.encode(), self._token.encode())
+
+
+def _is_unspecified(address: str) -> bool:
+    """Returns whether an address stands for all of the machine's."""
+    return _is_address(address) and ipaddress.ip_address(address).is_unspecified
 
 
 def _is_address(text: str) -> bool:

@@ -69,6 +69,7 @@ class Segmenting:
         try:
             photograph = read_photograph(case.path, max_pixels=self._max_pixels)
             measured = pool.measure(photograph, photograph_degrees(case.path))
+            center = _center(measured)
             segmented = pool.segment(measured)
             if np.isnan(segmented.scaled).any():
                 raise InputError(NAN_MESSAGE)
@@ -76,22 +77,26 @@ class Segmenting:
         except (InputError, OSError) as error:
             self._library.update(case.number, state="failed", message=str(error))
             return
-        facts = self._facts(pool, measured, segmented)
+        facts = self._facts(pool, measured, segmented, center=center)
         self._library.update(case.number, state="ready", facts=facts)  # first of all, as somebody may be waiting
         self._count(pool, case, measured, segmented=segmented, levels=levels)
         if self._library.get(case.number) is None:  # it was removed in the meantime
             self._maps.remove(case.number)
 
-    def _facts(self, pool: SegmenterPool, measured: MeasuredPhotograph, segmented: Segmented) -> Facts:
-        height, width = measured.pixels.shape[:2]
-        visible = field_of_view(measured.pixels)
-        landmarks = find_landmarks(measured, visible, classes=(), detected=np.empty((height, width, 0), bool))
+    def _facts(
+        self,
+        pool: SegmenterPool,
+        measured: MeasuredPhotograph,
+        segmented: Segmented,
+        *,
+        center: tuple[float, float] | None,
+    ) -> Facts:
         factor, (rows, columns) = segmented.scale.factor, segmented.scaled.shape[:2]
         return Facts(
-            (height, width),
+            measured.pixels.shape[:2],
             (rows, columns),
             factor,
-            landmarks.center,
+            center,
             self._operating_point.of_photograph(factor).least_areas,
             tuple(photograph_warnings(measured, segmented.scale, pool.spec)),
         )
@@ -118,3 +123,9 @@ class Segmenting:
             facts = dataclasses.replace(now.facts, warnings=warnings)
             wrong = round(expected_wrong(levels, size, point.thresholds))
             self._library.update(case.number, facts=facts, lesions=lesions, wrong=wrong)
+
+
+def _center(measured: MeasuredPhotograph) -> tuple[float, float] | None:
+    """Returns the centre of a photograph's field of view, which takes no detection to find."""
+    visible = field_of_view(measured.pixels)
+    return find_landmarks(measured, visible, classes=(), detected=np.empty((*visible.shape, 0), bool)).center

@@ -16,7 +16,7 @@ export class Detections {
   /** Finds the detections of a class anew. */
   find(bit, threshold, leastArea) {
     const map = this.probabilities[bit], level = threshold * 255;
-    const {labels, regions} = findRegions(map, level, 1 / (this.scaleX * this.scaleY), leastArea);
+    const {labels, regions} = findRegions(map, level, this.facts.size, leastArea);
     const path = new Path2D();
     outline(path, map, labels, level);
     this.found[bit] = {regions, labels, path, level, fill: null};

@@ -9,7 +9,7 @@ import {QUADRANTS, countByQuadrant} from "./regions.js";
 import * as server from "./server.js";
 import {Stage} from "./stage.js";
 
-const BUSY = 500, IDLE = 2500; // milliseconds between questions for news
+const PAUSE = 100, PAUSE_WITHOUT_SERVER = 3000; // milliseconds between questions for news, which wait for some
 const CURSOR_STEP = 8; // pixels of the screen by which a key moves the cross
 const TOOL_KEYS = {m: "move", b: "brush", e: "eraser", p: "polygon", a: "accept", r: "reject", i: "ignore"};
 
@@ -38,12 +38,11 @@ const stage = new Stage([find("main"), find("original")], {
 
 async function followNews() {
   for (;;) {
-    let pause = IDLE;
+    let pause = PAUSE;
     try {
-      const news = await server.news(state.version, own, state.shown);
-      takeNews(news);
-      if (news.finished < news.numbers.length) pause = BUSY;
+      takeNews(await server.news(state.version, own, state.shown));
     } catch {
+      pause = PAUSE_WITHOUT_SERVER;
       find("work").textContent = "The command that serves this page has ended.";
     }
     await new Promise((resolve) => setTimeout(resolve, pause));
@@ -109,7 +108,8 @@ async function open(number) {
   Object.assign(state, {shown: number, photograph: null, detections: null, cross: null});
   list.mark(number);
   hush();
-  describe();
+  stage.clear();
+  describeCounts();
   refreshShown();
   try {
     const bitmap = await server.photograph(number);
@@ -192,6 +192,7 @@ function describeCounts() {
   const found = state.detections?.found ?? null;
   const hasCounts = found !== null && state.correcting === null;
   classes.setCounts(hasCounts ? found.map((one) => one.regions.length) : null);
+  find("quadrants-section").hidden = state.correcting !== null;
   const counts = hasCounts ? found.map((one) => countByQuadrant(one.regions, state.detections.center)) : null;
   const head = row("th", ["", ...QUADRANTS]), body = session.classes.map((name, bit) => row("td", [name, ...(counts?.[bit] ?? ["–", "–", "–", "–"])]));
   const thead = document.createElement("thead"), tbody = document.createElement("tbody");

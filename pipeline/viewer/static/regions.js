@@ -4,6 +4,8 @@
 // only belong together if the bilinear surface between them stays at the threshold or above, and outlines run where
 // that surface crosses it.
 
+const MOST_COUNTED = 12; // pixels of the map of a region whose area is counted; of larger ones it is estimated
+
 /** Whether the diagonal a–d of a cell with corners a b / c d is joined at a level; b and c are below it. */
 function isJoined(a, b, c, d, level) {
   return (a * d - b * c) / (a + d - b - c) >= level;
@@ -12,11 +14,11 @@ function isJoined(a, b, c, d, level) {
 /**
  * Finds the detections of a class.
  *
- * map: {levels: Uint8Array of h·w, height, width}; level: least level, 0 to 255; pixelArea: pixels of the photograph
- * for one of the map; leastArea: pixels of the photograph.
+ * map: {levels: Uint8Array of h·w, height, width}; level: least level, 0 to 255; size: [H, W] of the photograph;
+ * leastArea: pixels of the photograph.
  * Returns {labels: Int32Array of h·w, 0 outside detections, regions: [{area, x, y, highest}]}, places in the map.
  */
-export function findRegions(map, level, pixelArea, leastArea) {
+export function findRegions(map, level, size, leastArea) {
   const {levels, height, width} = map;
   const labels = new Int32Array(height * width);
   const stack = [];
@@ -50,14 +52,35 @@ export function findRegions(map, level, pixelArea, leastArea) {
         }
       }
     }
-    const area = enlargedArea(map, members, level) * pixelArea;
+    const area = members.length <= MOST_COUNTED ? countedArea(map, members, level, size) : estimatedArea(map, members, level, size);
     regions.push({area, x: sumX / members.length, y: sumY / members.length, highest, members});
   }
   return withoutSmall(labels, regions, leastArea);
 }
 
-/** Estimates the area, in pixels of the map, where the bilinear surface around some pixels is at the level or above. */
-function enlargedArea(map, members, level) {
+/**
+ * Counts the pixels of the photograph where the bilinear surface around some pixels of the map is at the level or above;
+ * there may be none, as the surface can have its peak between them.
+ */
+function countedArea(map, members, level, [fullHeight, fullWidth]) {
+  const scaleX = map.width / fullWidth, scaleY = map.height / fullHeight;
+  const xs = members.map((place) => place % map.width), ys = members.map((place) => Math.floor(place / map.width));
+  const left = Math.max(Math.floor((Math.min(...xs) - 0.5) / scaleX), 0), right = Math.min(Math.ceil((Math.max(...xs) + 1.5) / scaleX), fullWidth);
+  const top = Math.max(Math.floor((Math.min(...ys) - 0.5) / scaleY), 0), bottom = Math.min(Math.ceil((Math.max(...ys) + 1.5) / scaleY), fullHeight);
+  const own = new Set(members);
+  let area = 0;
+  for (let y = top; y < bottom; y++) {
+    for (let x = left; x < right; x++) {
+      const nearest = Math.floor((y + 0.5) * scaleY) * map.width + Math.floor((x + 0.5) * scaleX);
+      const isOwn = own.has(nearest) || map.levels[nearest] < level;
+      if (isOwn && levelAt(map, x + 0.5, y + 0.5, scaleX, scaleY) >= level) area++;
+    }
+  }
+  return area;
+}
+
+/** Estimates the same area for many pixels of the map. */
+function estimatedArea(map, members, level, [fullHeight, fullWidth]) {
   const {levels, height, width} = map;
   let area = 0;
   for (const place of members) {
@@ -67,13 +90,13 @@ function enlargedArea(map, members, level) {
     const above = y > 0 ? reach(place - width) : 0.5, below = y < height - 1 ? reach(place + width) : 0.5;
     area += (left + right) * (above + below);
   }
-  return area;
+  return area * (fullHeight / height) * (fullWidth / width);
 }
 
 function withoutSmall(labels, regions, leastArea) {
   const kept = [];
   for (const region of regions) {
-    const isKept = region.area >= leastArea || leastArea <= 1;
+    const isKept = region.area >= leastArea;
     if (isKept) kept.push(region);
     const label = isKept ? kept.length : 0;
     for (const place of region.members) labels[place] = label;

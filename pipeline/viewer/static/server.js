@@ -27,7 +27,7 @@ export async function news(since, window, shown) {
 
 /** Says that this window shows nothing any more, as the page is being left. */
 export function leave(window) {
-  fetch(`/api/news?${new URLSearchParams({since: Number.MAX_SAFE_INTEGER, window})}`, {keepalive: true});
+  fetch(`/api/news?${new URLSearchParams({since: 0, window})}`, {keepalive: true});
 }
 
 export async function upload(file) {

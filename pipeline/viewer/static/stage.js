@@ -33,6 +33,12 @@ export class Stage {
     this.redraw();
   }
 
+  /** Shows nothing, until the next photograph is there. */
+  clear() {
+    this.photograph = null;
+    for (const canvas of this.panes.flatMap((pane) => [...pane.querySelectorAll("canvas")])) canvas.getContext("2d").reset();
+  }
+
   get size() {
     return {width: this.main.clientWidth, height: this.main.clientHeight};
   }

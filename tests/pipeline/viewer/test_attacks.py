@@ -203,3 +203,4 @@ def test_other_addresses_are_not_loopback(address):
 def test_a_server_of_one_address_is_called_by_it_alone():
     assert host_names("192.168.1.5") == ("192.168.1.5",)
     assert host_names("fe80::1") == ("[fe80::1]",)
+    assert host_names("clinic-7") == ("clinic-7",)

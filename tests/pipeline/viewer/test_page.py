@@ -4,6 +4,8 @@ import csv
 import gzip
 import io
 import json
+import threading
+import time
 import zipfile
 
 import cv2
@@ -190,6 +192,17 @@ def test_news_are_only_what_has_changed(tmp_path):
     news = library.news(version)
     assert [case["name"] for case in news["cases"]] == ["b"]
     assert str(tmp_path) not in json.dumps(news)
+
+
+def test_a_question_for_news_is_answered_when_there_are_some(tmp_path):
+    library = Library({"a": tmp_path / "a"})
+    version = library.news(0)["version"]
+    threading.Timer(0.05, lambda: library.update(0, corrected=True)).start()
+    began = time.monotonic()
+    assert library.news(version, patience=30)["cases"]
+    assert time.monotonic() - began < 10
+    library.close()
+    assert library.news(version + 1, patience=30)["cases"] == []
 
 
 def test_expected_wrong_pixels_are_those_of_the_photograph():
