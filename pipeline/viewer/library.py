@@ -65,9 +65,8 @@ class Viewed:
 
     def for_page(self) -> dict[str, Any]:
         """Returns what the page is told: everything but the path."""
-        content = dataclasses.asdict(self)
-        del content["path"]
-        return content
+        shown = {name: value for name, value in vars(self).items() if name != "path"}
+        return shown | {"facts": None if self.facts is None else vars(self.facts)}
 
 
 class Library:
@@ -77,6 +76,7 @@ class Library:
         """Takes the photographs of a folder, files by name."""
         self._changed = threading.Condition()
         self._cases: dict[int, Viewed] = {}
+        self._names: set[str] = set()
         self._version = 0
         self._next = 0
         self._wanted: int | None = None
@@ -87,9 +87,10 @@ class Library:
     def add(self, name: str, path: Path, *, uploaded: bool = False) -> Viewed:
         """Adds a photograph under its name, or, if that is taken, with a number behind it."""
         with self._changed:
-            taken, free, count = {case.name for case in self._cases.values()}, name, 2
-            while free in taken:
+            free, count = name, 2
+            while free in self._names:
                 free, count = f"{name}_{count}", count + 1
+            self._names.add(free)
             case = self._put(Viewed(self._next, free, path, uploaded))
             self._next += 1
             return case
@@ -100,6 +101,7 @@ class Library:
             case = self._cases.get(number)
             if case is None or not case.uploaded:
                 return None
+            self._names.discard(case.name)
             return self._cases.pop(number)
 
     def get(self, number: int) -> Viewed | None:

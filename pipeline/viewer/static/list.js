@@ -2,8 +2,10 @@
 
 import * as server from "./server.js";
 
+const LOADING = 2; // thumbnails that are asked for at once: the server makes them one by one, and more important things wait
+const collator = new Intl.Collator(undefined, {numeric: true});
 const ORDERS = {
-  name: (one, other) => one.name.localeCompare(other.name, undefined, {numeric: true}),
+  name: (one, other) => collator.compare(one.name, other.name),
   wrong: (one, other) => (other.wrong ?? -1) - (one.wrong ?? -1),
   warnings: (one, other) => (other.facts?.warnings.length ?? -1) - (one.facts?.warnings.length ?? -1),
   lesions: (one, other) => lesionsOf(other) - lesionsOf(one),
@@ -19,6 +21,9 @@ export class List {
     this.photographs = new Map();
     this.items = new Map();
     this.shown = null;
+    this.waiting = new Set(); // thumbnails that are to be loaded
+    this.loading = 0;
+    this.seen = new IntersectionObserver((entries) => this.#see(entries), {rootMargin: "200px"});
   }
 
   /** Takes over what has changed, and forgets what is not among all numbers any more. */
@@ -67,13 +72,36 @@ export class List {
     return sorted[place + step]?.number ?? null;
   }
 
+  /** Loads thumbnails that have come into view, and forgets those that have left it before it was their turn. */
+  #see(entries) {
+    for (const {target, isIntersecting} of entries) {
+      if (!isIntersecting) this.waiting.delete(target);
+      else if (!target.src) this.waiting.add(target);
+    }
+    this.#load();
+  }
+
+  #load() {
+    for (const image of this.waiting) {
+      if (this.loading === LOADING) return;
+      this.waiting.delete(image);
+      this.loading++;
+      this.seen.unobserve(image);
+      image.onload = image.onerror = () => {
+        this.loading--;
+        this.#load();
+      };
+      image.src = server.thumbnail(image.dataset.number);
+    }
+  }
+
   #item(number) {
     const item = document.createElement("li"), button = document.createElement("button");
     const image = document.createElement("img"), text = document.createElement("div");
     button.type = "button";
-    image.loading = "lazy";
     image.alt = "";
-    image.src = server.thumbnail(number);
+    image.dataset.number = number;
+    this.seen.observe(image);
     button.append(image, text);
     button.addEventListener("click", () => this.open(number));
     button.setAttribute("aria-current", "false");
