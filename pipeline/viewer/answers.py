@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from werkzeug.exceptions import BadRequest, Conflict, NotFound, RequestEntityTooLarge
+from werkzeug.exceptions import BadRequest, NotFound, RequestEntityTooLarge
 from werkzeug.wrappers import Request, Response
 from werkzeug.wsgi import FileWrapper
 
-from configs import InputError
 from pipeline.inference import SegmenterSpec
 from pipeline.operating_point import OperatingPoint
 from pipeline.prediction import detect
@@ -271,8 +270,3 @@ def _unpacked(request: Request, size: int) -> bytes:
 
 def _ascii(name: str) -> str:
     return "".join(one if one.isascii() and (one.isalnum() or one in "-_.") else "_" for one in name)
-
-
-def refusal(error: InputError) -> Exception:
-    """Returns the answer to a request about a photograph or file that cannot be used."""
-    return Conflict(str(error))

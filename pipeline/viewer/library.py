@@ -159,11 +159,6 @@ class Library:
             self._closed = True
             self._changed.notify_all()
 
-    @property
-    def closed(self) -> bool:
-        """Whether the page has ended."""
-        return self._closed
-
     def _put(self, case: Viewed) -> Viewed:
         self._version += 1
         case = self._cases[case.number] = dataclasses.replace(case, version=self._version)

@@ -4,13 +4,13 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import Conflict, HTTPException
 from werkzeug.routing import Map, Rule
 from werkzeug.utils import redirect
 from werkzeug.wrappers import Request, Response
 
 from configs import InputError
-from pipeline.viewer.answers import Answers, refusal
+from pipeline.viewer.answers import Answers
 from pipeline.viewer.safety import HEADERS, Guard
 from pipeline.viewer.uploads import MOST_BYTES
 from records import disk_error
@@ -58,7 +58,7 @@ class Application:
         except HTTPException as error:
             return _refused(error)
         except InputError as error:
-            return _refused(refusal(error))  # type: ignore[arg-type]
+            return _refused(Conflict(str(error)))
         except OSError as error:
             known = disk_error(error)
             text = f"{error.filename}: {error.strerror}" if known is None else f"{known.reason}; {known.remedy}"

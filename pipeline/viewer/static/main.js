@@ -100,6 +100,18 @@ async function addFiles(files) {
   }
 }
 
+/** Removes a photograph that was dropped; what was saved of it stays. */
+async function removeShown() {
+  await look();
+  const number = state.shown;
+  Object.assign(state, {shown: null, photograph: null, detections: null, cross: null});
+  stage.clear();
+  waiting("");
+  describe();
+  describeCounts();
+  await server.remove(number);
+}
+
 // --- The photograph that is shown -------------------------------------------------------------------------------------
 
 async function open(number) {
@@ -155,6 +167,7 @@ function waiting(text) {
 function describe() {
   const photograph = list.photographs.get(state.shown);
   find("title").textContent = photograph?.name ?? "—";
+  find("remove").hidden = !photograph?.uploaded;
   const warnings = photograph?.facts?.warnings ?? [];
   find("warnings").hidden = warnings.length === 0;
   find("warnings").querySelector("ul").replaceChildren(...warnings.map((text) => {
@@ -354,6 +367,7 @@ onClick("zoom-in", () => stage.zoomTo(stage.view.zoom * ZOOM_STEP));
 onClick("zoom-out", () => stage.zoomTo(stage.view.zoom / ZOOM_STEP));
 onClick("zoom-fit", () => stage.fit());
 onClick("zoom-one", () => stage.zoomTo(1 / devicePixelRatio));
+onClick("remove", removeShown);
 onClick("undo", () => state.correcting?.undo());
 onClick("redo", () => state.correcting?.redo());
 onClick("reset", () => classes.reset());

@@ -35,6 +35,8 @@ export async function upload(file) {
   return (await ask(`/api/photographs?${query}`, {method: "POST", body: file})).json();
 }
 
+export const remove = (number) => ask(`/api/photographs/${number}`, {method: "DELETE"});
+
 export async function photograph(number) {
   return createImageBitmap(await (await ask(`/api/photographs/${number}/photograph`)).blob());
 }

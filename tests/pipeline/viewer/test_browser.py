@@ -140,6 +140,11 @@ def test_a_photograph_is_dropped_drawn_on_saved_and_there_again_after_a_reload(s
         "canvas => canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some(one => one > 0)"
     )
     assert window.locator("#main .mask").evaluate(painted)
+    window.get_by_role("button", name="Remove").click()
+    playwright.expect(window.locator("#list")).not_to_contain_text("dropped")
+    playwright.expect(window.locator("#title")).to_have_text("left")
+    assert not list((served.folder / "uploads").iterdir())
+    np.testing.assert_array_equal(mask(served, "HE", "dropped"), drawn)
 
 
 def test_every_tool_does_what_it_says(served, open_window):
