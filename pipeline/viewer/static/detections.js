@@ -3,6 +3,8 @@
 import {heatCanvas} from "./painting.js";
 import {findRegions, levelAt, outline} from "./regions.js";
 
+const PROBABLE = "#d9ff3d", DOUBTFUL = "#d08bff"; // colours that a fundus does not have
+
 export class Detections {
   /** facts: of the photograph; probabilities, spreads: maps of the classes, see `server.maps`. */
   constructor(facts, {probabilities, spreads}, colors) {
@@ -79,9 +81,10 @@ export class Detections {
 
   #makeHeat(layer, bit) {
     const map = this.probabilities[bit];
-    if (layer === "probability") return heatCanvas(map, "#ffd000", (place) => map.levels[place]);
-    if (layer === "spread") return this.spreads && heatCanvas(map, "#ff5a00", (place) => this.spreads[bit].levels[place]);
-    return heatCanvas(map, "#ff5a00", (place) => Math.min(2 * this.#doubt(place), 255));
+    if (layer === "probability") return heatCanvas(map, PROBABLE, (place) => map.levels[place]);
+    if (layer === "spread") return this.spreads && heatCanvas(map, DOUBTFUL, (place) => this.spreads[bit].levels[place]);
+    // By the square root, as most of what may be wrong has a low probability, which would be hardly seen.
+    return heatCanvas(map, DOUBTFUL, (place) => Math.min(255 * Math.sqrt(2 * this.#doubt(place) / 255), 255));
   }
 
   /** The probability, 0 to 255, that the most doubtful class is wrong at a pixel of the map. */
