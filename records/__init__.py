@@ -8,6 +8,7 @@ loads it.
 from records.annotations import FORMATS, choose_classes, import_annotations, read_annotations
 from records.cases import (
     ALL_KNOWN,
+    CORRECTIONS,
     HARD_NEGATIVES,
     IMAGE_SUFFIXES,
     PSEUDOLABEL_ENTRIES,
@@ -135,6 +136,7 @@ __all__ = [
     "ALL_KNOWN",
     "CHECK",
     "CLASS_COLORS",
+    "CORRECTIONS",
     "DISC",
     "DISC_DIAMETER",
     "FORMATS",

@@ -17,6 +17,7 @@ from records.cases.labels import HALF, Labels, read_checked_labels, read_labels,
 from records.cases.listing import image_files
 from records.cases.mask_checks import MaskWarning, by_kind
 from records.cases.names import IMAGE_SUFFIXES, check_name
+from records.cases.paired import CORRECTIONS
 from records.cases.parallel import Progress, map_cases, no_progress
 from records.cases.photographs import photographs_of
 from records.cases.seen import SeenPhotographs
@@ -34,6 +35,7 @@ from records.cases.tables import match_rows, read_patients, read_splits
 
 __all__ = [
     "ALL_KNOWN",
+    "CORRECTIONS",
     "HALF",
     "HARD_NEGATIVES",
     "IMAGE_SUFFIXES",

@@ -46,12 +46,13 @@ def config() -> Config:
     return loading.freeze(mutable)
 
 
-def run(main: Callable[[list[str]], int], *, arguments: str | None = None) -> None:
+def run(main: Callable[[list[str]], int], *, arguments: str | None = None, optional: bool = False) -> None:
     """Parses the flags, runs `main` and exits with its exit code.
 
     Args:
       main: function of the positional arguments that returns the exit code.
       arguments: description of the positional arguments; None: the command takes none.
+      optional: whether they may be left out.
     """
 
     def guarded(argv: list[str]) -> int:
@@ -64,7 +65,7 @@ def run(main: Callable[[list[str]], int], *, arguments: str | None = None) -> No
         try:
             if argv[1:] and arguments is None:
                 raise InputError(f"unexpected argument {argv[1]!r}; write flags as --name=value, see --help.")
-            if not argv[1:] and arguments is not None:
+            if not argv[1:] and arguments is not None and not optional:
                 raise InputError(f"expected {arguments} after the flags.")
             with warnings_of_photographs():
                 return main(argv[1:])
