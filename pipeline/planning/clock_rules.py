@@ -8,6 +8,7 @@ from pipeline.planning.choice import Choice
 from pipeline.planning.step_trial import StepTrial
 
 FASTER = 1.05  # times as fast: another precision, or XLA, is worth it
+ENOUGH_STEPS = 3000  # below, smaller batches gained more by their number than larger ones by their speed
 GAIN = 1.25  # times as many crops a second: a batch of twice the size is worth half the steps
 EPOCHS = 20  # into which the time is divided, so that the history has so many points
 SCORINGS = 5  # of whole photographs, of these
@@ -30,6 +31,27 @@ def is_worth_twice_the_batch(before: StepTrial, after: StepTrial) -> bool:
     return after.crops_per_second > GAIN * before.crops_per_second
 
 
+def with_enough_steps(chosen: StepTrial, trials: Sequence[StepTrial], *, minutes: float) -> StepTrial:
+    """Returns the trial with the largest batch, up to the chosen one, of which the time allows `ENOUGH_STEPS`.
+
+    If it allows so many of none, the smallest batch is taken.
+
+    Args:
+      chosen: the trial that is fastest.
+      trials: all trials.
+      minutes: time of training.
+    """
+    alike = [one for one in trials if (one.precision, one.xla) == (chosen.precision, chosen.xla)]
+    smaller = sorted((one for one in alike if one.batch <= chosen.batch), key=lambda one: one.batch)
+    enough = [one for one in smaller if steps_in(minutes, one) >= ENOUGH_STEPS]
+    return enough[-1] if enough else smaller[0]
+
+
+def steps_in(minutes: float, trial: StepTrial) -> float:
+    """Returns how many steps like these a time allows."""
+    return minutes * 60 * trial.crops_per_second / trial.batch
+
+
 def choose_steps(chosen: StepTrial, trials: Sequence[StepTrial], *, minutes: float) -> dict[str, Choice]:
     """Chooses batch, precision, XLA, and how the time is divided.
 
@@ -39,7 +61,7 @@ def choose_steps(chosen: StepTrial, trials: Sequence[StepTrial], *, minutes: flo
       minutes: time of training.
     """
     rates = "; ".join(str(trial) for trial in trials)
-    steps = minutes * 60 * chosen.crops_per_second / chosen.batch
+    steps = steps_in(minutes, chosen)
     per_epoch = min(max(round(steps / EPOCHS), LEAST_STEPS), MOST_STEPS)
     epochs = max(math.ceil(MARGIN * steps / per_epoch), 1)
     momentum = max(min(LONGEST_EMA, 1 - 1 / max(EMA_PART * steps, 2)), 0.5)
@@ -47,7 +69,8 @@ def choose_steps(chosen: StepTrial, trials: Sequence[StepTrial], *, minutes: flo
         "train.batch_size": Choice(
             chosen.batch,
             f"Measured here: {rates}. Small batches take more steps in equal time (docs/experiments.md: 0.666 with 4 "
-            f"for 0.593 with 8); twice the batch is taken only for {GAIN:g} times as many crops a second. The largest "
+            f"for 0.593 with 8); twice the batch is taken only for {GAIN:g} times as many crops a second, and if at "
+            f"least {ENOUGH_STEPS:,} steps are left. The largest "
             f"step took {max(trial.peak_bytes for trial in trials) / 1e9:.1f} GB.",
         ),
         "train.precision": Choice(chosen.precision, "The fastest of these trials, by at least a twentieth."),

@@ -33,13 +33,15 @@ class _Candidate:
     peak_bytes: int
 
 
-def try_steps(config: Config) -> tuple[StepTrial, list[StepTrial]]:
+def try_steps(config: Config, photographs: int) -> tuple[StepTrial, list[StepTrial]]:
     """Tries precisions, on a GPU with and without XLA, and then twice the batch as long as it is worth it.
 
     Candidates take turns step by step, so that other programs slow down all of them alike.
 
     Args:
       config: network, classes, crop and loss; batch, precision and XLA are what is tried.
+      photographs: number of photographs that are trained on. A batch has not more crops: each gives at least one tile,
+        and training needs as many tiles as a batch has.
 
     Returns:
       The trial to be taken, and all trials in the order in which they were made.
@@ -49,7 +51,7 @@ def try_steps(config: Config) -> tuple[StepTrial, list[StepTrial]]:
     """
     devices = choose_backend().choose_devices(config.train)
     crop = config.train.crop or config.data.tile
-    candidates = _first_candidates(config, devices)
+    candidates = _first_candidates(config, devices, photographs)
     if not candidates:
         raise InputError(
             f"a step of {FIRST_BATCH} crops of {crop} pixels does not fit into memory here; free some, or choose a "
@@ -58,7 +60,8 @@ def try_steps(config: Config) -> tuple[StepTrial, list[StepTrial]]:
     trials = _take_turns(candidates, crop)
     best = fastest(trials)
     chosen = candidates[trials.index(best)]
-    while 2 * chosen.batch <= LARGEST_BATCH and chosen.peak_bytes < MEMORY * free_memory():
+    largest = min(LARGEST_BATCH, photographs)
+    while 2 * chosen.batch <= largest and chosen.peak_bytes < MEMORY * free_memory():
         twice = _prepare(config, devices, batch=2 * chosen.batch, precision=chosen.precision, xla=chosen.xla)
         if twice is None:
             break
@@ -70,8 +73,8 @@ def try_steps(config: Config) -> tuple[StepTrial, list[StepTrial]]:
     return best, trials
 
 
-def _first_candidates(config: Config, devices: Devices) -> list[_Candidate]:
-    batch = FIRST_BATCH * devices.replicas
+def _first_candidates(config: Config, devices: Devices, photographs: int) -> list[_Candidate]:
+    batch = min(FIRST_BATCH, max(photographs // devices.replicas, 1)) * devices.replicas
     with_xla = (False, True) if devices.gpus and devices.replicas == 1 else (False,)
     found = (
         _prepare(config, devices, batch=batch, precision=precision, xla=xla)

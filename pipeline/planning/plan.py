@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from configs import Config
 from configs.schema import field_names, from_dict
 from pipeline.planning.choice import Choice, Choices
-from pipeline.planning.clock_rules import choose_steps, refuse_too_short
+from pipeline.planning.clock_rules import choose_steps, refuse_too_short, with_enough_steps
 from pipeline.planning.fingerprint import Fingerprint
 from pipeline.planning.network_rules import choose_network, choose_start
 from pipeline.planning.problems import find_problems
@@ -61,7 +61,7 @@ def make_plan(
     minutes: float,
     network: str,
     degrees: float | None,
-    measure: Callable[[Config], Trials],
+    measure: Callable[[Config, int], Trials],
 ) -> Plan:
     """Decides every field by its rule.
 
@@ -70,7 +70,7 @@ def make_plan(
       minutes: time of training.
       network: a name of `networks.PLANNED`.
       degrees: the camera's angle of view, if the user says it.
-      measure: tries training steps of a config, as `measuring.try_steps` does.
+      measure: tries training steps of a config with a number of photographs, as `measuring.try_steps` does.
 
     Raises:
       InputError: the time does not suffice for an epoch, or what `measure` raises.
@@ -106,7 +106,8 @@ def make_plan(
     crop = choose_crop(classes, diameter.value)
     model = choose_network(classes, start, network=network, photographs=training, diameter=diameter.value)
     draft = _config(fixed | model | _scaled(fingerprint, diameter, crop))
-    chosen, trials = measure(draft)
+    fast, trials = measure(draft, training)
+    chosen = with_enough_steps(fast, trials, minutes=minutes)
     if start.spec is None:
         diameter = shorten_for_time(
             diameter,

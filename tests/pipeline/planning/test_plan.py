@@ -25,7 +25,8 @@ TRIAL = StepTrial(256, 4, "float32", xla=False, crops_per_second=10.0, peak_byte
 def plan(eyes):
     asked = []
 
-    def measure(config):
+    def measure(config, photographs):
+        assert photographs == 10  # of twelve, two are held out
         asked.append(config)
         return TRIAL, [TRIAL]
 
@@ -77,7 +78,7 @@ def test_the_page_shows_photographs_choices_and_problems_and_needs_nothing_else(
 def test_too_little_time_is_refused(eyes):
     slow = dataclasses.replace(TRIAL, crops_per_second=0.1)
     with pytest.raises(InputError, match="--minutes=1: one epoch, "):
-        make_plan(eyes, minutes=1.0, network="auto", degrees=None, measure=lambda config: (slow, [slow]))
+        make_plan(eyes, minutes=1.0, network="auto", degrees=None, measure=lambda config, photographs: (slow, [slow]))
 
 
 def test_presets_of_single_classes_and_of_empty_tuples_load(plan, tmp_path):
@@ -99,7 +100,7 @@ def test_steps_are_tried_in_each_precision_and_then_with_twice_the_batch(plan, m
         model=dataclasses.replace(plan.config.model, fast=narrow),
         train=dataclasses.replace(plan.config.train, crop=32),
     )
-    chosen, trials = measuring.try_steps(config)
+    chosen, trials = measuring.try_steps(config, 9)
     assert [one.precision for one in trials[:2]] == ["float32", "mixed_bfloat16"]
     assert (
         [one.batch for one in trials] == [4, 4, 8]
@@ -109,6 +110,15 @@ def test_steps_are_tried_in_each_precision_and_then_with_twice_the_batch(plan, m
     assert all(10**7 < one.peak_bytes < os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") for one in trials)
 
 
+def test_a_batch_has_not_more_crops_than_there_are_photographs(plan, monkeypatch):
+    taken = []
+    monkeypatch.setattr(measuring, "_prepare", lambda config, devices, **how: taken.append(how["batch"]))
+    for photographs in (3, 4, 100):
+        with pytest.raises(InputError, match="does not fit into memory here"):  # as nothing was prepared
+            measuring.try_steps(plan.config, photographs)
+    assert taken == [3, 3, 4, 4, 4, 4]
+
+
 def test_a_network_whose_stride_does_not_divide_the_crop_is_refused(plan):
     with pytest.raises(InputError, match="--model=fast: its stride, 32, does not divide crops of 40 pixels"):
-        measuring.try_steps(dataclasses.replace(plan.config, train=dataclasses.replace(plan.config.train, crop=40)))
+        measuring.try_steps(dataclasses.replace(plan.config, train=dataclasses.replace(plan.config.train, crop=40)), 9)

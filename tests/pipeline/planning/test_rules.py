@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 
 from configs import InputError
 from pipeline.planning.choice import Choice
-from pipeline.planning.clock_rules import choose_steps, fastest, is_worth_twice_the_batch, refuse_too_short
+from pipeline.planning.clock_rules import (
+    choose_steps,
+    fastest,
+    is_worth_twice_the_batch,
+    refuse_too_short,
+    with_enough_steps,
+)
 from pipeline.planning.fingerprint import ClassFacts
 from pipeline.planning.network_rules import NARROW, WIDE, Start, choose_network, choose_start
 from pipeline.planning.scale_rules import (
@@ -159,6 +165,14 @@ def test_another_precision_must_be_a_twentieth_faster_and_twice_the_batch_a_quar
     assert fastest([one, close]) is one and fastest([one, fast]) is fast
     assert is_worth_twice_the_batch(one, trial(12.6, batch=8))
     assert not is_worth_twice_the_batch(one, trial(12.4, batch=8))
+
+
+def test_a_larger_batch_must_leave_enough_steps():
+    trials = [trial(10, precision="mixed_bfloat16"), trial(9), trial(14, batch=8), trial(20, batch=16)]
+    # 20 crops a second in batches of 16 are 75 steps a minute, 14 in batches of 8 are 105, 9 in batches of 4 are 135.
+    for minutes, batch in {41: 16, 39: 8, 29: 8, 28: 4, 1: 4}.items():
+        assert with_enough_steps(trials[3], trials, minutes=minutes).batch == batch
+    assert with_enough_steps(trials[0], trials, minutes=1) is trials[0]
 
 
 @given(rate=st.floats(0.1, 1000), minutes=st.floats(0.5, 2000), batch=st.sampled_from([4, 8, 64]))
