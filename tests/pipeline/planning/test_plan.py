@@ -16,6 +16,7 @@ from pipeline.planning.plan import make_plan
 from pipeline.planning.preset import preset_text
 from pipeline.planning.step_trial import StepTrial
 from pipeline.planning.writing import write_plan
+from pipeline.training.backends import Devices
 
 ROOT = Path(__file__).parents[3]
 TRIAL = StepTrial(256, 4, "float32", xla=False, crops_per_second=10.0, peak_bytes=10**9)
@@ -117,6 +118,20 @@ def test_a_batch_has_not_more_crops_than_there_are_photographs(plan, monkeypatch
         with pytest.raises(InputError, match="does not fit into memory here"):  # as nothing was prepared
             measuring.try_steps(plan.config, photographs)
     assert taken == [3, 3, 4, 4, 4, 4]
+
+
+def test_xla_is_tried_on_a_single_gpu_alone(plan, monkeypatch):
+    tried = []
+
+    def prepare(config, devices, *, batch, precision, xla):
+        tried.append((batch, precision, xla))
+
+    monkeypatch.setattr(measuring, "_prepare", prepare)
+    for gpus in (1, 2):
+        devices = Devices(None, gpus, tuple(f"/device:GPU:{number}" for number in range(gpus)), "")
+        measuring._first_candidates(plan.config, devices, 40)
+    single = [(4, precision, xla) for precision in ("float32", "mixed_bfloat16") for xla in (False, True)]
+    assert tried == [*single, (8, "float32", False), (8, "mixed_bfloat16", False)]
 
 
 def test_a_network_whose_stride_does_not_divide_the_crop_is_refused(plan):
