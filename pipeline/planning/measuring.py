@@ -18,7 +18,7 @@ from pipeline.training.backends import Devices, choose_backend
 FIRST_BATCH, LARGEST_BATCH = 4, 64
 PRECISIONS: tuple[Precision, ...] = ("float32", "mixed_bfloat16")
 SECONDS = 1.0  # for which each candidate is timed, after a step that compiles
-FEWEST = 3  # steps of each that are timed
+FEWEST = 5  # steps of each that are timed
 MEMORY = 0.5  # fraction of the free memory that a step may be expected to take
 
 
@@ -66,8 +66,11 @@ def try_steps(config: Config, photographs: int) -> tuple[StepTrial, list[StepTri
         if twice is None:
             break
         again, doubled = _take_turns([chosen, twice], crop)
+        # Beside the rate of the first turns, as the machine may be busier now.
+        rate = best.crops_per_second * doubled.crops_per_second / again.crops_per_second
+        doubled = dataclasses.replace(doubled, crops_per_second=rate)
         trials.append(doubled)
-        if not is_worth_twice_the_batch(again, doubled):
+        if not is_worth_twice_the_batch(best, doubled):
             break
         best, chosen = doubled, twice
     return best, trials

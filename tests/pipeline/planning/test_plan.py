@@ -120,6 +120,25 @@ def test_a_batch_has_not_more_crops_than_there_are_photographs(plan, monkeypatch
     assert taken == [3, 3, 4, 4, 4, 4]
 
 
+def test_batches_are_compared_in_the_same_turns_however_busy_the_machine_is(plan, monkeypatch):
+    """The machine becomes half as fast with each call; twice the batch is always 1.5 times as fast."""
+    speed = iter(0.5**number for number in range(9))
+
+    def take_turns(candidates, crop):
+        now = 16 * next(speed)
+        rates = {4: now, 8: 1.5 * now, 16: 1.6 * now}
+        return [dataclasses.replace(TRIAL, batch=one, crops_per_second=rates[one]) for one in candidates]
+
+    class Batch(int):
+        peak_bytes, precision, xla, batch = 0, "float32", False, property(int)
+
+    monkeypatch.setattr(measuring, "_prepare", lambda config, devices, *, batch, **how: Batch(batch))
+    monkeypatch.setattr(measuring, "_take_turns", take_turns)
+    chosen, trials = measuring.try_steps(plan.config, 40)
+    assert chosen.batch == 8  # 16 are only 1.07 times as fast
+    assert [one.crops_per_second for one in trials] == pytest.approx([16, 16, 24, 25.6])
+
+
 def test_xla_is_tried_on_a_single_gpu_alone(plan, monkeypatch):
     tried = []
 
