@@ -16,7 +16,7 @@ FEWEST_PIXELS = 2.0  # diameter that they keep whatever it costs
 SMALL = 0.1  # quantile of a class' diameters that stands for its small lesions
 LARGE = 0.95  # quantile of the lesions' longer sides that stands for the large ones
 FEWEST_LESIONS = 10  # of a class whose quantiles are taken; of fewer, the smallest lesion counts
-LEAST_DIAMETER = 320.0  # pixels of a scaled field of view: less leaves nothing to cut crops from
+LEAST_DIAMETER = 640.0  # pixels of a scaled field of view: with less, outlines lose too much (docs/decisions.md)
 LEAST_PASSES = 10.0  # times that training is to see each pixel of the fields of view at least
 ROOM = 1.25  # a crop is so many times as wide as large lesions
 CROPS = (256, 384, 512)  # multiples of every stride that is planned
@@ -52,7 +52,11 @@ def choose_diameter(fingerprint: Fingerprint, classes: Sequence[ClassFacts]) -> 
             f"photographs have {widest:.0f}, and enlarging them shows nothing more.",
         )
     if wanted < LEAST_DIAMETER:
-        return Choice(diameter, f"{small}, so a smaller field would do; fewer pixels leave no room for crops.")
+        return Choice(
+            diameter,
+            f"{small}, so a smaller field would show them; but below {LEAST_DIAMETER:g} pixels outlines become coarse "
+            "(docs/decisions.md).",
+        )
     return Choice(
         diameter,
         f"{small}, which is {small_diameter(finest) * diameter:.1f} pixels at this scale; smaller lesions are lost, "

@@ -55,14 +55,15 @@ def with_ruler(eyes, diameter, *, side=None):
 
 
 def test_small_lesions_keep_three_pixels_and_classes_of_larger_ones_do_not_count(eyes):
-    tenths = np.linspace(0.004, 0.014, 101)  # a tenth are below 0.005
+    tenths = np.linspace(0.002, 0.012, 101)  # a tenth are below 0.003
     choice = choose_diameter(with_ruler(eyes, 3400), [lesions("MA", tenths), lesions("OD", [0.15] * 54)])
-    assert choice.value == 600 and "A tenth of all MA are smaller than 0.50%" in choice.reason
+    assert choice.value == 1000 and "A tenth of all MA are smaller than 0.30%" in choice.reason
 
 
 def test_no_photograph_is_enlarged_for_small_lesions_and_none_becomes_a_stamp_for_large_ones(eyes):
     assert choose_diameter(with_ruler(eyes, 480), [lesions(diameters=[0.001] * 20)]).value == 480
-    assert choose_diameter(with_ruler(eyes, 480), [lesions(diameters=[0.2] * 20)]).value == LEAST_DIAMETER
+    assert choose_diameter(with_ruler(eyes, 3400), [lesions(diameters=[0.2] * 20)]).value == LEAST_DIAMETER
+    assert choose_diameter(with_ruler(eyes, 480), [lesions(diameters=[0.2] * 20)]).value == 480
 
 
 @given(pixels=st.floats(1e4, 1e8), minutes=st.floats(1, 1000), photographs=st.integers(4, 1000))
