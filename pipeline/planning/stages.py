@@ -53,7 +53,7 @@ def plan_stages(
     config, given = f"--config={workdir / PLAN}", f"--source={source}"
     records, run = workdir / RECORDS, workdir / RUN
     known = [flag for flag in reading if not flag.startswith("--patients=")]
-    further = sorted({str(one) for case in cases if not _is_below(one := case.photograph.parent, Path(source))})
+    further = sorted({str(one) for case in cases if not (one := case.photograph.parent).is_relative_to(source)})
     split = scored_split(cases)
     return [
         Stage(
@@ -113,7 +113,3 @@ def begin(workdir: Path, asked: Mapping[str, object]) -> None:
             f"--workdir={workdir} was begun with other flags: {'; '.join(differing)}. Give the same, or name another "
             "folder."
         )
-
-
-def _is_below(path: Path, folder: Path) -> bool:
-    return path.resolve().is_relative_to(folder.resolve())

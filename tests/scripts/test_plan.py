@@ -53,10 +53,10 @@ def test_the_next_call_reads_no_photograph_again(run, write_eyes, tmp_path):
 @pytest.mark.slow
 def test_a_plan_is_a_preset_with_a_page_and_an_odd_photograph_is_named(run, source, tmp_path):
     output = tmp_path / "mine.py"
-    done = run("plan", f"--source={source}", f"--output={output}", "--minutes=30", "--model=unet")
+    done = run("plan", f"--source={source}", f"--output={output}", "--minutes=30", "--model=fast")
     assert done.returncode == 0, done.stderr
     assert "warning: eye7 has 480x480 pixels, where 7 of 8 have 240x240" in done.stderr
     assert f"preset: {output}    see: {tmp_path / 'mine.html'}" in done.stdout
     config = load_config(str(output))
-    assert config.data.classes == ("HE",) and config.model.network == "unet" and config.train.max_minutes == 30
+    assert config.data.classes == ("HE",) and config.model.network == "fast" and config.train.max_minutes == 30
     assert (tmp_path / "mine.html").stat().st_size > 10_000
