@@ -4,13 +4,14 @@ import math
 import os
 import platform
 import re
+import resource
 from pathlib import Path
 
 import psutil
 
 from pipeline.cgroups import cpu_limit, free_in_cgroups
 
-CPU_FILE = Path("/proc/cpuinfo")
+CPU_FILE, STATUS_FILE = Path("/proc/cpuinfo"), Path("/proc/self/status")
 
 
 def usable_cores() -> int:
@@ -32,6 +33,14 @@ def available_cores() -> int:
 def free_memory() -> int:
     """Returns how many bytes are free, on the machine or in one of its nested containers, whichever is least."""
     return max(int(min(psutil.virtual_memory().available, free_in_cgroups())), 0)
+
+
+def peak_memory() -> int:
+    """Returns the largest resident set that this process has had, in bytes."""
+    if STATUS_FILE.exists():  # on Linux `getrusage` also counts the process that started this one
+        line = next(line for line in STATUS_FILE.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # macOS, in bytes
 
 
 def processor_model() -> str:

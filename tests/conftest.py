@@ -186,3 +186,39 @@ def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
             files = {Path(file).name: number for file, number in left_out.items() if str(Path(file).parent) == folder}
             names = ", ".join(f"{name} ({number})" for name, number in sorted(files.items()))
             terminalreporter.write_line(f"{folder}: {names}")
+
+
+@pytest.fixture(scope="session")
+def write_eyes(disc) -> Callable[..., dict[str, dict[str, np.ndarray]]]:
+    """Writes photographs of small eyes as paired folders; returns their masks by name and class, bool `[H, W]`.
+
+    `lesions` has for each class the diameters, pixels, of its lesions in each photograph; they do not touch.
+    """
+
+    def write(
+        folder: Path,
+        *,
+        lesions: dict[str, list[list[int]]],
+        side: int = 240,
+        diameter: float = 200,
+        first: int = 0,
+    ) -> dict[str, dict[str, np.ndarray]]:
+        masks: dict[str, dict[str, np.ndarray]] = {}
+        (folder / "images").mkdir(parents=True, exist_ok=True)
+        for number in range(len(next(iter(lesions.values())))):
+            name = f"eye{first + number}"
+            photograph = disc(side, side, diameter=diameter, seed=first + number)
+            masks[name] = {}
+            for row, (class_name, diameters) in enumerate(lesions.items()):
+                mask = np.zeros((side, side), np.uint8)
+                for column, wide in enumerate(diameters[number]):
+                    center = round(side * (0.3 + 0.13 * column)), round(side * (0.35 + 0.25 * row))
+                    cv2.circle(mask, center, wide // 2, 255, -1)
+                photograph[mask > 0] = photograph[mask > 0] // 2  # half as bright
+                masks[name][class_name] = mask > 0
+                (folder / "masks" / class_name).mkdir(parents=True, exist_ok=True)
+                cv2.imwrite(str(folder / "masks" / class_name / f"{name}.png"), mask)
+            cv2.imwrite(str(folder / "images" / f"{name}.png"), photograph[..., ::-1])
+        return masks
+
+    return write

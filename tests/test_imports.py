@@ -21,6 +21,7 @@ PUBLIC_MODULES = {
     "pipeline.evaluation.plan",
     "pipeline.evaluation.run",
     "pipeline.evaluation.tiles",
+    "pipeline.planning.writing",
     "records.shards.building",
     "records.shards.record",
     "records.shards.sharding",

@@ -15,7 +15,7 @@ from configs.schema.networks import (
     UNetConfig,
 )
 from configs.schema.old_names import as_before, new_name
-from configs.schema.train import TrainConfig
+from configs.schema.train import Precision, TrainConfig
 
 __all__ = [
     "FREE_FIELDS",
@@ -32,6 +32,7 @@ __all__ = [
     "LiteUNetConfig",
     "ModelConfig",
     "MultiResUNetConfig",
+    "Precision",
     "PreprocessConfig",
     "SegmentConfig",
     "SwinUNetConfig",

@@ -33,7 +33,7 @@ def write_crossvalidation_report(workdir: Path, content: Mapping[str, Any]) -> P
     folds = read_folds(workdir)
     points = content["operating_points"]
     return write_page(
-        workdir,
+        workdir / REPORT,
         "crossvalidation.html",
         scores=content,
         classes=result.classes,

@@ -101,7 +101,7 @@ def precision_recall_plot(
             _, precision, recall = precision_recall(lesion, negatives)
             first = np.flatnonzero(lesion[::-1] + negatives[::-1])[0]  # above it nothing is positive
             marks = [Mark(point[0], point[1], point[2], large=True)] if point else []
-            curves.append(_curve(name, _falling_steps(recall[first:], precision[first:]), number, marks=marks))
+            curves.append(make_curve(name, _falling_steps(recall[first:], precision[first:]), number, marks=marks))
     return Plot("Precision and recall", "recall (sensitivity)", "precision (PPV)", FIFTHS, FIFTHS, curves)
 
 
@@ -133,7 +133,7 @@ def froc_plot(
     for number, (false, sensitivity) in lines.items():
         points = [(place(x), y) for x, y in _rising_steps(false, sensitivity)]
         marks = _froc_marks(classes[number], false, sensitivity, place=place, intervals=intervals[number])
-        curves.append(_curve(classes[number], points, number, marks=marks))
+        curves.append(make_curve(classes[number], points, number, marks=marks))
     ticks = [2.0**power for power in range(-3, math.floor(math.log2(most)) + 1)]
     return Plot(
         "Lesions found (FROC)",
@@ -152,7 +152,7 @@ def calibration_plot(classes: Sequence[str], ranges: Sequence[Sequence[dict]]) -
       classes: names of the classes.
       ranges: for each class the rows of `calibration` in `scores.json`.
     """
-    curves = [_curve("", [(0.0, 0.0), (1.0, 1.0)], 0)]
+    curves = [make_curve("", [(0.0, 0.0), (1.0, 1.0)], 0)]
     for number, (name, rows) in enumerate(zip(classes, ranges, strict=True)):
         filled = [(row["mean_probability"], row["lesion_share"], row["pixels"]) for row in rows if row["pixels"]]
         if not filled:  # the class is known nowhere
@@ -161,7 +161,7 @@ def calibration_plot(classes: Sequence[str], ranges: Sequence[Sequence[dict]]) -
             Mark(x, y, f"{name}: mean probability {x:.3f}, lesion fraction {y:.3f} of {pixels:,} pixels")
             for x, y, pixels in filled
         ]
-        curves.append(_curve(name, [(x, y) for x, y, _ in filled], number, marks=marks))
+        curves.append(make_curve(name, [(x, y) for x, y, _ in filled], number, marks=marks))
     return Plot("Calibration", "mean probability", "fraction of lesion pixels", FIFTHS, FIFTHS, curves)
 
 
@@ -172,7 +172,7 @@ def detection_calibration_plot(classes: Sequence[str], ranges: Sequence[Sequence
       classes: names of the classes.
       ranges: for each class the `ranges` of `lesions[class].calibration` in `scores.json`.
     """
-    curves = [_curve("", [(0.0, 0.0), (1.0, 1.0)], 0)]
+    curves = [make_curve("", [(0.0, 0.0), (1.0, 1.0)], 0)]
     for number, (name, rows) in enumerate(zip(classes, ranges, strict=True)):
         filled = [
             (row["mean_probability"], row["matched_fraction"], row["detections"]) for row in rows if row["detections"]
@@ -185,7 +185,7 @@ def detection_calibration_plot(classes: Sequence[str], ranges: Sequence[Sequence
             )
             for x, y, count in filled
         ]
-        curves.append(_curve(name, [(x, y) for x, y, _ in filled], number, marks=marks))
+        curves.append(make_curve(name, [(x, y) for x, y, _ in filled], number, marks=marks))
     return Plot(
         "Calibration of detections", "highest probability", "fraction that matches a lesion", FIFTHS, FIFTHS, curves
     )
@@ -197,16 +197,25 @@ def sparsification_plot(tiles: np.ndarray) -> Plot:
     Args:
       tiles: tiles of all photographs, `TILE_ERRORS`.
     """
-    curves = [_curve("", [(0.0, 0.0), (1.0, 1.0)], 0)]
+    curves = [make_curve("", [(0.0, 0.0), (1.0, 1.0)], 0)]
     for number, (name, order_by) in enumerate((("as ranked", worth(tiles)), ("best order", tiles["wrong"]))):
         curve = sparsify(tiles["wrong"][first_to_last(order_by)])
         removed = removed_at(curve)
         label = f"{name}: the first {100 * FRACTION:g} % of the tiles have {100 * removed:.1f} % of the wrong pixels"
         marks = [Mark(FRACTION, removed, label, large=True)]
-        curves.append(_curve(name, zip(*curve, strict=True), number, marks=marks))
+        curves.append(make_curve(name, zip(*curve, strict=True), number, marks=marks))
     return Plot(
         "What correcting tiles removes", "fraction of tiles", "fraction of wrong pixels", FIFTHS, FIFTHS, curves
     )
+
+
+def make_curve(name: str, points: Iterable[tuple[float, float]], color: int, *, marks: Sequence[Mark] = ()) -> Curve:
+    """Returns the line through points of the unit square."""
+    places = np.rint(np.array(list(points)) * 1000).astype(int)
+    places = places[np.append(True, (places[1:] != places[:-1]).any(axis=1))]
+    if len(places) > MOST_POINTS:
+        places = places[np.linspace(0, len(places) - 1, MOST_POINTS).round().astype(int)]
+    return Curve(name, " ".join(f"{x},{1000 - y}" for x, y in places), color, marks)
 
 
 def _froc_marks(
@@ -231,15 +240,7 @@ def _froc_marks(
 def _equal_dice(dice: float) -> Curve:
     """Returns the line on which the harmonic mean of precision and recall is `dice`."""
     recall = np.linspace(dice / (2 - dice), 1)
-    return _curve("", zip(recall, dice * recall / (2 * recall - dice), strict=True), 0)
-
-
-def _curve(name: str, points: Iterable[tuple[float, float]], color: int, *, marks: Sequence[Mark] = ()) -> Curve:
-    places = np.rint(np.array(list(points)) * 1000).astype(int)
-    places = places[np.append(True, (places[1:] != places[:-1]).any(axis=1))]
-    if len(places) > MOST_POINTS:
-        places = places[np.linspace(0, len(places) - 1, MOST_POINTS).round().astype(int)]
-    return Curve(name, " ".join(f"{x},{1000 - y}" for x, y in places), color, marks)
+    return make_curve("", zip(recall, dice * recall / (2 * recall - dice), strict=True), 0)
 
 
 def _rising_steps(x: np.ndarray, y: np.ndarray) -> list[tuple[float, float]]:

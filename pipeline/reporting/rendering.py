@@ -27,18 +27,14 @@ HEADLINES = {
 }
 
 
-def write_page(folder: Path, template: str, **content: Any) -> Path:
-    """Writes `report.html`.
+def write_page(path: Path, template: str, **content: Any) -> Path:
+    """Writes a page, and returns its path.
 
     Args:
-      folder: folder for the file.
+      path: the file.
       template: name of the template.
       **content: what the template uses.
-
-    Returns:
-      The path of the file.
     """
-    path = folder / REPORT
     write_text(path, _environment().get_template(template).render(**content))
     return path
 

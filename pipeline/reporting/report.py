@@ -15,7 +15,7 @@ from pipeline.reporting.gallery import Gallery
 from pipeline.reporting.outlined_photographs import OutlinedPhotograph
 from pipeline.reporting.photograph_rows import photograph_rows
 from pipeline.reporting.record_lookup import record_at
-from pipeline.reporting.rendering import write_page
+from pipeline.reporting.rendering import REPORT, write_page
 from pipeline.reporting.result_plots import result_plots
 from records import Index
 
@@ -67,7 +67,7 @@ def write_report(
     groups = _groups(gallery)
     numbers = {shown.case: number for number, shown in enumerate(itertools.chain(*groups.values()), start=1)}
     return write_page(
-        folder,
+        folder / REPORT,
         "evaluation.html",
         scores=scores,
         classes=result.classes,

@@ -2,6 +2,7 @@
 
 from records.cases.anonymity import anonymous, anonymous_identity, new_salt, salt_of, salts_in
 from records.cases.case import ALL_KNOWN, SPLITS, Case, KnownRules
+from records.cases.classes import classes_of_source
 from records.cases.duplicates import hash_case, near_pairs, perceptual_hash, refuse_equal_files, same_pixels
 from records.cases.folds import FoldPlan, find_training_cases, plan_folds
 from records.cases.hard_negatives import HARD_NEGATIVES, HardNegative, read_hard_negatives, write_hard_negatives
@@ -63,6 +64,7 @@ __all__ = [
     "by_kind",
     "case_digests",
     "check_name",
+    "classes_of_source",
     "find_cases",
     "find_same",
     "find_training_cases",

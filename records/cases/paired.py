@@ -84,6 +84,11 @@ def subfolder(folder: Path, name: str) -> Path:
     return next((one for one in list_folder(folder).folders if one.name.lower() == name), folder / name)
 
 
+def part_folders(source: Path) -> list[Path]:
+    """Returns the folders that hold images/ and masks/: those of the splits, or the source itself."""
+    return [folder for folder, _ in _parts(source)]
+
+
 def _parts(source: Path) -> list[tuple[Path, str]]:
     """Returns the folders that hold images/ and masks/, and the split of each."""
     splits = {folder: PARTS.get(folder.name.lower()) for folder in list_folder(source).folders}

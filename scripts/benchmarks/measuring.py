@@ -3,13 +3,11 @@
 import dataclasses
 import os
 import platform
-import resource
 import statistics
 import threading
 import time
 from collections.abc import Callable, Mapping
 from importlib import metadata
-from pathlib import Path
 
 import psutil
 
@@ -104,15 +102,6 @@ class PeakMemory:
             except psutil.NoSuchProcess:
                 continue
             self.megabytes = max(self.megabytes, total / 1e6)
-
-
-def peak_of_this_process() -> int:
-    """Returns the largest resident set that this process has had, in bytes."""
-    status = Path("/proc/self/status")
-    if status.exists():  # on Linux `getrusage` also counts the process that started this one
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # macOS, in bytes
 
 
 def machine() -> dict[str, object]:

@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from models import Network
 from pipeline.inference import SegmenterSpec, TiledSegmenter
+from pipeline.machine import peak_memory
 from records import scaled_size
-from scripts.benchmarks.measuring import peak_of_this_process
 from scripts.benchmarks.segmenting import compiled, scale_of
 
 
@@ -59,4 +59,4 @@ def _peak_bytes(
         segment(in_memory)
     else:
         compiled(segmenter.network)(tf.zeros([spec.tile_batch, spec.tile, spec.tile, 3]))
-    return peak_of_this_process()
+    return peak_memory()

@@ -20,6 +20,7 @@ from models import (
     build_network,
     precision_policy,
 )
+from pipeline.training import random_batch
 from pipeline.training.backends import build_optimizer, choose_backend
 from pipeline.training.callbacks import LearningRate, Progress, StopOnDivergence
 from scripts.benchmarks.input_wait import measure_wait
@@ -67,7 +68,7 @@ def measure(config: Config, records: Path | None = None) -> Result:
     batch, crop = config.train.batch_size, config.train.crop or config.data.tile
     step = Variant(config.train.precision)
     variants = _variants(config, step, two_devices=two is not None)
-    images, masks = _random_batch(batch, crop, len(config.data.classes))
+    images, masks = random_batch(batch, crop, len(config.data.classes))
     seconds = take_turns(
         {str(variant): _steps(config, variant, two, images=images, masks=masks) for variant in variants},
         repeats=REPEATS,
@@ -187,11 +188,3 @@ def _bare_steps(model: TrainingModel, images: np.ndarray, masks: np.ndarray) -> 
             float(step())
 
     return steps
-
-
-def _random_batch(batch: int, crop: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns images 0..255 `[B, T, T, 3]` and masks 0/1 `[B, T, T, C]`, float32, with 1 % lesion pixels."""
-    random = np.random.default_rng(0)
-    images = random.uniform(0, 255, (batch, crop, crop, 3))
-    masks = random.random((batch, crop, crop, classes)) < 0.01
-    return images.astype(np.float32), masks.astype(np.float32)

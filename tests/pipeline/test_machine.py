@@ -4,6 +4,8 @@ import os
 import platform
 from types import SimpleNamespace
 
+import numpy as np
+import psutil
 import tensorflow as tf
 from tensorflow.python.client import device_lib
 
@@ -43,3 +45,11 @@ def test_gpus_have_their_model_and_memory(monkeypatch):
     assert gpus() == []  # TensorFlow sees none, and is not asked further
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: found[1:])
     assert gpus() == [f"GPU:{number}: NVIDIA H100 80GB HBM3, 79.5 GiB" for number in range(2)]
+
+
+def test_the_peak_of_memory_stays_when_memory_is_given_back():
+    before = machine.peak_memory()
+    array = np.ones(2**28, np.uint8)  # 256 MiB, more than a process has by chance
+    held = psutil.Process().memory_info().rss
+    del array
+    assert machine.peak_memory() >= max(before, held) - 2**22

@@ -1,0 +1,25 @@
+"""Planning: what the photographs and masks of a source are, and the preset that they ask for.
+
+Re-exported here is what needs no TensorFlow, so that a command which refuses its input does so at once.
+`pipeline.planning.writing`, which makes the plan and writes it, is imported by its own name.
+"""
+
+from pipeline.planning.fingerprint import Fingerprint, take_fingerprint
+from pipeline.planning.networks import PLANNED
+from pipeline.planning.problems import refuse_classes, refuse_few, refuse_without_lesions
+from pipeline.planning.stages import EVALUATION, RUN, Stage, begin, plan_stages, scored_split
+
+__all__ = [
+    "EVALUATION",
+    "PLANNED",
+    "RUN",
+    "Fingerprint",
+    "Stage",
+    "begin",
+    "plan_stages",
+    "refuse_classes",
+    "refuse_few",
+    "refuse_without_lesions",
+    "scored_split",
+    "take_fingerprint",
+]

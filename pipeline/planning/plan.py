@@ -1,0 +1,151 @@
+"""The plan of a training: a config with the reason of each value, from a fingerprint and from measured steps."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+from configs import Config
+from configs.schema import field_names, from_dict
+from pipeline.planning.choice import Choice, Choices
+from pipeline.planning.clock_rules import choose_steps, refuse_too_short, with_enough_steps
+from pipeline.planning.fingerprint import Fingerprint
+from pipeline.planning.network_rules import choose_network, choose_start
+from pipeline.planning.problems import find_problems
+from pipeline.planning.scale_rules import (
+    choose_crop,
+    choose_degrees,
+    choose_diameter,
+    choose_tiles,
+    count_tiles,
+    round_diameter,
+    shorten_for_time,
+)
+from pipeline.planning.step_trial import StepTrial
+from pipeline.planning.training_rules import (
+    choose_class_sampling,
+    choose_held_out,
+    choose_loss,
+    choose_recipe,
+    choose_shown,
+    count_healthy,
+)
+
+Trials = tuple[StepTrial, list[StepTrial]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """A planned training.
+
+    Attributes:
+      config: the config.
+      choices: value and reason of each field that was chosen; all others have their defaults.
+      chosen: the trial whose settings were taken.
+      trials: all trials.
+      problems: what looks wrong in the source, one line each.
+      training: number of photographs that are trained on.
+      tiles: number of training tiles, about.
+    """
+
+    config: Config
+    choices: Choices
+    chosen: StepTrial
+    trials: Sequence[StepTrial]
+    problems: Sequence[str]
+    training: int
+    tiles: int
+
+
+def make_plan(
+    fingerprint: Fingerprint,
+    *,
+    minutes: float,
+    network: str,
+    degrees: float | None,
+    measure: Callable[[Config, int], Trials],
+) -> Plan:
+    """Decides every field by its rule.
+
+    Args:
+      fingerprint: the photographs, of which at least one shows a lesion.
+      minutes: time of training.
+      network: a name of `networks.PLANNED`.
+      degrees: the camera's angle of view, if the user says it.
+      measure: tries training steps of a config with a number of photographs, as `measuring.try_steps` does.
+
+    Raises:
+      InputError: the time does not suffice for an epoch, or what `measure` raises.
+    """
+    names = fingerprint.shown_classes
+    classes = [fingerprint.of_class(name) for name in names]
+    held_out = choose_held_out(fingerprint)
+    usable = sum(case.split == "train" for case in fingerprint.cases)
+    training = max(round(usable * (1 - held_out.value)), 1)
+    angle = choose_degrees(fingerprint, degrees)
+    start = choose_start(fingerprint, names, network=network, degrees=angle.value)
+    fixed: dict[str, Choice] = {
+        "data.classes": Choice(names, _shown(fingerprint)),
+        "data.field_degrees": angle,
+        "data.validation_fraction": held_out,
+        "train.initial_model": Choice(start.folder or "", start.reason),
+        "train.loss": choose_loss(
+            classes, photographs=len(fingerprint.learnt_from), healthy=count_healthy(fingerprint, names)
+        ),
+        "train.class_sampling": choose_class_sampling(classes),
+        **choose_shown(fingerprint, names),
+        **choose_recipe(),
+    }
+    if start.spec is not None and start.spec.field_diameter is not None:
+        per_degree = start.spec.field_diameter / start.spec.field_degrees
+        diameter = Choice(
+            round_diameter(per_degree * angle.value),
+            "As many pixels per degree as the initial weights were trained at; at another scale lesions have sizes "
+            "that they do not know (docs/decisions.md: Dice of MA 0.19 for 0.50 at half of it).",
+        )
+    else:
+        diameter = choose_diameter(fingerprint, classes)
+    crop = choose_crop(classes, diameter.value)
+    model = choose_network(classes, start, network=network, photographs=training, diameter=diameter.value)
+    draft = _config(fixed | model | _scaled(fingerprint, diameter, crop))
+    fast, trials = measure(draft, training)
+    chosen = with_enough_steps(fast, trials, minutes=minutes)
+    if start.spec is None:
+        diameter = shorten_for_time(
+            diameter,
+            classes,
+            photographs=training,
+            pixels_per_second=chosen.crops_per_second * chosen.crop**2,
+            minutes=minutes,
+        )
+    made = fixed | model | _scaled(fingerprint, diameter, crop) | choose_steps(chosen, trials, minutes=minutes)
+    choices = {name: made[name] for name in field_names() if name in made}  # in the order of the schema
+    config = _config(choices)
+    every = count_tiles(fingerprint, diameter=diameter.value, tile=config.data.tile, stride=config.data.stride)
+    tiles = max(round(every * training / len(fingerprint.learnt_from)), 1)
+    refuse_too_short(minutes, chosen, tiles=tiles)
+    return Plan(config, choices, chosen, trials, find_problems(fingerprint), training, tiles)
+
+
+def _shown(fingerprint: Fingerprint) -> str:
+    parts = []
+    for name in fingerprint.shown_classes:
+        one = fingerprint.of_class(name)
+        parts.append(f"{name}: {len(one.diameters)} lesions in {one.showing} of {one.known} photographs")
+    return f"{'; '.join(parts)}."
+
+
+def _scaled(fingerprint: Fingerprint, diameter: Choice, crop: Choice) -> dict[str, Choice]:
+    tiles = choose_tiles(fingerprint, diameter=diameter.value, crop=crop.value)
+    return {"data.field_diameter": diameter, "train.crop": crop, **tiles}
+
+
+def _config(choices: Choices) -> Config:
+    """Returns the config of choices; all other fields have their defaults."""
+    values = dataclasses.asdict(Config())
+    values["data"]["scale"] = None  # as there is a field_diameter
+    for name, choice in choices.items():
+        *sections, field = name.split(".")
+        section = values
+        for one in sections:
+            section = section[one]
+        section[field] = choice.value
+    return from_dict(values)

@@ -1,0 +1,69 @@
+"""Makes a plan with trials on this machine, and writes its preset and its page."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.planning.fingerprint import Fingerprint
+from pipeline.planning.measuring import try_steps
+from pipeline.planning.page import write_plan_page
+from pipeline.planning.plan import Plan, make_plan
+from pipeline.planning.preset import preset_text
+from records import write_text
+
+
+def plan_training(fingerprint: Fingerprint, *, minutes: float, network: str, degrees: float | None) -> Plan:
+    """Plans a training, with training steps that are tried on this machine.
+
+    Args:
+      fingerprint: the photographs, of which at least one shows a lesion.
+      minutes: time of training.
+      network: a name of `networks.PLANNED`.
+      degrees: the camera's angle of view, if the user says it.
+
+    Raises:
+      InputError: the time does not suffice for an epoch, or the network cannot be trained here.
+    """
+    return make_plan(fingerprint, minutes=minutes, network=network, degrees=degrees, measure=try_steps)
+
+
+def write_plan(output: Path, plan: Plan, fingerprint: Fingerprint, *, source: str, reading: Sequence[str]) -> Path:
+    """Writes a plan's page, and then its preset.
+
+    Args:
+      output: file of the preset; the page has its name with the suffix .html.
+      plan: the plan.
+      fingerprint: the photographs.
+      source: the folder of the photographs, as it was given.
+      reading: flags that say how it is read, to be given to `shard` and `eval` as well.
+
+    Returns:
+      The path of the page.
+    """
+    commands = next_commands(output, source=source, reading=reading)
+    page = write_plan_page(output.with_suffix(".html"), plan, fingerprint, source=source, commands=commands)
+    head = [
+        "A preset for your own photographs, written by python -m scripts.plan.",
+        f"{len(fingerprint.cases)} photographs in {source}. The comments give the reason of each value; {page.name}",
+        "beside this file shows the same with pictures. Change what you know better.",
+        "",
+        *commands,
+    ]
+    write_text(output, preset_text(plan.choices, head))
+    return page
+
+
+def next_commands(output: Path, *, source: str, reading: Sequence[str]) -> list[str]:
+    """Returns the command lines that train by a preset and score the model."""
+    config, given = f"--config={output}", f"--source={source}"
+    lines = [
+        ["shard", config, given, "--records=RECORDS", *reading],
+        ["train", config, given, "--records=RECORDS", "--workdir=RUN"],
+        ["eval", "--model=RUN/model", given, "--split=validation", "--output=RUN", *without_patients(reading)],
+    ]
+    return [f"python -m scripts.{shlex.join(line)}" for line in lines]
+
+
+def without_patients(reading: Sequence[str]) -> list[str]:
+    """Returns flags without --patients, which decides splits and which `eval` does not take."""
+    return [flag for flag in reading if not flag.startswith("--patients=")]

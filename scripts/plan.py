@@ -1,0 +1,78 @@
+"""Looks at photographs and masks, tries training steps on this machine, and writes a preset with the reasons in it.
+
+    python -m scripts.plan --source=SOURCE --minutes=90 --output=configs/mine.py
+
+Writes the preset, a page with pictures beside it (configs/mine.html), and what was measured of each photograph
+(configs/mine.fingerprint.json), so that a second plan of the same photographs reads none of them again.
+"""
+
+import sys
+
+if not __package__:  # started by its path: the root is searched, not scripts/, whose inspect.py hides Python's own
+    sys.path[0] = __file__.rpartition("/scripts/")[0]
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+from tqdm import tqdm
+
+from configs import DataConfig, InputError
+from pipeline.machine import usable_cores
+from pipeline.planning import Fingerprint, refuse_without_lesions, take_fingerprint
+from records import Case, make_folder
+from scripts.support import command, planning, source
+from scripts.support.warnings import print_warnings
+
+_SOURCE = flags.DEFINE_string("source", None, "Folder of photographs and masks.", required=True)
+_OUTPUT = flags.DEFINE_string("output", "configs/mine.py", "File for the preset; the page is beside it.")
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace an existing preset.")
+planning.define_flags()
+source.define_flags()
+
+
+def main(_: list[str]) -> int:
+    """Runs the command, and returns its exit code."""
+    output = Path(_OUTPUT.value)
+    _check_flags(output)
+    options = planning.given()
+    classes, layout, cases = planning.find_planned_cases(Path(_SOURCE.value), warn=lambda line: print_warnings([line]))
+    make_folder(output.parent, flag="--output")
+    fingerprint = _take_fingerprint(
+        layout, cases, DataConfig(classes=classes), kept=output.with_suffix(".fingerprint.json")
+    )
+    from pipeline.planning.writing import plan_training, write_plan  # imports tensorflow, which takes seconds
+
+    print("trying training steps on this machine, which takes a minute or less.", flush=True)
+    plan = plan_training(fingerprint, **options)
+    print_warnings(plan.problems, more="on the page")
+    print("\n".join(planning.lines(plan)), flush=True)
+    reading = planning.reading_flags()
+    page = write_plan(output, plan, fingerprint, source=_SOURCE.value, reading=reading)
+    print(f"preset: {output}    see: {page}")
+    return command.SOME_FAILED if fingerprint.failures else command.DONE
+
+
+def _check_flags(output: Path) -> None:
+    if output.suffix != ".py":
+        raise InputError(f"--output={output}: a preset is a Python file; give a name that ends in .py.")
+    if output.exists() and not _OVERWRITE.value:
+        raise InputError(f"--output={output}: exists; name another file, or add --overwrite to replace it.")
+
+
+def _take_fingerprint(layout: str, cases: list[Case], data: DataConfig, *, kept: Path) -> Fingerprint:
+    print(f"{len(cases)} photographs in {_SOURCE.value} ({layout}), classes {', '.join(data.classes)}.", flush=True)
+    fingerprint = take_fingerprint(layout, cases, data, kept=kept, workers=usable_cores(), progress=_bar)
+    if fingerprint.measured < len(fingerprint.cases):
+        print(f"{len(fingerprint.cases) - fingerprint.measured} of them as measured before, in {kept}.", flush=True)
+    refuse_without_lesions(fingerprint, source=f"--source={_SOURCE.value}")
+    return fingerprint
+
+
+def _bar(results: Iterable[Any], total: int, what: str) -> Iterable[Any]:
+    return tqdm(results, total=total, desc=what, unit=" photographs", disable=None)
+
+
+if __name__ == "__main__":
+    command.run(main)
