@@ -8,9 +8,10 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright import sync_api as playwright
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here: apt install chromium"),
@@ -268,6 +269,18 @@ def test_it_works_by_keyboard_alone(served, open_window):
     tab_to("#look")
     window.keyboard.press("Enter")
     playwright.expect(window.locator("#tools")).to_be_hidden()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [(1440, 900), (390, 844)], ids=["wide", "narrow"])
+def test_axe_finds_no_fault_of_accessibility_while_looking_and_while_correcting(open_window, scheme, size):
+    window = open_window(*size, color_scheme=scheme)
+    for mode in ("#look", "#correct"):
+        window.click(mode)
+        found = Axe().run(window)
+        assert found.violations_count == 0, found.generate_report()
+    window.evaluate("document.body.append(document.createElement('button'))")
+    assert Axe().run(window).violations_count > 0  # of a button without a name
 
 
 def test_nothing_is_wider_than_a_telephone(open_window):
