@@ -12,6 +12,7 @@ from pathlib import Path
 
 STOP_FILE = "stop"
 SECONDS_BETWEEN_CHECKS = 1.0  # of the file: a check is cheap, but not on a network drive
+SECONDS_TO_END = 3.0  # that KeyboardInterrupt, which waits for a long operation, has after a second Ctrl-C
 # Sent by kill and by most job queues, Ctrl-C, a terminal that closes, and Slurm some time before a job's end.
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 
@@ -50,6 +51,7 @@ class StopRequest:
         self._waits_for = waits_for
         self._error: StoppedError | None = None
         self._noted = False
+        self._left = threading.Event()
         self._checked = -math.inf
 
     @contextlib.contextmanager
@@ -82,6 +84,7 @@ class StopRequest:
     @contextlib.contextmanager
     def _answering(self) -> Iterator[None]:
         """Answers signals at once, in a thread: Python's handlers wait while the main thread runs a long operation."""
+        self._left.clear()
         reader, writer = os.pipe()
         os.set_blocking(writer, False)
         before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
@@ -90,6 +93,7 @@ class StopRequest:
         try:
             yield
         finally:
+            self._left.set()
             signal.set_wakeup_fd(before)
             os.close(writer)  # at which the thread ends
             thread.join()
@@ -101,7 +105,8 @@ class StopRequest:
             number = received[0]
             if number not in STOP_SIGNALS:
                 continue
-            if asked and not self._noted:  # the handler, which restores the default effect, is still waiting
+            # Either the handler is still waiting, which restores the default effect, or KeyboardInterrupt is.
+            if asked and not (self._noted and self._left.wait(SECONDS_TO_END)):
                 os._exit(128 + number)
             if not asked:
                 name = signal.Signals(number).name

@@ -7,6 +7,7 @@ there, and adds as much. It covers neither lesions that are there nor what lies 
 
 import dataclasses
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -25,6 +26,7 @@ NO_DONOR = -1  # in place of the number of a tile
 FREE_PX = 7  # a pasted pixel has no lesion in the square of this side around it
 EDGE_PX = 3  # by half of which a pasted lesion's edge is widened; over as many pixels, twice, it then fades
 DARK = 20.0  # mean of the channels up to which a pixel counts as outside of the field of view
+MARGIN_PX = 32  # around a crop, of which warps may show a part, in which lesions are pasted too
 GRID_PX = 8  # spacing of the grid on which surroundings are averaged
 GRID_BLUR = 5  # side of the squares of that grid that are averaged, twice
 OFFSET = 16.0  # grey levels by which ratios of dark channels, which are noise, are kept near 1
@@ -67,16 +69,55 @@ class Donors:
             form = self.reader.form
             own_seed = seed + tf.constant([DONOR_SEED, 0], tf.int64)
             origin = draw_crop(target, donor_labels, crop.side, form=form, seed=own_seed).origin
-            shift = crop.origin - origin
-            lesions = _moved(_lesion_bits(donor_labels, self.bits, form), shift)
-            surroundings = _moved(_surroundings(donor, donor_labels), shift)
-            mixed = paste(image, labels, _moved(donor, shift), bits=lesions, surroundings=surroundings, form=form)
-            return *mixed, target.tile
+            here, there = (_Window.around(one, crop.side, tile=image.shape[0]) for one in (crop.origin, origin))
+            shift = (crop.origin - here.origin) - (origin - there.origin)
+            donor, donor_labels = there.of(donor), there.of(donor_labels)
+            mixed, changed = paste(
+                here.of(image),
+                here.of(labels),
+                _moved(donor, shift),
+                bits=_moved(_lesion_bits(donor_labels, self.bits, form), shift),
+                surroundings=_moved(_surroundings(donor, donor_labels), shift),
+                form=form,
+            )
+            return here.put(mixed, image), here.put(changed, labels), target.tile
 
         def untouched() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             return image, labels, tf.constant(NO_DONOR, tf.int64)
 
         return tf.cond(uniform(seed, "paste", 0.0, high=1.0) < self.fraction, pasted, untouched)
+
+
+class _Window(NamedTuple):
+    """The part of a tile around a crop that is computed: the whole tile would take several times as long.
+
+    Attributes:
+      origin: first row and column, int32 `[2]`, pixels of the tile.
+      side: height and width, pixels.
+    """
+
+    origin: tf.Tensor
+    side: int
+
+    @classmethod
+    def around(cls, origin: tf.Tensor, side: int, *, tile: int) -> "_Window":
+        """Returns the window around a crop, within the tile."""
+        own_side = min(side + 2 * MARGIN_PX, tile)
+        return cls(tf.clip_by_value(origin - MARGIN_PX, 0, tile - own_side), own_side)
+
+    def of(self, pixels: tf.Tensor) -> tf.Tensor:
+        """Cuts the window out of `[T, T, C]`."""
+        return tf.slice(pixels, tf.pad(self.origin, [[0, 1]]), [self.side, self.side, pixels.shape[-1]])
+
+    def put(self, window: tf.Tensor, pixels: tf.Tensor) -> tf.Tensor:
+        """Returns uint8 `[T, T, C]` with the window's pixels in place."""
+        behind = pixels.shape[0] - self.side - self.origin
+        changes = tf.pad(tf.bitwise.bitwise_xor(window, self.of(pixels)), _paddings(self.origin, behind))
+        return tf.bitwise.bitwise_xor(pixels, tf.ensure_shape(changes, pixels.shape))
+
+
+def _paddings(before: tf.Tensor, behind: tf.Tensor) -> tf.Tensor:
+    return tf.pad(tf.stack([before, behind], axis=1), [[0, 1], [0, 0]])  # none of the channels
 
 
 def make_donors(sets: Sequence[RecordSet], train: TrainConfig, reader: TileReader) -> Donors | None:

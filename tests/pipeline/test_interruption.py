@@ -34,6 +34,17 @@ square = numpy.random.default_rng(0).random((4000, 4000))
 {LISTENING}
     numpy.linalg.svd(square)
 """
+# The same, begun after the first signal was heard.
+HEARD = f"""import numpy, time
+import pipeline.interruption
+pipeline.interruption.SECONDS_TO_END = 0.5
+square = numpy.random.default_rng(0).random((4000, 4000))
+{LISTENING}
+    while request.error() is None:
+        time.sleep(0.01)
+    print("heard", flush=True)
+    numpy.linalg.svd(square)
+"""
 
 
 def start(program: str, folder: Path, *, ignored: tuple[signal.Signals, ...] = ()) -> subprocess.Popen:
@@ -80,6 +91,17 @@ def test_in_a_long_operation_the_answer_comes_at_once_and_a_second_signal_ends_i
     process.terminate()
     assert process.stderr.readline().startswith("SIGTERM: stopping after the step")
     assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=30) == 130
+    process.communicate()
+
+
+@pytest.mark.slow
+def test_a_second_ctrl_c_also_ends_a_long_operation_that_began_after_the_first_signal(tmp_path):
+    process = start(HEARD, tmp_path)
+    process.terminate()
+    assert process.stdout.readline() == "heard\n"
+    time.sleep(0.5)  # then the operation runs
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=30) == 130
     process.communicate()

@@ -69,7 +69,7 @@ FIT = """
 def small_network():
     image = keras.Input((None, None, 3))
     # Without a bias, which the normalisation would cancel: its gradient would be rounding alone, and Adam follows that.
-    hidden = keras.layers.Conv2D(4, 3, padding="same", use_bias=False)(image / 255)
+    hidden = keras.layers.Conv2D(8, 3, padding="same", use_bias=False)(image / 255)
     hidden = FusedBatchNormalization()(hidden)
     hidden = keras.layers.ReLU()(hidden)
     return Network(image, keras.layers.Conv2D(1, 3, padding="same", activation="sigmoid")(hidden))
