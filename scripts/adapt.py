@@ -11,17 +11,15 @@ if not __package__:  # started by its path: the root is searched, not scripts/, 
     sys.path[0] = __file__.rpartition("/scripts/")[0]
 
 import shutil
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from absl import flags
-from tqdm import tqdm
 
 from configs import InputError
 from pipeline.machine import usable_cores
 from records import Case, complete_file, find_cases, make_folder
 from scripts.support import command
+from scripts.support.photographs import with_bar
 
 _MODEL = flags.DEFINE_string("model", None, "Model folder.", required=True)
 _SOURCE = flags.DEFINE_string("source", None, "Folder of photographs and masks that it was trained on.", required=True)
@@ -40,8 +38,8 @@ def main(_: list[str]) -> int:
     found = _find_cases(given)
     spec = given.recognizing(case.name for case in found)
     cases = _training_cases(spec, found)
-    adapted = adapt_spec(spec, cases, workers=usable_cores(), progress=_bar)
-    adapted = identify_photographs(adapted, found, workers=usable_cores(), progress=_bar)
+    adapted = adapt_spec(spec, cases, workers=usable_cores(), progress=with_bar)
+    adapted = identify_photographs(adapted, found, workers=usable_cores(), progress=with_bar)
     if make_folder(output, flag="--output").resolve() != model.resolve():
         with complete_file(output / NETWORK_FILE) as temporary:
             shutil.copy(model / NETWORK_FILE, temporary)
@@ -67,10 +65,6 @@ def _training_cases(spec, found: list[Case]) -> list[Case]:
             f"as {min(names, default='?')}; name the folder that it was sharded from."
         )
     return cases
-
-
-def _bar(results: Iterable[Any], total: int, what: str) -> Iterable[Any]:
-    return tqdm(results, total=total, desc=what, unit=" photographs", disable=None)
 
 
 if __name__ == "__main__":

@@ -12,12 +12,11 @@ if not __package__:  # started by its path: the root is searched, not scripts/, 
     sys.path[0] = __file__.rpartition("/scripts/")[0]
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from absl import flags
-from tqdm import tqdm
 
 from configs import Config, InputError
 from pipeline.evaluation import (
@@ -36,6 +35,7 @@ from records.cases import find_training_cases, plan_folds, survey_cases
 from scripts.support import command, operating, source
 from scripts.support.children import Children
 from scripts.support.folds import pool, run_fold
+from scripts.support.photographs import with_bar
 from scripts.support.score_tables import crossvalidation_lines
 from scripts.support.warnings import print_warnings
 
@@ -142,15 +142,11 @@ def _plan(workdir: Path, config: Config) -> CrossValidation:
         "Reading their masks.",
         flush=True,
     )
-    surveys, _ = survey_cases(cases, config.data, workers=usable_cores(), strict=True, progress=_bar)
+    surveys, _ = survey_cases(cases, config.data, workers=usable_cores(), strict=True, progress=with_bar)
     for lines in by_kind(warning for survey in surveys.values() for warning in survey.mask_warnings).values():
         print_warnings(lines)
     plan = plan_folds(found, surveys, config.data, folds=_FOLDS.value)
     return CrossValidation(workdir, tuple(_SOURCE.value), config, plan=plan, operating=_operating(), **source.given())
-
-
-def _bar(results: Iterable[Any], total: int, what: str) -> Iterable[Any]:
-    return tqdm(results, total=total, desc=what, unit=" photographs", disable=None)
 
 
 def _print_plan(run: CrossValidation, only: list[int]) -> None:

@@ -11,18 +11,16 @@ import sys
 if not __package__:  # started by its path: the root is searched, not scripts/, whose inspect.py hides Python's own
     sys.path[0] = __file__.rpartition("/scripts/")[0]
 
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from absl import flags
-from tqdm import tqdm
 
 from configs import DataConfig, InputError
 from pipeline.machine import usable_cores
 from pipeline.planning import Fingerprint, refuse_without_lesions, take_fingerprint
 from records import Case, make_folder
 from scripts.support import command, planning, source
+from scripts.support.photographs import with_bar
 from scripts.support.warnings import print_warnings
 
 _SOURCE = flags.DEFINE_string("source", None, "Folder of photographs and masks.", required=True)
@@ -63,15 +61,11 @@ def _check_flags(output: Path) -> None:
 
 def _take_fingerprint(layout: str, cases: list[Case], data: DataConfig, *, kept: Path) -> Fingerprint:
     print(f"{len(cases)} photographs in {_SOURCE.value} ({layout}), classes {', '.join(data.classes)}.", flush=True)
-    fingerprint = take_fingerprint(layout, cases, data, kept=kept, workers=usable_cores(), progress=_bar)
+    fingerprint = take_fingerprint(layout, cases, data, kept=kept, workers=usable_cores(), progress=with_bar)
     if fingerprint.measured < len(fingerprint.cases):
         print(f"{len(fingerprint.cases) - fingerprint.measured} of them as measured before, in {kept}.", flush=True)
     refuse_without_lesions(fingerprint, source=f"--source={_SOURCE.value}")
     return fingerprint
-
-
-def _bar(results: Iterable[Any], total: int, what: str) -> Iterable[Any]:
-    return tqdm(results, total=total, desc=what, unit=" photographs", disable=None)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ import sys
 if not __package__:  # started by its path: the root is searched, not scripts/, whose inspect.py hides Python's own
     sys.path[0] = __file__.rpartition("/scripts/")[0]
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +37,7 @@ from records import (
     write_text,
 )
 from scripts.support import camera, command, source
+from scripts.support.photographs import with_bar
 from scripts.support.warnings import print_warnings
 
 _SOURCE = flags.DEFINE_string("source", None, "Folder of photographs and masks (IDRiD's layout or paired folders).")
@@ -78,7 +78,7 @@ def main(_: list[str]) -> int:
         strict=_STRICT.value,
         rule=camera.rule(config.data),
         labelled_by=labelled_by or None,
-        progress=_bar,
+        progress=with_bar,
     )
     print_warnings(plan.scale_warnings())
     for lines in plan.mask_warnings().values():
@@ -108,7 +108,7 @@ def _find_cases(data: DataConfig) -> tuple[str, list[Case]]:
 
 def _check(plan: RecordsPlan, folder: Path) -> dict[str, str]:
     """Checks the source; returns the photographs that cannot be decoded."""
-    check = check_source(plan, workers=_workers(), progress=_bar)
+    check = check_source(plan, workers=_workers(), progress=with_bar)
     print(check)
     print_warnings(
         f"{pair.one} ({pair.one_split}) and {pair.other} ({pair.other_split}) look the same, {pair.bits} of 256 bits "
@@ -178,10 +178,6 @@ def _verify(folder: Path) -> int:
         print(f"differs: {line}", file=sys.stderr)
     print(f"{len(differences)} differences    see: {folder / INDEX}")
     return command.SOME_FAILED if differences else command.DONE
-
-
-def _bar(results: Iterable[Any], total: int, what: str) -> Iterable[Any]:
-    return tqdm(results, total=total, desc=what, unit=" photographs", disable=None)
 
 
 def _workers() -> int:

@@ -63,8 +63,7 @@ def augment(
 def _permute(
     image: tf.Tensor, mask: tf.Tensor, crop: Crop, *, seed: tf.Tensor, config: AugmentConfig
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    begin = tf.pad(crop.origin, [[0, 1]])
-    image, mask = (tf.slice(pixels, begin, [crop.side, crop.side, pixels.shape[-1]]) for pixels in (image, mask))
+    image, mask = crop.of(image), crop.of(mask)
     if not any(getattr(config, name) for name in PERMUTATIONS):
         return image, mask
     transposed, from_below, from_right = _draw_pose(seed, config)

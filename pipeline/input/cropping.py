@@ -20,6 +20,10 @@ class Crop(NamedTuple):
     origin: tf.Tensor
     side: int
 
+    def of(self, pixels: tf.Tensor) -> tf.Tensor:
+        """Cuts the crop out of a tile, `[T, T, C]`."""
+        return tf.slice(pixels, tf.pad(self.origin, [[0, 1]]), [self.side, self.side, pixels.shape[-1]])
+
 
 def draw_crop(target: Target, labels: tf.Tensor, side: int, *, form: LabelFormat, seed: tf.Tensor) -> Crop:
     """Draws the crop of an element.

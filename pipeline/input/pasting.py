@@ -7,7 +7,6 @@ there, and adds as much. It covers neither lesions that are there nor what lies 
 
 import dataclasses
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -19,9 +18,8 @@ from pipeline.input.reading import RecordSet, TileReader
 from pipeline.input.sampling import Sampler, make_sampler
 from records.shards.record import LabelFormat
 
-DONOR_SEED = (
-    2**31
-)  # added to the seed of the stream, so that donors are drawn independently of what they are pasted into
+# Added to the seed of the stream, so that donors are drawn independently of what they are pasted into.
+DONOR_SEED = 2**31
 NO_DONOR = -1  # in place of the number of a tile
 FREE_PX = 7  # a pasted pixel has no lesion in the square of this side around it
 EDGE_PX = 3  # by half of which a pasted lesion's edge is widened; over as many pixels, twice, it then fades
@@ -68,9 +66,9 @@ class Donors:
             donor, donor_labels = self.reader.packed_tile(target.tile)
             form = self.reader.form
             own_seed = seed + tf.constant([DONOR_SEED, 0], tf.int64)
-            origin = draw_crop(target, donor_labels, crop.side, form=form, seed=own_seed).origin
-            here, there = (_Window.around(one, crop.side, tile=image.shape[0]) for one in (crop.origin, origin))
-            shift = (crop.origin - here.origin) - (origin - there.origin)
+            donor_crop = draw_crop(target, donor_labels, crop.side, form=form, seed=own_seed)
+            here, there = (_window(one, image.shape[0]) for one in (crop, donor_crop))
+            shift = (crop.origin - here.origin) - (donor_crop.origin - there.origin)
             donor, donor_labels = there.of(donor), there.of(donor_labels)
             mixed, changed = paste(
                 here.of(image),
@@ -80,7 +78,7 @@ class Donors:
                 surroundings=_moved(_surroundings(donor, donor_labels), shift),
                 form=form,
             )
-            return here.put(mixed, image), here.put(changed, labels), target.tile
+            return _put(mixed, here, image), _put(changed, here, labels), target.tile
 
         def untouched() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             return image, labels, tf.constant(NO_DONOR, tf.int64)
@@ -88,36 +86,18 @@ class Donors:
         return tf.cond(uniform(seed, "paste", 0.0, high=1.0) < self.fraction, pasted, untouched)
 
 
-class _Window(NamedTuple):
-    """The part of a tile around a crop that is computed: the whole tile would take several times as long.
-
-    Attributes:
-      origin: first row and column, int32 `[2]`, pixels of the tile.
-      side: height and width, pixels.
-    """
-
-    origin: tf.Tensor
-    side: int
-
-    @classmethod
-    def around(cls, origin: tf.Tensor, side: int, *, tile: int) -> "_Window":
-        """Returns the window around a crop, within the tile."""
-        own_side = min(side + 2 * MARGIN_PX, tile)
-        return cls(tf.clip_by_value(origin - MARGIN_PX, 0, tile - own_side), own_side)
-
-    def of(self, pixels: tf.Tensor) -> tf.Tensor:
-        """Cuts the window out of `[T, T, C]`."""
-        return tf.slice(pixels, tf.pad(self.origin, [[0, 1]]), [self.side, self.side, pixels.shape[-1]])
-
-    def put(self, window: tf.Tensor, pixels: tf.Tensor) -> tf.Tensor:
-        """Returns uint8 `[T, T, C]` with the window's pixels in place."""
-        behind = pixels.shape[0] - self.side - self.origin
-        changes = tf.pad(tf.bitwise.bitwise_xor(window, self.of(pixels)), _paddings(self.origin, behind))
-        return tf.bitwise.bitwise_xor(pixels, tf.ensure_shape(changes, pixels.shape))
+def _window(crop: Crop, tile: int) -> Crop:
+    """Returns the part of a tile around a crop that is computed: the whole tile would take several times as long."""
+    side = min(crop.side + 2 * MARGIN_PX, tile)
+    return Crop(tf.clip_by_value(crop.origin - MARGIN_PX, 0, tile - side), side)
 
 
-def _paddings(before: tf.Tensor, behind: tf.Tensor) -> tf.Tensor:
-    return tf.pad(tf.stack([before, behind], axis=1), [[0, 1], [0, 0]])  # none of the channels
+def _put(part: tf.Tensor, crop: Crop, pixels: tf.Tensor) -> tf.Tensor:
+    """Returns a tile, uint8 `[T, T, C]`, with other pixels in a crop."""
+    behind = pixels.shape[0] - crop.side - crop.origin
+    paddings = tf.pad(tf.stack([crop.origin, behind], axis=1), [[0, 1], [0, 0]])  # none of the channels
+    changes = tf.pad(tf.bitwise.bitwise_xor(part, crop.of(pixels)), paddings)
+    return tf.bitwise.bitwise_xor(pixels, tf.ensure_shape(changes, pixels.shape))
 
 
 def make_donors(sets: Sequence[RecordSet], train: TrainConfig, reader: TileReader) -> Donors | None:

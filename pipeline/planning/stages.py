@@ -52,7 +52,6 @@ def plan_stages(
     """
     config, given = f"--config={workdir / PLAN}", f"--source={source}"
     records, run = workdir / RECORDS, workdir / RUN
-    known = [flag for flag in reading if not flag.startswith("--patients=")]
     further = sorted({str(one) for case in cases if not (one := case.photograph.parent).is_relative_to(source)})
     split = scored_split(cases)
     return [
@@ -70,11 +69,22 @@ def plan_stages(
         ),
         Stage(
             "eval",
-            [f"--model={run / 'model'}", given, f"--split={split}", f"--output={workdir / EVALUATION}", *known],
+            [
+                f"--model={run / 'model'}",
+                given,
+                f"--split={split}",
+                f"--output={workdir / EVALUATION}",
+                *without_patients(reading),
+            ],
             workdir / EVALUATION / "report.html",
             may_leave_out=True,
         ),
     ]
+
+
+def without_patients(reading: Sequence[str]) -> list[str]:
+    """Returns flags without --patients, which decides splits and which `eval` does not take."""
+    return [flag for flag in reading if not flag.startswith("--patients=")]
 
 
 def scored_split(cases: Sequence[Case]) -> str:

@@ -9,6 +9,7 @@ from pipeline.planning.measuring import try_steps
 from pipeline.planning.page import write_plan_page
 from pipeline.planning.plan import Plan, make_plan
 from pipeline.planning.preset import preset_text
+from pipeline.planning.stages import without_patients
 from records import write_text
 
 
@@ -62,8 +63,3 @@ def next_commands(output: Path, *, source: str, reading: Sequence[str]) -> list[
         ["eval", "--model=RUN/model", given, "--split=validation", "--output=RUN", *without_patients(reading)],
     ]
     return [f"python -m scripts.{shlex.join(line)}" for line in lines]
-
-
-def without_patients(reading: Sequence[str]) -> list[str]:
-    """Returns flags without --patients, which decides splits and which `eval` does not take."""
-    return [flag for flag in reading if not flag.startswith("--patients=")]

@@ -8,6 +8,7 @@ from pipeline.prediction.memory import photograph_bytes
 from pipeline.prediction.overlap import OverlappedWork
 from pipeline.prediction.pictures import legend, write_pictures
 from pipeline.prediction.pool import SegmenterPool, all_devices, segment_in_order
+from pipeline.prediction.spread_files import spread_levels
 from pipeline.prediction.tables import write_tables
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "lesion_features",
     "photograph_bytes",
     "segment_in_order",
+    "spread_levels",
     "summarize",
     "write_pictures",
     "write_tables",

@@ -17,14 +17,14 @@ from werkzeug.wsgi import FileWrapper
 from pipeline.inference import SegmenterSpec
 from pipeline.operating_point import OperatingPoint
 from pipeline.prediction import detect
-from pipeline.viewer.corrections import ConflictError, Corrections, Drawn, Sidecar, bits_of
+from pipeline.viewer.corrections import ConflictError, Corrections, Drawn, Sidecar
 from pipeline.viewer.library import Facts, Library, Viewed
 from pipeline.viewer.maps import FAST, MapStore, probability_map
 from pipeline.viewer.pictures import Pictures
 from pipeline.viewer.takeaway import PARTS, TakeAway
 from pipeline.viewer.uploads import Uploads
 from pipeline.viewer.windows import Windows
-from records import CLASS_COLORS
+from records import CLASS_COLORS, pack_classes
 
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 STATIC = {path.name: path for path in Path(str(resources.files("pipeline.viewer") / "static")).iterdir()}
@@ -140,7 +140,7 @@ class Answers:
         if drawn is None:
             levels = self._maps.read(number, facts.map_size, len(self._spec.classes))
             masks = detect(probability_map(levels, facts.size), self._operating_point(request, facts)).masks
-            labels = Drawn(bits_of(masks), np.zeros(facts.size, np.uint8), ())
+            labels = Drawn(pack_classes(masks), np.zeros(facts.size, np.uint8), ())
         else:
             labels = drawn
         body = labels.lesion.tobytes() + labels.ignored.tobytes()
@@ -173,7 +173,7 @@ class Answers:
         return _json(_told(sidecar))
 
     def take_away(self, request: Request) -> Response:
-        """Returns a ZIP file of the results of one photograph, or of all that are finished."""
+        """Returns a ZIP file of results: of one photograph, or of every photograph that has been segmented."""
         parts = [part for part in request.args.get("parts", "").split(",") if part]
         if not parts or not set(parts) <= PARTS.keys():
             raise BadRequest(f"parts: expected some of {', '.join(PARTS)}.")

@@ -8,7 +8,6 @@ keeps the map of the model as it was. Each file is written whole, the sidecar la
 import dataclasses
 import datetime
 import json
-import re
 import shutil
 import threading
 from collections.abc import Mapping
@@ -30,6 +29,7 @@ from records import (
     read_mask,
     read_table,
     sha256_of,
+    split_names,
     sweep_temporaries,
     write_png,
     write_table,
@@ -227,9 +227,9 @@ class Corrections:
             there = [one for one in self.classes if self._mask(one, other).exists()]
             rows.setdefault(other, (" ".join(there), ""))
         with_lesions = {one for bit, one in enumerate(self.classes) if (drawn.lesion >> bit & 1).any()}
-        absent = [one for one in _names(rows[name][1]) if one not in with_lesions]
+        absent = [one for one in split_names(rows[name][1]) if one not in with_lesions]
         # Classes of which the model knows nothing stay as they are.
-        further = [one for one in _names(rows[name][0]) if one not in self.classes]
+        further = [one for one in split_names(rows[name][0]) if one not in self.classes]
         rows[name] = (" ".join([*drawn.complete, *further]), " ".join(absent))
         table = [COLUMNS, *((other, *row) for other, row in sorted(rows.items()))]
         write_table(self.output / LABELS, table)
@@ -250,7 +250,7 @@ class Corrections:
         rows = self._rows()
         if not rows:
             return tuple(one for one in self.classes if self._mask(one, name).exists())
-        labelled = _names(rows.get(name, ("", ""))[0])
+        labelled = split_names(rows.get(name, ("", ""))[0])
         return tuple(one for one in self.classes if one in labelled)
 
     def _read_bits(self, paths: list[Path], size: tuple[int, int]) -> np.ndarray:
@@ -275,20 +275,8 @@ def masks_of(bits: np.ndarray, classes: int) -> np.ndarray:
     return np.moveaxis(np.stack([bits >> bit & 1 for bit in range(classes)]).astype(bool), 0, -1)
 
 
-def bits_of(masks: np.ndarray) -> np.ndarray:
-    """Returns masks, bool `[H, W, C]`, as bits, uint8 `[H, W]`: bit c is class c."""
-    bits = np.zeros(masks.shape[:2], np.uint8)
-    for bit in range(masks.shape[-1]):
-        bits |= masks[..., bit].astype(np.uint8) << bit
-    return bits
-
-
 def _plane(bits: np.ndarray, bit: int) -> np.ndarray:
     return (bits >> bit & 1) * np.uint8(255)
-
-
-def _names(text: str) -> list[str]:
-    return [one for one in re.split(r"[\s,;|]+", text) if one]
 
 
 def _refuse_other_layouts(output: Path) -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.inference import LARGEST_SPREAD, ProbabilityMap, Segmented
+from pipeline.inference import ProbabilityMap, Segmented
 from pipeline.operating_point import OperatingPoint
+from pipeline.prediction import spread_levels
 from records import write_bytes
 
 FAST = 1  # of gzip's levels: maps are mostly black
@@ -30,9 +31,9 @@ class MapStore:
         Returns:
           The levels of the map, uint8 `[C, h, w]`.
         """
-        planes = [_levels(segmented.scaled, 1.0)]
+        planes = [_class_first(np.rint(np.clip(segmented.scaled, 0, 1) * 255).astype(np.uint8))]
         if segmented.spread is not None:
-            planes.append(_levels(segmented.spread.scaled, LARGEST_SPREAD))
+            planes.append(_class_first(spread_levels(segmented.spread.scaled)))
         write_bytes(self.path(number), gzip.compress(b"".join(one.tobytes() for one in planes), FAST))
         return planes[0]
 
@@ -69,6 +70,6 @@ def expected_wrong(levels: np.ndarray, size: tuple[int, int], thresholds: Sequen
     return wrong
 
 
-def _levels(scaled: np.ndarray, most: float) -> np.ndarray:
-    """Returns float32 `[h, w, C]` from 0 to `most` as uint8 `[C, h, w]`."""
-    return np.moveaxis(np.rint(np.clip(scaled / most, 0, 1) * 255).astype(np.uint8), -1, 0)
+def _class_first(levels: np.ndarray) -> np.ndarray:
+    """Returns `[h, w, C]` as `[C, h, w]`."""
+    return np.moveaxis(levels, -1, 0)

@@ -32,7 +32,7 @@ from records.cases.survey import (
     survey_case,
     survey_cases,
 )
-from records.cases.tables import match_rows, read_patients, read_splits
+from records.cases.tables import match_rows, read_patients, read_splits, split_names
 
 __all__ = [
     "ALL_KNOWN",
@@ -92,6 +92,7 @@ __all__ = [
     "salt_of",
     "salts_in",
     "same_pixels",
+    "split_names",
     "survey_case",
     "survey_cases",
     "write_hard_negatives",

@@ -1,7 +1,6 @@
 """What is said of the classes of photographs, beside their masks: which were looked for, and which are absent."""
 
 import dataclasses
-import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from records.cases.case import Case, FoundCases, KnownRules
 from records.cases.listing import list_folder
 from records.cases.names import image_stem
 from records.cases.photographs import photographs_of
-from records.cases.tables import match_rows
+from records.cases.tables import match_rows, split_names
 from records.cases.unused import Warn, listed
 from records.tables import LABELS, read_table, title
 
@@ -154,7 +153,7 @@ class Knowledge:
         )
 
     def _class_names(self, text: str, *, where: str) -> Classes:
-        names = Classes(filter(None, re.split(r"[\s,;|]+", text)))
+        names = Classes(split_names(text))
         for name in sorted(names.difference(self.classes, self.other_classes)):
             raise InputError(
                 f"{where}: no class {name!r}; expected classes among {', '.join(self.classes)}, or others of the "

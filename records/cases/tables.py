@@ -1,6 +1,7 @@
 """The tables that users make of their photographs: patients and splits, by the names of cases."""
 
 import dataclasses
+import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -9,6 +10,11 @@ from records.cases.case import SPLITS, Case
 from records.cases.names import clean_key
 from records.cases.unused import Warn, listed, print_warning
 from records.tables import read_table, title
+
+
+def split_names(text: str) -> list[str]:
+    """Returns the names in a cell of a table, which spaces, commas, semicolons or bars separate."""
+    return [name for name in re.split(r"[\s,;|]+", text) if name]
 
 
 def read_patients(

@@ -4,6 +4,7 @@ Re-exports what needs no TensorFlow. `record`, `sharding`, `building`, `writing`
 are imported by their own names, so that a process that only decodes and cuts never loads it.
 """
 
+from records.shards.bits import pack_classes
 from records.shards.checking import CHECK, check_source, write_check
 from records.shards.cutting import cut_case, estimate_bytes
 from records.shards.index import INDEX, CaseEntry, Index, Split, check_config, locate_records, read_index, write_index
@@ -21,6 +22,7 @@ __all__ = [
     "cut_case",
     "estimate_bytes",
     "locate_records",
+    "pack_classes",
     "plan_records",
     "read_index",
     "write_check",

@@ -1,9 +1,9 @@
-"""Works through many photographs with a bar, and says which were left out; for predict and pseudolabel."""
+"""Works through many photographs with a bar, and says which were left out."""
 
 import contextlib
 import sys
-from collections.abc import Collection, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
@@ -40,6 +40,11 @@ def saying_what_cannot_be_written() -> Iterator[None]:
             f"{error.filename}: cannot be written ({error.strerror}); the same command continues with the photographs "
             "that are not finished."
         ) from error
+
+
+def with_bar(results: Iterable[Any], total: int, what: str) -> Iterable[Any]:
+    """Shows a bar of photographs on a terminal; a `records.Progress`."""
+    return tqdm(results, total=total, desc=what, unit=" photographs", disable=None)
 
 
 def say(line: str) -> None:

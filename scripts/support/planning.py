@@ -33,7 +33,7 @@ def define_flags() -> None:
     """Defines --minutes, --model, --classes, --field_degrees and --patients."""
     flags.DEFINE_float("minutes", 90.0, "Minutes of training; reading, sharding and scoring come on top.")
     flags.DEFINE_enum("model", "auto", PLANNED, "The network; auto: by the photographs and the time.")
-    flags.DEFINE_list("classes", None, "Some of the source's classes; default: all that it has masks of.")
+    flags.DEFINE_list("classes", None, "Some of the source's classes; default: every class that has masks in it.")
     flags.DEFINE_float(
         "field_degrees", None, "Angle of view of the photographs, degrees; default: what files say, or 50."
     )

@@ -1,4 +1,4 @@
-"""A whole plan: its preset loads as the same config, its page says what was found, and too little time is refused."""
+"""A whole plan: its preset is its config, its page says what was found, and time for less than an epoch is refused."""
 
 import dataclasses
 import os

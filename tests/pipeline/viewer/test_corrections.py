@@ -10,9 +10,9 @@ import tensorflow as tf
 
 from configs import DataConfig, InputError
 from pipeline.viewer import Corrections
-from pipeline.viewer.corrections import Drawn, bits_of, masks_of
+from pipeline.viewer.corrections import Drawn, masks_of
 from pipeline.viewer.library import Viewed
-from records import find_cases, read_labels
+from records import find_cases, pack_classes, read_labels
 from records.shards.record import decode_record
 
 CLASSES = ("HE", "MA")
@@ -47,7 +47,7 @@ def save(corrections: Corrections, case: Viewed, drawn: Drawn, revision: int = 0
 
 def test_bits_are_masks_and_back():
     masks = np.random.default_rng(3).random((*SIZE, 8)) < 0.3
-    np.testing.assert_array_equal(masks_of(bits_of(masks), 8), masks)
+    np.testing.assert_array_equal(masks_of(pack_classes(masks), 8), masks)
 
 
 def test_what_was_saved_is_what_shard_cuts_to_the_pixel(corrections, photograph, drawn, shard, tmp_path):
