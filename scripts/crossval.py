@@ -4,6 +4,10 @@
 
 The same command again skips the finished folds and resumes the one that was stopped. With --only=0,2 the other folds
 can be run later, or on another machine. --workdir alone computes the scores again, from WORKDIR/fold_*/result.
+
+    python -m scripts.crossval … --workdir=WORKDIR2 --after=WORKDIR --unlabelled=PHOTOGRAPHS
+
+goes on from the models of the folds of WORKDIR, with photographs that each of them labels for its own fold.
 """
 
 import sys
@@ -23,6 +27,7 @@ from pipeline.evaluation import (
     POINTS,
     POOLED,
     CrossValidation,
+    SecondStage,
     begin_crossvalidation,
     check_same_config,
 )
@@ -50,6 +55,15 @@ _WORKDIR = flags.DEFINE_string(
 _FOLDS = flags.DEFINE_integer("folds", 5, "Number of folds that the photographs are divided into.", lower_bound=2)
 _ONLY = flags.DEFINE_list("only", None, "Numbers of the folds to run, from 0: 0,2. Default: all.")
 _PATIENTS = flags.DEFINE_string("patients", None, "CSV with the columns case,patient: a patient stays in one fold.")
+_AFTER = flags.DEFINE_string(
+    "after", None, "Workdir of an earlier cross-validation of the same folds, from whose models these folds go on."
+)
+_UNLABELLED = flags.DEFINE_string(
+    "unlabelled", None, "With --after: folder of photographs, which the earlier model of each fold labels for it."
+)
+_UNLABELLED_HEALTHY = flags.DEFINE_string(
+    "unlabelled_healthy", None, "CSV with the columns case,absent: what some of --unlabelled do not show."
+)
 source.define_flags()
 operating.define_flags()
 command.define_config(required=False)
@@ -66,9 +80,10 @@ def main(_: list[str]) -> int:
     config, only = command.config(), _only()
     default = OperatingPoint((config.evaluate.threshold,) * len(config.data.classes))
     parse_operating_point(**operating.given(), classes=config.data.classes, default=default)  # a mistake ends here
+    second_stage = _second_stage()
     check_same_config(workdir, config)
-    run = _plan(workdir, config)
-    begin_crossvalidation(run)
+    run = _plan(workdir, config, second_stage)
+    begin_crossvalidation(run, only)
     _print_plan(run, only)
     failed: list[str] = []
     children = Children()
@@ -124,11 +139,23 @@ def _only() -> list[int]:
     return only
 
 
+def _second_stage() -> SecondStage | None:
+    for option, needed in ((_UNLABELLED, _AFTER), (_UNLABELLED_HEALTHY, _UNLABELLED)):
+        if option.value and not needed.value:
+            raise InputError(f"--{option.name} needs --{needed.name}.")
+    if not _AFTER.value:
+        return None
+    for option in (_UNLABELLED, _UNLABELLED_HEALTHY):
+        if option.value and not Path(option.value).exists():
+            raise InputError(f"--{option.name}={option.value}: is not there.")
+    return SecondStage(_AFTER.value, _UNLABELLED.value or "", _UNLABELLED_HEALTHY.value or "")
+
+
 def _operating() -> dict[str, str]:
     return {name: str(value) for name, value in operating.given().items() if value is not None}
 
 
-def _plan(workdir: Path, config: Config) -> CrossValidation:
+def _plan(workdir: Path, config: Config, second_stage: SecondStage | None) -> CrossValidation:
     found, tests = find_training_cases(
         [Path(one) for one in _SOURCE.value],
         config.data,
@@ -146,7 +173,15 @@ def _plan(workdir: Path, config: Config) -> CrossValidation:
     for lines in by_kind(warning for survey in surveys.values() for warning in survey.mask_warnings).values():
         print_warnings(lines)
     plan = plan_folds(found, surveys, config.data, folds=_FOLDS.value)
-    return CrossValidation(workdir, tuple(_SOURCE.value), config, plan=plan, operating=_operating(), **source.given())
+    return CrossValidation(
+        workdir,
+        tuple(_SOURCE.value),
+        config,
+        plan=plan,
+        operating=_operating(),
+        second_stage=second_stage,
+        **source.given(),
+    )
 
 
 def _print_plan(run: CrossValidation, only: list[int]) -> None:

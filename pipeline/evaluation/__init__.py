@@ -25,6 +25,7 @@ from pipeline.evaluation.operating_points import earned_operating_points
 from pipeline.evaluation.photographs import CaseMap, LoadedCase, MapOf, Measure, evaluate_photographs, load_case
 from pipeline.evaluation.results import Result, read_result
 from pipeline.evaluation.scores import SCORES, best_threshold, precision_recall, score
+from pipeline.evaluation.second_stage import SecondStage
 from pipeline.evaluation.seen import Seen
 from pipeline.evaluation.sparsification import FRACTION, first_to_last, removed_at, sparsify
 from pipeline.evaluation.tile_errors import TILE_ERRORS, worth
@@ -49,6 +50,7 @@ __all__ = [
     "Names",
     "PhotographCounts",
     "Result",
+    "SecondStage",
     "Seen",
     "add_seconds",
     "audit",

@@ -13,6 +13,7 @@ from configs.loading import load_config
 from configs.schema import differing_fields
 from pipeline.evaluation.fold_results import FoldResult, check_together, read_fold, read_folds, result_folder
 from pipeline.evaluation.results import COUNTS
+from pipeline.evaluation.second_stage import SecondStage, check_second_stage
 from records import ALL_KNOWN, Case, KnownRules, make_folder, sha256_of, write_table, write_text
 from records.cases import FoldPlan
 
@@ -34,6 +35,7 @@ class CrossValidation:
       recursive: in paired folders, images/ and masks/ are trees.
       known: what is said of the classes of the photographs.
       operating: values of eval's flags --threshold and --min_area; empty: the thresholds of each fold's model.
+      second_stage: what each fold goes on from; None: nothing.
     """
 
     workdir: Path
@@ -45,6 +47,7 @@ class CrossValidation:
     recursive: bool = False
     known: KnownRules = ALL_KNOWN
     operating: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    second_stage: SecondStage | None = None
 
     def folder(self, fold: int) -> Path:
         """Returns the folder of a fold."""
@@ -93,12 +96,18 @@ def check_same_config(workdir: Path, config: Config) -> None:
         )
 
 
-def begin_crossvalidation(run: CrossValidation) -> None:
+def begin_crossvalidation(run: CrossValidation, folds: Sequence[int]) -> None:
     """Writes `config.json` and `folds.csv` to the workdir, after a check of the folds that are finished there.
 
+    Args:
+      run: the cross-validation.
+      folds: the folds that will be run.
+
     Raises:
-      InputError: a finished fold belongs to another cross-validation, or was scored at another operating point.
+      InputError: a finished fold belongs to another cross-validation, or was scored at another operating point; or
+        the folds go on from something else than those that were begun, or from what is not there.
     """
+    check_second_stage(run.workdir, run.second_stage, plan=run.plan, folds=folds)
     finished = read_folds(run.workdir)
     for folder, result in finished.items():
         check_together(folder, result, run.config, folds=run.plan.folds, plan=run.plan.digest, what="this command")
@@ -112,6 +121,8 @@ def begin_crossvalidation(run: CrossValidation) -> None:
         )
     make_folder(run.workdir, flag="--workdir")
     write_text(path, json.dumps(dict(run.operating)) + "\n")
+    if run.second_stage is not None:
+        run.second_stage.write(run.workdir)
     write_text(run.workdir / CONFIG, run.config.to_json())
     rows: list[Sequence[str]] = [("case", "fold", "source", "patient", "lesion_share")]
     for source, cases in zip(run.sources, run.plan.sources, strict=True):
@@ -125,7 +136,8 @@ def fold_steps(run: CrossValidation, fold: int) -> list[tuple[str, list[str]]]:
     """Returns the steps of a fold, after writing the lists of cases that they read.
 
     Returns:
-      Names of commands and their flags: "shard" for each source, "train", and "eval" for each source.
+      Names of commands and their flags: "shard" for each source, those of the second stage, "train", and "eval" for
+      each source.
     """
     folder, config = run.folder(fold), run.workdir / CONFIG
     reading = [f"--{name}" for name in ("allow_missing_masks", "unite_masks", "recursive") if getattr(run, name)]
@@ -144,6 +156,9 @@ def fold_steps(run: CrossValidation, fold: int) -> list[tuple[str, list[str]]]:
     train += [f"--records={folder / 'records' / str(number)}" for number in range(len(run.sources))]
     if run.chooses_thresholds(fold):
         train += [f"--source={source}" for source in (*run.sources, *run.further_folders)]
+    if run.second_stage is not None:
+        shards += run.second_stage.steps(folder, fold, config=config)
+        train += run.second_stage.train_flags(folder, fold)
     return [*shards, ("train", train), *scores]
 
 

@@ -97,7 +97,7 @@ def test_validation_photographs_with_lesions_choose_the_thresholds(run):
 
 
 def test_the_workdir_lists_the_folds_and_refuses_another_config(run):
-    begin_crossvalidation(run)
+    begin_crossvalidation(run, [0, 1])
     table = rows(run.workdir / "folds.csv")
     assert [(row["case"], row["source"]) for row in table] == [("A", "one"), ("B", "one"), ("D", "two"), ("E", "two")]
     assert {row["case"]: int(row["fold"]) for row in table} == run.plan.fold_of
@@ -115,7 +115,7 @@ def test_a_finished_fold_of_another_plan_is_refused_before_anything_is_written(r
     write_fold(run.folder(0) / "result", result)
     assert run.unfinished([0, 1]) == [1]
     with pytest.raises(InputError, match="same cross-validation as this command: --folds was 2 and is 3"):
-        begin_crossvalidation(run)
+        begin_crossvalidation(run, [0, 1])
     assert not (run.workdir / CONFIG).exists()
 
 
