@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from configs import ModelConfig
 from configs.idrid_lesions import get_config as get_idrid_lesions
 from pipeline.inference import SEGMENTER_FILE, SegmenterSpec, read_spec
 from pipeline.planning.choice import Choice
@@ -96,13 +97,12 @@ def choose_network(
       diameter: `data.field_diameter`.
     """
     if start.folder is not None:
-        model = get_idrid_lesions().model
-        same = "As the initial weights were trained with it."
-        return {
-            "model.network": Choice(model.network, same),
-            "model.fast.stem": Choice(model.fast.stem, same),
-            "model.fast.widths": Choice(model.fast.widths, same),
-            "model.fast.prior": Choice(model.fast.prior, same),
+        model, same = get_idrid_lesions().model, "As the initial weights were trained with it."
+        options, defaults = getattr(model, model.network), getattr(ModelConfig(), model.network)
+        return {"model.network": Choice(model.network, same)} | {
+            f"model.{model.network}.{field.name}": Choice(getattr(options, field.name), same)
+            for field in dataclasses.fields(options)
+            if getattr(options, field.name) != getattr(defaults, field.name)
         }
     if network not in (AUTO, "fast"):
         return {"model.network": Choice(network, "As given with --model, with its default options.")}
