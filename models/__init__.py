@@ -11,7 +11,7 @@ from models.losses import LOSSES, TAKES_HARD_LABELS_ONLY, build_loss, check_soft
 from models.metrics import METRICS, build_metrics
 from models.network import Network
 from models.networks import encoder_layers
-from models.registry import NETWORKS, build_network
+from models.registry import NETWORKS, build_network, without_encoder_weights
 from models.supervision import TrainingModel
 from models.surgery import (
     AVERAGES,
@@ -63,4 +63,5 @@ __all__ = [
     "precision_policy",
     "recompute_statistics",
     "transfer_weights",
+    "without_encoder_weights",
 ]

@@ -3,6 +3,7 @@
 To add one: write its file in `models.networks`, its options in `configs.schema.networks`, and a line in `NETWORKS`.
 """
 
+import dataclasses
 from collections.abc import Callable
 
 from configs import InputError, ModelConfig
@@ -49,3 +50,11 @@ def build_network(model: ModelConfig, classes: int) -> Network:
     if hasattr(options, "activation"):
         check_activation(f"model.{model.network}.activation", options.activation)
     return NETWORKS[model.network](options, classes, model.preprocess)
+
+
+def without_encoder_weights(model: ModelConfig) -> ModelConfig:
+    """Returns the config of the same network whose encoder starts at random, without a file of weights."""
+    options = getattr(model, model.network, None)
+    if not hasattr(options, "weights"):
+        return model
+    return dataclasses.replace(model, **{model.network: dataclasses.replace(options, weights="none")})

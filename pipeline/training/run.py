@@ -18,6 +18,7 @@ from models import (
     check_soft_labels,
     encoder_layers,
     precision_policy,
+    without_encoder_weights,
 )
 from pipeline.inference import check_tile
 from pipeline.input import RecordSet, choose_cache, open_records, training_batches, validation_batches
@@ -193,7 +194,9 @@ def _build_model(config: Config, backend: Backend, devices: Devices) -> _Built:
     train = config.train
     keras.utils.set_random_seed(train.seed)
     with devices.strategy.scope(), precision_policy(train.precision):
-        network = build_network(config.model, len(config.data.classes))
+        # All weights come from the initial model, so that a file with an encoder's is not needed again.
+        section = without_encoder_weights(config.model) if train.initial_model else config.model
+        network = build_network(section, len(config.data.classes))
         initial = load_initial_weights(Path(train.initial_model), network, config) if train.initial_model else None
         teacher = load_teacher(Path(train.teacher), config) if train.teacher else None
         xla, xla_message = backend.choose_xla(train, devices, network)

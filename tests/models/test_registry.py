@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 
-from configs import InputError, ModelConfig, UNetConfig
-from models import NETWORKS, build_network
+from configs import InputError, LiteUNetConfig, ModelConfig, UNetConfig
+from models import NETWORKS, build_network, without_encoder_weights
 
 OPTIONS = {field.name: getattr(ModelConfig(), field.name) for field in dataclasses.fields(ModelConfig)}
 WITH_ACTIVATION = ["attention_unet", "efficient_unet", "multires_unet", "unet", "unet3plus"]
@@ -42,3 +42,13 @@ def test_an_unknown_activation_is_refused_with_its_field(name):
     options = dataclasses.replace(OPTIONS[name], activation="rellu")
     with pytest.raises(InputError, match=rf"^model\.{name}\.activation must be one that Keras knows .* 'rellu'"):
         build_network(ModelConfig(network=name, **{name: options}), classes=1)
+
+
+def test_without_weights_of_an_encoder_the_network_is_the_same_and_needs_no_file():
+    given = ModelConfig(network="lite_unet", lite_unet=LiteUNetConfig(weights="gone.weights.h5", widths=(8, 8)))
+    with pytest.raises(InputError, match=r"gone\.weights\.h5"):
+        build_network(given, 1)
+    without = without_encoder_weights(given)
+    assert without == dataclasses.replace(given, lite_unet=LiteUNetConfig(widths=(8, 8)))
+    build_network(without, 1)
+    assert without_encoder_weights(ModelConfig(network="unet")) == ModelConfig(network="unet")

@@ -85,6 +85,7 @@ def test_a_training_that_starts_from_it_finds_lesions_after_three_steps(run, way
         "--config=configs/idrid_lesions.py",
         "--config.data.classes=('HE',)",
         "--config.train.class_sampling=()",
+        "--config.train.paste_classes=()",
         "--config.data.field_diameter=none",
         "--config.data.scale=1.0",
         "--config.segment.tile=512",
