@@ -61,7 +61,7 @@ def fit(run: TrainingRun, *, verbose: int) -> Path:
     plan = run.plan
     config = plan.config
     _set_up_workdir(run)
-    spec = SegmenterSpec.from_config(config, {})
+    spec = dataclasses.replace(SegmenterSpec.from_config(config, {}), thresholds=plan.thresholds)
     if not plan.cases:
         spec = dataclasses.replace(spec, scale=1.0, field_diameter=None)  # previews show scaled tiles
     with run.backend.live_segmenter(run.network, spec, config, plan.workdir) as segmenter:

@@ -15,10 +15,12 @@ class InitialWeights(NamedTuple):
     Attributes:
       message: a line that tells the user where they come from.
       seen: the photographs that they were trained on.
+      thresholds: operating thresholds of that model; None if its classes differ.
     """
 
     message: str
     seen: SeenPhotographs
+    thresholds: tuple[float, ...] | None
 
 
 def load_initial_weights(folder: Path, network: Network, config: Config) -> InitialWeights:
@@ -54,4 +56,4 @@ def load_initial_weights(folder: Path, network: Network, config: Config) -> Init
         message += f", with a new head for {', '.join(data.classes)} (that model has {', '.join(spec.classes)})"
     if (before := spec.rule()) != (now := ScaleRule.of(data)):
         message += f"; that model was trained at {before}, this training uses {now}"
-    return InitialWeights(message, spec.seen)
+    return InitialWeights(message, spec.seen, spec.thresholds if same_classes else None)

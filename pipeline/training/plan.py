@@ -27,6 +27,8 @@ class Plan:
       stride: the network's stride, pixels.
       cases: validation photographs that are scored whole; empty without sources.
       previewed: names of the validation photographs that are drawn after each epoch.
+      thresholds: operating thresholds of the classes before validation photographs choose any: those of the initial
+        model if its classes are the same, else the config's.
       monitor: column of `history.csv` that chooses the epoch whose weights are kept; None to keep the last epoch's.
       cache: how tiles are kept in memory, see `pipeline.input.reading.TileReader`.
       teacher: fingerprint of `train.teacher`, None without one.
@@ -45,6 +47,7 @@ class Plan:
     stride: int
     cases: tuple[Case, ...]
     previewed: tuple[str, ...]
+    thresholds: tuple[float, ...]
     monitor: str | None
     cache: Cache
     teacher: str | None

@@ -109,7 +109,10 @@ def prepare(
     origins = {field: one for field, one in models.items() if one is not None}
     cache, cache_message = choose_cache(sets, train.cache)
     messages = [f"{devices.message}; {train.precision}; {built.xla_message}", cache_message]
-    messages += [*describe_known(sets), *kept_thresholds(cases, config)]
+    own = built.initial and built.initial.thresholds
+    thresholds = own or (config.evaluate.threshold,) * len(config.data.classes)
+    by_class = dict(zip(config.data.classes, thresholds, strict=True))
+    messages += [*describe_known(sets), *kept_thresholds(cases, by_class)]
     plan = Plan(
         config=written,
         workdir=workdir,
@@ -119,6 +122,7 @@ def prepare(
         stride=built.network.stride,
         cases=tuple(cases),
         previewed=tuple(previewed),
+        thresholds=thresholds,
         monitor=monitor,
         cache=cache,
         teacher=teacher,
