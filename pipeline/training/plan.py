@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from configs import Config, InputError
@@ -34,6 +34,7 @@ class Plan:
       teacher: fingerprint of `train.teacher`, None without one.
       seen_before: the photographs that other models were trained on from which this one learns: that of the initial
         weights, the teacher, and those that labelled photographs of the records.
+      quality_before: quantiles of measures of the photographs that the initial model was trained on; empty without one.
       start: checkpoint from which the training continues; None to start from the beginning.
       messages: lines that tell the user about devices, precision, XLA, cache, initial weights and teacher.
       warnings: lines that tell the user what scores will not say, one each.
@@ -52,6 +53,7 @@ class Plan:
     cache: Cache
     teacher: str | None
     seen_before: SeenPhotographs
+    quality_before: Mapping[str, Sequence[float]]
     start: Checkpoint | None
     messages: tuple[str, ...]
     warnings: tuple[str, ...]

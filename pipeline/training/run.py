@@ -126,6 +126,7 @@ def prepare(
         monitor=monitor,
         cache=cache,
         teacher=teacher,
+        quality_before=built.initial.quality if built.initial else {},
         seen_before=sum((one.seen for one in origins.values()), SeenPhotographs()) + seen_by_labellers(sets),
         start=start,
         messages=(

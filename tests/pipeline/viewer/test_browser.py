@@ -25,6 +25,7 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here: apt install chromium"),
 ]
 NUMBER = re.compile(r"^\d+$")
+PATIENCE = 500_000  # milliseconds for a training, and for what happens while its model is loaded
 SAVED = re.compile("^saved .* by ")
 
 
@@ -47,7 +48,7 @@ def served(serve, ask_at) -> Iterator[Any]:
 
 
 @pytest.fixture
-def open_window(open_at, served) -> Callable[..., Any]:
+def open_window(served, open_at) -> Callable[..., Any]:
     """Opens the page of `served` in a window."""
     return functools.partial(open_at, served.url)
 
@@ -348,47 +349,54 @@ class Commands:
         return 0
 
     def stop(self) -> None:
-        raise AssertionError("nobody stops it")
+        """The test that trains waits for the end."""
 
 
-def test_a_model_is_trained_on_what_was_corrected_and_then_looked_with(serve, ask_at, forked, correct, open_at):
-    opened, _, output = serve(runner=lambda: Commands(forked))
+@pytest.fixture
+def trainable(serve, ask_at, forked) -> Iterator[Any]:
+    """A page of its own, which can train."""
+    opened, photographs, output = serve(runner=lambda: Commands(forked))
     with opened as page:
-        window, other = open_at(page.url), open_at(page.url, 390, 844, has_touch=True, is_mobile=True)
-        about = window.locator("#train-about")
-        playwright.expect(about).to_contain_text("Correct at least 5 photographs first")
-        assert window.locator("#train-begin").is_hidden()
-        correct(Corrections(output, ("HE", "MA"), max_pixels=10**6, model=""), 1, 5)
-        window.reload()
-        playwright.expect(about).to_contain_text("the 5 corrected photographs")
-        window.locator("#train-minutes").fill("0.03")
-        window.click("#train-begin")
-        for one in (window, other):
-            playwright.expect(one.locator("#train-stop")).to_be_visible()
-        playwright.expect(window.locator("#train-now")).to_have_text("Done.", timeout=120_000)
-        rows = window.locator("#train-scores tbody tr")
-        assert [text[:2] for text in rows.all_text_contents()] == ["HE", "MA"]
-        assert all(NUMBER.match(text.replace(".", "")) for text in rows.locator("td").all_text_contents())
-        assert "Loss" in window.locator("#train-curves").inner_text()
-        commands = window.locator("#train-commands").text_content()
-        assert f"# new model: {output}/trainings/1/run/model" in commands
-        assert "python -m scripts.train" in commands and "--config.train.max_minutes=0.03" in commands
-        assert Axe().run(window).violations_count == 0
-        window.click("#train-use-new")
-        for one in (window, other):  # the second one is told, and loads the page anew as well
-            playwright.expect(one.locator("#train-use-first")).to_be_visible()
-        served = ask_at(page.url)
-        folder = output / "trainings" / "1" / "run" / "model"
-        assert served.ask("GET", "/api/session").json["folders"] == [str(folder)]
-        case = served.wait_for("left")["left"]
-        levels = gzip.decompress(served.ask("GET", f"/api/photographs/{case['number']}/map").body)
-        photograph = read_photograph(output.parent / "photographs" / "left.png", max_pixels=10**6)
-        segmenter = load_segmenter(folder)
-        expected = segmenter.segment_measured(segmenter.measure(photograph)).scaled
-        got = np.frombuffer(levels, np.uint8).reshape(2, *expected.shape[:2])
-        assert np.abs(np.moveaxis(got, 0, -1) / 255 - expected).max() <= 0.5 / 255 + 1e-6
-        playwright.expect(window.locator(".count").first).to_have_text(NUMBER)
-        assert counts(window) == served.cases()["left"]["lesions"]
+        served = ask_at(page.url)._replace(output=output, photographs=photographs)
+        served.wait_for("left", "right")
+        yield served
+
+
+def test_a_model_is_trained_on_what_was_corrected_and_then_looked_with(trainable, correct, open_at):
+    output, folder = trainable.output, trainable.output / "trainings" / "1" / "run" / "model"
+    window, other = open_at(trainable.url), open_at(trainable.url, 390, 844, has_touch=True, is_mobile=True)
+    about = window.locator("#train-about")
+    playwright.expect(about).to_contain_text("Correct at least 5 photographs first")
+    assert window.locator("#train-begin").is_hidden()
+    correct(Corrections(output, ("HE", "MA"), max_pixels=10**6, model=""), 1, 5)
+    window.reload()
+    playwright.expect(about).to_contain_text("the 5 corrected photographs")
+    window.locator("#train-minutes").fill("0.03")
+    window.click("#train-begin")
+    for one in (window, other):
+        playwright.expect(one.locator("#train-stop")).to_be_visible()
+    playwright.expect(window.locator("#train-now")).to_have_text("Done.", timeout=PATIENCE)
+    rows = window.locator("#train-scores tbody tr")
+    assert [text[:2] for text in rows.all_text_contents()] == ["HE", "MA"]
+    assert all(re.fullmatch(r"[01]\.\d{3}", text) for text in rows.locator("td").all_text_contents())
+    assert "Loss" in window.locator("#train-curves").inner_text()
+    commands = window.locator("#train-commands").text_content()
+    assert f"# new model: {folder}" in commands
+    assert "python -m scripts.train" in commands and "--config.train.max_minutes=0.03" in commands
+    assert Axe().run(window).violations_count == 0
+    window.click("#train-use-new")
+    for one in (window, other):  # the second one is told, and loads the page anew as well
+        playwright.expect(one.locator("#train-use-first")).to_be_visible(timeout=PATIENCE)
+    assert trainable.ask("GET", "/api/session").json["folders"] == [str(folder)]
+    case = trainable.wait_for("left")["left"]
+    levels = gzip.decompress(trainable.ask("GET", f"/api/photographs/{case['number']}/map").body)
+    photograph = read_photograph(trainable.photographs / "left.png", max_pixels=10**6)
+    segmenter = load_segmenter(folder)
+    expected = segmenter.segment_measured(segmenter.measure(photograph)).scaled
+    got = np.frombuffer(levels, np.uint8).reshape(2, *expected.shape[:2])
+    assert np.abs(np.moveaxis(got, 0, -1) / 255 - expected).max() <= 0.5 / 255 + 1e-6
+    playwright.expect(window.locator(".count").first).to_have_text(NUMBER, timeout=PATIENCE)
+    assert counts(window) == trainable.cases()["left"]["lesions"]
 
 
 def test_nothing_is_fetched_from_anywhere_else(served, open_window, browser):
