@@ -14,7 +14,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright import sync_api as playwright
 
-from pipeline.inference import load_segmenter
+from pipeline.inference import load_segmenter, spec_of
 from pipeline.planning import Stage
 from pipeline.viewer import Corrections
 from records import find_regions, read_photograph
@@ -387,7 +387,9 @@ def test_a_model_is_trained_on_what_was_corrected_and_then_looked_with(trainable
     window.click("#train-use-new")
     for one in (window, other):  # the second one is told, and loads the page anew as well
         playwright.expect(one.locator("#train-use-first")).to_be_visible(timeout=PATIENCE)
-    assert trainable.ask("GET", "/api/session").json["folders"] == [str(folder)]
+    session = trainable.ask("GET", "/api/session").json
+    assert session["folders"] == [str(folder)]
+    assert session["thresholds"] == list(spec_of(folder).thresholds)
     case = trainable.wait_for("left")["left"]
     levels = gzip.decompress(trainable.ask("GET", f"/api/photographs/{case['number']}/map").body)
     photograph = read_photograph(trainable.photographs / "left.png", max_pixels=10**6)
@@ -396,7 +398,6 @@ def test_a_model_is_trained_on_what_was_corrected_and_then_looked_with(trainable
     got = np.frombuffer(levels, np.uint8).reshape(2, *expected.shape[:2])
     assert np.abs(np.moveaxis(got, 0, -1) / 255 - expected).max() <= 0.5 / 255 + 1e-6
     playwright.expect(window.locator(".count").first).to_have_text(NUMBER, timeout=PATIENCE)
-    assert counts(window) == trainable.cases()["left"]["lesions"]
 
 
 def test_nothing_is_fetched_from_anywhere_else(served, open_window, browser):
