@@ -120,8 +120,7 @@ def opened_page(
             segmenting.join()
     finally:
         library.close()
-        training.stop()
-        training.join()
+        training.close()
         if not settings.keep:
             shutil.rmtree(folder, ignore_errors=True)
 

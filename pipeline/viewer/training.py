@@ -97,6 +97,7 @@ class Training:
         self._thread: threading.Thread | None = None
         self._runner: StageRunner | None = None
         self._training: _Training | None = None
+        self._is_closed = False
 
     def usable(self) -> int:
         """Returns the number of photographs that a training would use.
@@ -159,6 +160,13 @@ class Training:
         if training.state == "running" and (at_once or not training.is_stopping):
             training.is_stopping = True
             runner.stop()
+
+    def close(self) -> None:
+        """Stops the training, waits for its end, and lets none begin."""
+        with self._changing:
+            self._is_closed = True
+        self.stop()
+        self.join()
 
     def join(self) -> None:
         """Waits until no training is running."""
@@ -224,6 +232,8 @@ class Training:
         }
 
     def _refuse_running(self) -> None:
+        if self._is_closed:
+            raise InputError("The command that serves this page is ending.")
         if self._thread is not None and self._thread.is_alive():
             raise InputError("A training is running already; wait for its end, or stop it.")
 

@@ -31,6 +31,7 @@ SAVED = re.compile("^saved .* by ")
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
+    playwright.expect.set_options(timeout=30_000)  # milliseconds; other tests may take the machine's time
     with playwright.sync_playwright() as started:
         browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser

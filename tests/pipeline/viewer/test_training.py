@@ -140,6 +140,9 @@ def test_only_one_runs_at_a_time_and_one_that_was_stopped_goes_on_where_it_was(c
     assert (trainings.whole()["state"], trainings.whole()["message"]) == ("failed", "no memory.")
     with pytest.raises(InputError, match="no new model"):
         trainings.trained_model()
+    trainings.close()
+    with pytest.raises(InputError, match="is ending"):
+        trainings.start(10)
 
 
 def test_the_end_of_the_page_stops_a_training(serve, ask_at, correct):
