@@ -14,6 +14,7 @@ from records.cases import (
     PSEUDOLABEL_ENTRIES,
     PSEUDOLABELS,
     SPLITS,
+    TRAININGS,
     Case,
     FoldPlan,
     HardNegative,
@@ -135,6 +136,7 @@ from records.shards import (
     write_index,
 )
 from records.tables import LABELS, read_table
+from records.together import Replacement, finish_replacement, replaced_together
 
 __all__ = [
     "ALL_KNOWN",
@@ -155,6 +157,7 @@ __all__ = [
     "PSEUDOLABEL_ENTRIES",
     "SCALE_ROWS",
     "SPLITS",
+    "TRAININGS",
     "UNKNOWN_CAMERA",
     "Camera",
     "Case",
@@ -173,6 +176,7 @@ __all__ = [
     "Progress",
     "RecordsPlan",
     "Regions",
+    "Replacement",
     "SamePhotograph",
     "ScaleRule",
     "SeenPhotographs",
@@ -206,6 +210,7 @@ __all__ = [
     "find_regions",
     "find_same",
     "find_training_cases",
+    "finish_replacement",
     "fit_field_circle",
     "hash_case",
     "held",
@@ -246,6 +251,7 @@ __all__ = [
     "read_table",
     "refuse_equal_files",
     "regions_of_places",
+    "replaced_together",
     "rescale_mask",
     "rescale_photograph",
     "salt_of",

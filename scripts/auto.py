@@ -11,18 +11,17 @@ import sys
 if not __package__:  # started by its path: the root is searched, not scripts/, whose inspect.py hides Python's own
     sys.path[0] = __file__.rpartition("/scripts/")[0]
 
-import shlex
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from absl import flags
 
 from pipeline.interruption import StoppedError
-from pipeline.planning import EVALUATION, RUN, Stage, begin, plan_stages, scored_split
+from pipeline.planning import EVALUATION, RUN, begin, plan_stages, scored_split
 from records import Case, claimed_output
 from scripts.support import command, planning, source
 from scripts.support.children import Children
+from scripts.support.stages import run_stages
 
 _SOURCE = flags.DEFINE_string("source", None, "Folder of photographs and masks.", required=True)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder for plan.py, records, run and evaluation.", required=True)
@@ -44,37 +43,15 @@ def main(_: list[str]) -> int:
         make_workdir()
         begin(workdir, {"source": _SOURCE.value} | planning.asked())
         try:
-            code = _run_stages(stages)
+            children = Children()
+            with children.listening():
+                code = run_stages(children, stages, again=AGAIN)
         except StoppedError as stopped:
             print(f"stopped; {AGAIN}", flush=True)
             return stopped.code
     if all(stage.is_finished for stage in stages):
         _print_end(workdir, cases)
     return code
-
-
-def _run_stages(stages: Sequence[Stage]) -> int:
-    """Runs the stages that are not finished, and returns the exit code; a stage that fails is the last."""
-    children, left_out = Children(), False
-    with children.listening():
-        for number, stage in enumerate(stages, start=1):
-            title = f"stage {number} of {len(stages)}, {stage.command}"
-            if stage.is_finished:
-                print(f"{title}: finished already ({stage.product}).", flush=True)
-                continue
-            print(f"{title}:\n  python -m scripts.{stage.command} {shlex.join(stage.arguments)}", flush=True)
-            began = time.monotonic()
-            # The config may train with another backend, which is tried for the plan; the rest is TensorFlow's.
-            environment = {} if stage.command in ("plan", "train") else {"KERAS_BACKEND": "tensorflow"}
-            code = children.run(stage.command, stage.arguments, environment=environment)
-            if code == command.DONE and not stage.is_finished:
-                raise StoppedError("its file `stop`", command.DONE)
-            if not stage.is_done(code):
-                print(f"{title}: failed with exit code {code}; see the error above, then {AGAIN}", file=sys.stderr)
-                return code
-            left_out = left_out or code == command.SOME_FAILED
-            print(f"{title}: done in {(time.monotonic() - began) / 60:.1f} minutes.", flush=True)
-    return command.SOME_FAILED if left_out else command.DONE
 
 
 def _print_end(workdir: Path, cases: Sequence[Case]) -> None:

@@ -2,7 +2,8 @@
 
 python -m scripts.view --model=pretrained/idrid_lesions [FOLDER]
 
-With --output=SOURCE corrections are saved as masks that shard and train read. Ctrl-C ends it.
+With --output=SOURCE corrections are saved as masks that shard and train read, and the page can train on them; --config
+is then the config that the model was trained with, if it does not lie beside it. Ctrl-C ends it.
 """
 
 import sys
@@ -23,11 +24,12 @@ from configs import InputError
 from records import claimed_output, photographs_of
 from scripts.support import camera, command, limits, members, operating
 from scripts.support.photographs import say
+from scripts.support.training_on import train_on
 
 if TYPE_CHECKING:
     from pipeline.inference import SegmenterSpec, TiledSegmenter
     from pipeline.prediction import SegmenterPool
-    from pipeline.viewer import Page
+    from pipeline.viewer import Page, ViewedModel
 
 _MODEL = flags.DEFINE_multi_string(
     "model", None, "Model folder, such as WORKDIR/model; repeat the flag to average several models.", required=True
@@ -54,6 +56,7 @@ operating.define_flags()
 members.define_flags()
 camera.define_flags()
 limits.define_flags()
+command.define_config(required=False)
 
 
 def main(arguments: list[str]) -> int:
@@ -66,15 +69,40 @@ def main(arguments: list[str]) -> int:
 
 
 def _serve(photographs: dict[str, Path], make_output: Callable[[], Path] | None) -> int:
+    config = None if flags.FLAGS.config is None else command.config()
+    model = _described([Path(one) for one in members.folders(_MODEL.value, flag="--model")])
+    from pipeline.viewer import Corrections, PageSettings, opened_page
+
+    corrections = None
+    if make_output is not None:
+        spec = model.spec
+        corrections = Corrections(make_output(), spec.classes, max_pixels=spec.max_pixels, model=model.fingerprint)
+    with opened_page(
+        photographs,
+        model,
+        PageSettings(_ADDRESS.value, _PORT.value, keep=_KEEP.value, with_spread=_UNCERTAINTY.value is not None),
+        corrections=corrections,
+        train_on=train_on(model, config, open_model=lambda folder: _described([folder])),
+    ) as page:
+        _say_where(page, len(photographs))
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda number, frame: page.stop())
+        page.wait()
+        print("ending once the photograph is segmented and a training has saved its work.", flush=True)
+    if _KEEP.value:
+        print(f"kept: {page.folder}")
+    return command.DONE
+
+
+def _described(models: list[Path]) -> "ViewedModel":
+    """Returns the model of a folder, or of several that are averaged, without loading it."""
     known = camera.given()
     from pipeline.inference import fingerprint_of_all, load_together
     from pipeline.operating_point import parse_operating_point
     from pipeline.prediction import SegmenterPool, all_devices
-    from pipeline.viewer import Corrections, PageSettings, opened_page
+    from pipeline.viewer import ViewedModel
 
-    models, average = members.folders(_MODEL.value, flag="--model"), members.average()
-    spec = _spec(models)
-    point = parse_operating_point(**operating.given(), classes=spec.classes, default=spec.operating_point)
+    average, spec = members.average(), _spec(models)
 
     def load_one() -> "TiledSegmenter":
         one = load_together(models, average=average, classes=None, camera=known, max_pixels=limits.max_pixels())
@@ -83,22 +111,9 @@ def _serve(photographs: dict[str, Path], make_output: Callable[[], Path] | None)
     def load() -> "SegmenterPool":
         return SegmenterPool(load_one, all_devices()[:1], say=say)
 
-    corrections = None
-    if make_output is not None:
-        fingerprint = fingerprint_of_all(models, spec.classes, average=average)
-        corrections = Corrections(make_output(), spec.classes, max_pixels=spec.max_pixels, model=fingerprint)
-    settings = PageSettings(
-        spec, point, _ADDRESS.value, _PORT.value, keep=_KEEP.value, with_spread=_UNCERTAINTY.value is not None
-    )
-    with opened_page(photographs, load, settings, corrections=corrections) as page:
-        _say_where(page, len(photographs))
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, lambda number, frame: page.stop())
-        page.wait()
-        print("ending once the photograph that is being segmented is done.", flush=True)
-    if _KEEP.value:
-        print(f"kept: {page.folder}")
-    return command.DONE
+    point = parse_operating_point(**operating.given(), classes=spec.classes, default=spec.operating_point)
+    fingerprint = fingerprint_of_all(models, spec.classes, average=average)
+    return ViewedModel(tuple(models), spec, point, fingerprint, load)
 
 
 def _photographs(arguments: list[str]) -> dict[str, Path]:

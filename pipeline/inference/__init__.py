@@ -19,7 +19,7 @@ from pipeline.inference.probability_map import STRIP_BYTES, ProbabilityMap
 from pipeline.inference.segmenter import NAN_MESSAGE, Segmented, TiledSegmenter
 from pipeline.inference.spec import SegmenterSpec
 from pipeline.inference.spread import LARGEST_SPREAD, Uncertainty
-from pipeline.inference.suitability import photograph_warnings, quantiles_of, refuse_unsuitable
+from pipeline.inference.suitability import photograph_warnings, quantiles_of, refuse_unsuitable, united_quantiles
 
 __all__ = [
     "LARGEST_SPREAD",
@@ -51,4 +51,5 @@ __all__ = [
     "save_model",
     "save_spec",
     "spec_of",
+    "united_quantiles",
 ]

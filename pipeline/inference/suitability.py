@@ -50,6 +50,16 @@ def quantiles_of(photographs: Iterable[Mapping[str, float]]) -> dict[str, list[f
     return {name: [round(value, 6) for value in np.quantile(some, QUANTILES).tolist()] for name, some in values.items()}
 
 
+def united_quantiles(one: Quantiles, other: Quantiles) -> dict[str, list[float]]:
+    """Returns quantiles within which lies what is usual by either of two; the medians' mean is the median."""
+    united = {name: list(values) for name, values in {**one, **other}.items()}
+    for name in one.keys() & other.keys():
+        pairs = np.array([one[name], other[name]], np.float64)
+        middle = pairs[:, _MEDIAN].mean()
+        united[name] = [*pairs[:, :_MEDIAN].min(0).tolist(), round(middle, 6), *pairs[:, _MEDIAN + 1 :].max(0).tolist()]
+    return united
+
+
 def photograph_warnings(
     photograph: MeasuredPhotograph, scale: PhotographScale, spec: SegmenterSpec, *, disc: float | None = None
 ) -> list[str]:

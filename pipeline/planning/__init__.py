@@ -4,18 +4,36 @@ Re-exported here is what needs no TensorFlow, so that a command which refuses it
 `pipeline.planning.writing`, which makes the plan and writes it, is imported by its own name.
 """
 
+from pipeline.planning.fine_tuning import (
+    AFTER,
+    BEFORE,
+    COMPARED,
+    CONFIG,
+    KEPT_APART,
+    LEARNT_FROM,
+    fine_tuning_config,
+    fine_tuning_stages,
+)
 from pipeline.planning.fingerprint import Fingerprint, take_fingerprint
 from pipeline.planning.networks import PLANNED
 from pipeline.planning.problems import refuse_classes, refuse_few, refuse_without_lesions
 from pipeline.planning.stages import EVALUATION, RUN, Stage, begin, plan_stages, scored_split
 
 __all__ = [
+    "AFTER",
+    "BEFORE",
+    "COMPARED",
+    "CONFIG",
     "EVALUATION",
+    "KEPT_APART",
+    "LEARNT_FROM",
     "PLANNED",
     "RUN",
     "Fingerprint",
     "Stage",
     "begin",
+    "fine_tuning_config",
+    "fine_tuning_stages",
     "plan_stages",
     "refuse_classes",
     "refuse_few",

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -18,15 +19,20 @@ class Stage:
 
     Attributes:
       command: name of the command.
-      arguments: its flags.
+      arguments: its flags, and what follows them.
       product: the file that it writes last.
       may_leave_out: whether the exit code 1 says that photographs were left out, and not that it failed.
     """
 
     command: str
-    arguments: Sequence[str]
+    arguments: Sequence[str | Path]
     product: Path
     may_leave_out: bool = False
+
+    @property
+    def line(self) -> str:
+        """The command as a person types it."""
+        return shlex.join(["python", "-m", f"scripts.{self.command}", *map(str, self.arguments)])
 
     @property
     def is_finished(self) -> bool:

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from models import TrainingModel
 from pipeline.evaluation import load_case
-from pipeline.inference import SegmenterSpec, quantiles_of, save_model
+from pipeline.inference import SegmenterSpec, quantiles_of, save_model, united_quantiles
 from pipeline.input import naming_damaged_shards
 from pipeline.interruption import StopRequest
 from pipeline.training.anonymity import anonymous_environment
@@ -61,7 +61,7 @@ def fit(run: TrainingRun, *, verbose: int) -> Path:
     plan = run.plan
     config = plan.config
     _set_up_workdir(run)
-    spec = SegmenterSpec.from_config(config, {})
+    spec = dataclasses.replace(SegmenterSpec.from_config(config, {}), thresholds=plan.thresholds)
     if not plan.cases:
         spec = dataclasses.replace(spec, scale=1.0, field_diameter=None)  # previews show scaled tiles
     with run.backend.live_segmenter(run.network, spec, config, plan.workdir) as segmenter:
@@ -75,7 +75,7 @@ def fit(run: TrainingRun, *, verbose: int) -> Path:
     spec = dataclasses.replace(
         SegmenterSpec.from_config(config, splits, thresholds),
         seen_before=plan.seen_before.names,
-        quality=quantiles_of(measured),
+        quality=united_quantiles(plan.quality_before, quantiles_of(measured)),
         photographs=_photographs(run),
     )
     save_model(plan.model_folder, run.network, spec if plan.salt is None else spec.anonymized(plan.salt))

@@ -1,5 +1,6 @@
 """Fine-tuning: a training that starts from the weights of a model folder."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,10 +16,14 @@ class InitialWeights(NamedTuple):
     Attributes:
       message: a line that tells the user where they come from.
       seen: the photographs that they were trained on.
+      thresholds: operating thresholds of that model; None if its classes differ.
+      quality: quantiles of measures of the photographs that it was trained on, see `SegmenterSpec`.
     """
 
     message: str
     seen: SeenPhotographs
+    thresholds: tuple[float, ...] | None
+    quality: Mapping[str, Sequence[float]]
 
 
 def load_initial_weights(folder: Path, network: Network, config: Config) -> InitialWeights:
@@ -54,4 +59,4 @@ def load_initial_weights(folder: Path, network: Network, config: Config) -> Init
         message += f", with a new head for {', '.join(data.classes)} (that model has {', '.join(spec.classes)})"
     if (before := spec.rule()) != (now := ScaleRule.of(data)):
         message += f"; that model was trained at {before}, this training uses {now}"
-    return InitialWeights(message, spec.seen)
+    return InitialWeights(message, spec.seen, spec.thresholds if same_classes else None, spec.quality)

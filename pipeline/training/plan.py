@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from configs import Config, InputError
@@ -27,11 +27,14 @@ class Plan:
       stride: the network's stride, pixels.
       cases: validation photographs that are scored whole; empty without sources.
       previewed: names of the validation photographs that are drawn after each epoch.
+      thresholds: operating thresholds of the classes before validation photographs choose any: those of the initial
+        model if its classes are the same, else the config's.
       monitor: column of `history.csv` that chooses the epoch whose weights are kept; None to keep the last epoch's.
       cache: how tiles are kept in memory, see `pipeline.input.reading.TileReader`.
       teacher: fingerprint of `train.teacher`, None without one.
       seen_before: the photographs that other models were trained on from which this one learns: that of the initial
         weights, the teacher, and those that labelled photographs of the records.
+      quality_before: quantiles of measures of the photographs that the initial model was trained on; empty without one.
       start: checkpoint from which the training continues; None to start from the beginning.
       messages: lines that tell the user about devices, precision, XLA, cache, initial weights and teacher.
       warnings: lines that tell the user what scores will not say, one each.
@@ -45,10 +48,12 @@ class Plan:
     stride: int
     cases: tuple[Case, ...]
     previewed: tuple[str, ...]
+    thresholds: tuple[float, ...]
     monitor: str | None
     cache: Cache
     teacher: str | None
     seen_before: SeenPhotographs
+    quality_before: Mapping[str, Sequence[float]]
     start: Checkpoint | None
     messages: tuple[str, ...]
     warnings: tuple[str, ...]

@@ -110,7 +110,10 @@ def prepare(
     origins = {field: one for field, one in models.items() if one is not None}
     cache, cache_message = choose_cache(sets, train.cache)
     messages = [f"{devices.message}; {train.precision}; {built.xla_message}", cache_message]
-    messages += [*describe_known(sets), *kept_thresholds(cases, config)]
+    own = built.initial and built.initial.thresholds
+    thresholds = own or (config.evaluate.threshold,) * len(config.data.classes)
+    by_class = dict(zip(config.data.classes, thresholds, strict=True))
+    messages += [*describe_known(sets), *kept_thresholds(cases, by_class)]
     plan = Plan(
         config=written,
         workdir=workdir,
@@ -120,9 +123,11 @@ def prepare(
         stride=built.network.stride,
         cases=tuple(cases),
         previewed=tuple(previewed),
+        thresholds=thresholds,
         monitor=monitor,
         cache=cache,
         teacher=teacher,
+        quality_before=built.initial.quality if built.initial else {},
         seen_before=sum((one.seen for one in origins.values()), SeenPhotographs()) + seen_by_labellers(sets),
         start=start,
         messages=(

@@ -1,7 +1,7 @@
 """Validation on whole photographs during a training: the scores of `eval`, and the best thresholds."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -27,9 +27,9 @@ class PhotographScores:
     Attributes:
       logs: `val_photo_aupr` and `val_photo_dice`: of all pixels of all photographs together, averaged over the classes
         with lesion pixels; if there are several classes also each one's, such as `val_photo_aupr_HE`. Dice is that at
-        the config's thresholds.
+        the thresholds that the training began with.
       thresholds: for each class the one with the highest pooled Dice; for a class without lesion pixels, or that is
-        known in none of the photographs, the config's.
+        known in none of the photographs, the one that the training began with.
     """
 
     logs: dict[str, float]
@@ -170,19 +170,19 @@ def _with_all_classes(case: Case, one: RecordSet) -> Case:
     return dataclasses.replace(case, masks=masks, unknown=case.unknown | (masks.keys() - case.masks.keys()))
 
 
-def kept_thresholds(cases: Sequence[Case], config: Config) -> list[str]:
+def kept_thresholds(cases: Sequence[Case], thresholds: Mapping[str, float]) -> list[str]:
     """Returns a message about the classes whose thresholds validation cannot choose, as no case has labels of them.
 
     Args:
       cases: the validation photographs.
-      config: its `evaluate.threshold` is what these classes keep.
+      thresholds: what the classes keep.
     """
-    unknown = [name for name in config.data.classes if all(name in case.unknown for case in cases)]
+    unknown = [f"{name} ({kept:g})" for name, kept in thresholds.items() if all(name in case.unknown for case in cases)]
     if not cases or not unknown:
         return []
     return [
         f"warning: {', '.join(unknown)}: labelled in none of the {len(cases)} validation photographs, so the threshold "
-        f"stays evaluate.threshold, {config.evaluate.threshold:g}"
+        "in brackets stays"
     ]
 
 

@@ -20,8 +20,10 @@ from pipeline.prediction import detect
 from pipeline.viewer.corrections import ConflictError, Corrections, Drawn, Sidecar
 from pipeline.viewer.library import Facts, Library, Viewed
 from pipeline.viewer.maps import FAST, MapStore, probability_map
-from pipeline.viewer.pictures import Pictures
+from pipeline.viewer.model import CurrentModel
+from pipeline.viewer.pictures import MOST_SHOWN, TILE_SIDE, Pictures
 from pipeline.viewer.takeaway import PARTS, TakeAway
+from pipeline.viewer.training import Training
 from pipeline.viewer.uploads import Uploads
 from pipeline.viewer.windows import Windows
 from records import CLASS_COLORS, pack_classes
@@ -39,12 +41,12 @@ class Answers:
         self,
         library: Library,
         *,
-        spec: SegmenterSpec,
-        operating_point: OperatingPoint,
+        model: CurrentModel,
         maps: MapStore,
         pictures: Pictures,
         uploads: Uploads,
         corrections: Corrections | None,
+        training: Training,
         user: str,
         with_spread: bool,
         is_loaded: Callable[[], bool],
@@ -53,21 +55,24 @@ class Answers:
 
         Args:
           library: the photographs.
-          spec: the spec of the model.
-          operating_point: what counts as a detection until the page says otherwise.
+          model: the model.
           maps: the maps.
           pictures: makes JPEG files of photographs.
           uploads: where dropped photographs go.
           corrections: where corrections go; None: nothing can be corrected.
+          training: trains on what was corrected.
           user: who corrects, unless the page says otherwise.
           with_spread: whether maps have a spread.
           is_loaded: returns whether the model is loaded.
         """
-        self._library, self._spec, self._point, self._maps = library, spec, operating_point, maps
+        self._library, self._model, self._maps, self._training = library, model, maps, training
         self._pictures, self._uploads, self._corrections = pictures, uploads, corrections
         self._user, self._with_spread, self._is_loaded = user, with_spread, is_loaded
         self._windows = Windows()
-        self._take_away = TakeAway(spec, maps, self._saved, max_pixels=spec.max_pixels)
+
+    @property
+    def _spec(self) -> SegmenterSpec:
+        return self._model.now.spec
 
     def static(self, request: Request, name: str = "index.html") -> Response:
         """Returns a file of the page."""
@@ -81,7 +86,11 @@ class Answers:
             {
                 "classes": self._spec.classes,
                 "colors": ["#{:02x}{:02x}{:02x}".format(*CLASS_COLORS[bit]) for bit in range(len(self._spec.classes))],
-                "thresholds": self._point.thresholds,
+                "thresholds": self._model.now.operating_point.thresholds,
+                "most_shown": MOST_SHOWN,
+                "tile_side": TILE_SIDE,
+                "model": self._model.number,
+                "folders": [str(folder) for folder in self._model.now.folders],
                 "spread": self._with_spread,
                 "output": None if self._corrections is None else str(self._corrections.output),
                 "user": self._user,
@@ -95,7 +104,8 @@ class Answers:
             self._library.want(shown)
         others = self._windows.note(request.args.get("window", ""), shown, now=time.monotonic())
         news = self._library.news(_integer(request, "since"), patience=PATIENCE)
-        return _json({**news, "loaded": self._is_loaded(), "others": others})
+        told = {"loaded": self._is_loaded(), "others": others, "model": self._model.number}
+        return _json({**news, **told, "training": self._training.brief()})
 
     def upload(self, request: Request) -> Response:
         """Stores a dropped photograph and queues it."""
@@ -120,6 +130,12 @@ class Answers:
     def photograph(self, request: Request, number: int) -> Response:
         """Returns a photograph as a JPEG file."""
         return Response(self._pictures.shown(self._case(number)), mimetype="image/jpeg")
+
+    def tile(self, request: Request, *, number: int, row: int, column: int) -> Response:
+        """Returns a tile of a large photograph at full resolution as a JPEG file."""
+        if (path := self._pictures.tile(self._case(number), row, column)) is None:
+            raise NotFound
+        return Response(path.read_bytes(), mimetype="image/jpeg")
 
     def map(self, request: Request, number: int) -> Response:
         """Returns the map of a photograph, uint8 `[C, h, w]`, and its spread."""
@@ -183,10 +199,43 @@ class Answers:
         if not cases:
             raise NotFound("No photograph is segmented yet.")
         self._operating_point(request, cases[0].facts)  # type: ignore[arg-type]
-        pieces = self._take_away.zipped(cases, parts, lambda facts: self._operating_point(request, facts))
+        take_away = TakeAway(self._spec, self._maps, self._saved, max_pixels=self._spec.max_pixels)
+        pieces = take_away.zipped(cases, parts, lambda facts: self._operating_point(request, facts))
         name = "fundus_tiles.zip" if number is None else f"{_ascii(cases[0].name)}.zip"
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
         return Response(pieces, mimetype="application/zip", headers=headers)
+
+    def training(self, request: Request) -> Response:
+        """Returns all that is known of training on."""
+        return _json(self._training.whole())
+
+    def train(self, request: Request) -> Response:
+        """Begins a training, or continues the one that was stopped."""
+        told = _json_body(request)
+        if told.get("continue") is True:
+            self._training.go_on()
+        elif isinstance(minutes := told.get("minutes"), (int, float)):
+            self._training.start(minutes)
+        else:
+            raise BadRequest("Expected JSON with minutes, or with continue.")
+        return _json(self._training.whole(), status=202)
+
+    def stop_training(self, request: Request) -> Response:
+        """Asks the training to save its work and to end."""
+        self._training.stop()
+        return Response(status=202)
+
+    def use_model(self, request: Request) -> Response:
+        """Exchanges the model of the page for the one that was trained, or for the one that the training began with."""
+        which = _json_body(request).get("model")
+        if which not in ("new", "first"):
+            raise BadRequest('model: expected "new" or "first".')
+        model = self._training.trained_model() if which == "new" else self._training.first_model()
+        self._model.exchange(model)
+        if self._corrections is not None:
+            self._corrections.model = model.fingerprint
+        self._library.restart()
+        return self.session(request)
 
     def _case(self, number: int) -> Viewed:
         if (case := self._library.get(number)) is None:
@@ -229,6 +278,12 @@ class Answers:
 
 def _json(content: Any, status: int = 200) -> Response:
     return Response(json.dumps(content), status=status, mimetype="application/json")
+
+
+def _json_body(request: Request) -> dict[str, Any]:
+    if isinstance(told := request.get_json(force=True), dict):
+        return told
+    raise BadRequest("Expected a JSON object.")
 
 
 def _integer(request: Request, name: str) -> int:

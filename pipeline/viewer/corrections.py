@@ -2,15 +2,16 @@
 
 A photograph's masks, and what is to be ignored, are one file per class. `labels.csv` says which classes are complete:
 all others are unknown in that photograph. `corrections/NAME.json` says who saved when, and `corrections/NAME_model.npz`
-keeps the map of the model as it was. Each file is written whole, the sidecar last.
+keeps the map of the model as it was. All files of a save are replaced together.
 """
 
+import contextlib
 import dataclasses
 import datetime
 import json
 import shutil
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,15 @@ from records import (
     CORRECTIONS,
     IMAGE_SUFFIXES,
     LABELS,
+    Replacement,
     check_name,
     complete_file,
+    finish_replacement,
     image_files,
     match_rows,
     read_mask,
     read_table,
+    replaced_together,
     sha256_of,
     split_names,
     sweep_temporaries,
@@ -84,7 +88,13 @@ class ConflictError(Exception):
 
 
 class Corrections:
-    """The source that corrections are saved in."""
+    """The source that corrections are saved in.
+
+    Attributes:
+      output: its folder.
+      classes: names of the classes.
+      model: fingerprint of the model of the maps that are kept.
+    """
 
     def __init__(self, output: Path, classes: tuple[str, ...], *, max_pixels: int, model: str):
         """Opens a source, or describes a new one.
@@ -96,13 +106,29 @@ class Corrections:
           model: fingerprint of the model.
 
         Raises:
-          InputError: the folder holds something, but no such source.
+          InputError: the folder holds something, but no such source, or what an interrupted save left is damaged.
         """
-        self.output, self.classes, self._max_pixels, self._model = output, classes, max_pixels, model
+        self.output, self.classes, self.model, self._max_pixels = output, classes, model, max_pixels
         self._saving = threading.Lock()
         _refuse_other_layouts(output)
         for folder in [output, *output.glob("*/"), *output.glob("masks/*/")]:
             sweep_temporaries(folder)
+        finish_replacement(output)
+
+    @contextlib.contextmanager
+    def unchanged(self) -> Iterator[None]:
+        """Saves nothing while the block runs."""
+        with self._saving:
+            yield
+
+    def usable(self) -> list[str]:
+        """Returns the photographs that were corrected and in which some class is complete.
+
+        Raises:
+          InputError: a sidecar is damaged.
+        """
+        names = sorted(path.stem for path in (self.output / CORRECTIONS).glob("*.json"))
+        return [name for name in names if self.sidecar(name).complete]
 
     def sidecar(self, name: str) -> Sidecar:
         """Returns who saved a photograph last and when; revision 0 if nobody has.
@@ -173,31 +199,33 @@ class Corrections:
             check_name(case.name, (f"{one}_ignore" for one in self.classes), path=case.path)
             for folder in ("images", CORRECTIONS, *(f"masks/{one}" for one in self.classes)):
                 (self.output / folder).mkdir(parents=True, exist_ok=True)
-            sha256 = self._place(case)
             self._keep_map(case.name, levels)
-            self._write_masks(case.name, drawn)
-            self._write_table(case.name, drawn)
-            now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-            after = Sidecar(
-                revision + 1,
-                " ".join(by.split())[:LONGEST_NAME],
-                now,
-                drawn.complete,
-                sha256,
-                self._model,
-                before.started_from or started_from,
-            )
-            content = {"schema_version": SCHEMA_VERSION, **dataclasses.asdict(after)}
-            write_text(self._sidecar(case.name), json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+            with replaced_together(self.output) as files:
+                sha256 = self._place(case, files)
+                self._write_masks(case.name, drawn, files)
+                self._write_table(case.name, drawn, files)
+                now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+                after = Sidecar(
+                    revision + 1,
+                    " ".join(by.split())[:LONGEST_NAME],
+                    now,
+                    drawn.complete,
+                    sha256,
+                    before.model or self.model,
+                    before.started_from or started_from,
+                )
+                content = {"schema_version": SCHEMA_VERSION, **dataclasses.asdict(after)}
+                text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+                write_text(files.new(self._sidecar(case.name)), text)
             return after
 
-    def _place(self, case: Viewed) -> str:
+    def _place(self, case: Viewed, files: Replacement) -> str:
         """Copies a photograph to the others, unless it is there, and returns its digest."""
         sha256 = sha256_of(case.path)
         there = image_files(self.output / "images").get(case.name)
         if there is None:
             suffix = case.path.suffix if case.path.suffix.lower() in IMAGE_SUFFIXES else ""
-            with complete_file(self.output / "images" / f"{case.name}{suffix}") as temporary:
+            with complete_file(files.new(self.output / "images" / f"{case.name}{suffix}")) as temporary:
                 shutil.copyfile(case.path, temporary)
         elif sha256_of(there) != sha256:
             raise InputError(f"{there}: is another photograph of the same name; rename one of them.")
@@ -210,19 +238,19 @@ class Corrections:
             with complete_file(path) as temporary:
                 np.savez_compressed(temporary, levels=np.moveaxis(levels, 0, -1), classes=np.array(self.classes))
 
-    def _write_masks(self, name: str, drawn: Drawn) -> None:
+    def _write_masks(self, name: str, drawn: Drawn, files: Replacement) -> None:
         for bit, one in enumerate(self.classes):
-            write_png(self._mask(one, name), _plane(drawn.lesion, bit))
+            write_png(files.new(self._mask(one, name)), _plane(drawn.lesion, bit))
             ignored, path = _plane(drawn.ignored, bit), self._mask(f"{one}_ignore", name)
             if ignored.any():
-                path.parent.mkdir(exist_ok=True)
-                write_png(path, ignored)
+                write_png(files.new(path), ignored)
             else:
-                path.unlink(missing_ok=True)
+                files.remove(path)
 
-    def _write_table(self, name: str, drawn: Drawn) -> None:
+    def _write_table(self, name: str, drawn: Drawn, files: Replacement) -> None:
         """Writes `labels.csv`, in which every photograph of the folder needs a row; those of others stay."""
         rows = self._rows()
+        rows.setdefault(name, ("", ""))
         for other in image_files(self.output / "images"):
             there = [one for one in self.classes if self._mask(one, other).exists()]
             rows.setdefault(other, (" ".join(there), ""))
@@ -232,7 +260,7 @@ class Corrections:
         further = [one for one in split_names(rows[name][0]) if one not in self.classes]
         rows[name] = (" ".join([*drawn.complete, *further]), " ".join(absent))
         table = [COLUMNS, *((other, *row) for other, row in sorted(rows.items()))]
-        write_table(self.output / LABELS, table)
+        write_table(files.new(self.output / LABELS), table)
 
     def _rows(self) -> dict[str, tuple[str, str]]:
         """Returns the columns labelled and absent of `labels.csv`, by case; {} if there is no table."""

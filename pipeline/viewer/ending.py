@@ -9,13 +9,13 @@ class Ending:
     """Whether the page shall end. It has no lock, which a signal handler might find taken."""
 
     def __init__(self) -> None:
-        self._asked = False
+        self.is_asked = False
 
     def now(self) -> None:
         """Asks for the end."""
-        self._asked = True
+        self.is_asked = True
 
     def wait(self) -> None:
         """Waits until somebody asks for the end."""
-        while not self._asked:
+        while not self.is_asked:
             time.sleep(SECONDS_BETWEEN_LOOKS)

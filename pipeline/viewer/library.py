@@ -48,6 +48,7 @@ class Viewed:
       lesions: number of detections of each class at the model's operating point, once they are counted.
       wrong: pixels that are expected to be wrong there, see `pipeline.looking`.
       corrected: whether corrections are saved.
+      turn: how often all photographs began anew before it did, as the model was exchanged.
       version: number of the library's change that last concerned it.
     """
 
@@ -61,6 +62,7 @@ class Viewed:
     lesions: tuple[int, ...] | None = None
     wrong: float | None = None
     corrected: bool = False
+    turn: int = 0
     version: int = 0
 
     def for_page(self) -> dict[str, Any]:
@@ -79,6 +81,7 @@ class Library:
         self._names: set[str] = set()
         self._version = 0
         self._next = 0
+        self._turn = 0
         self._wanted: int | None = None
         self._closed = False
         for name, path in photographs.items():
@@ -91,7 +94,7 @@ class Library:
             while free in self._names:
                 free, count = f"{name}_{count}", count + 1
             self._names.add(free)
-            case = self._put(Viewed(self._next, free, path, uploaded))
+            case = self._put(Viewed(self._next, free, path, uploaded, turn=self._turn))
             self._next += 1
             return case
 
@@ -119,6 +122,27 @@ class Library:
         with self._changed:
             if number in self._cases:
                 self._put(dataclasses.replace(self._cases[number], **changes))
+
+    def finish(self, case: Viewed, **changes: Any) -> bool:
+        """Changes fields of a photograph as `update` does, unless it has begun anew since `take` returned it.
+
+        Returns:
+          Whether it is as it was then.
+        """
+        with self._changed:
+            now = self._cases.get(case.number)
+            if now is None or now.turn != case.turn:
+                return False
+            self._put(dataclasses.replace(now, **changes))
+            return True
+
+    def restart(self) -> None:
+        """Lets all photographs wait again, as another model is to segment them."""
+        with self._changed:
+            self._turn += 1
+            for case in list(self._cases.values()):
+                anew = Viewed(case.number, case.name, case.path, case.uploaded, turn=self._turn)
+                self._put(dataclasses.replace(anew, corrected=case.corrected))
 
     def want(self, number: int) -> None:
         """Asks for a photograph to be segmented next, as somebody looks at it."""

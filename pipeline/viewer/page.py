@@ -13,18 +13,17 @@ from pathlib import Path
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from configs import InputError
-from pipeline.inference import SegmenterSpec
-from pipeline.operating_point import OperatingPoint
-from pipeline.prediction import SegmenterPool
 from pipeline.viewer.answers import Answers
 from pipeline.viewer.corrections import Corrections
 from pipeline.viewer.ending import Ending
 from pipeline.viewer.library import Library
 from pipeline.viewer.maps import MapStore
+from pipeline.viewer.model import CurrentModel, ViewedModel
 from pipeline.viewer.pictures import Pictures
 from pipeline.viewer.safety import Guard, host_names, is_loopback, name_to_open
 from pipeline.viewer.segmenting import Segmenting
 from pipeline.viewer.serving import Application
+from pipeline.viewer.training import Training, TrainOn
 from pipeline.viewer.uploads import Uploads
 
 FOLDERS = ("uploads", "maps", "thumbnails")
@@ -35,16 +34,12 @@ class PageSettings:
     """What a page is opened with.
 
     Attributes:
-      spec: the spec of the model.
-      operating_point: what counts as a detection until the page says otherwise.
       address: address to listen on.
       port: port to listen on; 0: a free one.
       keep: whether uploads and maps stay when the page ends.
       with_spread: whether the model says how sure it is.
     """
 
-    spec: SegmenterSpec
-    operating_point: OperatingPoint
     address: str = "127.0.0.1"
     port: int = 0
     keep: bool = False
@@ -59,7 +54,7 @@ class Page:
       url: what to open, with the token if it needs one.
       folder: the temporary folder of uploads and maps.
       wait: waits until the page ends, which is when segmenting fails or `stop` is called.
-      stop: ends the page; may be called from a signal handler.
+      stop: ends the page, and stops a training; may be called from a signal handler, and again.
     """
 
     url: str
@@ -71,18 +66,22 @@ class Page:
 @contextmanager
 def opened_page(
     photographs: Mapping[str, Path],
-    load: Callable[[], SegmenterPool],
+    model: ViewedModel,
     settings: PageSettings,
     *,
     corrections: Corrections | None,
+    train_on: TrainOn,
 ) -> Iterator[Page]:
     """Serves a page while the block runs, and removes its temporary folder unless it is to be kept.
 
+    A training that is still running at the end is stopped, and waited for.
+
     Args:
       photographs: files by name.
-      load: loads the model, in a thread.
+      model: the model that it begins with.
       settings: what the page is opened with.
       corrections: where corrections go; None: nothing can be corrected.
+      train_on: what training on corrections needs.
 
     Raises:
       InputError: the address cannot be listened on.
@@ -92,18 +91,17 @@ def opened_page(
     uploads, maps, thumbnails = (folder / name for name in FOLDERS)
     for one in (uploads, maps, thumbnails):
         one.mkdir()
-    store, spec = MapStore(maps), settings.spec
-    segmenting = Segmenting(
-        library, store, load, operating_point=settings.operating_point, max_pixels=spec.max_pixels, ending=ending
-    )
+    store, current, max_pixels = MapStore(maps), CurrentModel(model), model.spec.max_pixels
+    segmenting = Segmenting(library, store, current, max_pixels=max_pixels, ending=ending)
+    training = Training(train_on, corrections, now=lambda: current.now)
     answers = Answers(
         library,
-        spec=spec,
-        operating_point=settings.operating_point,
+        model=current,
         maps=store,
-        pictures=Pictures(thumbnails, max_pixels=spec.max_pixels),
-        uploads=Uploads(uploads, max_pixels=spec.max_pixels),
+        pictures=Pictures(thumbnails, max_pixels=max_pixels),
+        uploads=Uploads(uploads, max_pixels=max_pixels),
         corrections=corrections,
+        training=training,
         user=_user(),
         with_spread=settings.with_spread,
         is_loaded=lambda: segmenting.loaded,
@@ -112,11 +110,17 @@ def opened_page(
     try:
         with _served(answers, settings) as url:
             segmenting.start()
-            yield Page(url, folder, lambda: _wait(ending, segmenting), ending.now)
+
+            def stop() -> None:
+                training.stop(at_once=ending.is_asked)
+                ending.now()
+
+            yield Page(url, folder, lambda: _wait(ending, segmenting), stop)
             library.close()
             segmenting.join()
     finally:
         library.close()
+        training.close()
         if not settings.keep:
             shutil.rmtree(folder, ignore_errors=True)
 

@@ -1,5 +1,6 @@
 """Photographs as the page shows them: thumbnails, and JPEG files of a size that browsers draw."""
 
+import shutil
 import threading
 from pathlib import Path
 
@@ -7,10 +8,12 @@ import cv2
 import numpy as np
 
 from pipeline.viewer.library import Viewed
-from records import encode_jpeg, read_photograph, rescale_photograph, write_bytes
+from records import encode_jpeg, read_photograph, rescale_photograph, temporary_folder, write_bytes
 
 THUMBNAIL_SIDE = 224  # pixels of the longer side
-MOST_SHOWN = 40_000_000  # pixels; larger photographs are shown shrunk, as canvases of browsers end at some size
+# Pixels; larger photographs are shown shrunk, as canvases of browsers end at some size, with tiles where one zooms in.
+MOST_SHOWN = 40_000_000
+TILE_SIDE = 1024  # pixels
 QUALITY = 92
 
 
@@ -49,6 +52,34 @@ class Pictures:
             scale = min((MOST_SHOWN / (photograph.shape[0] * photograph.shape[1])) ** 0.5, 1.0)
             return encode_jpeg(rescale_photograph(photograph, scale), quality=QUALITY)
 
+    def tile(self, case: Viewed, row: int, column: int) -> Path | None:
+        """Returns the file of a tile of a photograph that is shown shrunk, at full resolution; None if there is none.
+
+        All tiles of the photograph are made with the first one: decoding it takes seconds.
+
+        Raises:
+          InputError: the photograph cannot be read.
+        """
+        folder = self._folder / f"{case.number}_tiles"
+        with self._decoding:
+            if not folder.exists():
+                photograph = read_photograph(case.path, max_pixels=self._max_pixels)
+                with temporary_folder(self._folder) as temporary:
+                    if photograph.shape[0] * photograph.shape[1] > MOST_SHOWN:
+                        _write_tiles(photograph, temporary)
+                    temporary.rename(folder)
+        path = folder / f"{row}_{column}.jpg"
+        return path if path.exists() else None
+
     def remove(self, number: int) -> None:
-        """Removes a thumbnail, if it is there."""
+        """Removes a thumbnail and tiles, if they are there."""
         (self._folder / f"{number}.jpg").unlink(missing_ok=True)
+        shutil.rmtree(self._folder / f"{number}_tiles", ignore_errors=True)
+
+
+def _write_tiles(photograph: np.ndarray, folder: Path) -> None:
+    for top in range(0, photograph.shape[0], TILE_SIDE):
+        for left in range(0, photograph.shape[1], TILE_SIDE):
+            tile = np.ascontiguousarray(photograph[top : top + TILE_SIDE, left : left + TILE_SIDE])
+            name = f"{top // TILE_SIDE}_{left // TILE_SIDE}.jpg"
+            (folder / name).write_bytes(encode_jpeg(tile, quality=QUALITY))

@@ -2,7 +2,6 @@
 
 import dataclasses
 import threading
-from collections.abc import Callable
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from pipeline.prediction import SegmenterPool, detect, find_landmarks
 from pipeline.viewer.ending import Ending
 from pipeline.viewer.library import Facts, Library, Viewed
 from pipeline.viewer.maps import MapStore, expected_wrong, probability_map
+from pipeline.viewer.model import CurrentModel, ViewedModel
 from records import field_of_view, find_regions, photograph_degrees, read_photograph
 
 
@@ -23,9 +23,8 @@ class Segmenting:
         self,
         library: Library,
         maps: MapStore,
-        load: Callable[[], SegmenterPool],
+        model: CurrentModel,
         *,
-        operating_point: OperatingPoint,
         max_pixels: int,
         ending: Ending,
     ):
@@ -34,17 +33,20 @@ class Segmenting:
         Args:
           library: the photographs.
           maps: where their maps go.
-          load: loads the model, in the thread, so that the page need not wait for it.
-          operating_point: what counts as a detection until the page says otherwise.
+          model: the model, which is loaded in the thread, so that the page need not wait for it.
           max_pixels: photographs with more pixels are refused.
           ending: is asked for if the model cannot be loaded or used.
         """
-        self._library, self._maps, self._load = library, maps, load
-        self._operating_point, self._max_pixels = operating_point, max_pixels
-        self._ending = ending
+        self._library, self._maps, self._model = library, maps, model
+        self._max_pixels, self._ending = max_pixels, ending
         self._thread = threading.Thread(target=self._run, name="segmenting", daemon=True)
-        self.loaded = False
+        self._loaded: ViewedModel | None = None
         self.error: BaseException | None = None
+
+    @property
+    def loaded(self) -> bool:
+        """Whether the model of the page is loaded."""
+        return self._loaded is self._model.now
 
     def start(self) -> None:
         """Starts the thread."""
@@ -57,13 +59,20 @@ class Segmenting:
     def _run(self) -> None:
         try:
             pool = self._load()
-            pool.warm_up()
-            self.loaded = True
             while (case := self._library.take()) is not None:
+                if not self.loaded:
+                    pool = self._load()
                 self._segment(pool, case)
         except BaseException as error:  # noqa: BLE001 (the main thread, which waits, raises it)
             self.error = error
             self._ending.now()
+
+    def _load(self) -> SegmenterPool:
+        model = self._model.now
+        pool = model.load()
+        pool.warm_up()
+        self._loaded = model
+        return pool
 
     def _segment(self, pool: SegmenterPool, case: Viewed) -> None:
         try:
@@ -75,11 +84,11 @@ class Segmenting:
                 raise InputError(NAN_MESSAGE)
             levels = self._maps.write(case.number, segmented)
         except (InputError, OSError) as error:
-            self._library.update(case.number, state="failed", message=str(error))
+            self._library.finish(case, state="failed", message=str(error))
             return
         facts = self._facts(pool, measured, segmented, center=center)
-        self._library.update(case.number, state="ready", facts=facts)  # first of all, as somebody may be waiting
-        self._count(pool, case, measured, segmented=segmented, levels=levels)
+        if self._library.finish(case, state="ready", facts=facts):  # first of all, as somebody may be waiting
+            self._count(pool, case, measured, facts=facts, segmented=segmented, levels=levels)
         if self._library.get(case.number) is None:  # it was removed in the meantime
             self._maps.remove(case.number)
 
@@ -97,7 +106,7 @@ class Segmenting:
             (rows, columns),
             factor,
             center,
-            self._operating_point.of_photograph(factor).least_areas,
+            self._point.of_photograph(factor).least_areas,
             tuple(photograph_warnings(measured, segmented.scale, pool.spec)),
         )
 
@@ -107,22 +116,26 @@ class Segmenting:
         case: Viewed,
         measured: MeasuredPhotograph,
         *,
+        facts: Facts,
         segmented: Segmented,
         levels: np.ndarray,
     ) -> None:
         """Counts detections and expected wrong pixels, as the page sorts by them, and looks at the disc."""
         size, classes = measured.pixels.shape[:2], pool.spec.classes
-        point = self._operating_point.of_photograph(segmented.scale.factor)
+        point = self._point.of_photograph(segmented.scale.factor)
         masks = detect(probability_map(levels, size), point).masks
         lesions = tuple(len(find_regions(masks[..., index]).area) for index in range(len(classes)))
         disc = find_landmarks(measured, np.zeros(size, bool), classes=classes, detected=masks).disc
         diameter = None if disc is None else disc.diameter
         warnings = tuple(photograph_warnings(measured, segmented.scale, pool.spec, disc=diameter))
-        now = self._library.get(case.number)
-        if now is not None and now.facts is not None:
-            facts = dataclasses.replace(now.facts, warnings=warnings)
-            wrong = round(expected_wrong(levels, size, point.thresholds))
-            self._library.update(case.number, facts=facts, lesions=lesions, wrong=wrong)
+        wrong = round(expected_wrong(levels, size, point.thresholds))
+        self._library.finish(case, facts=dataclasses.replace(facts, warnings=warnings), lesions=lesions, wrong=wrong)
+
+    @property
+    def _point(self) -> OperatingPoint:
+        """What the model that is loaded counts as a detection."""
+        assert self._loaded is not None
+        return self._loaded.operating_point
 
 
 def _center(measured: MeasuredPhotograph) -> tuple[float, float] | None:

@@ -18,7 +18,7 @@ from records.cases.labels import HALF, Labels, read_checked_labels, read_labels,
 from records.cases.listing import image_files
 from records.cases.mask_checks import MaskWarning, by_kind
 from records.cases.names import IMAGE_SUFFIXES, check_name
-from records.cases.paired import CORRECTIONS
+from records.cases.paired import CORRECTIONS, TRAININGS
 from records.cases.parallel import Progress, map_cases, no_progress
 from records.cases.photographs import photographs_of
 from records.cases.seen import SeenPhotographs
@@ -44,6 +44,7 @@ __all__ = [
     "PSEUDOLABEL_ENTRIES",
     "SIZE_BINS",
     "SPLITS",
+    "TRAININGS",
     "Case",
     "FoldPlan",
     "HardNegative",

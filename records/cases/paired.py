@@ -14,7 +14,8 @@ from records.cases.masks import MasksOfPart
 from records.cases.names import image_stem, name_in_tree, nearest_name
 
 IMAGES, MASKS = "images", "masks"
-CORRECTIONS = "corrections"  # what `view` keeps beside the masks: who corrected them, and the maps of the model
+# What `view` keeps beside the masks: who corrected them, the maps of the model, and the models trained on them.
+CORRECTIONS, TRAININGS = "corrections", "trainings"
 # Folders above images/ and masks/, in any case, and the split of each.
 PARTS = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
 SUBFOLDER = "in sub-folders, which --recursive takes"
@@ -49,7 +50,7 @@ def paired_cases(source: Path, classes: tuple[str, ...], rules: SourceRules, *, 
         reasons |= part.reasons
     if (source / PSEUDOLABELS).is_file():  # what pseudolabel writes beside the labels
         reasons |= dict.fromkeys(source / name for name in (*PSEUDOLABEL_OUTPUTS, *PSEUDOLABEL_TABLES))
-    reasons[source / CORRECTIONS] = None
+    reasons |= {source / CORRECTIONS: None, source / TRAININGS: None}
     return FoundCases(told.cases, {**reasons, **told.reasons})
 
 

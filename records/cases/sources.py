@@ -11,6 +11,7 @@ from records.cases.labelled_by import refuse_unfinished
 from records.cases.names import IMAGE_SUFFIXES
 from records.cases.paired import is_paired, paired_cases
 from records.cases.unused import Warn, print_warning, unused_lines
+from records.together import is_unfinished
 
 
 def find_cases(
@@ -52,6 +53,11 @@ def find_cases(
         raise InputError(f"--source={source}: no such folder.")
     if source is not None:
         refuse_unfinished(source)
+        if is_unfinished(source):
+            raise InputError(
+                f"--source={source}: view is saving corrections there, or was killed as it did; run this again, or "
+                f"python -m scripts.view --output={source} first, which finishes it."
+            )
     if source is None and known.labelled is not None:
         raise InputError("--labelled: says which classes were looked for in the photographs of --source; add --source.")
     root = source and idrid_root(source)

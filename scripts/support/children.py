@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TextIO
 
 from pipeline.interruption import STOP_SIGNALS, StoppedError, heard_signals
 
@@ -34,7 +35,13 @@ class Children:
                 signal.signal(number, handler)
 
     def run(
-        self, name: str, arguments: Sequence[object], *, environment: Mapping[str, str], keeps_open: Sequence[int] = ()
+        self,
+        name: str,
+        arguments: Sequence[object],
+        *,
+        environment: Mapping[str, str],
+        keeps_open: Sequence[int] = (),
+        log: TextIO | None = None,
     ) -> int:
         """Runs a command and waits for its end.
 
@@ -43,6 +50,7 @@ class Children:
           arguments: flags of the command.
           environment: variables to add to this process' environment.
           keeps_open: file descriptors that the child inherits, such as that of a lock to hold as long as it lives.
+          log: file that it writes to; None: stdout and stderr.
 
         Returns:
           Its exit code; 128 plus the number of the signal if one ended it.
@@ -56,7 +64,8 @@ class Children:
             [sys.executable, "-m", f"scripts.{name}", *map(str, arguments)],
             env={**os.environ, **environment},
             pass_fds=tuple(keeps_open),
-            stderr=sys.stderr,  # the terminal, while descriptor 2 is a filter's pipe
+            stdout=log,
+            stderr=log or sys.stderr,  # the terminal, while descriptor 2 is a filter's pipe
             process_group=0,
         )
         while True:
@@ -71,6 +80,10 @@ class Children:
                 raise StoppedError(f"{name}, which was stopped", code)
             return code
 
-    def _note(self, number: int, frame: object) -> None:
+    def ask(self, number: int) -> None:
+        """Passes a signal on to the command that is running, and lets none begin; may be called from any thread."""
         self._first = self._first or number
         self._asked.append(number)
+
+    def _note(self, number: int, frame: object) -> None:
+        self.ask(number)

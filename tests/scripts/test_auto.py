@@ -20,7 +20,7 @@ products = {"plan": "plan.py", "shard": "records/config.json", "train": "run/mod
             "eval": "evaluation/report.html"}
 workdir = Path(next(one for one in sys.argv if one.startswith("--workdir=")).partition("=")[2])
 
-def run(self, name, arguments, *, environment):
+def run(self, name, arguments, *, environment, log):
     stage, _, code = ending.partition("=")
     print("ran", name, environment.get("KERAS_BACKEND"))
     if name != stage or code == "1":

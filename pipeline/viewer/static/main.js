@@ -2,12 +2,16 @@
 
 import {Classes} from "./classes.js";
 import {Correcting} from "./correcting.js";
+import {LesionCounter} from "./counting.js";
+import {Detail} from "./detail.js";
 import {Detections} from "./detections.js";
 import {List} from "./list.js";
 import {paintLabels} from "./painting.js";
 import {QUADRANTS, countByQuadrant} from "./regions.js";
 import * as server from "./server.js";
 import {Stage} from "./stage.js";
+import {row} from "./tables.js";
+import {Training} from "./training.js";
 
 const PAUSE = 100, PAUSE_WITHOUT_SERVER = 3000; // milliseconds between questions for news, which wait for some
 const CURSOR_STEP = 8; // pixels of the screen by which a key moves the cross
@@ -18,16 +22,17 @@ const own = crypto.getRandomValues(new Uint32Array(2)).join("-"); // name of thi
 
 const session = await server.session();
 const state = {
-  version: 0, shown: null, photograph: null, detections: null, correcting: null, tool: "brush",
-  pointer: null, cross: null,
+  version: 0, shown: null, photograph: null, detections: null, correcting: null, counter: null, tool: "brush",
+  detail: null, pointer: null, cross: null,
 };
 
 const list = new List(find("list"), find("empty"), (number) => open(number));
 const classes = new Classes(find("classes"), session, {
   change: (bit) => refreshDetections(bit),
   complete: (bit, isComplete) => state.correcting?.setComplete(bit, isComplete),
-  choose: () => {},
+  choose: () => { find("tool-class").value = classes.chosen; },
 });
+const training = new Training(find("train"), {use: exchangeModel, failed: (message) => say(message, ["Close", () => {}])});
 const stage = new Stage([find("main"), find("original")], {
   over: drawOver, mask: paintMask, point: (place) => point(place), isDrawing: () => state.correcting !== null && state.tool !== "move",
   down: (place) => state.correcting.down(tool(), place), drag: (place) => state.correcting.drag(tool(), place),
@@ -49,16 +54,44 @@ async function followNews() {
   }
 }
 
-function takeNews({version, cases, numbers, finished, loaded, others}) {
+function takeNews({version, cases, numbers, finished, loaded, others, model, training: brief}) {
+  if (model !== session.model) {
+    reload();
+    return;
+  }
   state.version = version;
   list.update(cases, numbers);
   find("progress").max = Math.max(numbers.length, 1);
   find("progress").value = finished;
   const text = loaded ? `${finished} of ${numbers.length} photographs segmented` : "the model is being loaded…";
   if (find("work").textContent !== text) find("work").textContent = text;
-  if (state.shown === null && numbers.length > 0) open(list.sorted()[0].number);
+  if (state.shown === null && numbers.length > 0) openFirst();
   else if (cases.some((one) => one.number === state.shown)) refreshShown();
   tellOthers(others);
+  training.take(brief, cases.length > 0).catch(() => {}); // asked again with the next news
+}
+
+/** Opens the photograph that was shown before the page was loaded anew, or else the first one. */
+function openFirst() {
+  const before = sessionStorage.getItem("shown");
+  sessionStorage.removeItem("shown");
+  open((list.sorted().find(({name}) => name === before) ?? list.sorted()[0]).number);
+}
+
+async function exchangeModel(which) {
+  await look();
+  await server.useModel(which);
+  reload();
+}
+
+/** Loads the page anew, as its model was exchanged, once all corrections are saved. */
+async function reload() {
+  if (state.correcting !== null) {
+    await state.correcting.save();
+    if (!state.correcting.isSaved) return; // tried again with the next news
+  }
+  sessionStorage.setItem("shown", find("title").textContent);
+  location.reload();
 }
 
 function tellOthers(others) {
@@ -104,7 +137,7 @@ async function addFiles(files) {
 async function removeShown() {
   await look();
   const number = state.shown;
-  Object.assign(state, {shown: null, photograph: null, detections: null, cross: null});
+  Object.assign(state, {shown: null, photograph: null, detections: null, detail: null, cross: null});
   stage.clear();
   waiting("");
   describe();
@@ -117,7 +150,7 @@ async function removeShown() {
 async function open(number) {
   if (number === null || number === state.shown) return;
   await look();
-  Object.assign(state, {shown: number, photograph: null, detections: null, cross: null});
+  Object.assign(state, {shown: number, photograph: null, detections: null, detail: null, cross: null});
   list.mark(number);
   hush();
   stage.clear();
@@ -155,8 +188,14 @@ async function refreshShown() {
 function showPhotograph() {
   const bitmap = state.photograph?.bitmap ?? null;
   const facts = list.photographs.get(state.shown)?.facts;
-  if (facts) stage.show({number: state.shown, bitmap, width: facts.size[1], height: facts.size[0]});
-  else if (bitmap !== null) stage.show({number: state.shown, bitmap, width: bitmap.width, height: bitmap.height});
+  const number = state.shown;
+  if (facts) {
+    const [height, width] = facts.size;
+    if (width * height > session.most_shown) {
+      state.detail ??= new Detail(width, height, session.tile_side, (...place) => server.tile(number, ...place), () => stage.redrawPhoto());
+    }
+    stage.show({number, bitmap, width, height, detail: state.detail});
+  } else if (bitmap !== null) stage.show({number, bitmap, width: bitmap.width, height: bitmap.height, detail: null});
 }
 
 function waiting(text) {
@@ -202,27 +241,16 @@ function refreshDetections(bit) {
 }
 
 function describeCounts() {
-  const found = state.detections?.found ?? null;
-  const hasCounts = found !== null && state.correcting === null;
-  classes.setCounts(hasCounts ? found.map((one) => one.regions.length) : null);
-  find("quadrants-section").hidden = state.correcting !== null;
-  const counts = hasCounts ? found.map((one) => countByQuadrant(one.regions, state.detections.center)) : null;
+  const {counter, detections} = state;
+  const regions = counter?.regions ?? detections?.found.map((one) => one?.regions ?? []) ?? null;
+  const center = counter === null ? detections?.center : detections.facts.center;
+  classes.setCounts(regions?.map((one) => one.length) ?? null);
+  const counts = regions?.map((one) => countByQuadrant(one, center));
   const head = row("th", ["", ...QUADRANTS]), body = session.classes.map((name, bit) => row("td", [name, ...(counts?.[bit] ?? ["–", "–", "–", "–"])]));
   const thead = document.createElement("thead"), tbody = document.createElement("tbody");
   thead.append(head);
   tbody.append(...body);
   find("quadrants").replaceChildren(thead, tbody);
-}
-
-function row(kind, texts) {
-  const element = document.createElement("tr");
-  element.append(...texts.map((text, index) => {
-    const cell = document.createElement(index === 0 && text !== "" ? "th" : text === "" ? "td" : kind);
-    if (cell.tagName === "TH") cell.scope = kind === "th" ? "col" : "row";
-    cell.textContent = text;
-    return cell;
-  }));
-  return element;
 }
 
 const appearance = () => ({
@@ -292,13 +320,18 @@ async function correct() {
   if (state.correcting !== null || !photograph?.facts || state.detections === null) return;
   try {
     const correcting = await Correcting.open(photograph, state.detections, classes.point, {
-      classNames: session.classes, paint: (box) => stage.redrawMask(box), told: describeCorrecting, by: () => find("by").value,
+      classNames: session.classes, paint, told: describeCorrecting, by: () => find("by").value,
       chosen: () => classes.chosen, conflict: askAboutConflict,
     });
     if (state.shown === photograph.number) showCorrecting(correcting);
   } catch (error) {
     say(error.message, ["Close", () => {}]);
   }
+}
+
+function paint(box) {
+  stage.redrawMask(box);
+  state.counter?.change(box);
 }
 
 /** Saves, and goes back to what the model found. */
@@ -313,6 +346,8 @@ async function look() {
 function showCorrecting(correcting) {
   state.correcting = correcting;
   const isCorrecting = correcting !== null;
+  state.counter = isCorrecting ? new LesionCounter(correcting.editor, session.classes.length, describeCounts) : null;
+  document.body.classList.toggle("correcting", isCorrecting);
   find("tools").hidden = find("tool-keys").hidden = !isCorrecting;
   find("look").setAttribute("aria-pressed", String(!isCorrecting));
   find("correct").setAttribute("aria-pressed", String(isCorrecting));
@@ -345,6 +380,7 @@ function askAboutConflict(theirs) {
 
 function chooseTool(name) {
   state.tool = name;
+  find("ignore-all").parentElement.hidden = name !== "ignore";
   for (const button of find("tool").querySelectorAll("button")) button.setAttribute("aria-pressed", String(button.dataset.tool === name));
   if (name !== "polygon") state.correcting?.dropPolygon();
   find("main").classList.toggle("drawing", state.correcting !== null && name !== "move");
@@ -388,6 +424,8 @@ find("beside").addEventListener("change", () => {
   stage.redraw();
 });
 find("parts").addEventListener("change", describeDownloads);
+find("tool-class").append(...session.classes.map((name, bit) => new Option(name, bit)));
+find("tool-class").addEventListener("change", () => classes.choose(Number(find("tool-class").value)));
 find("by").value = localStorage.getItem("by") ?? session.user;
 find("by").addEventListener("change", () => localStorage.setItem("by", find("by").value));
 find("layer").querySelector("[value=spread]").disabled = !session.spread;

@@ -41,6 +41,10 @@ export async function photograph(number) {
   return createImageBitmap(await (await ask(`/api/photographs/${number}/photograph`)).blob());
 }
 
+export async function tile(number, row, column) {
+  return createImageBitmap(await (await ask(`/api/photographs/${number}/tiles/${row}/${column}`)).blob());
+}
+
 /** The levels of each class at the network's scale and, if there is one, their spread. */
 export async function maps(number, classes, [height, width], hasSpread) {
   const all = new Uint8Array(await (await ask(`/api/photographs/${number}/map`)).arrayBuffer());
@@ -64,6 +68,18 @@ export async function save(number, bytes, told) {
   const options = {method: "PUT", body: await packed.blob(), headers: {"X-Labels": ascii}};
   return (await ask(`/api/photographs/${number}/labels`, options)).json();
 }
+
+export const training = async () => (await ask("/api/training")).json();
+
+const asJson = (method, content) => ({method, body: JSON.stringify(content), headers: {"Content-Type": "application/json"}});
+
+/** Begins a training of some {minutes}, or goes on with the one that was stopped, {continue: true}. */
+export const train = (what) => ask("/api/training", asJson("POST", what));
+
+export const stopTraining = () => ask("/api/training", {method: "DELETE"});
+
+/** Exchanges the model of the page: "new" or "first". */
+export const useModel = (which) => ask("/api/model", asJson("PUT", {model: which}));
 
 export function takeAwayAddress(parts, point, number = null) {
   return `/api/take_away?parts=${parts.join(",")}&${pointQuery(point)}${number === null ? "" : `&case=${number}`}`;

@@ -25,7 +25,7 @@ export class Stage {
     for (const pane of panes) this.#listen(pane);
   }
 
-  /** photograph: {bitmap or null, width, height}. */
+  /** photograph: {bitmap or null, width, height, detail: a Detail if the bitmap is shrunk, else null}. */
   show(photograph) {
     const isOther = this.photograph === null || this.photograph.number !== photograph.number;
     this.photograph = photograph;
@@ -84,6 +84,10 @@ export class Stage {
     this.#plan("mask", null);
   }
 
+  redrawPhoto() {
+    this.#plan("photo");
+  }
+
   redrawOver() {
     this.#plan("over");
   }
@@ -116,7 +120,7 @@ export class Stage {
 
   #drawPhoto(canvas) {
     const context = canvas.getContext("2d", {alpha: false});
-    const {bitmap, width, height} = this.photograph, {x, y, zoom} = this.view;
+    const {bitmap, width, height, detail} = this.photograph, {x, y, zoom} = this.view;
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.fillStyle = "#0b0d0f";
     context.fillRect(0, 0, canvas.width, canvas.height);
@@ -125,6 +129,7 @@ export class Stage {
     context.imageSmoothingEnabled = zoom < 4; // from there on a person wants to see pixels
     context.imageSmoothingQuality = "medium";
     context.drawImage(bitmap, -x * zoom, -y * zoom, width * zoom, height * zoom);
+    if (zoom * devicePixelRatio > bitmap.width / width) detail?.draw(context, this.view, this.size);
   }
 
   #resize() {

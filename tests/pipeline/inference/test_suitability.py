@@ -17,6 +17,7 @@ from pipeline.inference.suitability import (
     photograph_warnings,
     quality_warnings,
     quantiles_of,
+    united_quantiles,
 )
 from records import MEASURES, fit_field_circle, image_files, measure_quality, read_photograph
 
@@ -119,6 +120,15 @@ def test_few_other_photographs_of_the_camera_are_warned_about():
     warned = [file for file in files if warnings_of(read_photograph(file, max_pixels=2 * 10**8))]
     assert len(files) == 20
     assert len(warned) <= 1
+
+
+def test_what_is_usual_by_either_of_two_models_is_usual_by_both_together():
+    one = {"brightness": [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8], "sharpness": [0.5] * 9}
+    other = {"brightness": [0.5, 0.5, 0.5, 0.5, 0.6, 0.8, 0.8, 0.8, 0.8], "clipped": [0.1] * 9}
+    united = united_quantiles(one, other)
+    assert united["brightness"] == [0.0, 0.1, 0.2, 0.3, 0.5, 0.8, 0.8, 0.8, 0.8]
+    assert (united["sharpness"], united["clipped"]) == ([0.5] * 9, [0.1] * 9)
+    assert united_quantiles({}, other) == other
 
 
 def test_quantiles_are_those_of_numpy_over_the_photographs_that_have_the_measure():

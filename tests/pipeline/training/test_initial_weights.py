@@ -34,13 +34,15 @@ def test_a_training_starts_from_the_weights_of_its_initial_model(config_of, reco
     assert run.plan.seen_before.names == ("A", "B", "C")
     assert run.plan.seen_before.photographs == load_segmenter(trained.model).spec.photographs["train"]
     assert run.plan.messages[-1] == f"starts from the weights of {trained.model}"
+    spec = load_segmenter(trained.model).spec  # classes that validation does not show keep their thresholds
+    assert (run.plan.thresholds, run.plan.quality_before) == (spec.thresholds, spec.quality)
 
 
 def test_for_other_classes_all_but_the_head_is_taken_and_the_message_says_so(config_of, trained):
     config = config_of(classes=("EX",), scale=0.5)
     network = build_network(config.model, 1)
     head = network.get_layer("logits").get_weights()
-    message, seen = load_initial_weights(trained.model, network, config)
+    message, seen, thresholds, _ = load_initial_weights(trained.model, network, config)
     saved, _ = load_model(trained.model)
     for one, other in zip(saved.layers, network.layers, strict=True):
         expected = head if one.name == "logits" else one.get_weights()
@@ -49,7 +51,7 @@ def test_for_other_classes_all_but_the_head_is_taken_and_the_message_says_so(con
         f"starts from the weights of {trained.model}, with a new head for EX (that model has HE, MA); that model was "
         "trained at scale 1, this training uses scale 0.5"
     )
-    assert seen.names == ("A", "B", "C")
+    assert (seen.names, thresholds) == (("A", "B", "C"), None)
 
 
 def test_a_network_of_another_build_is_refused_with_what_to_do(config_of, trained):

@@ -94,16 +94,17 @@ def test_a_class_without_lesion_pixels_counts_for_nothing_and_keeps_its_threshol
     assert scored.thresholds[1] == 0.6
 
 
-def test_a_class_that_no_validation_photograph_knows_is_named_and_keeps_its_threshold(records_set, config):
+def test_a_class_that_no_validation_photograph_knows_is_named_and_keeps_its_threshold(records_set):
     bare = {name: {**records_set.cases[name].masks, "MA": None} for name in "DE"}
     cases = [dataclasses.replace(records_set.cases[name], masks=bare[name], unknown=frozenset({"MA"})) for name in "DE"]
     scored = score_photographs(by_darkness, cases, records_set.index.data, thresholds=(0.4, 0.6), bins=BINS)
     assert scored.thresholds[0] != 0.4 and scored.thresholds[1] == 0.6
     assert set(scored.logs) == {f"val_photo_{key}{name}" for key in ("aupr", "dice") for name in ("", "_HE")}
-    assert kept_thresholds(cases, config) == [
-        "warning: MA: labelled in none of the 2 validation photographs, so the threshold stays evaluate.threshold, 0.3"
+    kept = {"HE": 0.4, "MA": 0.3}
+    assert kept_thresholds(cases, kept) == [
+        "warning: MA (0.3): labelled in none of the 2 validation photographs, so the threshold in brackets stays"
     ]
-    assert kept_thresholds([*cases, records_set.cases["F"]], config) == kept_thresholds([], config) == []
+    assert kept_thresholds([*cases, records_set.cases["F"]], kept) == kept_thresholds([], kept) == []
 
 
 def test_at_most_one_photograph_is_read_ahead(records_set, monkeypatch):

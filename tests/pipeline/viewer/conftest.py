@@ -4,18 +4,34 @@ import gzip
 import http.client
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
 import cv2
+import numpy as np
 import pytest
 
+from configs import Config, DataConfig, ModelConfig, SegmentConfig, TrainConfig
+from configs.schema.networks import UNetConfig
+from pipeline.inference import load_segmenter, spec_of
+from pipeline.inference.model_folder import fingerprint_of
+from pipeline.planning import Stage
 from pipeline.prediction import SegmenterPool
-from pipeline.viewer import Corrections, PageSettings, opened_page
+from pipeline.viewer import Corrections, PageSettings, StageRunner, TrainOn, ViewedModel, opened_page
+from pipeline.viewer.corrections import Drawn
+from pipeline.viewer.library import Viewed
+from records import pack_classes
 
 CLASSES = ("HE", "MA")
+# How the tiny model could have been trained; its network is that of the fixture `network`.
+CONFIG = Config(
+    data=DataConfig(classes=CLASSES, scale=0.8, tile=32, stride=32, empty_per_nonempty=1.0),
+    model=ModelConfig(unet=UNetConfig(width=4, levels=3)),
+    train=TrainConfig(batch_size=4, lesion_fraction=0.5),
+    segment=SegmentConfig(tile=32, overlap=0.25),
+)
 SIZES = {"left": (96, 130), "right": (80, 110)}
 
 
@@ -76,6 +92,16 @@ class Served(NamedTuple):
         return self.ask("PUT", f"/api/photographs/{number}/labels", gzip.compress(planes), **headers)
 
 
+class NoStages:
+    """Runs no stages: a test that trains brings what runs them."""
+
+    def run(self, stages: Sequence[Stage], log: Path, began: Callable[[int], None]) -> int:
+        raise AssertionError("nothing is to be trained here")
+
+    def stop(self) -> None:
+        raise AssertionError("nothing is to be trained here")
+
+
 def point(thresholds: tuple[float, float] = (0.5, 0.25), **further: object) -> str:
     return urlencode({"thresholds": ",".join(map(str, thresholds)), "areas": ",", **further})
 
@@ -87,10 +113,55 @@ def operating_query() -> Callable[..., str]:
 
 
 @pytest.fixture(scope="session")
-def serve(segmenter, fundus, tmp_path_factory) -> Callable[..., Any]:
-    """Serves a page with two photographs while a block runs."""
+def described(segmenter, model_folder) -> Callable[[Path], ViewedModel]:
+    """Describes a model folder; the tiny model's is loaded already."""
 
-    def make(**settings: Any) -> Any:
+    def describe(folder: Path) -> ViewedModel:
+        spec = spec_of(folder)
+
+        def load() -> SegmenterPool:
+            known = segmenter if folder == model_folder else None
+            return SegmenterPool(lambda: known or load_segmenter(folder), ["/device:CPU:0"], say=print)
+
+        return ViewedModel((folder,), spec, spec.operating_point, fingerprint_of(folder, spec.classes), load)
+
+    return describe
+
+
+@pytest.fixture(scope="session")
+def train_on(described) -> Callable[..., TrainOn]:
+    """What training on needs, with the tiny model; its stages run as a runner says."""
+    return lambda runner: TrainOn(runner, lambda model: CONFIG, described)
+
+
+@pytest.fixture(scope="session")
+def correct(fundus, tmp_path_factory) -> Callable[..., None]:
+    """Saves corrections of photographs of the numbers `first` to `last`, named eye1 and so on."""
+
+    def save(corrections: Corrections, first: int, last: int, complete: tuple[str, ...] = CLASSES) -> None:
+        folder = tmp_path_factory.mktemp("eyes")
+        for number in range(first, last + 1):
+            eye = fundus(64, 80, seed=number)
+            cv2.imwrite(str(folder / f"eye{number}.png"), eye.photograph[..., ::-1])
+            ignored = np.zeros((64, 80), np.uint8)
+            ignored[20:25, 20:25] = 2
+            corrections.save(
+                Viewed(0, f"eye{number}", folder / f"eye{number}.png"),
+                Drawn(pack_classes(eye.masks), ignored, complete),
+                revision=0,
+                by="Ada",
+                levels=np.zeros((2, 4, 5), np.uint8),
+                started_from={},
+            )
+
+    return save
+
+
+@pytest.fixture(scope="session")
+def serve(segmenter, described, model_folder, train_on, fundus, tmp_path_factory) -> Callable[..., Any]:
+    """Serves a page with two photographs while a block runs; a training's stages run as `runner` says."""
+
+    def make(*, runner: Callable[[], StageRunner] = NoStages, **settings: Any) -> Any:
         base = tmp_path_factory.mktemp("view")
         photographs, output = base / "photographs", base / "output"
         photographs.mkdir()
@@ -100,12 +171,8 @@ def serve(segmenter, fundus, tmp_path_factory) -> Callable[..., Any]:
         files = {name: photographs / f"{name}.png" for name in SIZES}
         spec = segmenter.spec
         corrections = Corrections(output, spec.classes, max_pixels=spec.max_pixels, model="0" * 16)
-        opened = opened_page(
-            files,
-            lambda: SegmenterPool(lambda: segmenter, ["/device:CPU:0"], say=print),
-            PageSettings(spec, spec.operating_point, **settings),
-            corrections=corrections,
-        )
+        model, further = described(model_folder), {"corrections": corrections, "train_on": train_on(runner)}
+        opened = opened_page(files, model, PageSettings(**settings), **further)
         return opened, photographs, output
 
     return make

@@ -42,7 +42,13 @@ def test_a_missing_host_is_refused(page):
 @pytest.mark.parametrize("origin", ["http://evil.example", "null", "https://127.0.0.1", "http://localhost:1", None])
 def test_other_sites_cannot_change_anything(page, origin):
     before = page.cases()
-    for method, path in (("POST", "/api/photographs?name=a.png"), ("DELETE", "/api/photographs/0")):
+    for method, path in (
+        ("POST", "/api/photographs?name=a.png"),
+        ("DELETE", "/api/photographs/0"),
+        ("POST", "/api/training"),
+        ("DELETE", "/api/training"),
+        ("PUT", "/api/model"),
+    ):
         assert page.ask(method, path, b"x", Origin=origin).status == 403
     number = before["left"]["number"]
     assert page.ask("PUT", f"/api/photographs/{number}/labels", b"x", Origin=origin).status == 403
@@ -73,6 +79,8 @@ def test_other_sites_cannot_read_by_an_origin(page):
         "/api/photographs/..%2f..%2fetc%2fpasswd/photograph",
         "/api/photographs/-1/photograph",
         "/api/photographs/99999/photograph",
+        "/api/photographs/0/tiles/..%2f..%2fetc/passwd",
+        "/api/photographs/0/tiles/0/-1",
     ],
 )
 def test_no_path_leads_to_other_files(page, path):

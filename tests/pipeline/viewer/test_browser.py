@@ -1,8 +1,11 @@
 """The page in a real browser, headless: by mouse, by keyboard alone, on a telephone, and in two windows."""
 
+import functools
+import gzip
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -11,17 +14,24 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright import sync_api as playwright
 
+from pipeline.inference import load_segmenter, spec_of
+from pipeline.planning import Stage
+from pipeline.viewer import Corrections
+from records import find_regions, read_photograph
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here: apt install chromium"),
 ]
 NUMBER = re.compile(r"^\d+$")
+PATIENCE = 500_000  # milliseconds for a training, and for what happens while its model is loaded
 SAVED = re.compile("^saved .* by ")
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
+    playwright.expect.set_options(timeout=30_000)  # milliseconds; other tests may take the machine's time
     with playwright.sync_playwright() as started:
         browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
@@ -39,16 +49,22 @@ def served(serve, ask_at) -> Iterator[Any]:
 
 
 @pytest.fixture
-def open_window(browser, served) -> Iterator[Callable[..., Any]]:
-    """Opens the page in a window; what the page writes to the console, or throws, fails the test."""
+def open_window(served, open_at) -> Callable[..., Any]:
+    """Opens the page of `served` in a window."""
+    return functools.partial(open_at, served.url)
+
+
+@pytest.fixture
+def open_at(browser) -> Iterator[Callable[..., Any]]:
+    """Opens a page in a window; what the page writes to the console, or throws, fails the test."""
     contexts, problems = [], []
 
-    def make(width: int = 1100, height: int = 700, **options: Any) -> Any:
+    def make(url: str, width: int = 1100, height: int = 700, **options: Any) -> Any:
         contexts.append(browser.new_context(viewport={"width": width, "height": height}, **options))
         window = contexts[-1].new_page()
         window.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
         window.on("pageerror", lambda error: problems.append(str(error)))
-        window.goto(served.url)
+        window.goto(url)
         playwright.expect(window.locator(".count").first).to_have_text(NUMBER)
         return window
 
@@ -146,6 +162,27 @@ def test_a_photograph_is_dropped_drawn_on_saved_and_there_again_after_a_reload(s
     playwright.expect(window.locator("#title")).to_have_text("left")
     assert not list((served.folder / "uploads").iterdir())
     np.testing.assert_array_equal(mask(served, "HE", "dropped"), drawn)
+
+
+def test_lesions_are_counted_while_they_are_drawn(served, open_window):
+    window = open_window()
+    correct_from_nothing(window)
+    playwright.expect(window.locator(".count").first).to_have_text("0")
+    window.locator("#brush").fill("6")
+    for x, y in ((20, 20), (40, 20), (100, 70)):
+        window.mouse.click(*at(window, x, y))
+    playwright.expect(window.locator(".count").first).to_have_text("3")
+    assert window.locator("#quadrants tbody tr").first.locator("td").all_text_contents() == ["2", "0", "0", "1"]
+    window.mouse.move(*at(window, 20, 20))
+    window.mouse.down()
+    window.mouse.move(*at(window, 40, 20), steps=5)
+    window.mouse.up()
+    playwright.expect(window.locator(".count").first).to_have_text("2")
+    saved(window)
+    mask_of_left = mask(served, "HE")
+    assert len(find_regions(mask_of_left).area) == 2
+    window.keyboard.press("Control+z")
+    playwright.expect(window.locator(".count").first).to_have_text("3")
 
 
 def test_every_tool_does_what_it_says(served, open_window):
@@ -289,6 +326,79 @@ def test_nothing_is_wider_than_a_telephone(open_window):
     window.locator("#correct").tap()
     window.locator("#tools").wait_for()
     assert window.evaluate("document.documentElement.scrollWidth") <= 390
+    window.evaluate("scrollTo(0, 0)")
+    shown = window.locator("#main").bounding_box()
+    assert shown["y"] + shown["height"] <= 844  # the tools leave the whole photograph in view
+    assert shown["height"] > 844 / 2
+    window.locator("#tool-class").select_option("MA")
+    playwright.expect(window.locator(".class.chosen .name")).to_have_text("MA")
+
+
+class Commands:
+    """Runs stages as real commands, in forks; see the fixture `forked`."""
+
+    def __init__(self, forked: Any):
+        self.forked = forked
+
+    def run(self, stages: Sequence[Stage], log: Path, began: Callable[[int], None]) -> int:
+        for number, stage in enumerate(stages):
+            began(number)
+            done = self.forked(name=stage.command, arguments=stage.arguments)
+            log.write_text(done.stdout + done.stderr)
+            if done.returncode:
+                return done.returncode
+        return 0
+
+    def stop(self) -> None:
+        """The test that trains waits for the end."""
+
+
+@pytest.fixture
+def trainable(serve, ask_at, forked) -> Iterator[Any]:
+    """A page of its own, which can train."""
+    opened, photographs, output = serve(runner=lambda: Commands(forked))
+    with opened as page:
+        served = ask_at(page.url)._replace(output=output, photographs=photographs)
+        served.wait_for("left", "right")
+        yield served
+
+
+def test_a_model_is_trained_on_what_was_corrected_and_then_looked_with(trainable, correct, open_at):
+    output, folder = trainable.output, trainable.output / "trainings" / "1" / "run" / "model"
+    window, other = open_at(trainable.url), open_at(trainable.url, 390, 844, has_touch=True, is_mobile=True)
+    about = window.locator("#train-about")
+    playwright.expect(about).to_contain_text("Correct at least 5 photographs first")
+    assert window.locator("#train-begin").is_hidden()
+    correct(Corrections(output, ("HE", "MA"), max_pixels=10**6, model=""), 1, 5)
+    window.reload()
+    playwright.expect(about).to_contain_text("the 5 corrected photographs")
+    window.locator("#train-minutes").fill("0.03")
+    window.click("#train-begin")
+    for one in (window, other):
+        playwright.expect(one.locator("#train-stop")).to_be_visible()
+    playwright.expect(window.locator("#train-now")).to_have_text("Done.", timeout=PATIENCE)
+    rows = window.locator("#train-scores tbody tr")
+    assert [text[:2] for text in rows.all_text_contents()] == ["HE", "MA"]
+    assert all(re.fullmatch(r"[01]\.\d{3}", text) for text in rows.locator("td").all_text_contents())
+    assert "Loss" in window.locator("#train-curves").inner_text()
+    commands = window.locator("#train-commands").text_content()
+    assert f"# new model: {folder}" in commands
+    assert "python -m scripts.train" in commands and "--config.train.max_minutes=0.03" in commands
+    assert Axe().run(window).violations_count == 0
+    window.click("#train-use-new")
+    for one in (window, other):  # the second one is told, and loads the page anew as well
+        playwright.expect(one.locator("#train-use-first")).to_be_visible(timeout=PATIENCE)
+    session = trainable.ask("GET", "/api/session").json
+    assert session["folders"] == [str(folder)]
+    assert session["thresholds"] == list(spec_of(folder).thresholds)
+    case = trainable.wait_for("left")["left"]
+    levels = gzip.decompress(trainable.ask("GET", f"/api/photographs/{case['number']}/map").body)
+    photograph = read_photograph(trainable.photographs / "left.png", max_pixels=10**6)
+    segmenter = load_segmenter(folder)
+    expected = segmenter.segment_measured(segmenter.measure(photograph)).scaled
+    got = np.frombuffer(levels, np.uint8).reshape(2, *expected.shape[:2])
+    assert np.abs(np.moveaxis(got, 0, -1) / 255 - expected).max() <= 0.5 / 255 + 1e-6
+    playwright.expect(window.locator(".count").first).to_have_text(NUMBER, timeout=PATIENCE)
 
 
 def test_nothing_is_fetched_from_anywhere_else(served, open_window, browser):

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -14,6 +15,7 @@ from pipeline.viewer.corrections import Drawn, masks_of
 from pipeline.viewer.library import Viewed
 from records import find_cases, pack_classes, read_labels
 from records.shards.record import decode_record
+from records.together import STAGING
 
 CLASSES = ("HE", "MA")
 SIZE = (48, 80)
@@ -106,6 +108,31 @@ def test_nothing_is_left_half_written(corrections, photograph, drawn, monkeypatc
     with pytest.raises(OSError, match="No space"):
         save(corrections, photograph, Drawn(drawn.lesion * 0, drawn.ignored, ()), 1)
     assert {path: path.read_bytes() for path in corrections.output.rglob("*") if path.is_file()} == before
+
+
+def test_a_save_that_was_interrupted_is_finished_and_no_half_of_it_is_read(corrections, photograph, drawn, monkeypatch):
+    save(corrections, photograph, drawn)
+    moved = []
+
+    def interrupted(source: Path, target: Path) -> None:
+        if STAGING not in target.parts:
+            moved.append(target)
+            if len(moved) == 3:
+                raise KeyboardInterrupt
+        source.rename(target)
+
+    monkeypatch.setattr("records.together.os.replace", interrupted)
+    after = Drawn(drawn.lesion * 0, drawn.ignored, ("MA",))
+    with pytest.raises(KeyboardInterrupt):
+        save(corrections, photograph, after, 1)
+    monkeypatch.undo()
+    with pytest.raises(InputError, match="view is saving corrections there, or was killed"):
+        find_cases(corrections.output, CLASSES)
+    again = Corrections(corrections.output, CLASSES, max_pixels=10**6, model="f" * 16)
+    assert again.sidecar("eye").revision == 2
+    read = again.read("eye", SIZE)
+    assert not read.lesion.any() and read.complete == ("MA",)
+    find_cases(corrections.output, CLASSES)
 
 
 def test_rows_of_other_photographs_stay_in_the_table(corrections, photograph, drawn):

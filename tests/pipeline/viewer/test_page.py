@@ -15,8 +15,9 @@ import pytest
 from configs import InputError
 from pipeline.operating_point import OperatingPoint
 from pipeline.prediction import detect
-from pipeline.viewer.library import Library
+from pipeline.viewer.library import Library, Viewed
 from pipeline.viewer.maps import expected_wrong, probability_map
+from pipeline.viewer.pictures import Pictures
 from pipeline.viewer.windows import SECONDS, Windows
 from records import find_regions, read_photograph
 
@@ -79,6 +80,25 @@ def test_a_photograph_that_cannot_be_read_is_said_to_be(page, tmp_path):
     assert case["message"]
     assert page.ask("GET", f"/api/photographs/{number}/photograph").status == 409
     page.ask("DELETE", f"/api/photographs/{number}")
+
+
+def test_large_photographs_are_shown_shrunk_and_their_tiles_are_whole(tmp_path, monkeypatch, fundus):
+    photograph = fundus(250, 330, seed=5).photograph
+    cv2.imwrite(str(tmp_path / "eye.png"), photograph[..., ::-1])
+    (tmp_path / "made").mkdir()
+    monkeypatch.setattr("pipeline.viewer.pictures.MOST_SHOWN", 20_000)
+    monkeypatch.setattr("pipeline.viewer.pictures.TILE_SIDE", 128)
+    pictures, case = Pictures(tmp_path / "made", max_pixels=10**6), Viewed(3, "eye", tmp_path / "eye.png")
+    shown = cv2.imdecode(np.frombuffer(pictures.shown(case), np.uint8), cv2.IMREAD_COLOR)
+    assert shown.shape[0] * shown.shape[1] == pytest.approx(20_000, rel=0.02)
+    rows = [
+        np.hstack([cv2.imread(str(pictures.tile(case, row, column))) for column in range(3)])[..., ::-1]
+        for row in range(2)
+    ]
+    assert np.abs(np.vstack(rows).astype(int) - photograph).mean() < 6
+    assert pictures.tile(case, 2, 0) is None
+    pictures.remove(3)
+    assert not list((tmp_path / "made").iterdir())
 
 
 def test_results_are_those_of_the_thresholds_that_the_page_gives(page, operating_query):
