@@ -22,7 +22,6 @@ from records.cases import (
     Labels,
     MaskWarning,
     PhotographIdentity,
-    Progress,
     SamePhotograph,
     SeenPhotographs,
     Survey,
@@ -42,12 +41,10 @@ from records.cases import (
     identify_case,
     image_files,
     is_source,
-    map_cases,
     mask_values,
     match_rows,
     near_pairs,
     new_salt,
-    no_progress,
     perceptual_hash,
     photographs_of,
     plan_folds,
@@ -117,6 +114,7 @@ from records.images import (
     write_tiff,
 )
 from records.locks import claimed, held, holder, is_held
+from records.parallel import Cluster, LostPieceError, Progress, Workers, map_cases, no_progress
 from records.shards import (
     CHECK,
     INDEX,
@@ -159,6 +157,7 @@ __all__ = [
     "Camera",
     "Case",
     "CaseEntry",
+    "Cluster",
     "FieldCircle",
     "FoldPlan",
     "HardNegative",
@@ -166,6 +165,7 @@ __all__ = [
     "KnownRules",
     "LabelledBy",
     "Labels",
+    "LostPieceError",
     "MaskWarning",
     "PhotographIdentity",
     "PhotographScale",
@@ -178,6 +178,7 @@ __all__ = [
     "SeenPhotographs",
     "Split",
     "Survey",
+    "Workers",
     "add_healthy",
     "anonymous",
     "anonymous_identity",
