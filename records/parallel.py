@@ -1,6 +1,6 @@
 """Work on many cases at once: in threads of this process, or on the nodes of a cluster."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -46,17 +46,18 @@ class LostPieceError(InputError):
 
 
 def map_cases(
-    function: Callable[[Piece], Result], cases: Sequence[Piece], *, workers: Workers
-) -> Iterator[Result | InputError]:
+    function: Callable[[Piece], Result], cases: Sequence[Piece], *, workers: Workers, folder: Path | None = None
+) -> Generator[Result | InputError]:
     """Calls a function with each case; yields the results in order, or the InputError that a call raised.
 
     Args:
       function: called in several threads, or on several nodes.
       cases: the cases.
       workers: number of threads, or a cluster.
+      folder: folder that the function writes to, if any.
     """
     if not isinstance(workers, int):
-        yield from workers.map(function, cases)
+        yield from workers.map(function, cases, folder=folder)
         return
 
     def result_or_error(case: Piece) -> Result | InputError:

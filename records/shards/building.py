@@ -153,7 +153,6 @@ def _without_lost_cases(cluster: Cluster, piece: _Piece) -> _Piece:
 
 def _write_piece(piece: _Piece, building: Path, cuts: Cuts | None = None) -> ShardResult:
     """Writes a shard, and then its note."""
-    cv2.setNumThreads(1)
     result = write_shard(piece.plan, building, cuts or cut_here(piece.plan, piece.left_out))
     if piece.strict and result.failures:
         raise InputError(next(iter(result.failures.values())))

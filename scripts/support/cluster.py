@@ -5,6 +5,7 @@ This is the only place that knows Ray; everything below the commands gets a `rec
 
 import contextlib
 import dataclasses
+import functools
 import logging
 import os
 import re
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 from absl import flags
 
 from configs import InputError
@@ -27,6 +29,9 @@ from scripts.support.photographs import say
 ROOT = Path(__file__).parents[2]
 ANSWER_SECONDS = 10.0  # that a cluster has to answer
 MODEL_THREADS = 3  # photographs at once in a process that holds a model: one is read, one segmented, one written
+# How HTTP/2 begins, which Ray speaks; whoever speaks it answers with a frame of settings (RFC 9113, sections 3.4, 6.5).
+SETTINGS = b"\x04"
+GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00" + SETTINGS + b"\x00\x00\x00\x00\x00"
 STORE_BYTES = 2**27  # of Ray's shared memory with --cluster=local: only small things pass through it
 
 
@@ -104,7 +109,7 @@ class RayCluster:
         self, function: Callable[[Any], Any], pieces: Sequence[Any], *, folder: Path | None = None
     ) -> Iterator[Any]:
         """Calls a function with each piece, see `records.Cluster`."""
-        return in_order(self.map_prepared(lambda: function, pieces, folder=folder))
+        return in_order(self.map_prepared(functools.partial(_on_one_core, function), pieces, folder=folder))
 
     def map_prepared(
         self,
@@ -154,6 +159,12 @@ class RayCluster:
             f"{name} {tally.pieces} pieces in {tally.seconds:.1f} s of work" for name, tally in self.tallies.items()
         ]
         return f"{len(nodes)} node{'s' * (len(nodes) > 1)}: {'; '.join(sorted(nodes))}"
+
+
+def _on_one_core(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Returns a function in a process that has one core."""
+    cv2.setNumThreads(1)
+    return function
 
 
 def in_order(outcomes: Iterator[tuple[int, Any]]) -> Iterator[Any]:
@@ -214,21 +225,31 @@ def _connect(address: str) -> Any:
             "docs/clusters.md."
         ) from error
     ray.cloudpickle.register_pickle_by_value(cluster_node)
+    # It prints paragraphs about lost processes to stdout, whatever is asked of its logs; `Pieces` says what is lost.
+    ray._private.worker.print_to_stdstream = lambda data, ignore_prefix: None
     return ray
 
 
 def _refuse_silence(address: str) -> None:
-    """Refuses an address where nothing listens; Ray itself would try for minutes."""
+    """Refuses an address where no cluster answers; Ray itself would try for minutes."""
     host, _, port = address.rpartition(":")
     if not (re.fullmatch(r"[\w.-]+|\[[0-9a-fA-F:]+\]", host) and port.isdecimal() and 0 < int(port) < 2**16):
         raise InputError(f"--cluster={address}: expected auto, local, or the address of a cluster, HOST:PORT.")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_SECONDS).close()
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_SECONDS) as connection:
+            if os.environ.get("RAY_USE_TLS", "0") != "0":
+                return
+            connection.sendall(GREETING)
+            answer = connection.recv(9)
     except OSError as error:
+        reason = error.strerror or str(error)
+    else:
+        reason = "" if answer[3:4] == SETTINGS else "something else does"
+    if reason:
         raise InputError(
-            f"--cluster={address}: no cluster answers there ({error.strerror or error}); check the address that "
-            "`ray start --head` printed, and that it can be reached from here."
-        ) from error
+            f"--cluster={address}: no cluster answers there ({reason}); check the address that `ray start --head` "
+            "printed, and that it can be reached from here."
+        )
 
 
 def _reason(error: Exception) -> str:

@@ -235,7 +235,7 @@ class Pieces:
                     number,
                     LostPieceError(
                         f"ended the process that worked on it {self._ends[number]} times, the last times with nothing "
-                        "beside it; the node's memory may be too small for it"
+                        f"beside it; the node's memory may be too small for it. Ray says: {_line(error)}"
                     ),
                 )
         if again:
@@ -243,4 +243,6 @@ class Pieces:
 
 
 def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
+    """Returns what Ray says of a lost process, on one line, without the numbers by which it names the process."""
+    reason = str(error).partition("The actor is dead because")[2] or str(error)
+    return " ".join(reason.split())[:300]

@@ -5,11 +5,13 @@
 Prints a JSON line with the address, and then one after each line that it reads:
 
 - `kill NUMBER`: all processes of a node get SIGKILL, first the one that starts its workers, whose end ends them;
+- `strike NUMBER`: the worker of a node gets SIGKILL, if it has one, as if it had no memory left;
 - `add`: starts a further node.
 
 It ends all when its input ends. `ray start` does the same for people, but takes the machine's own address.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -21,6 +23,7 @@ os.environ |= {
     "RAY_worker_niceness": "0",
 }
 
+import psutil
 from ray.cluster_utils import Cluster
 
 SMALL = {
@@ -50,6 +53,14 @@ def kill(node) -> None:
         process.wait()
 
 
+def strike(node) -> None:
+    (raylet,) = node.all_processes["raylet"]
+    for process in psutil.Process(raylet.process.pid).children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if process.cmdline()[0].startswith("ray::NodeProcess"):
+                process.kill()
+
+
 def main(number: int) -> None:
     cluster = Cluster()
     add(cluster, 0)
@@ -59,6 +70,8 @@ def main(number: int) -> None:
         word, *which = line.split()
         if word == "kill":
             kill(nodes[int(which[0])])
+        elif word == "strike":
+            strike(nodes[int(which[0])])
         else:
             nodes.append(add(cluster, 1))
         print(json.dumps({"nodes": len(nodes)}), flush=True)
