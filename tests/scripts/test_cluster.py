@@ -211,7 +211,7 @@ def test_files_are_whole_whatever_is_killed(forked, nodes, tmp_path, capsys):
 @in_long_form
 def test_predictions_and_counts_are_the_same_whatever_is_killed(run, forked, nodes, tmp_path, capsys):
     source, model = tmp_path / "source", tmp_path / "model"
-    assert run("synthesize", f"--output={source}", f"--training={10 * KILLS}", "--test=2").returncode == 0
+    assert run("synthesize", f"--output={source}", f"--training={3 * KILLS}", "--test=2").returncode == 0
     assert forked(code=SAVE, arguments=[model]).returncode == 0
     photographs = source / "A. Segmentation" / "1. Original Images" / "a. Training Set"
     here, there = tmp_path / "here", tmp_path / "there"
