@@ -5,7 +5,7 @@
 Prints a JSON line with the address, and then one after each line that it reads:
 
 - `kill NUMBER`: all processes of a node get SIGKILL, first the one that starts its workers, whose end ends them;
-- `strike NUMBER`: the worker of a node gets SIGKILL, if it has one, as if it had no memory left;
+- `strike NUMBER`: the worker of a node, counted from the last one, gets SIGKILL, if it has one, as without memory;
 - `add`: starts a further node.
 
 It ends all when its input ends. `ray start` does the same for people, but takes the machine's own address.
@@ -71,7 +71,7 @@ def main(number: int) -> None:
         if word == "kill":
             kill(nodes[int(which[0])])
         elif word == "strike":
-            strike(nodes[int(which[0])])
+            strike(nodes[-1 - int(which[0])])
         else:
             nodes.append(add(cluster, 1))
         print(json.dumps({"nodes": len(nodes)}), flush=True)

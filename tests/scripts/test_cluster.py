@@ -1,7 +1,7 @@
 """Commands on a real cluster, a head and two nodes of one core each, whose nodes are killed while they work.
 
 With FUNDUS_TILES_KILLS=N, which takes minutes, N processes are killed while files are written, and N while photographs
-are predicted, which are scored on the cluster as well.
+are predicted, which are scored on the cluster as well; and the command is killed, too, while it shards.
 """
 
 import contextlib
@@ -19,8 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from records import holder, read_index, sweep_temporaries
-from records.shards.verifying import verify_records
+from records import holder, sweep_temporaries
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
@@ -159,29 +158,31 @@ def test_a_piece_is_mapped_warned_of_refused_or_named(forked, nodes):
 
 def test_shards_have_the_same_bytes_whatever_is_killed(run, nodes, tmp_path):
     source, here, there = tmp_path / "source", tmp_path / "here", tmp_path / "there"
-    assert run("synthesize", f"--output={source}", "--training=8", "--test=2").returncode == 0
+    assert run("synthesize", f"--output={source}", "--training=6", "--test=1").returncode == 0
     flags = ("--config=configs/demo.py", "--config.data.photographs_per_shard=1", f"--source={source}")
     assert run("shard", *flags, f"--records={here}").returncode == 0
     command = ("shard", *flags, f"--records={there}", f"--cluster={nodes.address}")
 
-    with running(run, *command) as ended:  # a node is killed while it writes, and then the command
+    kept: dict[str, int] = {}
+    with running(run, *command) as ended:  # a node is killed while it writes, and in the long form then the command
         wait_for(lambda: finished(there), ended)
         nodes.tell("kill 0")
-        wait_for(lambda: len(finished(there)) >= 4, ended)
-        pid = int(re.search(r"process (\d+)", holder(there / ".building" / "lock"))[1])
-        os.kill(pid, signal.SIGKILL)
-    assert ended[0].returncode == -signal.SIGKILL, ended[0].stderr
-    kept = {path.name: path.stat().st_ino for path in finished(there) if path.exists()}
-    assert len(kept) >= 4
-
-    done = run(*command)
+        if KILLS:
+            nodes.tell("add")
+            wait_for(lambda: len(finished(there)) >= 4, ended)
+            os.kill(int(re.search(r"process (\d+)", holder(there / ".building" / "lock"))[1]), signal.SIGKILL)
+    done = ended[0]
+    if KILLS:
+        assert done.returncode == -signal.SIGKILL, done.stderr
+        kept = {path.name: path.stat().st_ino for path in finished(there) if path.exists()}
+        assert len(kept) >= 4
+        done = run(*command)
     assert done.returncode == 0, done.stderr
-    assert "1 node: " in done.stdout
+    assert re.search(r"^\d nodes?: ", done.stdout, re.MULTILINE)
     assert {path.name: path.read_bytes() for path in here.glob("fundus*")} == {
         path.name: path.read_bytes() for path in there.glob("fundus*")
     }
     assert (here / "index.json").read_bytes() == (there / "index.json").read_bytes()
-    assert verify_records(there, read_index(there)) == []
     assert sorted(path.name for path in here.iterdir()) == sorted(path.name for path in there.iterdir())  # no leftovers
     for name, inode in kept.items():  # what was finished is passed over
         assert (there / name).stat().st_ino == inode
