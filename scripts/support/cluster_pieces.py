@@ -45,7 +45,7 @@ class Tally:
     seconds: float = 0.0
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(eq=False)
 class _Process:
     """A process on a node: `started` until it is known where it is, then `prepared` with the function."""
 
