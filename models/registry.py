@@ -5,6 +5,7 @@ To add one: write its file in `models.networks`, its options in `configs.schema.
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 from configs import InputError, ModelConfig
 from configs.suggestions import did_you_mean
@@ -54,7 +55,8 @@ def build_network(model: ModelConfig, classes: int) -> Network:
 
 def without_encoder_weights(model: ModelConfig) -> ModelConfig:
     """Returns the config of the same network whose encoder starts at random, without a file of weights."""
-    options = getattr(model, model.network, None)
+    options: Any = getattr(model, model.network, None)
     if not hasattr(options, "weights"):
         return model
-    return dataclasses.replace(model, **{model.network: dataclasses.replace(options, weights="none")})
+    changes: dict[str, Any] = {model.network: dataclasses.replace(options, weights="none")}
+    return dataclasses.replace(model, **changes)

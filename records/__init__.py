@@ -23,7 +23,6 @@ from records.cases import (
     Labels,
     MaskWarning,
     PhotographIdentity,
-    Progress,
     SamePhotograph,
     SeenPhotographs,
     Survey,
@@ -43,12 +42,10 @@ from records.cases import (
     identify_case,
     image_files,
     is_source,
-    map_cases,
     mask_values,
     match_rows,
     near_pairs,
     new_salt,
-    no_progress,
     perceptual_hash,
     photographs_of,
     plan_folds,
@@ -118,6 +115,7 @@ from records.images import (
     write_tiff,
 )
 from records.locks import claimed, held, holder, is_held
+from records.parallel import Cluster, LostPieceError, Progress, Workers, map_cases, no_progress
 from records.shards import (
     CHECK,
     INDEX,
@@ -162,6 +160,7 @@ __all__ = [
     "Camera",
     "Case",
     "CaseEntry",
+    "Cluster",
     "FieldCircle",
     "FoldPlan",
     "HardNegative",
@@ -169,6 +168,7 @@ __all__ = [
     "KnownRules",
     "LabelledBy",
     "Labels",
+    "LostPieceError",
     "MaskWarning",
     "PhotographIdentity",
     "PhotographScale",
@@ -182,6 +182,7 @@ __all__ = [
     "SeenPhotographs",
     "Split",
     "Survey",
+    "Workers",
     "add_healthy",
     "anonymous",
     "anonymous_identity",

@@ -9,14 +9,16 @@ import sys
 if not __package__:  # started by its path: the root is searched, not scripts/, whose inspect.py hides Python's own
     sys.path[0] = __file__.rpartition("/scripts/")[0]
 
+import dataclasses
+import functools
 from pathlib import Path
 
 from absl import flags
 from tqdm import tqdm
 
 from configs import InputError
-from records import SPLITS, UNKNOWN_CAMERA, make_folder, read_index
-from scripts.support import camera, command, limits, operating, source
+from records import SPLITS, UNKNOWN_CAMERA, LostPieceError, make_folder, read_index
+from scripts.support import camera, cluster, command, limits, operating, source
 from scripts.support.warnings import print_warnings
 from scripts.support.wording import percent, plain
 
@@ -61,6 +63,7 @@ source.define_flags()
 operating.define_flags()
 camera.define_flags()
 limits.define_flags()
+cluster.define_flags()
 
 
 def main(folders: list[str]) -> int:
@@ -68,6 +71,12 @@ def main(folders: list[str]) -> int:
     if _COMPARE.value:
         return _compare(folders)
     _check_flags()
+    reads = [_SOURCE.value, _MODEL.value, _PREDICTIONS.value, flags.FLAGS.healthy]
+    with cluster.connected(reads=reads) as nodes:
+        return _evaluate(nodes)
+
+
+def _evaluate(nodes: cluster.RayCluster | None) -> int:
     index = read_index(Path(_RECORDS.value)) if _RECORDS.value else None  # before loading, which takes seconds
     from pipeline.evaluation import AnonymousNames, Names, audit
     from pipeline.evaluation.plan import EvaluationRequest, plan_evaluation
@@ -76,13 +85,16 @@ def main(folders: list[str]) -> int:
     from pipeline.reporting import REPORT, Gallery, write_report
     from scripts.support.score_tables import evaluation_lines
 
-    segmenter = (
-        load_segmenter(
-            Path(_MODEL.value), classes=_CLASSES.value, camera=camera.given(), max_pixels=limits.max_pixels()
-        )
-        if _MODEL.value
-        else None
+    if nodes is not None:
+        cluster.leave_gpus_to_the_nodes()
+    load = _MODEL.value and functools.partial(
+        load_segmenter,
+        Path(_MODEL.value),
+        classes=_CLASSES.value,
+        camera=camera.given(),
+        max_pixels=limits.max_pixels(),
     )
+    segmenter = load() if load else None
     request = EvaluationRequest(
         source=_SOURCE.value,
         split=_SPLIT.value,
@@ -105,7 +117,8 @@ def main(folders: list[str]) -> int:
     hidden = (_SOURCE.value, *source.given()["known"].paths, _MODEL.value, _PREDICTIONS.value, _RECORDS.value)
     names = AnonymousNames(plan.cases, hidden, plan.maps) if _ANONYMOUS.value else Names()
     look = None if gallery is None else gallery.look
-    evaluation = evaluate(plan, output, names=names, look=look, progress=_progress, warn=_warn)
+    count = None if nodes is None else _counting_on(nodes, load, plan, gallery=gallery)
+    evaluation = evaluate(plan, output, names=names, look=look, progress=_progress, warn=_warn, count=count)
     result, content, seconds = evaluation.result, evaluation.content, evaluation.seconds
     print("\n".join(evaluation_lines(content)))
     for lines in evaluation.mask_warnings.values():
@@ -122,6 +135,31 @@ def main(folders: list[str]) -> int:
     )
     print(f"scores: {output / 'scores.json'}    see: {output / REPORT}, {output / 'photographs.csv'}")
     return command.SOME_FAILED if evaluation.failures else command.DONE
+
+
+def _counting_on(nodes: cluster.RayCluster, load, plan, *, gallery):
+    """Returns a function that counts cases on a cluster, see `pipeline.evaluation.run.Count`."""
+    from pipeline.evaluation.counted import counting
+
+    bare = dataclasses.replace(plan, segmenter=None, cases=())
+    make = functools.partial(counting, load, bare, None if gallery is None else gallery.look)
+
+    def count(cases, seconds):
+        outcomes = nodes.map_prepared(make, cases, need=nodes.model_need())
+        for case, outcome in zip(cases, cluster.in_order(outcomes), strict=True):
+            if isinstance(outcome, LostPieceError):
+                yield case, InputError(f"{case.photograph}: {outcome}")
+            elif isinstance(outcome, InputError):
+                yield case, outcome
+            else:
+                counted, took = outcome
+                seconds.segmenting += took.segmenting
+                seconds.scoring += took.scoring
+                if gallery is not None:
+                    gallery.take(counted.counts, counted.seen)
+                yield case, counted
+
+    return count
 
 
 def _check_flags() -> None:

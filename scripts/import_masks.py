@@ -21,7 +21,7 @@ from tqdm import tqdm
 from configs import DataConfig
 from pipeline.machine import usable_cores
 from records import FORMATS, choose_classes, import_annotations, read_annotations
-from scripts.support import command, limits
+from scripts.support import cluster, command, limits
 from scripts.support.warnings import MOST, print_warnings
 
 _SOURCE = flags.DEFINE_string("source", None, "Folder or file of the annotations.", required=True)
@@ -35,6 +35,7 @@ _LINK = flags.DEFINE_bool("link", False, "Make hard links to the photographs ins
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace an earlier import in --output.")
 _WORKERS = flags.DEFINE_integer("workers", None, "Photographs at once; default: one per core.", lower_bound=1)
 limits.define_flags(f"{DataConfig().max_pixels:,}")
+cluster.define_flags()
 
 
 def main(_: list[str]) -> int:
@@ -48,17 +49,18 @@ def main(_: list[str]) -> int:
         f"{', '.join(annotated.lesion_classes)} → {output}",
         flush=True,
     )
-    imported = import_annotations(
-        annotated,
-        output,
-        classes,
-        keep=[source, *([images] if images else [])],
-        max_pixels=limits.max_pixels() or DataConfig().max_pixels,
-        link=_LINK.value,
-        overwrite=_OVERWRITE.value,
-        workers=_WORKERS.value or usable_cores(),
-        progress=_bar,
-    )
+    with cluster.workers(_WORKERS.value or usable_cores(), reads=[source, images]) as workers:
+        imported = import_annotations(
+            annotated,
+            output,
+            classes,
+            keep=[source, *([images] if images else [])],
+            max_pixels=limits.max_pixels() or DataConfig().max_pixels,
+            link=_LINK.value,
+            overwrite=_OVERWRITE.value,
+            workers=workers,
+            progress=_bar,
+        )
     for name, (regions, photographs) in imported.regions.items():
         print(f"{name}: {regions} regions in {photographs} photographs")
     for name, (regions, photographs) in imported.ignored.items():

@@ -19,7 +19,7 @@ from configs import DataConfig, InputError
 from pipeline.machine import usable_cores
 from pipeline.planning import Fingerprint, refuse_without_lesions, take_fingerprint
 from records import Case, make_folder
-from scripts.support import command, planning, source
+from scripts.support import cluster, command, planning, source
 from scripts.support.photographs import with_bar
 from scripts.support.warnings import print_warnings
 
@@ -28,6 +28,7 @@ _OUTPUT = flags.DEFINE_string("output", "configs/mine.py", "File for the preset;
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace an existing preset.")
 planning.define_flags()
 source.define_flags()
+cluster.define_flags()
 
 
 def main(_: list[str]) -> int:
@@ -61,7 +62,8 @@ def _check_flags(output: Path) -> None:
 
 def _take_fingerprint(layout: str, cases: list[Case], data: DataConfig, *, kept: Path) -> Fingerprint:
     print(f"{len(cases)} photographs in {_SOURCE.value} ({layout}), classes {', '.join(data.classes)}.", flush=True)
-    fingerprint = take_fingerprint(layout, cases, data, kept=kept, workers=usable_cores(), progress=with_bar)
+    with cluster.workers(usable_cores(), reads=[_SOURCE.value, flags.FLAGS.healthy]) as workers:
+        fingerprint = take_fingerprint(layout, cases, data, kept=kept, workers=workers, progress=with_bar)
     if fingerprint.measured < len(fingerprint.cases):
         print(f"{len(fingerprint.cases) - fingerprint.measured} of them as measured before, in {kept}.", flush=True)
     refuse_without_lesions(fingerprint, source=f"--source={_SOURCE.value}")

@@ -10,6 +10,7 @@ import sys
 if not __package__:  # started by its path: the root is searched, not scripts/, whose inspect.py hides Python's own
     sys.path[0] = __file__.rpartition("/scripts/")[0]
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,14 +19,14 @@ from absl import flags
 
 from configs import InputError
 from records import Case, claimed_output, describe_scales, find_cases, photographs_of
-from scripts.support import camera, command, limits, members, operating
-from scripts.support.photographs import say, saying_what_cannot_be_written, work_through
+from scripts.support import camera, cluster, command, limits, members, operating
+from scripts.support.photographs import Work, say, saying_what_cannot_be_written, work_through
 from scripts.support.warnings import print_warnings
 
 if TYPE_CHECKING:
     from pipeline.inference import TiledSegmenter
     from pipeline.interruption import StopRequest
-    from pipeline.prediction import OverlappedWork, PredictionFolder, SegmenterPool
+    from pipeline.prediction import PhotographFile, PredictionFolder, SegmenterPool
 
 _MODEL = flags.DEFINE_multi_string(
     "model", None, "Model folder, such as WORKDIR/model; repeat the flag to average several models.", required=True
@@ -67,29 +68,37 @@ operating.define_flags()
 members.define_flags()
 camera.define_flags()
 limits.define_flags()
+cluster.define_flags()
 
 
 def main(arguments: list[str]) -> int:
     """Predicts the photographs that are not finished and writes the tables of all."""
-    with claimed_output(Path(_OUTPUT.value), flag="--output") as make_output:
-        return _predict(arguments, make_output)
+    reads = [*arguments, *_MODEL.value, _SOURCE.value]
+    with (
+        claimed_output(Path(_OUTPUT.value), flag="--output") as make_output,
+        cluster.connected(reads=reads) as nodes,
+    ):
+        return _predict(arguments, make_output, nodes)
 
 
-def _predict(arguments: list[str], make_output: Callable[[], Path]) -> int:
+def _predict(arguments: list[str], make_output: Callable[[], Path], nodes: cluster.RayCluster | None) -> int:
     known = camera.given()
     from pipeline.inference import fingerprint_of_all, load_together
     from pipeline.operating_point import parse_operating_point
-    from pipeline.prediction import PredictionFolder, SegmenterPool, all_devices
+    from pipeline.prediction import PredictionFolder, SegmenterPool, all_devices, predicting
 
     map_forms = _map_forms()
     photographs = photographs_of(
         arguments, recursive=_RECURSIVE.value, folder_names=_FOLDER_NAMES.value, skip=Path(_OUTPUT.value)
     )
+    if nodes is not None:
+        cluster.leave_gpus_to_the_nodes()
     models, average, devices = members.folders(_MODEL.value, flag="--model"), members.average(), all_devices()
+    uncertainty = _UNCERTAINTY.value
     options = {"classes": _CLASSES.value, "camera": known, "max_pixels": limits.max_pixels()}
 
     def load() -> "TiledSegmenter":
-        return load_together(models, average=average, **options).with_uncertainty(_UNCERTAINTY.value)
+        return load_together(models, average=average, **options).with_uncertainty(uncertainty)
 
     pool = SegmenterPool(load, devices, say=say)
     spec = pool.spec
@@ -105,41 +114,53 @@ def _predict(arguments: list[str], make_output: Callable[[], Path]) -> int:
         annotated=annotated,
         map_forms=map_forms,
         strict=_STRICT.value,
-        uncertainty=_UNCERTAINTY.value,
+        uncertainty=uncertainty,
     )
-    return _predict_into(folder, pool, photographs, devices=devices)
+    make = functools.partial(predicting, load, folder)
+    return _predict_into(folder, pool, photographs, devices=devices, nodes=nodes, make=make)
 
 
 def _predict_into(
-    folder: "PredictionFolder", pool: "SegmenterPool", photographs: Mapping[str, Path], *, devices: Sequence[str]
+    folder: "PredictionFolder",
+    pool: "SegmenterPool",
+    photographs: Mapping[str, Path],
+    *,
+    devices: Sequence[str],
+    nodes: cluster.RayCluster | None,
+    make: "Callable[[], Callable[[PhotographFile], None]]",
 ) -> int:
     """Predicts the photographs that are not finished, writes the tables and returns the exit code."""
     from pipeline.interruption import StopRequest
     from pipeline.prediction import OverlappedWork
+    from scripts.support.cluster_work import ClusterWork
 
     spec = pool.spec
     todo = folder.begin(photographs, overwrite=_OVERWRITE.value, say=say)
     print(
         f"{len(photographs)} photographs, {len(photographs) - len(todo)} of them already finished, "
         f"{len(folder.annotated.keys() & todo.keys())} to be shown beside their ground truth; on "
-        f"{', '.join(device.removeprefix('/device:') for device in devices)}; classes {', '.join(spec.classes)}, tiles "
+        f"{_devices(devices, nodes)}; classes {', '.join(spec.classes)}, tiles "
         f"of {spec.tile} pixels at {pool.rule}, overlap {spec.overlap:g} → "
         f"{folder.output}/{{{','.join(folder.folders)}}}",
         flush=True,
     )
-    if todo:
+    if todo and nodes is None:
         pool.warm_up()
     stop = StopRequest(folder.output, waits_for="the photographs that are being segmented and written")
-    work = OverlappedWork(
-        pool,
-        len(devices),
-        lambda case: folder.read(case, todo[case]),
-        write=lambda case, photograph, segmented: folder.write(case, todo[case], photograph, segmented=segmented),
-        stopped=lambda: stop.error() is not None,
-        bytes_of=lambda case: folder.bytes_of(case, todo[case]),
-    )
+    work: ClusterWork | OverlappedWork
+    if nodes is not None:
+        work = ClusterWork(nodes, make, files=todo, folder=folder, stopped=lambda: stop.error() is not None)
+    else:
+        work = OverlappedWork(
+            pool,
+            len(devices),
+            lambda case: folder.read(case, todo[case]),
+            write=lambda case, photograph, segmented: folder.write(case, todo[case], photograph, segmented=segmented),
+            stopped=lambda: stop.error() is not None,
+            bytes_of=lambda case: folder.bytes_of(case, todo[case]),
+        )
     written, rows = _write_all(work, folder, todo, stop=stop)
-    if work.timings.segmented:
+    if isinstance(work, OverlappedWork) and work.timings.segmented:
         print(work.timings)
     stopped = stop.error()
     if stopped is not None:
@@ -160,11 +181,15 @@ def _predict_into(
 
 
 def _write_all(
-    work: "OverlappedWork", folder: "PredictionFolder", todo: Mapping[str, Path], *, stop: "StopRequest"
+    work: Work, folder: "PredictionFolder", todo: Mapping[str, Path], *, stop: "StopRequest"
 ) -> tuple[int, list[dict[str, Any]]]:
     """Returns how many photographs were written now, and the rows of all in `predictions.csv`."""
     with saying_what_cannot_be_written(), stop.listening():
         return work_through(work, todo), folder.write_tables()
+
+
+def _devices(devices: Sequence[str], nodes: cluster.RayCluster | None) -> str:
+    return ", ".join(one.removeprefix("/device:") for one in devices) if nodes is None else "the nodes of the cluster"
 
 
 def _map_forms() -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import sys
 if not __package__:  # started by its path: the root is searched, not scripts/, whose inspect.py hides Python's own
     sys.path[0] = __file__.rpartition("/scripts/")[0]
 
+import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,12 +19,13 @@ from absl import flags
 
 from configs import InputError
 from records import add_healthy, claimed_output, describe_scales, photographs_of
-from scripts.support import camera, command, limits, source
+from scripts.support import camera, cluster, command, limits, source
 from scripts.support.photographs import say, saying_what_cannot_be_written, work_through
 from scripts.support.warnings import print_warnings
 
 if TYPE_CHECKING:
     from pipeline.labelling import Ensemble, Entry, PseudolabelFolder
+    from pipeline.prediction import PhotographFile
 
 _MODEL = flags.DEFINE_list(
     "model", None, "Model folder, or several with commas between them, whose maps are averaged.", required=True
@@ -48,33 +50,41 @@ _STRICT = flags.DEFINE_bool("strict", False, "Leave out photographs that do not 
 source.define_healthy_flags()
 camera.define_flags()
 limits.define_flags()
+cluster.define_flags()
 
 
 def main(_: list[str]) -> int:
     """Labels the photographs that are not finished and writes the tables of all."""
-    with claimed_output(Path(_OUTPUT.value), flag="--output") as make_output:
-        return _label(make_output)
+    reads = [_SOURCE.value, *_MODEL.value, flags.FLAGS.healthy]
+    with (
+        claimed_output(Path(_OUTPUT.value), flag="--output") as make_output,
+        cluster.connected(reads=reads) as nodes,
+    ):
+        return _label(make_output, nodes)
 
 
-def _label(make_output: Callable[[], Path]) -> int:
+def _label(make_output: Callable[[], Path], nodes: cluster.RayCluster | None) -> int:
     known = camera.given()
-    from pipeline.labelling import LabelSettings, PseudolabelFolder, load_ensemble, parse_confidence
-    from pipeline.prediction import all_devices
+    from pipeline.labelling import LabelSettings, PseudolabelFolder, labelling, load_ensemble, parse_confidence
+    from pipeline.prediction import all_devices, warn
 
+    if nodes is not None:
+        cluster.leave_gpus_to_the_nodes()
     confidence = parse_confidence(_CONFIDENT.value)
     photographs, devices = _photographs(), all_devices()
-    ensemble = load_ensemble(
+    load = functools.partial(
+        load_ensemble,
         [Path(folder) for folder in _MODEL.value],
-        devices,
         classes=_CLASSES.value,
         camera=known,
         max_pixels=limits.max_pixels(),
-        say=say,
     )
+    ensemble = load(devices, say=say)
     photographs, absent = add_healthy(photographs, ensemble.classes, source.healthy(), recursive=_RECURSIVE.value)
     settings = LabelSettings(confidence, soft=_SOFT.value, camera=known, link=_LINK.value, strict=_STRICT.value)
     folder = PseudolabelFolder(make_output(), ensemble, settings, absent=absent)
-    return _label_into(folder, ensemble, photographs, devices=len(devices))
+    make = functools.partial(labelling, functools.partial(load, say=warn), folder)
+    return _label_into(folder, ensemble, photographs, devices=len(devices), nodes=nodes, make=make)
 
 
 def _photographs() -> dict[str, Path]:
@@ -88,11 +98,18 @@ def _photographs() -> dict[str, Path]:
 
 
 def _label_into(
-    folder: "PseudolabelFolder", ensemble: "Ensemble", photographs: Mapping[str, Path], *, devices: int
+    folder: "PseudolabelFolder",
+    ensemble: "Ensemble",
+    photographs: Mapping[str, Path],
+    *,
+    devices: int,
+    nodes: cluster.RayCluster | None,
+    make: "Callable[[], Callable[[PhotographFile], None]]",
 ) -> int:
     """Labels the photographs that are not finished, writes the tables and returns the exit code."""
     from pipeline.interruption import StopRequest
     from pipeline.prediction import OverlappedWork
+    from scripts.support.cluster_work import ClusterWork
 
     todo = folder.begin(photographs, overwrite=_OVERWRITE.value)
     low, high = folder.settings.confidence
@@ -103,20 +120,24 @@ def _label_into(
         f"{'levels in masks' if folder.settings.soft else 'unknown in between'} → {folder.output}",
         flush=True,
     )
-    if todo:
+    if todo and nodes is None:
         ensemble.warm_up()
     stop = StopRequest(folder.output, waits_for="the photographs that are being segmented and written")
-    work = OverlappedWork(
-        ensemble,
-        devices,
-        lambda case: folder.read(case, todo[case]),
-        write=lambda case, photograph, segmented: folder.write(case, todo[case], photograph, segmented=segmented),
-        stopped=lambda: stop.error() is not None,
-        bytes_of=lambda case: folder.bytes_of(todo[case]),
-    )
+    work: ClusterWork | OverlappedWork
+    if nodes is not None:
+        work = ClusterWork(nodes, make, files=todo, folder=folder, stopped=lambda: stop.error() is not None)
+    else:
+        work = OverlappedWork(
+            ensemble,
+            devices,
+            lambda case: folder.read(case, todo[case]),
+            write=lambda case, photograph, segmented: folder.write(case, todo[case], photograph, segmented=segmented),
+            stopped=lambda: stop.error() is not None,
+            bytes_of=lambda case: folder.bytes_of(todo[case]),
+        )
     with saying_what_cannot_be_written(), stop.listening():
         written = work_through(work, todo)
-    if work.timings.segmented:
+    if isinstance(work, OverlappedWork) and work.timings.segmented:
         print(work.timings)
     stopped = stop.error()
     if stopped is not None:

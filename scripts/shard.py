@@ -18,7 +18,7 @@ from typing import Any
 from absl import flags
 from tqdm import tqdm
 
-from configs import DataConfig, InputError
+from configs import Config, DataConfig, InputError
 from pipeline.machine import usable_cores
 from records import (
     CHECK,
@@ -26,6 +26,7 @@ from records import (
     Case,
     Index,
     RecordsPlan,
+    Workers,
     check_source,
     find_cases,
     plan_records,
@@ -36,7 +37,7 @@ from records import (
     write_check,
     write_text,
 )
-from scripts.support import camera, command, source
+from scripts.support import camera, cluster, command, source
 from scripts.support.photographs import with_bar
 from scripts.support.warnings import print_warnings
 
@@ -53,6 +54,7 @@ _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace an existing set of r
 _STRICT = flags.DEFINE_bool("strict", False, "Stop at the first case that cannot be read, instead of leaving it out.")
 source.define_flags()
 camera.define_flags()
+cluster.define_flags()
 command.define_config(required=False)
 
 
@@ -66,15 +68,27 @@ def main(_: list[str]) -> int:
     source.folder(_SOURCE.value)
     config = command.config()
     layout, cases = _find_cases(config.data)
-    labelled_by = _SOURCE.value and read_labelled_by(Path(_SOURCE.value), soft=config.data.soft_labels)
     print(f"{len(cases)} photographs in {source.title(_SOURCE.value)} ({layout}); reading their masks.", flush=True)
+    with cluster.workers(_WORKERS.value or usable_cores(), reads=[_SOURCE.value, flags.FLAGS.healthy]) as workers:
+        failures = _shard(layout, cases, config, workers=workers)
+    for line in failures.values():
+        print(f"left out: {line}", file=sys.stderr)
+    look = CHECK if _CHECK.value else f"{{samples.png,statistics.png,{INDEX}}}"
+    print(f"records: {folder}    see: {folder}/{look}")
+    return command.SOME_FAILED if failures else command.DONE
+
+
+def _shard(layout: str, cases: list[Case], config: Config, *, workers: Workers) -> dict[str, str]:
+    """Writes the records, or with --check what was found; returns the photographs that could not be read."""
+    folder = Path(_RECORDS.value)
+    labelled_by = _SOURCE.value and read_labelled_by(Path(_SOURCE.value), soft=config.data.soft_labels)
     plan = plan_records(
         layout,
         cases,
         config.data,
         source=source.title(_SOURCE.value),
         keep_splits=bool(_SPLITS.value),
-        workers=_workers(),
+        workers=workers,
         strict=_STRICT.value,
         rule=camera.rule(config.data),
         labelled_by=labelled_by or None,
@@ -86,16 +100,11 @@ def main(_: list[str]) -> int:
     print_warnings(plan.class_warnings())
     print(f"{plan} → {folder}", flush=True)
     if _CHECK.value:
-        failures = _check(plan, folder)
+        failures = _check(plan, folder, workers=workers)
     else:
-        failures = _write(plan, folder)
+        failures = _write(plan, folder, workers=workers)
         write_text(folder / "config.json", config.to_json())
-    failures = {**plan.failures, **failures}
-    for line in failures.values():
-        print(f"left out: {line}", file=sys.stderr)
-    look = CHECK if _CHECK.value else f"{{samples.png,statistics.png,{INDEX}}}"
-    print(f"records: {folder}    see: {folder}/{look}")
-    return command.SOME_FAILED if failures else command.DONE
+    return {**plan.failures, **failures}
 
 
 def _find_cases(data: DataConfig) -> tuple[str, list[Case]]:
@@ -106,9 +115,9 @@ def _find_cases(data: DataConfig) -> tuple[str, list[Case]]:
     return layout, cases
 
 
-def _check(plan: RecordsPlan, folder: Path) -> dict[str, str]:
+def _check(plan: RecordsPlan, folder: Path, *, workers: Workers) -> dict[str, str]:
     """Checks the source; returns the photographs that cannot be decoded."""
-    check = check_source(plan, workers=_workers(), progress=with_bar)
+    check = check_source(plan, workers=workers, progress=with_bar)
     print(check)
     print_warnings(
         f"{pair.one} ({pair.one_split}) and {pair.other} ({pair.other_split}) look the same, {pair.bits} of 256 bits "
@@ -119,7 +128,7 @@ def _check(plan: RecordsPlan, folder: Path) -> dict[str, str]:
     return check.damaged
 
 
-def _write(plan: RecordsPlan, folder: Path) -> dict[str, str]:
+def _write(plan: RecordsPlan, folder: Path, *, workers: Workers) -> dict[str, str]:
     """Writes the records; returns the photographs that could not be read."""
     print_warnings(f"{one} and {other} are the same file and count twice" for one, other in plan.equal_pairs())
     from records.shards.writing import write_records  # imports tensorflow, which takes seconds
@@ -138,7 +147,7 @@ def _write(plan: RecordsPlan, folder: Path) -> dict[str, str]:
         written = write_records(
             plan,
             folder,
-            workers=_workers(),
+            workers=workers,
             strict=_STRICT.value,
             overwrite=_OVERWRITE.value,
             progress=progress,
@@ -178,10 +187,6 @@ def _verify(folder: Path) -> int:
         print(f"differs: {line}", file=sys.stderr)
     print(f"{len(differences)} differences    see: {folder / INDEX}")
     return command.SOME_FAILED if differences else command.DONE
-
-
-def _workers() -> int:
-    return _WORKERS.value or usable_cores()
 
 
 if __name__ == "__main__":

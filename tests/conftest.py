@@ -70,6 +70,7 @@ def command_environment() -> dict[str, str]:
         "TF_CPP_MIN_LOG_LEVEL": "2",  # as the commands have it; JAX sets another one in a process that imports it
         "PYTHONPATH": str(ROOT),
         "PYTHONWARNINGS": "error:::scripts",
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # clusters of tests are on loopback
     }
 
 

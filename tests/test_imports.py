@@ -17,6 +17,7 @@ PUBLIC_MODULES = {
     "records.images.field_circle",  # for `pipeline.inference.field_circle`, which takes the same steps in the graph
     # These import tensorflow, which takes seconds; a command that needs none of them starts at once.
     "pipeline.evaluation.calibration",
+    "pipeline.evaluation.counted",
     "pipeline.evaluation.network_maps",
     "pipeline.evaluation.plan",
     "pipeline.evaluation.run",

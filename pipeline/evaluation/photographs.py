@@ -70,7 +70,7 @@ class CaseMap(NamedTuple):
 
 Measure = Callable[[np.ndarray, float | None], "MeasuredPhotograph"]  # of a photograph and its angle of view
 MapOf = Callable[[LoadedCase], CaseMap]
-Look = Callable[[LoadedCase, np.ndarray, PhotographCounts], None]  # gets a case, its probability map and its counts
+Look = Callable[[LoadedCase, np.ndarray, PhotographCounts], object]  # gets a case, its probability map and its counts
 
 
 def load_case(case: Case, data: DataConfig, measure: Measure | None = None) -> LoadedCase:

@@ -3,25 +3,24 @@
 import dataclasses
 import importlib.metadata
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from configs import InputError
-from pipeline.evaluation.counting import PhotographCounts
+from pipeline.evaluation.counted import Outcome, count_cases
 from pipeline.evaluation.names import Names
-from pipeline.evaluation.photographs import LoadedCase, Look, Seconds, evaluate_photographs
+from pipeline.evaluation.photographs import Look, Seconds
 from pipeline.evaluation.plan import EvaluationPlan
 from pipeline.evaluation.results import Result, counts_writer, read_counts
 from pipeline.evaluation.seen import Seen
 from pipeline.evaluation.summary import write_summary
-from records import Case, MaskWarning, PhotographIdentity, by_kind, perceptual_hash, sha256_of
+from records import Case, MaskWarning, PhotographIdentity, by_kind
 
 PACKAGES = ("fundus-tiles", "numpy", "opencv-python-headless", "pillow", "scipy", "tensorflow", "keras")
 
-Outcomes = Iterable[tuple[Case, PhotographCounts | InputError]]
+Outcomes = Iterable[Outcome]
+Count = Callable[[Sequence[Case], Seconds], Outcomes]  # of cases, in order, and times to add to
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +58,7 @@ def evaluate(
     look: Look | None = None,
     progress: Callable[[Outcomes, int], Outcomes] = lambda outcomes, _: outcomes,
     warn: Callable[[str], None] = lambda message: None,
+    count: Count | None = None,
 ) -> Evaluation:
     """Scores the cases of a plan, and writes `counts.npz`, the tables of `write_tables` and `scores.json`.
 
@@ -69,6 +69,7 @@ def evaluate(
       look: called with each case after it was counted, such as `pipeline.reporting.Gallery.look`.
       progress: wraps the outcomes, whose number it is given, such as tqdm.
       warn: called with a message for each case that could not be scored.
+      count: counts the cases elsewhere, such as on a cluster; None: here.
 
     Returns:
       The evaluation.
@@ -82,35 +83,21 @@ def evaluate(
     seconds = Seconds()
     warnings: dict[str, list[str]] = {}
     identities: dict[str, PhotographIdentity] = {}
-    hashes: dict[str, str] = {}
     mask_warnings: list[MaskWarning] = []
-
-    def hash_and_look(loaded: LoadedCase, probabilities: np.ndarray, counts: PhotographCounts) -> None:
-        hashes[loaded.case] = perceptual_hash(loaded.photograph)
-        mask_warnings.extend(loaded.mask_warnings)
-        if look is not None:
-            look(loaded, probabilities, counts)
-
-    outcomes = evaluate_photographs(
-        plan.map_of(warnings),
-        cases,
-        plan.data,
-        operating_point=plan.operating_point,
-        bins=plan.bins,
-        measure=plan.segmenter.measure if plan.segmenter is not None and not plan.maps else None,
-        seconds=seconds,
-        look=hash_and_look,
-        sweeps=plan.request.sweep,
-    )
+    outcomes = count_cases(plan, cases, look=look, seconds=seconds) if count is None else count(cases, seconds)
     thresholds = plan.operating_point.thresholds
     with counts_writer(output, classes=plan.data.classes, bins=plan.bins, thresholds=thresholds) as writer:
         for case, outcome in progress(outcomes, len(cases)):
             if isinstance(outcome, InputError):
                 failures[case.name] = str(outcome)
             else:
-                identity = PhotographIdentity(case.name, sha256_of(case.photograph), hashes[case.name])
-                identities[case.name] = identity
-                writer.add(dataclasses.replace(outcome, case=names.of(case.name)), names.identity(identity))
+                identities[case.name] = outcome.identity
+                mask_warnings.extend(outcome.mask_warnings)
+                if outcome.warnings:
+                    warnings[case.name] = outcome.warnings
+                writer.add(
+                    dataclasses.replace(outcome.counts, case=names.of(case.name)), names.identity(outcome.identity)
+                )
         for message in failures.values():
             warn(message)
         if len(failures) == len(plan.cases):
@@ -124,7 +111,7 @@ def evaluate(
         write_summary(output, result, about),
         names,
         scored=tuple(case for case in cases if case.name not in failures),
-        hashes=hashes,
+        hashes={case: identity.perceptual_hash for case, identity in identities.items()},
         seen=seen,
         mask_warnings=by_kind(mask_warnings),
         failures=failures,

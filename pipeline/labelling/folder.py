@@ -11,6 +11,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -80,6 +81,15 @@ class PseudolabelFolder:
         self._stale: dict[str, tuple[str, ...]] = {}  # files of photographs that are labelled again
         self._reads: dict[str, _Read] = {}  # of photographs that are read but not yet written
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Returns what another process needs, which sets `ensemble` to one of its own."""
+        return {**self.__dict__, "ensemble": None}
+
+    def sweep(self) -> None:
+        """Removes temporary files of processes that have ended."""
+        for folder in [self.output, *self.output.glob("*/"), *self.output.glob("masks/*/")]:
+            sweep_temporaries(folder)
+
     def begin(self, photographs: Mapping[str, Path], *, overwrite: bool) -> dict[str, Path]:
         """Selects the photographs to label, and notes that the folder is not finished if there are any.
 
@@ -108,8 +118,7 @@ class PseudolabelFolder:
             write_state(self.output, self.ensemble, self.settings, finished=False)
         for name in self.folders:
             make_folder(self.output / name, flag="--output")
-        for folder in [self.output, *self.output.glob("*/"), *self.output.glob("masks/*/")]:
-            sweep_temporaries(folder)
+        self.sweep()
         for case in todo.keys() & entries.keys():
             self._stale[case] = tuple(entries[case].files)
             write_entry(self._entry(case), Entry(entries[case].files))  # until it is written, it is not finished

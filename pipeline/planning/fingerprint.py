@@ -18,7 +18,7 @@ from pipeline.planning.photograph_facts import (
     facts_to_dict,
     measure_photograph,
 )
-from records import Case, Progress, equivalent_diameter, map_cases, near_pairs, no_progress, write_text
+from records import Case, Progress, Workers, equivalent_diameter, map_cases, near_pairs, no_progress, write_text
 
 VERSION = 1  # of what is measured; with another one, kept measurements are of no use
 
@@ -111,7 +111,7 @@ def take_fingerprint(
     data: DataConfig,
     *,
     kept: Path,
-    workers: int,
+    workers: Workers,
     progress: Progress = no_progress,
 ) -> Fingerprint:
     """Measures the photographs of a source, several at once, except those that the file has already.
@@ -121,7 +121,7 @@ def take_fingerprint(
       cases: its cases.
       data: classes, and how large photographs may be.
       kept: file for the measurements; what it says of files that have not changed is taken as it is.
-      workers: number of photographs that are read at once.
+      workers: number of photographs that are read at once, or a cluster.
       progress: shows how many photographs have been measured.
 
     Raises:

@@ -7,6 +7,7 @@ from pipeline.prediction.measurements import lesion_features, summarize
 from pipeline.prediction.memory import photograph_bytes
 from pipeline.prediction.overlap import OverlappedWork
 from pipeline.prediction.pictures import legend, write_pictures
+from pipeline.prediction.pieces import PhotographFile, predicting, warn, work_through_one
 from pipeline.prediction.pool import SegmenterPool, all_devices, segment_in_order
 from pipeline.prediction.spread_files import spread_levels
 from pipeline.prediction.tables import write_tables
@@ -14,6 +15,7 @@ from pipeline.prediction.tables import write_tables
 __all__ = [
     "Detections",
     "OverlappedWork",
+    "PhotographFile",
     "PredictionFolder",
     "SegmenterPool",
     "all_devices",
@@ -22,9 +24,12 @@ __all__ = [
     "legend",
     "lesion_features",
     "photograph_bytes",
+    "predicting",
     "segment_in_order",
     "spread_levels",
     "summarize",
+    "warn",
+    "work_through_one",
     "write_pictures",
     "write_tables",
 ]

@@ -98,10 +98,20 @@ class PredictionFolder:
         self.folders = ["masks", "overlays", "geojson"] + [FOLDER] * bool(map_forms)
         self.folders += [SPREAD_FOLDER] * (uncertainty is not None)
         for folder in [output, *(output / name for name in self.folders)]:
-            sweep_temporaries(make_folder(folder, flag="--output"))
-        self._before: dict[str, Origin] = {}  # of the photographs that were in the folder
+            make_folder(folder, flag="--output")
+        self.sweep()
+        self._before: dict[str, Origin] = {}  # of photographs that are predicted again
         self._origins: dict[str, Origin] = {}  # of photographs that are read but not yet written
         self._with_spread = False  # whether finished photographs have a spread
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Returns what another process needs, which sets `measure` to that of a segmenter of its own."""
+        return {**self.__dict__, "measure": None}
+
+    def sweep(self) -> None:
+        """Removes temporary files of processes that have ended."""
+        for folder in [self.output, *(self.output / name for name in self.folders)]:
+            sweep_temporaries(folder)
 
     def begin(
         self, photographs: Mapping[str, Path], *, overwrite: bool, say: Callable[[str], None] = lambda line: None
@@ -121,7 +131,7 @@ class PredictionFolder:
             photograph of the same name.
         """
         records = {path.stem: read_record(path)[OWN] for path in self._records()}
-        origins = self._before = {case: origin_in(record, self.spec) for case, record in records.items()}
+        origins = {case: origin_in(record, self.spec) for case, record in records.items()}
         kept = {case: origin for case, origin in origins.items() if not (overwrite and case in photographs)}
         self._refuse_others(kept, overwrite=overwrite)
         earlier = {case for case in kept if records[case]["schema_version"] == EARLIER}
@@ -132,7 +142,8 @@ class PredictionFolder:
         }
         _say_earlier(self.output, again=len(earlier & todo.keys()), kept=len(earlier - todo.keys()), say=say)
         self._with_spread = any(origin.uncertainty for case, origin in origins.items() if case not in todo)
-        for case in todo.keys() & origins.keys():
+        self._before = {case: origins[case] for case in todo.keys() & origins.keys()}
+        for case in self._before:
             self._record(case).unlink(missing_ok=True)
         return todo
 

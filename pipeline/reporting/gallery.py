@@ -6,7 +6,7 @@ ranks are forgotten, so that memory does not grow with their number.
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -55,14 +55,38 @@ class Gallery:
         self._with_lesions = 0
         self._worst, self._best, self._false_alarms = _Rank(), _Rank(highest_first=True), _Rank(highest_first=True)
 
-    def look(self, loaded: LoadedCase, probabilities: np.ndarray, counts: PhotographCounts) -> None:
+    def look(
+        self, loaded: LoadedCase, probabilities: np.ndarray, counts: PhotographCounts
+    ) -> OutlinedPhotograph | None:
         """Draws a photograph if it ranks among the worst or the best so far.
 
         Args:
           loaded: the case.
           probabilities: float32 0..1 `[H, W, C]`.
           counts: counts of the photograph.
+
+        Returns:
+          The drawn photograph, or None.
         """
+
+        def draw(value: float) -> OutlinedPhotograph:
+            detected = self._operating_point.of_photograph(counts.factor).detect(probabilities)
+            return outline_photograph(loaded, detected, counts, classes=self._classes, value=value)
+
+        return self._rank(counts, draw)
+
+    def take(self, counts: PhotographCounts, drawn: OutlinedPhotograph | None) -> None:
+        """Ranks a photograph that the gallery of another process has looked at, as it would rank one of its own.
+
+        Args:
+          counts: counts of the photograph.
+          drawn: what that gallery returned; None if it saw enough photographs that rank higher.
+        """
+        self._rank(counts, lambda value: drawn)
+
+    def _rank(
+        self, counts: PhotographCounts, draw: Callable[[float], OutlinedPhotograph | None]
+    ) -> OutlinedPhotograph | None:
         began = time.perf_counter()
         value = mean_dice(counts)
         if value is not None:
@@ -71,13 +95,13 @@ class Gallery:
         else:
             value = false_positive_fraction(counts)
             ranks = [self._false_alarms] if value else []
-        entered = [rank for rank in ranks if rank.takes(value, loaded.case)]
-        if entered:
-            detected = self._operating_point.of_photograph(counts.factor).detect(probabilities)
-            photograph = outline_photograph(loaded, detected, counts, classes=self._classes, value=value)
+        entered = [rank for rank in ranks if rank.takes(value, counts.case)]
+        drawn = draw(value) if entered else None
+        if drawn is not None:
             for rank in entered:
-                rank.add(photograph)
+                rank.add(drawn)
         self.seconds += time.perf_counter() - began
+        return drawn
 
     @property
     def worst(self) -> list[OutlinedPhotograph]:

@@ -2,17 +2,16 @@
 
 import contextlib
 import dataclasses
+import functools
 import itertools
 import os
 import secrets
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from configs import InputError
@@ -27,6 +26,7 @@ from records.annotations.annotated import (
 )
 from records.files import make_folder, sweep_temporaries, temporary_folder, write_table
 from records.images import encode_png, find_regions, opened, read_photograph
+from records.parallel import Workers, map_cases
 from records.tables import LABELS
 
 SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "TIFF": ".tif", "BMP": ".bmp", "WEBP": ".webp"}
@@ -115,7 +115,7 @@ def import_annotations(
     max_pixels: int,
     link: bool = False,
     overwrite: bool = False,
-    workers: int = 1,
+    workers: Workers = 1,
     progress: Callable[[Iterable[Any], int, str], Iterable[Any]],
 ) -> Imported:
     """Writes paired folders; the output appears when it is complete.
@@ -132,7 +132,7 @@ def import_annotations(
       max_pixels: largest allowed number of pixels of a photograph.
       link: whether photographs are hard links, where the file system can make them, instead of copies.
       overwrite: whether an earlier import in `output` is replaced.
-      workers: number of photographs at once.
+      workers: number of photographs at once, or a cluster.
       progress: shows how many photographs are done.
 
     Raises:
@@ -148,21 +148,12 @@ def import_annotations(
     shown: Counter[str] = Counter()
     looked_for: dict[str, list[str]] = {}
 
-    def write(case: tuple[str, AnnotatedPhotograph]) -> "_Written | str":
-        try:
-            return _write_case(*case, temporary, classes=classes, max_pixels=max_pixels, link=link)
-        except InputError as error:
-            return f"{case[0]}: {error}"
-
-    cv2.setNumThreads(1)  # the pool uses all cores already
-    with (
-        _complete_folder(output) as temporary,
-        ThreadPoolExecutor(workers) as pool,
-        contextlib.closing(pool.map(write, cases)) as results,  # type: ignore[type-var] # closed, it cancels the rest
-    ):
+    with _complete_folder(output) as temporary:
+        write = functools.partial(_write_case, folder=temporary, classes=classes, max_pixels=max_pixels, link=link)
+        results = map_cases(write, cases, workers=workers, folder=temporary)
         for (name, photograph), written in zip(cases, progress(results, len(cases), "masks"), strict=True):
-            if isinstance(written, str):
-                failures.append(written)
+            if isinstance(written, InputError):
+                failures.append(f"{name}: {written}")
                 continue
             counts[photograph.split] += 1
             regions.update(written.regions)
@@ -196,16 +187,16 @@ class _Written:
 
 
 def _write_case(
-    name: str,
-    photograph: AnnotatedPhotograph,
-    folder: Path,
+    case: tuple[str, AnnotatedPhotograph],
     *,
+    folder: Path,
     classes: Mapping[str, str],
     max_pixels: int,
     link: bool,
 ) -> _Written:
     """Writes one photograph and its masks, or raises an InputError and writes nothing."""
-    embedded = folder / f".embedded-{name}"
+    name, photograph = case
+    embedded = folder / f".embedded-{secrets.token_hex(4)}-{name}"
     file = photograph.photograph
     if isinstance(file, bytes):
         embedded.write_bytes(file)
@@ -224,21 +215,29 @@ def _write_case(
         lesions, looked_for = _lesion_names(classes), _looked_for(photograph, classes)
         for class_name, mask in canvas.masks.items():
             if class_name in looked_for or (class_name not in lesions and mask.any()):
-                _write(part / "masks" / class_name / f"{name}.png", encode_png(mask.astype(np.uint8) * 255))
-        _place(file, part / "images" / f"{name}{_suffix(file)}", link=link and file is not embedded)
+                with _whole(part / "masks" / class_name / f"{name}.png", folder) as path:
+                    path.write_bytes(encode_png(mask.astype(np.uint8) * 255))
+        with _whole(part / "images" / f"{name}{_suffix(file)}", folder) as path:
+            _place(file, path, link=link and file is not embedded)
     finally:
         embedded.unlink(missing_ok=True)
     notes = [f"{photograph.origin}: {origin} covers no pixel." for origin in canvas.empty]
     return _Written({name: len(find_regions(mask).area) for name, mask in canvas.masks.items()}, notes)
 
 
-def _write(path: Path, content: bytes) -> None:
+@contextlib.contextmanager
+def _whole(path: Path, folder: Path) -> Iterator[Path]:
+    """Yields a temporary path in a folder for a file that is moved to `path`, as two nodes of a cluster may write it.
+
+    Nothing is flushed: no file counts before the whole folder gets its name, in which what is left here stays behind.
+    """
+    temporary = folder / f".part-{secrets.token_hex(8)}"
+    yield temporary
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)  # nothing is complete before the whole folder gets its name
+    os.replace(temporary, path)
 
 
 def _place(file: Path, path: Path, *, link: bool) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     if link:
         with contextlib.suppress(OSError):  # another file system, or one without hard links
             os.link(file.resolve(), path)

@@ -19,7 +19,6 @@ from records.cases.listing import image_files
 from records.cases.mask_checks import MaskWarning, by_kind
 from records.cases.names import IMAGE_SUFFIXES, check_name
 from records.cases.paired import CORRECTIONS, TRAININGS
-from records.cases.parallel import Progress, map_cases, no_progress
 from records.cases.photographs import photographs_of
 from records.cases.seen import SeenPhotographs
 from records.cases.sources import find_cases, is_source
@@ -53,7 +52,6 @@ __all__ = [
     "Labels",
     "MaskWarning",
     "PhotographIdentity",
-    "Progress",
     "SamePhotograph",
     "SeenPhotographs",
     "Survey",
@@ -73,12 +71,10 @@ __all__ = [
     "identify_case",
     "image_files",
     "is_source",
-    "map_cases",
     "mask_values",
     "match_rows",
     "near_pairs",
     "new_salt",
-    "no_progress",
     "perceptual_hash",
     "photographs_of",
     "plan_folds",

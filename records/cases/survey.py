@@ -10,7 +10,6 @@ from records.cases.case import Case
 from records.cases.labels import Labels, read_checked_labels, rescale_labels
 from records.cases.mask_checks import MaskWarning
 from records.cases.names import check_name, printable
-from records.cases.parallel import Progress, map_cases, no_progress
 from records.grid import tile_origins
 from records.images import (
     PhotographScale,
@@ -22,6 +21,7 @@ from records.images import (
     photograph_size,
     read_photograph,
 )
+from records.parallel import Progress, Workers, map_cases, no_progress
 
 SIZE_BINS = 32  # lesion areas are counted by powers of two
 
@@ -70,7 +70,7 @@ def survey_cases(
     cases: list[Case],
     data: DataConfig,
     *,
-    workers: int,
+    workers: Workers,
     strict: bool = False,
     rule: ScaleRule | None = None,
     progress: Progress = no_progress,
@@ -80,7 +80,7 @@ def survey_cases(
     Args:
       cases: the cases.
       data: the data config.
-      workers: number of cases that are read at once.
+      workers: number of cases that are read at once, or a cluster.
       strict: whether a case that cannot be read is an error; otherwise it is left out.
       rule: how photographs are scaled; None: as the data config says.
       progress: shows how many masks have been read.

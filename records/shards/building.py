@@ -8,11 +8,12 @@ set.
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -24,10 +25,11 @@ from records.cases import Case, LabelledBy, Survey, near_pairs, same_pixels
 from records.disk_errors import DiskError, disk_error, one_line
 from records.files import make_folder, sha256_of, sweep_temporaries, write_text
 from records.locks import claimed, holder
+from records.parallel import Cluster, LostPieceError, Workers
 from records.shards.boxes import OwnedBox
 from records.shards.index import DATASET, INDEX, CaseEntry, Index, NearPair, Shard, Split, write_index
 from records.shards.ownership import OwnedLesion, Place
-from records.shards.sharding import ShardPlan, ShardResult, cut_all, write_shard
+from records.shards.sharding import Cuts, ShardPlan, ShardResult, cut_all, cut_each, cut_here, try_cut, write_shard
 
 BUILDING = ".building"
 
@@ -38,7 +40,7 @@ def build_records(
     surveys: Mapping[str, Survey],
     *,
     folder: Path,
-    workers: int,
+    workers: Workers,
     strict: bool = False,
     labelled_by: LabelledBy | None = None,
     progress: Callable[[ShardPlan, ShardResult], None] = lambda plan, result: None,
@@ -50,7 +52,7 @@ def build_records(
       plans: all shards, at least one.
       surveys: survey of every case in them, by its name.
       folder: existing folder of the set; a set that is in it is replaced at the end.
-      workers: number of photographs that are cut at once.
+      workers: number of photographs that are cut at once, or a cluster, each process of which writes whole shards.
       strict: whether a case that cannot be read is an error; otherwise it is left out.
       labelled_by: the models whose labels these are; None if people made them.
       progress: called after each shard.
@@ -63,9 +65,7 @@ def build_records(
         the folder, or, if strict, a case cannot be read. Finished shards are kept for the next start.
     """
     with _building_folder(folder) as building, _disk_errors(folder):
-        results = list(
-            _results(plans, surveys, folder, building=building, workers=workers, strict=strict, progress=progress)
-        )
+        results = _results(plans, surveys, folder, building=building, workers=workers, strict=strict, progress=progress)
         index = dataclasses.replace(_index(layout, plans, surveys, results=results), labelled_by=labelled_by)
         _refuse_equal_pixels(index, plans)
         _put_in_place(index, folder, building)
@@ -79,24 +79,86 @@ def _results(
     folder: Path,
     *,
     building: Path,
-    workers: int,
+    workers: Workers,
     strict: bool,
     progress: Callable[[ShardPlan, ShardResult], None],
-) -> Iterator[ShardResult]:
-    finished = {plan.name: _finished(plan, surveys, folder, building=building) for plan in plans}
+) -> list[ShardResult]:
+    found = {plan.name: _finished(plan, surveys, folder, building=building) for plan in plans}
+    results = {name: result for name, result in found.items() if result is not None}
+    pieces = [_Piece(plan, _made_from(plan, surveys), strict) for plan in plans if plan.name not in results]
+    for plan in plans:
+        if plan.name in results:
+            progress(plan, results[plan.name])
+    write = _write_here(workers, pieces, building) if isinstance(workers, int) else _write_on(workers, pieces, building)
+    with contextlib.closing(write) as written:
+        for piece, result in written:
+            results[piece.plan.name] = result
+            progress(piece.plan, result)
+    return [results[plan.name] for plan in plans]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Piece:
+    """What is needed to write one shard and its note.
+
+    Attributes:
+      plan: the shard.
+      made_from: digest of what its bytes depend on.
+      strict: whether a case that cannot be read is an error.
+      left_out: for each case that no process can cut, by its name, a one-line reason.
+    """
+
+    plan: ShardPlan
+    made_from: str
+    strict: bool
+    left_out: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+def _write_here(workers: int, pieces: Sequence[_Piece], building: Path) -> Generator[tuple[_Piece, ShardResult]]:
+    """Writes shards in this process, one after the other, while the next photographs are cut."""
     cv2.setNumThreads(1)  # the pool uses all cores already
     with ThreadPoolExecutor(workers) as pool:
-        cuts = cut_all([plan for plan in plans if finished[plan.name] is None], pool, ahead=2 * workers)
-        for plan in plans:
-            result = finished[plan.name]
-            if result is None:
-                result = write_shard(plan, building, cuts)
-                if strict and result.failures:
-                    raise InputError(next(iter(result.failures.values())))
-                note = {"made_from": _made_from(plan, surveys), "result": dataclasses.asdict(result)}
-                write_text(_note(building, plan), json.dumps(note))
-            progress(plan, result)
-            yield result
+        cuts = cut_all([piece.plan for piece in pieces], pool, ahead=2 * workers)
+        for piece in pieces:
+            yield piece, _write_piece(piece, building, cuts)
+
+
+def _write_on(cluster: Cluster, pieces: Sequence[_Piece], building: Path) -> Generator[tuple[_Piece, ShardResult]]:
+    """Writes shards on a cluster; a photograph that ends every process that cuts it is left out of its shard."""
+    write = functools.partial(_write_piece, building=building)
+    lost: list[_Piece] = []
+    for piece, result in zip(pieces, cluster.map(write, pieces, folder=building), strict=True):
+        if isinstance(result, LostPieceError):
+            lost.append(piece)
+        elif isinstance(result, InputError):
+            raise result
+        else:
+            yield piece, result
+    if lost:
+        yield from _write_on(cluster, [_without_lost_cases(cluster, piece) for piece in lost], building)
+
+
+def _without_lost_cases(cluster: Cluster, piece: _Piece) -> _Piece:
+    """Returns a shard without the cases that end the processes that cut them.
+
+    Raises:
+      LostPieceError: none does by itself.
+    """
+    tried = zip(piece.plan.cases, cluster.map(try_cut, list(cut_each(piece.plan))), strict=True)
+    lost = {case.name: f"{case.photograph}: {one}" for case, one in tried if isinstance(one, LostPieceError)}
+    if not lost.keys() - piece.left_out.keys():
+        raise LostPieceError(f"{piece.plan.name}: the processes that wrote this shard ended; free memory on the nodes.")
+    return dataclasses.replace(piece, left_out=lost)
+
+
+def _write_piece(piece: _Piece, building: Path, cuts: Cuts | None = None) -> ShardResult:
+    """Writes a shard, and then its note."""
+    result = write_shard(piece.plan, building, cuts or cut_here(piece.plan, piece.left_out))
+    if piece.strict and result.failures:
+        raise InputError(next(iter(result.failures.values())))
+    note = {"made_from": piece.made_from, "result": dataclasses.asdict(result)}
+    write_text(_note(building, piece.plan), json.dumps(note))
+    return result
 
 
 def _finished(plan: ShardPlan, surveys: Mapping[str, Survey], folder: Path, *, building: Path) -> ShardResult | None:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from configs import InputError
-from records.cases import Progress, hash_case, map_cases, mask_values, near_pairs, no_progress
+from records.cases import hash_case, mask_values, near_pairs
 from records.files import make_folder, write_text
+from records.parallel import Progress, Workers, map_cases, no_progress
 from records.shards.cutting import estimate_bytes
 from records.shards.planning import RecordsPlan
 
@@ -55,12 +56,12 @@ class SourceCheck:
         return "\n".join([f"sizes: {sizes}", f"masks: {masks}", *missing, size])
 
 
-def check_source(plan: RecordsPlan, *, workers: int, progress: Progress = no_progress) -> SourceCheck:
+def check_source(plan: RecordsPlan, *, workers: Workers, progress: Progress = no_progress) -> SourceCheck:
     """Decodes all photographs and masks of a plan.
 
     Args:
       plan: the plan.
-      workers: number of cases that are decoded at once.
+      workers: number of cases that are decoded at once, or a cluster.
       progress: shows how many photographs and masks have been decoded.
 
     Raises:

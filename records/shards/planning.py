@@ -9,15 +9,14 @@ from records.cases import (
     SPLITS,
     Case,
     LabelledBy,
-    Progress,
     Survey,
     assign_validation,
     by_kind,
-    no_progress,
     refuse_equal_files,
     survey_cases,
 )
 from records.images import ScaleRule, describe_scales
+from records.parallel import Progress, Workers, no_progress
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,7 +131,7 @@ def plan_records(
     *,
     source: str,
     keep_splits: bool,
-    workers: int,
+    workers: Workers,
     strict: bool = False,
     rule: ScaleRule | None = None,
     labelled_by: LabelledBy | None = None,
@@ -146,7 +145,7 @@ def plan_records(
       data: the data config.
       source: what messages call the folder of the cases.
       keep_splits: whether the cases keep their splits, so that none is moved to validation.
-      workers: number of cases that are read at once.
+      workers: number of cases that are read at once, or a cluster.
       strict: whether a case that cannot be read, or whose scale cannot be measured, is an error; otherwise it is left
         out, or scaled as well as can be.
       rule: how photographs are scaled; None: as the data config says.

@@ -25,6 +25,8 @@ from records.shards.index import Shard, shard_name
 from records.shards.ownership import OwnedLesion, Place
 from records.shards.record import decode_record, encode_record
 
+Cuts = Iterator[Cut | InputError]
+
 
 @dataclasses.dataclass(frozen=True)
 class ShardPlan:
@@ -82,7 +84,7 @@ def plan_shards(cases: Iterable[Case], data: DataConfig, surveys: Mapping[str, S
     return plans
 
 
-def cut_all(plans: Iterable[ShardPlan], pool: Executor, *, ahead: int) -> Iterator[Cut | InputError]:
+def cut_all(plans: Iterable[ShardPlan], pool: Executor, *, ahead: int) -> Cuts:
     """Cuts the cases of all plans in a pool; yields them in order, or the InputError of a case that cannot be read.
 
     Args:
@@ -91,7 +93,7 @@ def cut_all(plans: Iterable[ShardPlan], pool: Executor, *, ahead: int) -> Iterat
         copied between processes.
       ahead: number of cases that may be in work or waiting to be written, which bounds the memory.
     """
-    cases = (arguments for plan in plans for arguments in _arguments(plan))
+    cases = (arguments for plan in plans for arguments in cut_each(plan))
     waiting: collections.deque[Future[Cut | InputError]] = collections.deque()
     for arguments in itertools.islice(cases, ahead):
         waiting.append(pool.submit(_cut_or_error, *arguments))
@@ -102,7 +104,7 @@ def cut_all(plans: Iterable[ShardPlan], pool: Executor, *, ahead: int) -> Iterat
         yield cut
 
 
-def write_shard(plan: ShardPlan, folder: Path, cuts: Iterator[Cut | InputError] | None = None) -> ShardResult:
+def write_shard(plan: ShardPlan, folder: Path, cuts: Cuts | None = None) -> ShardResult:
     """Writes one shard, whole or not at all; a case that cannot be read is left out and listed in the result.
 
     Args:
@@ -120,7 +122,7 @@ def write_shard(plan: ShardPlan, folder: Path, cuts: Iterator[Cut | InputError] 
     quality: dict[str, dict[str, float]] = {}
     failures: dict[str, str] = {}
     if cuts is None:
-        cuts = (_cut_or_error(*arguments) for arguments in _arguments(plan))
+        cuts = cut_here(plan, {})
     with complete_file(folder / plan.name) as temporary:
         with _disk_errors(), tf.io.TFRecordWriter(str(temporary)) as writer:
             for case, cut in zip(plan.cases, cuts, strict=False):
@@ -146,6 +148,23 @@ def write_shard(plan: ShardPlan, folder: Path, cuts: Iterator[Cut | InputError] 
     )
 
 
+def cut_each(plan: ShardPlan) -> Iterator[tuple[Case, DataConfig, float]]:
+    """Yields the arguments of `cut_case` for each case of a plan."""
+    return ((case, plan.data, scale) for case, scale in zip(plan.cases, plan.scales, strict=True))
+
+
+def cut_here(plan: ShardPlan, left_out: Mapping[str, str]) -> Cuts:
+    """Cuts the cases of a plan one after another, but for those that are left out, by their names, for a reason."""
+    for case, data, scale in cut_each(plan):
+        reason = left_out.get(case.name)
+        yield _cut_or_error(case, data, scale) if reason is None else InputError(reason)
+
+
+def try_cut(arguments: tuple[Case, DataConfig, float]) -> None:
+    """Cuts a case and forgets it, to see whether a process survives it."""
+    _cut_or_error(*arguments)
+
+
 def read_shard(path: Path) -> Iterator[Tile]:
     """Yields the tiles of a shard and verifies the checksums of every record.
 
@@ -167,10 +186,6 @@ def _disk_errors() -> Iterator[None]:
         yield
     except tf.errors.OpError as error:
         raise as_os_error(error) from error
-
-
-def _arguments(plan: ShardPlan) -> Iterator[tuple[Case, DataConfig, float]]:
-    return ((case, plan.data, scale) for case, scale in zip(plan.cases, plan.scales, strict=True))
 
 
 def _cut_or_error(case: Case, data: DataConfig, scale: float) -> Cut | InputError:

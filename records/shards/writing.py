@@ -9,6 +9,7 @@ from typing import Literal
 from configs import InputError
 from records.cases import Survey
 from records.files import make_folder, sweep_temporaries
+from records.parallel import Workers
 from records.shards.building import BUILDING, build_records
 from records.shards.index import INDEX, Index, read_index
 from records.shards.pictures import draw_samples, draw_statistics
@@ -35,7 +36,7 @@ def write_records(
     plan: RecordsPlan,
     folder: Path,
     *,
-    workers: int,
+    workers: Workers,
     strict: bool = False,
     overwrite: bool = False,
     progress: Callable[[ShardPlan, ShardResult], None] = lambda plan, result: None,
@@ -45,7 +46,7 @@ def write_records(
     Args:
       plan: the plan.
       folder: folder of the set; made if absent.
-      workers: number of photographs that are cut at once.
+      workers: number of photographs that are cut at once, or a cluster.
       strict: whether a case that cannot be read is an error; otherwise it is left out.
       overwrite: whether another set that is in the folder is replaced.
       progress: called after each shard.

@@ -3,17 +3,24 @@
 import contextlib
 import sys
 from collections.abc import Collection, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from tqdm import tqdm
 
 from configs import InputError
 
-if TYPE_CHECKING:
-    from pipeline.prediction import OverlappedWork
+
+class Work(Protocol):
+    """Work on photographs, such as `OverlappedWork`."""
+
+    failures: list[str]
+
+    def run(self, cases: Iterable[str]) -> Iterator[str]:
+        """Yields the name of each case when it is written."""
+        ...
 
 
-def work_through(work: "OverlappedWork", todo: Collection[str]) -> int:
+def work_through(work: Work, todo: Collection[str]) -> int:
     """Does the work for all photographs, names those that failed, and returns how many were written."""
     written = 0
     with tqdm(desc="photographs", total=len(todo), disable=None) as bar:

@@ -77,6 +77,24 @@ def test_the_worst_and_the_best_are_those_of_a_full_sort_and_none_is_in_both(pho
     assert [one.value for one in gallery.worst] == [dice[case] for case in worst]
 
 
+@pytest.mark.parametrize("seed", range(2))
+def test_the_galleries_of_several_processes_rank_as_one_does(seed):
+    rng = np.random.default_rng(seed)
+    one, taking, others = Gallery(CLASSES, POINT), Gallery(CLASSES, POINT), [Gallery(CLASSES, POINT) for _ in range(3)]
+    shown = []
+    for number in range(40):
+        photograph, masks, probabilities = striped(int(rng.integers(0, 31)))
+        masks = masks if number % 3 else np.zeros_like(masks)
+        seen = counted(f"P{number:02d}", photograph, masks, probabilities)
+        one.look(*seen)
+        shown.append((seen[-1], others[rng.integers(3)].look(*seen)))
+    for number in rng.permutation(len(shown)):
+        taking.take(*shown[number])
+    for rank in ("worst", "best", "false_alarms"):
+        assert getattr(taking, rank) == getattr(one, rank)
+        assert len(getattr(one, rank)) == SHOWN
+
+
 def test_photographs_without_a_lesion_are_ranked_by_their_false_positives():
     gallery = Gallery(CLASSES, POINT)
     for number in range(9):

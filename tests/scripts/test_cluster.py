@@ -1,0 +1,255 @@
+"""Commands on a real cluster, a head and two nodes of one core each, whose nodes are killed while they work.
+
+With FUNDUS_TILES_KILLS=N, which takes minutes, N processes are killed while files are written, and N while photographs
+are predicted, which are scored on the cluster as well; and the command is killed, too, while it shards.
+"""
+
+import contextlib
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from records import holder, sweep_temporaries
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[2]
+SECONDS = 600  # after which what a test waits for does not come
+KILLS = int(os.environ.get("FUNDUS_TILES_KILLS", "0"))
+in_long_form = pytest.mark.skipif(not KILLS, reason="takes minutes; with FUNDUS_TILES_KILLS=20 it kills 20 processes")
+
+# Maps functions over pieces, and prints what comes back.
+MAP = """
+import os, sys, warnings
+from absl import flags
+from configs import InputError
+from records import PhotographWarning
+from scripts.support import cluster
+
+cluster.define_flags()
+flags.FLAGS(["map", "--cluster=" + sys.argv[1]])
+
+def work(piece):
+    if piece == "deadly":
+        os.kill(os.getpid(), 9)
+    if piece == "bad":
+        raise InputError("cannot be read")
+    if piece == "odd":
+        warnings.warn(PhotographWarning("looks odd"))
+    return piece.upper(), os.getcwd()
+
+with warnings.catch_warnings(record=True) as caught, cluster.connected(reads=["."]) as nodes:
+    warnings.simplefilter("always")
+    for outcome in nodes.map(work, sys.argv[2:]):
+        print(type(outcome).__name__, outcome)
+print([str(one.message) for one in caught if one.category is PhotographWarning])
+"""
+
+
+# Writes files, whose content is a long computation of their names.
+WRITE = """
+import sys, time
+from pathlib import Path
+from absl import flags
+from records import write_text
+from scripts.support import cluster
+
+cluster.define_flags()
+flags.FLAGS(["map", "--cluster=" + sys.argv[1]])
+folder = Path(sys.argv[2])
+
+def write(piece):
+    for part in range(4):
+        time.sleep(0.05)
+        write_text(folder / f"{piece}-{part}.txt", str(piece) * 100_000)
+    return piece
+
+with cluster.connected(reads=["."]) as nodes:
+    assert list(nodes.map(write, range(int(sys.argv[3])), folder=folder)) == list(range(int(sys.argv[3])))
+"""
+
+# Saves an untrained network, whose tiles are those of the synthetic photographs.
+SAVE = """
+import sys
+from pathlib import Path
+import keras
+from configs import ModelConfig, UNetConfig
+from models import build_network
+from pipeline.inference import SegmenterSpec, save_model
+
+keras.utils.set_random_seed(7)
+network = build_network(ModelConfig(unet=UNetConfig(width=4, levels=3)), 1)
+spec = SegmenterSpec(
+    classes=("HE",), scale=1.0, tile=256, overlap=0.25, window="hann", tile_batch=2, thresholds=(0.5,), splits={},
+    records_fingerprint="0" * 16, config_fingerprint="1" * 16,
+)
+save_model(Path(sys.argv[1]), network, spec)
+"""
+
+
+class Nodes:
+    """The cluster: `address`, and how to kill and add nodes."""
+
+    def __init__(self, process: subprocess.Popen):
+        self._process = process
+        self.address = json.loads(process.stdout.readline())["address"]
+
+    def tell(self, line: str) -> int:
+        """Sends `kill NUMBER` or `add`; returns how many nodes were started in all."""
+        print(line, file=self._process.stdin, flush=True)
+        return json.loads(self._process.stdout.readline())["nodes"]
+
+
+@pytest.fixture(scope="module")
+def nodes(command_environment) -> Iterator[Nodes]:
+    program = [sys.executable, "-W", "ignore", str(Path(__file__).with_name("cluster_nodes.py")), "2"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    with subprocess.Popen(program, env=command_environment, **pipes) as process:
+        try:
+            yield Nodes(process)
+        finally:
+            process.stdin.close()
+
+
+@contextlib.contextmanager
+def running(run, *arguments: object) -> Iterator[list]:
+    """Runs a command in a thread; the list that is yielded has its end when the block has ended."""
+    ended: list = []
+    thread = threading.Thread(target=lambda: ended.append(run(*arguments)))
+    thread.start()
+    try:
+        yield ended
+    finally:
+        thread.join()
+
+
+def wait_for(condition, ended: list) -> None:
+    began = time.monotonic()
+    while not condition() and not ended:
+        assert time.monotonic() - began < SECONDS, "nothing came"
+        time.sleep(0.02)
+
+
+def finished(records: Path) -> list[Path]:
+    return [note.with_suffix("") for note in (records / ".building").glob("*.json")]
+
+
+def test_a_piece_is_mapped_warned_of_or_refused(forked, nodes):
+    done = forked(code=MAP, arguments=[nodes.address, "a", "bad", "odd", "e"])
+    assert done.returncode == 0, done.stderr
+    *lines, summary, warned = done.stdout.splitlines()
+    tuples = [f"tuple ('{letter}', '{ROOT}')" for letter in ("A", "ODD", "E")]
+    assert lines == [tuples[0], "InputError cannot be read", *tuples[1:]]
+    assert re.fullmatch(r"(1 node|2 nodes): (\S+ \d pieces in \d+\.\d s of work(; )?)+", summary)
+    assert warned == "['looks odd']"
+
+
+@in_long_form
+def test_a_piece_that_kills_its_process_is_named(forked, nodes):
+    done = forked(code=MAP, arguments=[nodes.address, "a", "deadly", "e"])
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[1].startswith("LostPieceError ended the process that worked on it 4 times")
+    assert [lines[0], lines[2]] == [f"tuple ('{letter}', '{ROOT}')" for letter in ("A", "E")]
+    assert done.stderr.count("was lost") == 3
+
+
+def test_shards_have_the_same_bytes_whatever_is_killed(run, nodes, tmp_path):
+    source, here, there = tmp_path / "source", tmp_path / "here", tmp_path / "there"
+    assert run("synthesize", f"--output={source}", "--training=6", "--test=1").returncode == 0
+    flags = ("--config=configs/demo.py", "--config.data.photographs_per_shard=1", f"--source={source}")
+    assert run("shard", *flags, f"--records={here}").returncode == 0
+    command = ("shard", *flags, f"--records={there}", f"--cluster={nodes.address}")
+
+    kept: dict[str, int] = {}
+    with running(run, *command) as ended:  # a node is killed while it writes, and in the long form then the command
+        wait_for(lambda: finished(there), ended)
+        nodes.tell("kill 0")
+        if KILLS:
+            nodes.tell("add")
+            wait_for(lambda: len(finished(there)) >= 4, ended)
+            os.kill(int(re.search(r"process (\d+)", holder(there / ".building" / "lock"))[1]), signal.SIGKILL)
+    done = ended[0]
+    if KILLS:
+        assert done.returncode == -signal.SIGKILL, done.stderr
+        kept = {path.name: path.stat().st_ino for path in finished(there) if path.exists()}
+        assert len(kept) >= 4
+        done = run(*command)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^\d nodes?: ", done.stdout, re.MULTILINE)
+    assert {path.name: path.read_bytes() for path in here.glob("fundus*")} == {
+        path.name: path.read_bytes() for path in there.glob("fundus*")
+    }
+    assert (here / "index.json").read_bytes() == (there / "index.json").read_bytes()
+    assert sorted(path.name for path in here.iterdir()) == sorted(path.name for path in there.iterdir())  # no leftovers
+    for name, inode in kept.items():  # what was finished is passed over
+        assert (there / name).stat().st_ino == inode
+
+
+@in_long_form
+def test_files_are_whole_whatever_is_killed(forked, nodes, tmp_path, capsys):
+    pieces, draw, struck = 20 * KILLS, random.Random(0), 0
+    with running(lambda *arguments: forked(code=WRITE, arguments=arguments), nodes.address, tmp_path, pieces) as ended:
+        wait_for(lambda: any(tmp_path.glob("[!.]*")), ended)
+        while not ended and struck < KILLS:
+            there = len(list(tmp_path.glob("[!.]*")))
+            wait_for(lambda there=there: len(list(tmp_path.glob("[!.]*"))) > there, ended)
+            time.sleep(draw.uniform(0, 0.4))
+            nodes.tell(f"strike {struck % 2}")
+            struck += 1
+    assert ended[0].returncode == 0, ended[0].stderr
+    assert struck == KILLS
+    expected = {f"{piece}-{part}.txt": str(piece) * 100_000 for piece in range(pieces) for part in range(4)}
+    assert {path.name: path.read_text() for path in tmp_path.glob("[!.]*")} == expected
+    sweep_temporaries(tmp_path)
+    assert len(list(tmp_path.iterdir())) == len(expected)
+    with capsys.disabled():
+        print(f"\n{struck} kills in {pieces} pieces; {ended[0].stderr.count('was lost')} of them in the middle of one")
+
+
+@in_long_form
+def test_predictions_and_counts_are_the_same_whatever_is_killed(run, forked, nodes, tmp_path, capsys):
+    source, model = tmp_path / "source", tmp_path / "model"
+    assert run("synthesize", f"--output={source}", f"--training={3 * KILLS}", "--test=2").returncode == 0
+    assert forked(code=SAVE, arguments=[model]).returncode == 0
+    photographs = source / "A. Segmentation" / "1. Original Images" / "a. Training Set"
+    here, there = tmp_path / "here", tmp_path / "there"
+    assert run("predict", f"--model={model}", f"--output={here}", photographs).returncode == 0
+    struck = 0
+    command = ("predict", f"--model={model}", f"--output={there}", f"--cluster={nodes.address}", photographs)
+    with running(run, *command) as ended:
+        while not ended and struck < KILLS:
+            count = len(list(there.glob("geojson/[!.]*")))
+            wait_for(lambda count=count: len(list(there.glob("geojson/[!.]*"))) > count, ended)
+            nodes.tell(f"strike {struck % 2}")
+            struck += 1
+    assert ended[0].returncode == 0, ended[0].stderr
+    files = {path.relative_to(here) for path in here.rglob("*") if path.is_file()}
+    assert {path.relative_to(there) for path in there.rglob("*") if path.is_file()} == files
+    differing = [file for file in files if (here / file).read_bytes() != (there / file).read_bytes()]
+    assert {file.parent.name for file in differing} <= {"geojson", ""}
+    for file in files:
+        if file.suffix == ".geojson":  # they say how long it took
+            assert without_seconds(here / file) == without_seconds(there / file)
+    assert [file.name for file in differing if file.suffix != ".geojson"] == []
+    with capsys.disabled():
+        print(f"\n{struck} kills; {ended[0].stderr.count('was lost')} of them in the middle of a photograph")
+    flags = (f"--model={model}", f"--source={source}", "--split=all")
+    assert run("eval", *flags, f"--output={tmp_path / 'scores'}").returncode == 0
+    done = run("eval", *flags, f"--output={tmp_path / 'counted'}", f"--cluster={nodes.address}")
+    assert done.returncode == 0, done.stderr
+    for name in ("counts.npz", "photographs.csv", "lesions.csv", "tiles.csv"):
+        assert (tmp_path / "scores" / name).read_bytes() == (tmp_path / "counted" / name).read_bytes(), name
+
+
+def without_seconds(path: Path) -> str:
+    return re.sub(r'"segment_seconds":[\d.]+', "", path.read_text())
