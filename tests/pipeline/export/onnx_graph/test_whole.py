@@ -1,8 +1,6 @@
 """The file computes the segmenter's maps, at every setting, for photographs of every size."""
 
 import dataclasses
-import os
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -12,12 +10,8 @@ import pytest
 from configs import FastConfig, LiteUNetConfig, ModelConfig
 from models import build_network
 from pipeline.export.onnx_graph import network_to_onnx, whole_graph
-from pipeline.inference import TiledSegmenter, load_segmenter
+from pipeline.inference import TiledSegmenter
 from pipeline.operating_point import OperatingPoint
-from records import read_photograph
-
-IDRID = os.environ.get("FUNDUS_TILES_IDRID")
-PRETRAINED = Path(__file__).parents[4] / "pretrained" / "idrid_lesions"
 
 
 def session_of(segmenter, point=None, *, precision="float32", network=None) -> onnxruntime.InferenceSession:
@@ -38,7 +32,6 @@ def converted(segmenter):
 @pytest.mark.parametrize(
     "settings",
     [
-        {"trim": True, "tile": 64, "scale": 1.0},
         {"scale": 1.5, "window": "gaussian", "overlap": 0.5},
         {"scale": None, "field_diameter": 70.0, "flips": 8, "skip_background": True},
     ],
@@ -72,9 +65,8 @@ def test_thresholds_and_lesions_are_choices_of_the_caller(segmenter, converted, 
     [
         (ModelConfig(network="fast", fast=FastConfig(widths=(16, 24), contrast_sigma=4.0)), "int8", 0.1),
         (ModelConfig(network="lite_unet", lite_unet=LiteUNetConfig(finest=2, widths=(16,))), "float32", 2e-4),
-        (ModelConfig(network="lite_unet", lite_unet=LiteUNetConfig(finest=2, widths=(16,))), "float16", 2e-3),
     ],
-    ids=["fast", "lite_unet", "lite_unet in half the size"],
+    ids=["fast", "lite_unet"],
 )
 def test_the_networks_of_the_pretrained_models_are_converted(spec, fundus, options, precision, allowed):
     keras.utils.set_random_seed(0)
@@ -84,12 +76,3 @@ def test_the_networks_of_the_pretrained_models_are_converted(spec, fundus, optio
     difference = np.abs(computed - segmenter.segment(photograph).numpy()).max()
     assert difference <= allowed
     assert precision == "float32" or difference > 0
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(IDRID is None, reason="FUNDUS_TILES_IDRID is not set")
-def test_a_photograph_of_idrid_has_the_map_of_the_pretrained_model():
-    segmenter = load_segmenter(PRETRAINED)
-    photograph = read_photograph(next(Path(IDRID or "").rglob("IDRiD_08.jpg")), max_pixels=10**8)
-    computed = session_of(segmenter).run(["probabilities"], {"photograph": photograph})[0]
-    assert np.abs(computed - segmenter.segment(photograph).numpy()).max() <= 2e-3
