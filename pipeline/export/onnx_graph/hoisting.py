@@ -15,10 +15,10 @@ def hoist_invariants(graph: onnx.GraphProto) -> None:
     """
     nodes = []
     for node in graph.node:
-        for subgraph in _subgraphs(node):
+        for subgraph in subgraphs(node):
             hoist_invariants(subgraph)
         if node.op_type == "Loop":
-            (body,) = _subgraphs(node)
+            (body,) = subgraphs(node)
             nodes += _take_invariants(body, {value.name for value in body.input})
         nodes.append(node)
     _set_nodes(graph, nodes)
@@ -37,7 +37,7 @@ def _take_invariants(graph: onnx.GraphProto, changing: set[str]) -> list[onnx.No
     results = {value.name for value in graph.output}  # must be made in the graph itself
     for node in graph.node:
         if node.op_type == "If":
-            for branch in _subgraphs(node):
+            for branch in subgraphs(node):
                 taken += _take_invariants(branch, changing)
         if changing & _used(node) or results & set(node.output):
             changing |= set(node.output)
@@ -56,14 +56,15 @@ def _take_invariants(graph: onnx.GraphProto, changing: set[str]) -> list[onnx.No
     return [node for node in constants if needed & set(node.output)] + taken
 
 
-def _subgraphs(node: onnx.NodeProto) -> list[onnx.GraphProto]:
+def subgraphs(node: onnx.NodeProto) -> list[onnx.GraphProto]:
+    """Returns the body of a Loop, or the branches of an If; of other nodes nothing."""
     return [attribute.g for attribute in node.attribute if attribute.type == onnx.AttributeProto.GRAPH]
 
 
 def _used(node: onnx.NodeProto) -> set[str]:
     """Returns the names of all values that a node or its subgraphs read."""
     names = set(node.input)
-    for graph in _subgraphs(node):
+    for graph in subgraphs(node):
         names |= {output.name for output in graph.output}
         for inner in graph.node:
             names |= _used(inner)

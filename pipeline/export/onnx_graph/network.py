@@ -8,6 +8,7 @@ import onnx
 import tensorflow as tf
 
 from configs import InputError
+from pipeline.export.onnx_graph.hoisting import subgraphs
 from pipeline.export.onnx_graph.operators import OPSET
 from pipeline.inference import TiledSegmenter
 
@@ -50,12 +51,18 @@ def network_to_onnx(segmenter: TiledSegmenter, *, precision: str = "float32") ->
 
 def _refuse_foreign(model: onnx.ModelProto) -> None:
     """Raises InputError if operations of TensorFlow were left, which tf2onnx only logs."""
-    foreign = sorted({node.op_type for node in model.graph.node if not onnx.defs.has(node.op_type, node.domain)})
+    foreign = _foreign(model.graph)
     if foreign:
         raise InputError(
-            f"--format=onnx: the network has operations that tf2onnx cannot convert ({', '.join(foreign)}); export a "
-            "SavedModel."
+            "--format=onnx: the network has operations that tf2onnx cannot convert "
+            f"({', '.join(sorted(foreign))}); export a SavedModel."
         )
+
+
+def _foreign(graph: onnx.GraphProto) -> set[str]:
+    """Returns the names of the operations that ONNX does not have."""
+    names = {node.op_type for node in graph.node if not onnx.defs.has(node.op_type, node.domain)}
+    return names.union(*(_foreign(inner) for node in graph.node for inner in subgraphs(node)))
 
 
 def _store_as_half(graph: onnx.GraphProto) -> None:

@@ -139,8 +139,8 @@ def test_a_network_that_cannot_be_converted_is_refused_in_one_line(segmenter, tm
     import tensorflow as tf
 
     def network(tiles):
-        return tf.linalg.expm(tiles[..., 0])[..., None] + tiles[..., :2]
+        return tf.linalg.inv(tiles[..., 0])[..., None] + tiles[..., :2]
 
-    with pytest.raises(InputError, match="tf2onnx cannot convert"):
+    with pytest.raises(InputError, match="tf2onnx cannot convert .MatrixInverse"):
         export(TiledSegmenter(network, dataclasses.replace(segmenter.spec)), tmp_path / "export")
     assert list(tmp_path.iterdir()) == []
