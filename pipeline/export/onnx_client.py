@@ -11,7 +11,9 @@ from PIL import Image, ImageOps
 
 def main(photograph: str, overlay: str = "overlay.png") -> None:
     """Prints the lesions as CSV, and draws their pixels in red."""
-    session = onnxruntime.InferenceSession(Path(__file__).with_name("segmenter.onnx"))
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # it warns of inputs that may be left out
+    session = onnxruntime.InferenceSession(Path(__file__).with_name("segmenter.onnx"), options)
     facts = {name: json.loads(value) for name, value in session.get_modelmeta().custom_metadata_map.items()}
     pixels = np.asarray(ImageOps.exif_transpose(Image.open(photograph)).convert("RGB"))
     _, masks, lesions = session.run(None, {"photograph": pixels})

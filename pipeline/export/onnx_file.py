@@ -168,8 +168,10 @@ def _write_golden(folder: Path, segmenter: TiledSegmenter, precision: str) -> fl
 def _run(file: Path, photograph: np.ndarray) -> np.ndarray:
     import onnxruntime
 
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # it warns of inputs that may be left out
     try:
-        session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
         return session.run(["probabilities"], {"photograph": photograph})[0]
     except Exception as error:  # onnxruntime has a class for each of its codes, with no common base
         reason = str(error).strip().splitlines()[0]

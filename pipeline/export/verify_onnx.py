@@ -46,7 +46,9 @@ def main() -> int:
 
 def load(name: str) -> onnxruntime.InferenceSession:
     """Loads a file of the export."""
-    return onnxruntime.InferenceSession(str(FOLDER / name), providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # it warns of inputs that may be left out
+    return onnxruntime.InferenceSession(str(FOLDER / name), options, providers=["CPUExecutionProvider"])
 
 
 def verify_map(computed: np.ndarray, facts: dict) -> bool:
