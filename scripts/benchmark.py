@@ -8,6 +8,7 @@ python -m scripts.benchmark sizes --config=configs/idrid_lesions.py --model=pret
 python -m scripts.benchmark shifts --config=configs/idrid_lesions.py --model=pretrained/idrid_lesions --source=IDRID \
     [--split=validation] [--healthy=HEALTHY --absent=MA,HE,EX,SE] [--sheet=SHEET.png]
 python -m scripts.benchmark predict --config=configs/idrid_haemorrhages.py --model=MODEL --source=IDRID --json=FILE
+python -m scripts.benchmark onnx --config=configs/idrid_lesions.py --model=MODEL [--source=IDRID]
 """
 
 import sys
@@ -37,6 +38,7 @@ BENCHMARKS: dict[str, list[set[str]]] = {
     "sizes": [{"model", "source"}],
     "shifts": [{"model", "source"}],
     "predict": [{"model", "source"}],
+    "onnx": [{"model", "source"}, {"model"}],
 }
 
 _FOLDERS = {

@@ -1,6 +1,7 @@
 """From a photograph to its probability map: the tiled graph and the model folder."""
 
 from pipeline.inference.adapting import adapt_spec, identify_photographs
+from pipeline.inference.background import DISC as BACKGROUND_DISC
 from pipeline.inference.ensembles import fingerprint_of_all, load_members, load_together, member_specs, merge_specs
 from pipeline.inference.measured import MeasuredPhotograph
 from pipeline.inference.model_folder import (
@@ -20,8 +21,10 @@ from pipeline.inference.segmenter import NAN_MESSAGE, Segmented, TiledSegmenter
 from pipeline.inference.spec import SegmenterSpec
 from pipeline.inference.spread import LARGEST_SPREAD, Uncertainty
 from pipeline.inference.suitability import photograph_warnings, quantiles_of, refuse_unsuitable, united_quantiles
+from pipeline.inference.tiling import Tiling
 
 __all__ = [
+    "BACKGROUND_DISC",
     "LARGEST_SPREAD",
     "NAN_MESSAGE",
     "NETWORK_FILE",
@@ -32,6 +35,7 @@ __all__ = [
     "Segmented",
     "SegmenterSpec",
     "TiledSegmenter",
+    "Tiling",
     "Uncertainty",
     "adapt_spec",
     "check_tile",

@@ -235,7 +235,7 @@ class TiledSegmenter(tf.Module):
             if self._resizes
             else photograph,
             predict,
-            dataclasses.replace(self._tiling(), classes=channels),
+            dataclasses.replace(self.tiling(), classes=channels),
             kept=self._kept_tiles(photograph, scale) if self.spec.skip_background else None,
         )
         return tf.ensure_shape(scaled, [None, None, channels])
@@ -290,7 +290,8 @@ class TiledSegmenter(tf.Module):
         images = tf.TensorSpec([spec.tile_batch, None, None, 3] if spec.trim else fixed, tf.float32)
         return tf.function(function, input_signature=[images], autograph=False, jit_compile=compiled)
 
-    def _tiling(self) -> Tiling:
+    def tiling(self) -> Tiling:
+        """Returns how scaled photographs are cut into tiles."""
         spec = self.spec
         return Tiling(
             classes=len(spec.classes),
@@ -302,7 +303,7 @@ class TiledSegmenter(tf.Module):
         )
 
     def _kept_tiles(self, photograph: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
-        size, tiling = _scaled_size(tf.shape(photograph)[:2], scale), self._tiling()
+        size, tiling = _scaled_size(tf.shape(photograph)[:2], scale), self.tiling()
         rows, columns = (tile_starts(length, tiling.tile, tiling.stride) for length in tf.unstack(size))
         return tiles_in_field_of_view(photograph, size, rows, columns=columns, tile=tiling.tile)
 

@@ -95,7 +95,7 @@ def measure(config: Config, model: Path | None = None, source: Path | None = Non
     """
     tf.get_logger().setLevel("ERROR")  # it warns of many traces, but each segmenter has only one
     network = _network(config, model)
-    photographs = _photographs(source, config)
+    photographs = photographs_of(source, config)
     photograph = photographs[0]
     preset = SegmenterSpec.from_config(config, {})
     specs = {key: full_spec(preset, overlap) for key, overlap in FULL_OVERLAPS.items()} | {"preset": preset}
@@ -149,7 +149,7 @@ def _copies(network: Network, members: int) -> Network:
     return network if members == 1 else ensemble_network([network] * members, average="probabilities")
 
 
-def _photographs(source: Path | None, config: Config) -> list[np.ndarray]:
+def photographs_of(source: Path | None, config: Config) -> list[np.ndarray]:
     """Returns uint8 RGB photographs `[HEIGHT, WIDTH, 3]`, resized to that if necessary."""
     if source is None:
         return [synthetic_photograph(np.random.default_rng(0), HEIGHT, WIDTH)[0]]

@@ -253,3 +253,18 @@ def test_export_refuses_an_unreadable_photograph_before_it_writes(fails, way, tm
 def test_export_refuses_an_unknown_precision(fails, way, tmp_path):
     line = fails("export", f"--model={way.workdir / 'model'}", f"--output={tmp_path / 'out'}", "--precision=float16")
     assert "flag --precision=float16" in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--format=tflite",), "flag --format=tflite"),
+        (("--format=onnx", "--onnx_precision=int4"), "flag --onnx_precision=int4"),
+        (("--format=onnx", "--precision=float32"), "--precision: --format=onnx has no use for it; leave it out."),
+        (("--format=onnx", "--version=2"), "--version: --format=onnx has no use for it"),
+        (("--onnx_precision=int8",), "--onnx_precision: --format=saved_model has no use for it"),
+    ],
+)
+def test_export_refuses_unknown_formats_and_flags_of_the_other_format(fails, tmp_path, arguments, message):
+    assert message in fails("export", "--model=m", f"--output={tmp_path / 'out'}", *arguments)
+    assert not (tmp_path / "out").exists()
