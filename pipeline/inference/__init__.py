@@ -4,9 +4,11 @@ from pipeline.inference.adapting import adapt_spec, identify_photographs
 from pipeline.inference.ensembles import fingerprint_of_all, load_members, load_together, member_specs, merge_specs
 from pipeline.inference.measured import MeasuredPhotograph
 from pipeline.inference.model_folder import (
+    LOAD_FILE,
     NETWORK_FILE,
     SEGMENTER_FILE,
     check_tile,
+    copy_network,
     fingerprint_of,
     load_model,
     load_segmenter,
@@ -23,6 +25,7 @@ from pipeline.inference.suitability import photograph_warnings, quantiles_of, re
 
 __all__ = [
     "LARGEST_SPREAD",
+    "LOAD_FILE",
     "NAN_MESSAGE",
     "NETWORK_FILE",
     "SEGMENTER_FILE",
@@ -35,6 +38,7 @@ __all__ = [
     "Uncertainty",
     "adapt_spec",
     "check_tile",
+    "copy_network",
     "fingerprint_of",
     "fingerprint_of_all",
     "identify_photographs",
