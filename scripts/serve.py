@@ -21,6 +21,7 @@ from absl import flags
 from configs import InputError
 from scripts.support import command, limits
 
+CONNECTIONS = 800  # at once, also idle ones; systems often allow a process 1024 open files
 _EXPORT = flags.DEFINE_string("export", None, "Folder OUT/VERSION that python -m scripts.export wrote.", required=True)
 _NAME = flags.DEFINE_string("name", "segmenter", "Name of the model in addresses: letters, digits, - and _.")
 _ADDRESS = flags.DEFINE_string(
@@ -73,8 +74,8 @@ def main(_: list[str]) -> int:
     server = uvicorn.Server(
         uvicorn.Config(
             application,
-            log_level="warning",
-            limit_concurrency=8 * _QUEUE.value + 64,  # connections, also idle ones
+            log_level="error",  # anybody can cause warnings
+            limit_concurrency=CONNECTIONS,
             timeout_graceful_shutdown=_STOP_SECONDS.value,
             server_header=False,
         )

@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.applications import Starlette
@@ -87,12 +88,13 @@ class _Server:
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="predict")
         self._reading = self._waiting = 0
         self._registry = registry = CollectorRegistry()
-        self._requests = Counter("requests", "Answers by status.", ["status"], registry=registry)
-        self._photographs = Counter("photographs", "Photographs computed.", registry=registry)
-        self._seconds = Histogram("request_seconds", "From request to answer.", registry=registry, buckets=BUCKETS)
-        self._computing = Histogram("computing_seconds", "Of the graph.", registry=registry, buckets=BUCKETS)
-        Gauge("waiting", "Requests that wait or are computed.", registry=registry).set_function(lambda: self._waiting)
-        Gauge("reading", "Requests whose body arrives.", registry=registry).set_function(lambda: self._reading)
+        shared: dict[str, Any] = {"namespace": "fundus_tiles", "registry": registry}
+        self._requests = Counter("requests", "Answers by status.", ["status"], **shared)
+        self._photographs = Counter("photographs", "Photographs computed.", **shared)
+        self._seconds = Histogram("request_seconds", "From request to answer.", buckets=BUCKETS, **shared)
+        self._computing = Histogram("computing_seconds", "Of the graph.", buckets=BUCKETS, **shared)
+        Gauge("waiting", "Requests that wait or are computed.", **shared).set_function(lambda: self._waiting)
+        Gauge("reading", "Requests whose body arrives.", **shared).set_function(lambda: self._reading)
 
     def close(self) -> None:
         """Waits for what is being computed."""

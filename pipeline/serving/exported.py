@@ -78,5 +78,5 @@ def _defaults(file: Path) -> dict[str, dict[str, np.ndarray]]:
 def _reason(error: tf.errors.OpError) -> str:
     """Returns the first line of TensorFlow's message that says something."""
     lines = [line.strip() for line in error.message.splitlines()]
-    told = [line for line in lines if line and not line.startswith(("Graph execution", "Detected at node"))]
+    told = [line for line in lines if line and not line.startswith(("Graph execution", "Detected at node", "<", "["))]
     return f"the model refuses the request ({(told or ['no reason given'])[0][:200]})."

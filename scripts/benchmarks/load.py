@@ -10,12 +10,13 @@ import threading
 import time
 import urllib.parse
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import psutil
 
 TIMEOUT = 600.0  # seconds until an answer must be there
-PAUSE = 0.5  # seconds that a client waits after a refusal
+PAUSE = 1.0  # seconds that a client waits after a refusal, as the server asks it to
 SAMPLE = 1.0  # seconds between looks at the server's memory
 
 
@@ -83,7 +84,7 @@ def request_of(photograph: bytes, signature: str) -> bytes:
     encoded = {"b64": base64.b64encode(photograph).decode()}
     if signature == "serving_default":
         return json.dumps({"inputs": encoded}).encode()
-    row = {"encoded_photographs": encoded}
+    row: dict[str, Any] = {"encoded_photographs": encoded}
     if signature != "map8":
         row |= {"thresholds": [0], "min_areas": [0]}
     return json.dumps({"signature_name": signature, "instances": [row]}).encode()

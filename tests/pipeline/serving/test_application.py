@@ -92,10 +92,10 @@ def test_addresses_and_numbers(doubling):
     status, text = ask(port, b"no JSON")
     assert (status, json.loads(text)) == (400, {"error": "the body is not JSON (JSONDecodeError)."})
     numbers = ask(port, None, "/metrics")[1].decode()
-    assert 'requests_total{status="200"} 2.0' in numbers
-    assert 'requests_total{status="400"} 1.0' in numbers
-    assert "computing_seconds_count 2.0" in numbers
-    assert "waiting 0.0" in numbers
+    assert 'fundus_tiles_requests_total{status="200"} 2.0' in numbers
+    assert 'fundus_tiles_requests_total{status="400"} 1.0' in numbers
+    assert "fundus_tiles_computing_seconds_count 2.0" in numbers
+    assert "fundus_tiles_waiting 0.0" in numbers
 
 
 def test_more_requests_than_may_wait_are_refused_and_the_others_answered(doubling):
@@ -105,7 +105,7 @@ def test_more_requests_than_may_wait_are_refused_and_the_others_answered(doublin
     for _ in range(LIMITS.queue):
         threads.append(in_thread(taken, port, NUMBER))
     model.entered.acquire(timeout=20)
-    while "waiting 2.0" not in ask(port, None, "/metrics")[1].decode():
+    while "fundus_tiles_waiting 2.0" not in ask(port, None, "/metrics")[1].decode():
         time.sleep(0.01)
     status, text = ask(port, NUMBER)
     assert (status, json.loads(text)["error"]) == (429, "2 requests are waiting; try again later.")
@@ -166,7 +166,7 @@ def test_an_export_answers_as_its_signatures_do_and_outlives_hostile_photographs
         bad = {"inputs": {"b64": base64.b64encode(damaged).decode()}}
         status, text = ask(port, json.dumps(bad).encode())
         assert status == 400
-        assert "the model refuses the request (" in json.loads(text)["error"]
+        assert "the model refuses the request (Invalid PNG" in json.loads(text)["error"]
         wrong = {"signature_name": "lesions", "instances": [rows[0] | {"thresholds": [0.1, 0.2, 0.3]}]}
         assert ask(port, json.dumps(wrong).encode())[0] == 400
         status, text = ask(port, request)
