@@ -87,12 +87,18 @@ def measure(pixels: Pixels) -> dict[str, tf.Tensor]:
     least = tf.math.unsorted_segment_min(points, regions, count)
     extent = tf.math.unsorted_segment_max(points, regions, count) - least + 1
     share = tf.cast(areas, tf.float64)
-    contours = [_farthest(points, regions, count, angle=2 * math.pi * k / DIRECTIONS) for k in range(DIRECTIONS)]
+    angles = [2 * math.pi * number / DIRECTIONS for number in range(DIRECTIONS)]
+    contours = tf.map_fn(
+        lambda direction: _farthest(points, regions, count, direction=direction),
+        tf.constant([[round(math.cos(angle), 12), round(math.sin(angle), 12)] for angle in angles], tf.float64),
+        fn_output_signature=tf.TensorSpec([None, 2], tf.int64),
+        parallel_iterations=1,
+    )  # [DIRECTIONS, N, 2]
     measured = {
         "class": tf.math.unsorted_segment_max(pixels.places[:, 0], regions, count),
         "boxes": tf.concat([least, extent], axis=1),
         "areas": areas,
-        "contours": tf.stack(contours, axis=1),
+        "contours": tf.transpose(contours, [1, 0, 2]),
     }
     return {name: tf.cast(value, tf.int32) for name, value in measured.items()} | {
         "centers": tf.cast(_sum(tf.cast(points, tf.float64), regions, count) / share[:, None], tf.float32),
@@ -131,9 +137,8 @@ def _number_components(nodes: tf.Tensor, upper: tf.Tensor, lower: tf.Tensor) -> 
     return tf.gather(tf.cumsum(tf.cast(labels == nodes, tf.int64)) - 1, labels)
 
 
-def _farthest(points: tf.Tensor, regions: tf.Tensor, count: tf.Tensor, *, angle: float) -> tf.Tensor:
-    """Returns the point (x, y) of each region that lies farthest in a direction, int64 `[N, 2]`."""
-    direction = tf.constant([round(math.cos(angle), 12), round(math.sin(angle), 12)], tf.float64)
+def _farthest(points: tf.Tensor, regions: tf.Tensor, count: tf.Tensor, *, direction: tf.Tensor) -> tf.Tensor:
+    """Returns the point (x, y) of each region that lies farthest in a direction (x, y), int64 `[N, 2]`."""
     reach = tf.reduce_sum(tf.cast(points, tf.float64) * direction, axis=1)
     is_farthest = reach == tf.gather(tf.math.unsorted_segment_max(reach, regions, count), regions)
     numbers = tf.range(tf.size(regions, tf.int64))

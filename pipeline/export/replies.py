@@ -58,6 +58,16 @@ class Replies(tf.Module):
         def masks(encoded_photographs, thresholds=model_threshold, min_areas=model_area):
             return self._masks(encoded_photographs, thresholds, min_areas)
 
+        # A graph of its own, which both signatures call.
+        self._detect = tf.function(
+            self._detect_in_graph,
+            input_signature=[
+                tf.TensorSpec([], tf.string),
+                tf.TensorSpec([self._classes], tf.float32),
+                tf.TensorSpec([self._classes], tf.int32),
+            ],
+            autograph=False,
+        )
         self.lesions = tf.function(lesions, input_signature=OPTIONS, autograph=False)
         self.masks = tf.function(masks, input_signature=OPTIONS, autograph=False)
         self.map8 = tf.function(self._map8, input_signature=[ENCODED], autograph=False)
@@ -151,7 +161,9 @@ class Replies(tf.Module):
         given = (encoded, tf.broadcast_to(thresholds, shape), tf.broadcast_to(min_areas, shape))
         return tf.map_fn(reply, given, fn_output_signature=form, parallel_iterations=1)
 
-    def _detect(self, encoded: tf.Tensor, thresholds: tf.Tensor, min_areas: tf.Tensor) -> tuple[Pixels, tf.Tensor]:
+    def _detect_in_graph(
+        self, encoded: tf.Tensor, thresholds: tf.Tensor, min_areas: tf.Tensor
+    ) -> tuple[Pixels, tf.Tensor]:
         """Returns the pixels of the detections in a photograph, and its size, int32 `[2]`."""
         photograph = decode_photograph(encoded)
         size = tf.shape(photograph)[:2]

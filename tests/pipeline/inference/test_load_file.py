@@ -8,8 +8,9 @@ import keras
 import numpy as np
 import pytest
 
-from configs import FastConfig, ModelConfig
-from models import build_network
+from models import Network
+from models.layers import LocalContrast, convolve
+from models.network import NO_PREPROCESSING, image_input, probability_head
 from pipeline.inference import save_model
 
 PROGRAM = """
@@ -39,9 +40,12 @@ assert network.stride == 4 and type(network).__module__ == "load", (network.stri
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, spec):
-    """A model folder, a tile, and what it gives here."""
+    """A model folder of a small network with layers of its own, a tile, and what it gives here."""
     folder = tmp_path_factory.mktemp("loaded") / "model"
-    network = build_network(ModelConfig(network="fast", fast=FastConfig(widths=(8, 8))), classes=2)
+    image, x = image_input(NO_PREPROCESSING, stride=4)
+    x = LocalContrast(4.0, dtype="float32")(x, image)
+    x = convolve(x, 8, 3, names=("conv", "norm", "relu"), normalization="batch", activation="relu")
+    network = Network(image, probability_head(x, classes=2))
     rng = np.random.default_rng(0)
     network.set_weights([weight + rng.uniform(0, 0.05, weight.shape) for weight in network.get_weights()])
     save_model(folder, network, spec(classes=("HE", "MA"), tile=32))
