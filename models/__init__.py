@@ -12,6 +12,7 @@ from models.metrics import METRICS, build_metrics
 from models.network import Network
 from models.networks import encoder_layers
 from models.registry import NETWORKS, build_network, without_encoder_weights
+from models.standalone import standalone_code
 from models.supervision import TrainingModel
 from models.surgery import (
     AVERAGES,
@@ -62,6 +63,7 @@ __all__ = [
     "precision_of",
     "precision_policy",
     "recompute_statistics",
+    "standalone_code",
     "transfer_weights",
     "without_encoder_weights",
 ]

@@ -10,14 +10,13 @@ import sys
 if not __package__:  # started by its path: the root is searched, not scripts/, whose inspect.py hides Python's own
     sys.path[0] = __file__.rpartition("/scripts/")[0]
 
-import shutil
 from pathlib import Path
 
 from absl import flags
 
 from configs import InputError
 from pipeline.machine import usable_cores
-from records import Case, complete_file, find_cases, make_folder
+from records import Case, find_cases, make_folder
 from scripts.support import command
 from scripts.support.photographs import with_bar
 
@@ -30,7 +29,7 @@ _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace a model in the outpu
 def main(_: list[str]) -> int:
     """Runs the command, and returns its exit code."""
     model, output = Path(_MODEL.value), Path(_OUTPUT.value)
-    from pipeline.inference import NETWORK_FILE, SEGMENTER_FILE, adapt_spec, identify_photographs, load_model, save_spec
+    from pipeline.inference import SEGMENTER_FILE, adapt_spec, copy_network, identify_photographs, load_model, save_spec
 
     if (output / SEGMENTER_FILE).exists() and not _OVERWRITE.value:
         raise InputError(f"--output={output}: holds a model already; name another folder, or add --overwrite.")
@@ -41,8 +40,7 @@ def main(_: list[str]) -> int:
     adapted = adapt_spec(spec, cases, workers=usable_cores(), progress=with_bar)
     adapted = identify_photographs(adapted, found, workers=usable_cores(), progress=with_bar)
     if make_folder(output, flag="--output").resolve() != model.resolve():
-        with complete_file(output / NETWORK_FILE) as temporary:
-            shutil.copy(model / NETWORK_FILE, temporary)
+        copy_network(model, output)
     save_spec(output, adapted.as_anonymous_as(given))
     print(f"{len(cases)} photographs; was {spec.rule()}, is {adapted.rule()}")
     print(f"model: {output}    see: {output / SEGMENTER_FILE}")

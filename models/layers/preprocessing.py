@@ -128,12 +128,12 @@ def _hsv(red, green, blue):
 
 
 def _lab(red, green, blue):
-    linear = [_linear(channel / 255) for channel in (red, green, blue)]
+    linear = [_linear_light(channel / 255) for channel in (red, green, blue)]
     x, y, z = (_lab_root(_weighted(row, linear)) for row in XYZ)
     return (116 * y - 16) * (255 / 100), 500 * (x - y) + 128, 200 * (y - z) + 128
 
 
-def _linear(srgb):
+def _linear_light(srgb):
     """Returns linear light of sRGB 0..1."""
     # The lower limit keeps the gradient of the power finite where the linear part is used.
     return ops.where(srgb > 0.04045, ((ops.maximum(srgb, 0.04045) + 0.055) / 1.055) ** 2.4, srgb / 12.92)

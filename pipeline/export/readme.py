@@ -1,5 +1,6 @@
 """The README of an export, and the limits of its decoder, which the SavedModel's metadata states as well."""
 
+from pipeline.export.lesion_graph import DIRECTIONS
 from pipeline.inference import SegmenterSpec
 from pipeline.operating_point import OperatingPoint
 from records import ScaleRule
@@ -30,6 +31,20 @@ or TF Serving (whose `--model_base_path` is the parent of this folder). Not a me
 
 Each returns `probabilities`, float32 0..1: `[H, W, {classes}]`, or `[B, {tile}, {tile}, {classes}]` for tiles.
 
+Three more take `encoded_photographs`, the bytes of B files of any sizes, string `[B]`, and reply in a few kilobytes:
+
+- `lesions`: `number` of detections, int32 `[B]`; `sizes`, int32 `[B, 2]` (height, width); and of each of N detections,
+  filled up with −1, `class`, `areas` (pixels), `mean_probabilities`, `maximum_probabilities` `[B, N]`, `boxes`
+  `[B, N, 4]` (x, y, width, height), `centers` `[B, N, 2]` (x, y), and `contours` `[B, N, {directions}, 2]` (x, y), the
+  farthest pixel in each of {directions} directions.
+- `masks`: `masks_bytes`, a PNG for each photograph and class, string `[B, {classes}]`, 255 where a detection is.
+- `map8`: `map8_bytes`, a grey PNG of round(255 p) for each photograph and class, string `[B, {classes}]`, at the
+  network's scale; `factors` by which photographs were scaled, float32 `[B]`; `sizes`.
+
+`lesions` and `masks` also take `thresholds`, float32, and `min_areas` (pixels of the photograph), int32, both of shape
+`[B or 1, {classes} or 1]`. 0 stands for the model's own. The file names `[[0]]` as the default of both, for servers
+that fill in what a request leaves out; others must be sent it. In rows (`instances`), each photograph has `[0]`.
+
 {leaves}
 
 The graph resizes the photograph to {scale}, cuts it into tiles of {tile} pixels, runs {tile_batch} of
@@ -38,14 +53,18 @@ them through the network at once, in {precision}, and blends and enlarges their 
 ```python
 model = tf.saved_model.load(FOLDER)  # keep this variable: signatures do not keep the weights alive
 probabilities = model.signatures["serving_default"](tf.constant(open("eye.jpg", "rb").read()))["probabilities"]
+lesions = model.signatures["lesions"](
+    encoded_photographs=tf.constant([open("eye.jpg", "rb").read()]), thresholds=[[0.0]], min_areas=[[0]]
+)
 metadata = model.metadata()          # classes, thresholds, min_area, scale, tile, …
 least = model.least_areas(photograph)  # of each class: pixels of the least detection in this one, uint8 RGB [H, W, 3]
 ```
 
 ```bash
-# TF Serving over REST. Maps are large as JSON: if time matters, use gRPC with a raised max_receive_message_length.
-echo '{{"inputs": {{"encoded_photograph": {{"b64": "'$(base64 -w0 eye.jpg)'"}}}}}}' > request.json
-curl -d @request.json http://localhost:8501/v1/models/NAME:predict     # {{"outputs": [[[…]]]}}
+# TF Serving over REST, in rows. A map of serving_default is large as JSON, and for gRPC's limit of 4 MB.
+echo '{{"signature_name": "lesions", "instances": [{{"encoded_photographs": {{"b64": "'$(base64 -w0 eye.jpg)'"}},
+  "thresholds": [0], "min_areas": [0]}}]}}' > request.json
+curl -d @request.json http://localhost:8501/v1/models/NAME:predict     # {{"predictions": [{{"number": …}}]}}
 ```
 
 `python verify.py` checks whether a machine computes the same map as the machine that wrote this export, and compares
@@ -75,6 +94,7 @@ def readme(spec: SegmenterSpec, rule: ScaleRule, operating_point: OperatingPoint
         rows="\n".join(f"| {name} | {threshold:g} | {area:g} |" for name, threshold, area in limits),
         areas="" if same else AREAS,
         classes=len(spec.classes),
+        directions=DIRECTIONS,
         tile=spec.tile,
         tile_batch=spec.tile_batch,
         scale=rule,

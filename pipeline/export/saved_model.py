@@ -1,25 +1,24 @@
 """Exports a model folder as a SavedModel with the whole graph, in the layout that TF Serving expects."""
 
 import dataclasses
-import os
-import re
-import secrets
 import shutil
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
-from configs import InputError
 from models import in_precision
 from pipeline.export import verify
+from pipeline.export.decoding import decode_photograph
 from pipeline.export.golden import write_golden
 from pipeline.export.readme import SERVING_DEFAULT_LEAVES, pixel_areas, readme
+from pipeline.export.replies import Replies
+from pipeline.export.versions import new_version
 from pipeline.inference import SEGMENTER_FILE, TiledSegmenter, read_spec, save_spec
 from pipeline.operating_point import OperatingPoint
-from records import held, is_held, make_folder, new_salt, temporary_folder
+from records import new_salt
 
-SAVED_MODEL_FILE, VERIFY_FILE = "saved_model.pb", "verify.py"
+VERIFY_FILE = "verify.py"
 PHOTOGRAPH = tf.TensorSpec([None, None, 3], tf.uint8, name="photograph")
 
 
@@ -36,6 +35,7 @@ class ServedSegmenter(tf.Module):
         spec = dataclasses.replace(segmenter.spec, xla="off")
         self.precision, self.operating_point = precision, operating_point
         self.segmenter = segmenter = TiledSegmenter(network, spec, segmenter.rule)
+        self.replies = Replies(segmenter, operating_point, self.least_areas)
         tile_shape = [None, spec.tile, spec.tile, 3]
         self.tiles_function = tf.function(
             lambda tiles: {"probabilities": segmenter.tiles(tiles)},
@@ -89,24 +89,6 @@ class ServedSegmenter(tf.Module):
         return -(-tiles // spec.tile_batch) * spec.flips
 
 
-def decode_photograph(encoded: tf.Tensor) -> tf.Tensor:
-    """Decodes a JPEG or PNG to the same pixels as `records.read_photograph`, but without rotating them.
-
-    Args:
-      encoded: content of the file, string scalar. Other formats fail, even those that the decoder supports, since it
-        would treat a WebP as an animation.
-
-    Returns:
-      uint8 RGB `[H, W, 3]`. CMYK is rounded differently, by at most one level.
-    """
-    is_png = tf.strings.substr(encoded, 0, 4) == b"\x89PNG"
-    known = tf.debugging.Assert(tf.io.is_jpeg(encoded) | is_png, ["not a JPEG or PNG.", SERVING_DEFAULT_LEAVES])
-    with tf.control_dependencies([known] if known is not None else []):
-        encoded = tf.identity(encoded)
-    # The default is a faster, less exact inverse cosine transform.
-    return tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
-
-
 def export_model(
     segmenter: TiledSegmenter,
     model_folder: Path,
@@ -139,17 +121,16 @@ def export_model(
     Raises:
       InputError: the version exists and `overwrite` is off, it is not an export, or the folder cannot be created.
     """
-    target = output / str(version)
-    _refuse(target, overwrite=overwrite)
-    make_folder(output, flag="--output")
-    _sweep(output)
     point = operating_point or segmenter.spec.operating_point
-    served = ServedSegmenter(segmenter, point, precision=precision)
-    with temporary_folder(output, str(version)) as temporary:
+    with new_version(output, version, overwrite=overwrite) as temporary:
+        served = ServedSegmenter(segmenter, point, precision=precision)
         signatures = {
             "serving_default": served.serving_default,
             "segment": served.segment,
             "tiles": served.tiles_function,
+            "lesions": served.replies.lesions,
+            "masks": served.replies.masks,
+            "map8": served.replies.map8,
         }
         tf.saved_model.save(served, str(temporary), signatures=signatures)
         if anonymous:
@@ -161,48 +142,4 @@ def export_model(
             readme(segmenter.spec, segmenter.rule, point, precision=precision), encoding="utf-8"
         )
         write_golden(temporary, segmenter.spec, segmenter.rule, precision=precision)
-        _flush(temporary)
-        _refuse(target, overwrite=overwrite)  # another export may have been faster
-        _put(temporary, target)
-    return target
-
-
-def _refuse(target: Path, *, overwrite: bool) -> None:
-    if not target.exists():
-        return
-    if not ((target / SAVED_MODEL_FILE).is_file() and (target / SEGMENTER_FILE).is_file()):
-        raise InputError(f"{target}: exists and is not an export of this software; move it away.")
-    if not overwrite:
-        raise InputError(f"{target}: already exists; choose another --version, or add --overwrite to replace it.")
-
-
-def _put(new: Path, target: Path) -> None:
-    """Moves a complete folder to its final name; an old one is moved aside first and removed last."""
-    if not target.exists():
-        new.rename(target)
-        return
-    old = target.with_name(f".old-{secrets.token_hex(4)}-{target.name}")
-    with held(target):
-        target.rename(old)
-        new.rename(target)
-        shutil.rmtree(old)
-
-
-def _sweep(output: Path) -> None:
-    """Removes the remains of killed exports; a version that was moved aside and not replaced is moved back."""
-    for path in output.glob(".*-*-*"):
-        name = re.fullmatch(r"\.(tmp|old)-(\w+)-(\d+)", path.name)
-        if name is None or is_held(path):
-            continue
-        if name[1] == "old" and not (output / name[3]).exists():
-            path.rename(output / name[3])
-        else:
-            shutil.rmtree(path)
-
-
-def _flush(folder: Path) -> None:
-    """Ensures that all files of a folder are on the disk before the folder gets its final name."""
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with open(path, "rb+") as file:
-                os.fsync(file.fileno())
+    return output / str(version)

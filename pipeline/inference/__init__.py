@@ -5,9 +5,11 @@ from pipeline.inference.background import DISC as BACKGROUND_DISC
 from pipeline.inference.ensembles import fingerprint_of_all, load_members, load_together, member_specs, merge_specs
 from pipeline.inference.measured import MeasuredPhotograph
 from pipeline.inference.model_folder import (
+    LOAD_FILE,
     NETWORK_FILE,
     SEGMENTER_FILE,
     check_tile,
+    copy_network,
     fingerprint_of,
     load_model,
     load_segmenter,
@@ -26,6 +28,7 @@ from pipeline.inference.tiling import Tiling
 __all__ = [
     "BACKGROUND_DISC",
     "LARGEST_SPREAD",
+    "LOAD_FILE",
     "NAN_MESSAGE",
     "NETWORK_FILE",
     "SEGMENTER_FILE",
@@ -39,6 +42,7 @@ __all__ = [
     "Uncertainty",
     "adapt_spec",
     "check_tile",
+    "copy_network",
     "fingerprint_of",
     "fingerprint_of_all",
     "identify_photographs",

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import shutil
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ import keras
 
 from configs import InputError, SegmentConfig
 from configs.schema import check_scaling
-from models import Network, fold_normalization, halve_kernels, of_classes
+from models import Network, fold_normalization, halve_kernels, of_classes, standalone_code
 from pipeline.inference.segmenter import TiledSegmenter
 from pipeline.inference.spec import SegmenterSpec
 from records import (
@@ -29,7 +30,7 @@ from records import (
 )
 
 SCHEMA_VERSION = 1
-NETWORK_FILE, SEGMENTER_FILE = "network.keras", "segmenter.json"
+NETWORK_FILE, SEGMENTER_FILE, LOAD_FILE = "network.keras", "segmenter.json", "load.py"
 # Observed from Keras, zipfile, zlib, h5py and json for .keras files with damaged bytes or unknown layers.
 DAMAGE = (ValueError, OSError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error)
 # Fields that are lists in JSON.
@@ -53,7 +54,7 @@ def check_tile(network: Network, tile: int, field: str) -> None:
 
 
 def save_model(folder: Path, network: Network, spec: SegmenterSpec, *, half: bool = False) -> None:
-    """Writes a model folder: the network without its optimizer, and `segmenter.json` last.
+    """Writes a model folder: `load.py`, the network without its optimizer, and `segmenter.json` last.
 
     Args:
       folder: the folder, created if it does not exist.
@@ -70,7 +71,20 @@ def save_model(folder: Path, network: Network, spec: SegmenterSpec, *, half: boo
         bare.save(temporary)
         if half:
             halve_kernels(temporary)
+    _write_loader(folder)
     save_spec(folder, spec)
+
+
+def copy_network(model: Path, folder: Path) -> None:
+    """Copies the network of a model folder to another folder, with the `load.py` that belongs to it."""
+    with complete_file(folder / NETWORK_FILE) as temporary:
+        shutil.copy(model / NETWORK_FILE, temporary)
+    _write_loader(folder)
+
+
+def _write_loader(folder: Path) -> None:
+    """Writes the `load.py` of a model folder, by which Keras alone can load its network."""
+    write_text(folder / LOAD_FILE, standalone_code(folder / NETWORK_FILE))
 
 
 def save_spec(folder: Path, spec: SegmenterSpec) -> None:

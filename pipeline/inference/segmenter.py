@@ -123,7 +123,11 @@ class TiledSegmenter(tf.Module):
           Probabilities, float32 `[H, W, C]`.
         """
         scaled = self.segment_scaled(photograph, self.scale(photograph))
-        return resize_maps(scaled, tf.shape(photograph)[:2]) if self._resizes else scaled
+        return self.enlarge(scaled, tf.shape(photograph)[:2])
+
+    def enlarge(self, scaled: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+        """Returns a map of any channels, float32 `[h, w, c]`, at the photograph's size, `[H, W, c]`; int32 `[2]`."""
+        return resize_maps(scaled, size) if self._resizes else scaled
 
     def measure(self, photograph: np.ndarray, degrees: float | None = None) -> MeasuredPhotograph:
         """Measures a photograph, uint8 RGB `[H, W, 3]`, for `segment_measured`; needs no device.

@@ -260,9 +260,9 @@ def test_export_refuses_an_unknown_precision(fails, way, tmp_path):
     [
         (("--format=tflite",), "flag --format=tflite"),
         (("--format=onnx", "--onnx_precision=int4"), "flag --onnx_precision=int4"),
-        (("--format=onnx", "--precision=float32"), "--precision: --format=onnx has no use for it; leave it out."),
-        (("--format=onnx", "--version=2"), "--version: --format=onnx has no use for it"),
-        (("--onnx_precision=int8",), "--onnx_precision: --format=saved_model has no use for it"),
+        (("--format=onnx", "--precision=float32"), "--format=onnx takes no --precision; leave it out."),
+        (("--format=onnx", "--version=2"), "--format=onnx takes no --version"),
+        (("--onnx_precision=int8",), "--format=saved_model takes no --onnx_precision"),
     ],
 )
 def test_export_refuses_unknown_formats_and_flags_of_the_other_format(fails, tmp_path, arguments, message):

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from configs import InputError
 from pipeline.export import saved_model as export
+from pipeline.export import versions
 from pipeline.export.saved_model import export_model
 from pipeline.inference import TiledSegmenter
 from records import held
@@ -93,7 +94,7 @@ def test_while_a_version_is_replaced_it_is_whole_and_no_other_is_to_be_seen(two_
         assert contents(there) == before
         assert value_of(there) == pytest.approx(0.25)
 
-    monkeypatch.setattr(export, "_flush", look)  # the last step before the new version is put in place
+    monkeypatch.setattr(versions, "_flush", look)  # the last step before the new version is put in place
     export_model(other, model_folder, there.parent, version=1, overwrite=True)
     assert value_of(there) == pytest.approx(0.75)
     ((name, hidden),) = (sorted(names, reverse=True) for names in seen)

@@ -74,7 +74,7 @@ def test_the_workdir_has_all_files_of_a_run(trained):
     files = {"config.json", "environment.json", "history.csv", "curves.png"}
     assert names == {*files, "checkpoints", "tensorboard", "previews", "model"}
     assert cv2.imread(str(trained.workdir / "curves.png")) is not None
-    assert {path.name for path in trained.model.iterdir()} == {"network.keras", "segmenter.json"}
+    assert {path.name for path in trained.model.iterdir()} == {"load.py", "network.keras", "segmenter.json"}
     assert list((trained.workdir / "tensorboard").rglob("events.out.tfevents.*"))
     best = {f"best_{epoch:04d}.npz" for epoch in (1, 2)}
     epochs = {"checkpoints.json", "epoch_0001_000000.npz", "epoch_0002_000000.npz"}
