@@ -16,6 +16,7 @@ import json
 import os
 import signal
 import sys
+import time
 
 os.environ |= {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # the address is 127.0.0.1, on which alone all ports are then open
@@ -24,6 +25,7 @@ os.environ |= {
 }
 
 import psutil
+from ray._private import services
 from ray.cluster_utils import Cluster
 
 SMALL = {
@@ -32,17 +34,30 @@ SMALL = {
     "include_dashboard": False,
     "include_log_monitor": False,
 }
-STARTS = 4  # Ray gives a node half a minute to start, which it may not make on a machine with other work
+PATIENCE = 300  # seconds
+
+
+def patient(get_node):
+    """Ray gives a node half a minute to start, which it may not make on a machine with other work."""
+
+    def get(*arguments):
+        began = time.monotonic()
+        while True:
+            try:
+                return get_node(*arguments)
+            except RuntimeError:
+                if time.monotonic() - began > PATIENCE:
+                    raise
+                time.sleep(0.2)
+
+    return get
+
+
+services.get_node = patient(services.get_node)
 
 
 def add(cluster: Cluster, cores: int):
-    for left in reversed(range(STARTS)):
-        try:
-            return cluster.add_node(num_cpus=cores, **SMALL)
-        except Exception:
-            if not left:
-                raise
-    return None
+    return cluster.add_node(num_cpus=cores, **SMALL)
 
 
 def kill(node) -> None:
