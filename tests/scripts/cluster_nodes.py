@@ -8,7 +8,8 @@ Prints a JSON line with the address, and then one after each line that it reads:
 - `strike NUMBER`: the worker of a node, counted from the last one, gets SIGKILL, if it has one, as without memory;
 - `add`: starts a further node.
 
-It ends all when its input ends. `ray start` does the same for people, but takes the machine's own address.
+It ends all when its input ends, or if the machine is too busy to start them. `ray start` does the same for people, but
+takes the machine's own address.
 """
 
 import contextlib
@@ -34,7 +35,7 @@ SMALL = {
     "include_dashboard": False,
     "include_log_monitor": False,
 }
-PATIENCE = 300  # seconds
+STARTS, PATIENCE = 3, 60  # tries to start a node, and seconds for each of them
 
 
 def patient(get_node):
@@ -57,7 +58,13 @@ services.get_node = patient(services.get_node)
 
 
 def add(cluster: Cluster, cores: int):
-    return cluster.add_node(num_cpus=cores, **SMALL)
+    for left in reversed(range(STARTS)):
+        try:
+            return cluster.add_node(num_cpus=cores, **SMALL)
+        except Exception:
+            if not left:
+                raise
+    return None
 
 
 def kill(node) -> None:
