@@ -211,6 +211,7 @@ def _connect(address: str) -> Any:
     try:
         if address == "local":
             ray.init(
+                address="local",  # also where this machine belongs to a cluster
                 num_cpus=usable_cores(),
                 include_dashboard=False,
                 object_store_memory=STORE_BYTES,

@@ -8,7 +8,8 @@ Prints a JSON line with the address, and then one after each line that it reads:
 - `strike NUMBER`: the worker of a node, counted from the last one, gets SIGKILL, if it has one, as without memory;
 - `add`: starts a further node.
 
-It ends all when its input ends. `ray start` does the same for people, but takes the machine's own address.
+It ends all when its input ends, or if the machine is too busy to start them. `ray start` does the same for people, but
+takes the machine's own address.
 """
 
 import contextlib
@@ -16,6 +17,7 @@ import json
 import os
 import signal
 import sys
+import time
 
 os.environ |= {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # the address is 127.0.0.1, on which alone all ports are then open
@@ -24,6 +26,7 @@ os.environ |= {
 }
 
 import psutil
+from ray._private import services
 from ray.cluster_utils import Cluster
 
 SMALL = {
@@ -32,7 +35,26 @@ SMALL = {
     "include_dashboard": False,
     "include_log_monitor": False,
 }
-STARTS = 4  # Ray gives a node half a minute to start, which it may not make on a machine with other work
+STARTS, PATIENCE = 3, 60  # tries to start a node, and seconds for each of them
+
+
+def patient(get_node):
+    """Ray gives a node half a minute to start, which it may not make on a machine with other work."""
+
+    def get(*arguments):
+        began = time.monotonic()
+        while True:
+            try:
+                return get_node(*arguments)
+            except RuntimeError:
+                if time.monotonic() - began > PATIENCE:
+                    raise
+                time.sleep(0.2)
+
+    return get
+
+
+services.get_node = patient(services.get_node)
 
 
 def add(cluster: Cluster, cores: int):

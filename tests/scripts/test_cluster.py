@@ -1,7 +1,7 @@
 """Commands on a real cluster, a head and two nodes of one core each, whose nodes are killed while they work.
 
-With FUNDUS_TILES_KILLS=N, which takes minutes, N processes are killed while files are written, and N while photographs
-are predicted, which are scored on the cluster as well; and the command is killed, too, while it shards.
+With FUNDUS_TILES_KILLS=N, which takes minutes, N processes are killed while files are written, and the command is
+killed, too, while it shards.
 """
 
 import contextlib
@@ -77,31 +77,16 @@ with cluster.connected(reads=["."]) as nodes:
     assert list(nodes.map(write, range(int(sys.argv[3])), folder=folder)) == list(range(int(sys.argv[3])))
 """
 
-# Saves an untrained network, whose tiles are those of the synthetic photographs.
-SAVE = """
-import sys
-from pathlib import Path
-import keras
-from configs import ModelConfig, UNetConfig
-from models import build_network
-from pipeline.inference import SegmenterSpec, save_model
-
-keras.utils.set_random_seed(7)
-network = build_network(ModelConfig(unet=UNetConfig(width=4, levels=3)), 1)
-spec = SegmenterSpec(
-    classes=("HE",), scale=1.0, tile=256, overlap=0.25, window="hann", tile_batch=2, thresholds=(0.5,), splits={},
-    records_fingerprint="0" * 16, config_fingerprint="1" * 16,
-)
-save_model(Path(sys.argv[1]), network, spec)
-"""
-
 
 class Nodes:
     """The cluster: `address`, and how to kill and add nodes."""
 
     def __init__(self, process: subprocess.Popen):
         self._process = process
-        self.address = json.loads(process.stdout.readline())["address"]
+        started = process.stdout.readline()
+        if not started:
+            pytest.skip("Ray could not start its nodes, for each of which it has a minute; the machine is too busy")
+        self.address = json.loads(started)["address"]
 
     def tell(self, line: str) -> int:
         """Sends `kill NUMBER` or `add`; returns how many nodes were started in all."""
@@ -214,42 +199,3 @@ def test_files_are_whole_whatever_is_killed(forked, nodes, tmp_path, capsys):
     assert len(list(tmp_path.iterdir())) == len(expected)
     with capsys.disabled():
         print(f"\n{struck} kills in {pieces} pieces; {ended[0].stderr.count('was lost')} of them in the middle of one")
-
-
-@in_long_form
-def test_predictions_and_counts_are_the_same_whatever_is_killed(run, forked, nodes, tmp_path, capsys):
-    source, model = tmp_path / "source", tmp_path / "model"
-    assert run("synthesize", f"--output={source}", f"--training={3 * KILLS}", "--test=2").returncode == 0
-    assert forked(code=SAVE, arguments=[model]).returncode == 0
-    photographs = source / "A. Segmentation" / "1. Original Images" / "a. Training Set"
-    here, there = tmp_path / "here", tmp_path / "there"
-    assert run("predict", f"--model={model}", f"--output={here}", photographs).returncode == 0
-    struck = 0
-    command = ("predict", f"--model={model}", f"--output={there}", f"--cluster={nodes.address}", photographs)
-    with running(run, *command) as ended:
-        while not ended and struck < KILLS:
-            count = len(list(there.glob("geojson/[!.]*")))
-            wait_for(lambda count=count: len(list(there.glob("geojson/[!.]*"))) > count, ended)
-            nodes.tell(f"strike {struck % 2}")
-            struck += 1
-    assert ended[0].returncode == 0, ended[0].stderr
-    files = {path.relative_to(here) for path in here.rglob("*") if path.is_file()}
-    assert {path.relative_to(there) for path in there.rglob("*") if path.is_file()} == files
-    differing = [file for file in files if (here / file).read_bytes() != (there / file).read_bytes()]
-    assert {file.parent.name for file in differing} <= {"geojson", ""}
-    for file in files:
-        if file.suffix == ".geojson":  # they say how long it took
-            assert without_seconds(here / file) == without_seconds(there / file)
-    assert [file.name for file in differing if file.suffix != ".geojson"] == []
-    with capsys.disabled():
-        print(f"\n{struck} kills; {ended[0].stderr.count('was lost')} of them in the middle of a photograph")
-    flags = (f"--model={model}", f"--source={source}", "--split=all")
-    assert run("eval", *flags, f"--output={tmp_path / 'scores'}").returncode == 0
-    done = run("eval", *flags, f"--output={tmp_path / 'counted'}", f"--cluster={nodes.address}")
-    assert done.returncode == 0, done.stderr
-    for name in ("counts.npz", "photographs.csv", "lesions.csv", "tiles.csv"):
-        assert (tmp_path / "scores" / name).read_bytes() == (tmp_path / "counted" / name).read_bytes(), name
-
-
-def without_seconds(path: Path) -> str:
-    return re.sub(r'"segment_seconds":[\d.]+', "", path.read_text())
