@@ -109,25 +109,25 @@ def test_a_second_start_finds_the_set_and_another_scale_is_another_set(source, w
 
 
 def test_an_interrupted_set_goes_on_with_shards_of_the_same_scales_alone(source, tmp_path):
-    def finished(camera: Camera, *, end: bool) -> list[bool]:
+    def finished(camera: Camera, *, end: bool) -> dict[str, int]:
         """Writes a set; if not `end`, stops after the last shard, before any is put in place."""
-        old = []
+        times = {}
 
         def progress(shard, result) -> None:
             note = tmp_path / "set" / ".building" / f"{shard.name}.json"
-            old.append(note.stat().st_mtime_ns)
-            if not end and len(old) == 2:
+            times[note.name] = note.stat().st_mtime_ns
+            if not end and len(times) == 2:
                 raise KeyboardInterrupt
 
         data = dataclasses.replace(DATA, photographs_per_shard=2)
         write_records(source.plan(camera=camera, data=data), tmp_path / "set", workers=1, progress=progress)
-        return old
+        return times
 
     with pytest.raises(KeyboardInterrupt):
         finished(UNKNOWN_CAMERA, end=False)
     notes = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "set" / ".building").glob("*.json")}
-    written_again = [time not in notes.values() for time in finished(Camera(scale=0.4), end=True)]
-    assert written_again == [True, False]  # the crop is in the first shard
+    again = finished(Camera(scale=0.4), end=True)
+    assert [again[name] != notes[name] for name in sorted(notes)] == [True, False]  # the crop is in the first shard
 
 
 def test_the_plan_says_the_rule_and_the_scales_and_warns_of_photographs_by_name(source):
