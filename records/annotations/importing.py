@@ -148,9 +148,13 @@ def import_annotations(
     shown: Counter[str] = Counter()
     looked_for: dict[str, list[str]] = {}
 
-    with _complete_folder(output) as temporary:
-        write = functools.partial(_write_case, folder=temporary, classes=classes, max_pixels=max_pixels, link=link)
-        results = map_cases(write, cases, workers=workers, folder=temporary)
+    write = functools.partial(_write_case, classes=classes, max_pixels=max_pixels, link=link)
+    with (
+        _complete_folder(output) as temporary,
+        contextlib.closing(  # before the folder goes, so that nothing is written into it afterwards
+            map_cases(functools.partial(write, folder=temporary), cases, workers=workers, folder=temporary)
+        ) as results,
+    ):
         for (name, photograph), written in zip(cases, progress(results, len(cases), "masks"), strict=True):
             if isinstance(written, InputError):
                 failures.append(f"{name}: {written}")
