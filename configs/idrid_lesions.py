@@ -2,7 +2,7 @@
 
 MODEL_CARD.md there reports its scores, docs/experiments.md the reasons for its settings. The first training learns from
 labelled photographs, with an encoder that has weights of ImageNet from a file that tools/imagenet_weights makes.
-Without them, or --config.train.initial_model, it starts at random and needs several times as many steps. The second
+Without them, or --config.train.initial_model, it starts at random and needs many more steps. The second
 goes on with photographs that the first model labels, and with healthy eyes; its commands are in the card.
 
 python -m scripts.shard --config=configs/idrid_lesions.py --source=IDRID --records=RECORDS

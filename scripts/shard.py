@@ -79,7 +79,7 @@ def main(_: list[str]) -> int:
 
 
 def _shard(layout: str, cases: list[Case], config: Config, *, workers: Workers) -> dict[str, str]:
-    """Writes the records, or with --check what was found; returns the photographs that could not be read."""
+    """Writes the records, or with --check a report of what was found; returns what could not be read."""
     folder = Path(_RECORDS.value)
     labelled_by = _SOURCE.value and read_labelled_by(Path(_SOURCE.value), soft=config.data.soft_labels)
     plan = plan_records(

@@ -56,6 +56,16 @@ def result_folder(workdir: Path, fold: int) -> Path:
     return workdir / f"fold_{fold}" / "result"
 
 
+def fold_model(workdir: Path, fold: int) -> Path:
+    """Returns the model folder of a fold, which need not exist yet."""
+    return workdir / f"fold_{fold}" / "run" / "model"
+
+
+def is_trained(workdir: Path, fold: int) -> bool:
+    """Returns whether the training of a fold wrote its model."""
+    return (fold_model(workdir, fold) / "segmenter.json").is_file()
+
+
 def write_fold(folder: Path, result: FoldResult) -> None:
     """Writes `fold.json`, which marks the fold as finished."""
     content = {"schema_version": SCHEMA_VERSION, **dataclasses.asdict(result)}

@@ -11,7 +11,15 @@ from pathlib import Path
 from configs import Config, InputError
 from configs.loading import load_config
 from configs.schema import differing_fields
-from pipeline.evaluation.fold_results import FoldResult, check_together, read_fold, read_folds, result_folder
+from pipeline.evaluation.fold_results import (
+    FoldResult,
+    check_together,
+    fold_model,
+    is_trained,
+    read_fold,
+    read_folds,
+    result_folder,
+)
 from pipeline.evaluation.results import COUNTS
 from pipeline.evaluation.second_stage import SecondStage, check_second_stage
 from records import ALL_KNOWN, Case, KnownRules, make_folder, sha256_of, write_table, write_text
@@ -55,11 +63,11 @@ class CrossValidation:
 
     def model(self, fold: int) -> Path:
         """Returns the model folder of a fold."""
-        return self.folder(fold) / "run" / "model"
+        return fold_model(self.workdir, fold)
 
     def is_trained(self, fold: int) -> bool:
         """Returns whether the training of a fold wrote its model."""
-        return (self.model(fold) / "segmenter.json").is_file()
+        return is_trained(self.workdir, fold)
 
     def chooses_thresholds(self, fold: int) -> bool:
         """Returns whether validation photographs choose epoch and thresholds; without a lesion they cannot."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from configs import InputError
-from pipeline.evaluation.fold_results import read_folds
+from pipeline.evaluation.fold_results import fold_model, is_trained, read_folds
 from records import write_text
 from records.cases import FoldPlan
 
@@ -32,7 +32,7 @@ class SecondStage:
 
     def model(self, fold: int) -> Path:
         """Returns the model folder that a fold goes on from."""
-        return Path(self.after) / f"fold_{fold}" / "run" / "model"
+        return fold_model(Path(self.after), fold)
 
     def steps(self, folder: Path, fold: int, *, config: Path) -> list[tuple[str, list[str]]]:
         """Returns the steps before the training of a fold, names of commands and their flags."""
@@ -80,7 +80,7 @@ def check_second_stage(workdir: Path, stage: SecondStage | None, *, plan: FoldPl
         return
     earlier = {result.fold: result for result in read_folds(Path(stage.after)).values()}
     for fold in folds:
-        if fold not in earlier or not (stage.model(fold) / "segmenter.json").is_file():
+        if fold not in earlier or not is_trained(Path(stage.after), fold):
             raise InputError(
                 f"--after={stage.after}: fold {fold} is not finished there, or its model {stage.model(fold)} is gone; "
                 "run that cross-validation to its end first."

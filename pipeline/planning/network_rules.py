@@ -110,7 +110,9 @@ def choose_network(
     each = pixels / WIDE_PARAMETERS
     widths = WIDE if each >= PIXELS_PER_PARAMETER else NARROW
     return {
-        "model.network": Choice("fast", "The network that learns most in equal time on a CPU (docs/networks.md)."),
+        "model.network": Choice(
+            "fast", "Of those that start at random, it learns most in equal time on a CPU (docs/networks.md)."
+        ),
         "model.fast.stem": Choice(
             4, "A crop takes two thirds of the time; in equal minutes better (docs/experiments.md: 0.659 for 0.593)."
         ),

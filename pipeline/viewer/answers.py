@@ -206,7 +206,7 @@ class Answers:
         return Response(pieces, mimetype="application/zip", headers=headers)
 
     def training(self, request: Request) -> Response:
-        """Returns all that is known of training on."""
+        """Returns how far the training on corrected photographs is, or why none can begin."""
         return _json(self._training.whole())
 
     def train(self, request: Request) -> Response:

@@ -210,7 +210,7 @@ class Training:
         }
 
     def whole(self) -> dict[str, Any]:
-        """Returns all that the page shows."""
+        """Returns what the page shows of the training: its stages, curves, minutes left and scores."""
         training, brief = self._training, self.brief()
         try:
             brief |= {"usable": self.usable(), "why_not": ""}

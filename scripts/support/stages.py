@@ -28,7 +28,7 @@ def run_stages(
       stages: the stages, in order.
       again: what to do after a failure, for the user.
       began: is told the number of each stage, from 0, that begins.
-      log: file for all that is printed; None: stdout and stderr.
+      log: file for what this function and the commands print; None: stdout and stderr.
 
     Returns:
       The exit code: that of the stage that failed, or whether photographs were left out.
