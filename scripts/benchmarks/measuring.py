@@ -1,18 +1,23 @@
 """What all benchmarks share: variants that take turns, ratios, peak memory, the machine's description, the result."""
 
 import dataclasses
+import multiprocessing
 import os
 import platform
 import statistics
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from importlib import metadata
+from typing import ParamSpec, TypeVar
 
 import psutil
 
 from pipeline.machine import processor_model, usable_cores
 
+Given = ParamSpec("Given")
+Returned = TypeVar("Returned")
 PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "opencv-python-headless", "pillow")
 
 
@@ -31,6 +36,12 @@ class Result:
     columns: list[str]
     rows: list[list[str]]
     keys: dict[str, object]
+
+
+def in_own_process(function: Callable[Given, Returned], *args: Given.args, **kwargs: Given.kwargs) -> Returned:
+    """Calls a function in a new process, whose peak memory is its own, and returns what it returned."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, *args, **kwargs).result()
 
 
 def take_turns(

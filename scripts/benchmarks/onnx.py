@@ -1,8 +1,6 @@
 """The ONNX file beside TensorFlow's graph: the time of a photograph, the difference of the maps, and the memory."""
 
-import multiprocessing
 import tempfile
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from statistics import median
 
@@ -15,7 +13,7 @@ from pipeline.inference import load_segmenter
 from pipeline.machine import peak_memory
 from records import scaled_size
 from scripts.benchmarks.inference import photographs_of
-from scripts.benchmarks.measuring import Result, counting_cores, median_ratio, take_turns
+from scripts.benchmarks.measuring import Result, counting_cores, in_own_process, median_ratio, take_turns
 
 REPEATS = 3
 TITLE = """\
@@ -69,7 +67,7 @@ def measure(config: Config, model: Path, source: Path | None = None) -> Result:
         cores = {name: times[1:] for name, times in cores.items()}  # without the warm-up
         difference = float(np.abs(runs["map"]()[0] - runs[FLOOR]()).max())
         peaks = [
-            _peak_in_own_process(export / name, feeds)
+            in_own_process(_peak_bytes, export / name, feeds)
             for name, feeds in ((ONNX_NETWORK_FILE, tiles), (ONNX_FILE, without))
         ]
     one_map = 4 * height * width * len(segmenter.spec.classes)
@@ -99,11 +97,6 @@ def measure(config: Config, model: Path, source: Path | None = None) -> Result:
             "peak_maps": (peaks[1] - peaks[0]) / one_map,
         },
     )
-
-
-def _peak_in_own_process(file: Path, feeds: dict[str, np.ndarray]) -> int:
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(_peak_bytes, file, feeds).result()
 
 
 def _peak_bytes(file: Path, feeds: dict[str, np.ndarray]) -> int:

@@ -1,9 +1,7 @@
 """The memory that a segmenter needs, measured in processes of their own."""
 
 import math
-import multiprocessing
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 import tensorflow as tf
@@ -12,6 +10,7 @@ from models import Network
 from pipeline.inference import SegmenterSpec, TiledSegmenter
 from pipeline.machine import peak_memory
 from records import scaled_size
+from scripts.benchmarks.measuring import in_own_process
 from scripts.benchmarks.segmenting import compiled, scale_of
 
 
@@ -26,7 +25,9 @@ def peak_maps(make_network: Callable[[], Network], spec: SegmenterSpec, photogra
     Returns:
       The memory in units of one float32 map of the photograph's size.
     """
-    peaks = [_in_own_process(make_network, spec, photograph, segments=segments) for segments in (False, True)]
+    peaks = [
+        in_own_process(_peak_bytes, make_network, spec, photograph, segments=segments) for segments in (False, True)
+    ]
     height, width = photograph.shape[:2]
     scale = scale_of(photograph, spec)
     scaled = 0 if scale == 1 else 3 * math.prod(scaled_size(height, width, scale))
@@ -37,15 +38,8 @@ def peak_maps(make_network: Callable[[], Network], spec: SegmenterSpec, photogra
 def more_batch_megabytes(one: Callable[[], Network], other: Callable[[], Network], spec: SegmenterSpec) -> float:
     """Returns how much more memory one network takes for a batch than another, 10^6 bytes, weights included."""
     nothing = np.zeros((1, 1, 3), np.uint8)
-    peaks = [_in_own_process(make_network, spec, nothing, segments=False) for make_network in (one, other)]
+    peaks = [in_own_process(_peak_bytes, make_network, spec, nothing, segments=False) for make_network in (one, other)]
     return (peaks[0] - peaks[1]) / 1e6
-
-
-def _in_own_process(
-    make_network: Callable[[], Network], spec: SegmenterSpec, photograph: np.ndarray, *, segments: bool
-) -> int:
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(_peak_bytes, make_network, spec, photograph, segments=segments).result()
 
 
 def _peak_bytes(
