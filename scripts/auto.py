@@ -3,7 +3,8 @@
     python -m scripts.auto --source=SOURCE --workdir=W --minutes=90
 
 Every stage is the ordinary command, which is printed. The same command again passes over the finished stages and
-continues the one that was stopped. W/plan.py can be changed before sharding: stop after the plan, and run again.
+continues the one that was stopped. W/plan.py can be changed before what follows: stop after the plan, and run again.
+Where the minutes suffice for five trainings, they are those of a cross-validation, whose models are joined to one.
 """
 
 import sys
@@ -16,8 +17,10 @@ from pathlib import Path
 
 from absl import flags
 
+from configs.loading import load_config
 from pipeline.interruption import StoppedError
-from pipeline.planning import EVALUATION, RUN, begin, plan_stages, scored_split
+from pipeline.planning import EVALUATION, FOLDS, PLAN, RUN, Stage, begin, plan_stages, planned_model, scored_split
+from pipeline.reporting import REPORT
 from records import Case, claimed_output
 from scripts.support import command, planning, source
 from scripts.support.children import Children
@@ -36,36 +39,54 @@ def main(_: list[str]) -> int:
     workdir = Path(_WORKDIR.value)
     planning.given()  # a mistake ends here
     cases = planning.find_planned_cases(Path(_SOURCE.value), warn=lambda line: None)[-1]  # `plan` warns
-    stages = plan_stages(
-        workdir, _SOURCE.value, cases, planning=planning.planning_flags(), reading=planning.reading_flags()
-    )
     with claimed_output(workdir, flag="--workdir") as make_workdir:
         make_workdir()
         begin(workdir, {"source": _SOURCE.value} | planning.asked())
+        children = Children()
         try:
-            children = Children()
             with children.listening():
-                code = run_stages(children, stages, again=AGAIN)
+                first = _stages(workdir, cases, folds=1)[:1]  # what follows is as the plan says
+                code = run_stages(children, first, again=AGAIN)
+                if not first[0].is_finished:
+                    return code
+                folds = _planned_folds(workdir)
+                stages = _stages(workdir, cases, folds=folds)
+                code = run_stages(children, stages[1:], again=AGAIN, passed=1) or code
         except StoppedError as stopped:
             print(f"stopped; {AGAIN}", flush=True)
             return stopped.code
     if all(stage.is_finished for stage in stages):
-        _print_end(workdir, cases)
+        _print_end(workdir, cases, folds=folds)
     return code
 
 
-def _print_end(workdir: Path, cases: Sequence[Case]) -> None:
-    if scored_split(cases) == "validation":
+def _stages(workdir: Path, cases: Sequence[Case], *, folds: int) -> list[Stage]:
+    flags_of_plan, reading = planning.planning_flags(), planning.reading_flags()
+    return plan_stages(workdir, _SOURCE.value, cases, planning=flags_of_plan, reading=reading, folds=folds)
+
+
+def _planned_folds(workdir: Path) -> int:
+    """Returns the number of folds that the plan divides the minutes into."""
+    each = load_config(str(workdir / PLAN)).train.max_minutes
+    return max(round(flags.FLAGS.minutes / each), 1) if each else 1
+
+
+def _print_end(workdir: Path, cases: Sequence[Case], *, folds: int) -> None:
+    model = planned_model(workdir, folds)
+    scored = scored_split(cases)
+    if folds > 1:
+        print(f"scored: every photograph to learn from, by a network that never saw it; see {workdir / FOLDS / REPORT}")
+    elif scored == "validation":
         print(
             "scored: the photographs that were held out, which also chose the epoch and the thresholds, so that their "
             "scores flatter; python -m scripts.crossval with this plan scores every photograph by a network that never "
             "saw it."
         )
-    print(f"to segment: python -m scripts.predict --model={workdir / RUN / 'model'} --output=OUT PHOTOGRAPH_OR_FOLDER…")
-    print(
-        f"model: {workdir / RUN / 'model'}    see: {workdir / 'plan.html'}, {workdir / RUN / 'curves.png'}, "
-        f"{workdir / EVALUATION / 'report.html'}"
-    )
+    print(f"to segment: python -m scripts.predict --model={model} --output=OUT PHOTOGRAPH_OR_FOLDER…")
+    looked_at = [workdir / "plan.html"]
+    looked_at += [workdir / RUN / "curves.png"] if folds == 1 else [workdir / FOLDS / REPORT]
+    looked_at += [workdir / EVALUATION / REPORT] if folds == 1 or scored == "test" else []
+    print(f"model: {model}    see: {', '.join(map(str, looked_at))}")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ python -m scripts.benchmark inference --config=configs/idrid_haemorrhages.py [--
 python -m scripts.benchmark sizes --config=configs/idrid_lesions.py --model=pretrained/idrid_lesions --source=IDRID
 python -m scripts.benchmark shifts --config=configs/idrid_lesions.py --model=pretrained/idrid_lesions --source=IDRID \
     [--split=validation] [--healthy=HEALTHY --absent=MA,HE,EX,SE] [--sheet=SHEET.png]
+python -m scripts.benchmark fine_tuning --config=configs/idrid_lesions.py --model=MODEL --source=IDRID \
+    --workdir=WORKDIR [--minutes=10] [--split=test]
 python -m scripts.benchmark predict --config=configs/idrid_haemorrhages.py --model=MODEL --source=IDRID --json=FILE
 python -m scripts.benchmark onnx --config=configs/idrid_lesions.py --model=MODEL [--source=IDRID]
 """
@@ -37,6 +39,7 @@ BENCHMARKS: dict[str, list[set[str]]] = {
     "inference": [{"model", "source"}, {"model"}, {"source"}, set()],
     "sizes": [{"model", "source"}],
     "shifts": [{"model", "source"}],
+    "fine_tuning": [{"model", "source"}],
     "predict": [{"model", "source"}],
     "onnx": [{"model", "source"}, {"model"}],
 }
@@ -47,10 +50,12 @@ _FOLDERS = {
     "model": flags.DEFINE_string("model", None, "Model folder, such as WORKDIR/model."),
 }
 _SPLIT = flags.DEFINE_enum(
-    "split", "all", [*SPLITS, "all"], "shifts: the photographs of --source to score, as the model lists them."
+    "split", "all", [*SPLITS, "all"], "shifts, fine_tuning: the photographs of --source, as the model lists them."
 )
 _SHEET = flags.DEFINE_string("sheet", None, "shifts: PNG file that shows one photograph under each shift.")
-_OF_SHIFTS = ("split", "healthy", "absent", "sheet")
+_MINUTES = flags.DEFINE_float("minutes", 10.0, "fine_tuning: length of the fine-tuning, minutes.", lower_bound=0.01)
+_WORKDIR = flags.DEFINE_string("workdir", None, "fine_tuning: folder for its files; what is finished there is kept.")
+_FURTHER = {"shifts": ("split", "healthy", "absent", "sheet"), "fine_tuning": ("split", "minutes", "workdir")}
 _JSON = flags.DEFINE_string("json", None, "File for the numbers.")
 source_flags.define_healthy_flags()
 command.define_config()
@@ -99,18 +104,23 @@ def _folders(name: str) -> dict[str, Path]:
 
 
 def _options(name: str) -> dict[str, Any]:
-    """Returns what the further flags of `shifts` say, which no other benchmark accepts."""
-    given = [flag for flag in _OF_SHIFTS if flags.FLAGS[flag].present]
-    if name != "shifts":
-        if given:
-            raise InputError(f"benchmark {name} takes no --{given[0]}; leave it out.")
-        return {}
-    healthy = source_flags.healthy()
-    return {
-        "split": _SPLIT.value,
-        "healthy": healthy if healthy.healthy or healthy.absent else None,
-        "sheet": Path(_SHEET.value) if _SHEET.value else None,
-    }
+    """Returns what the further flags of a benchmark say, which others do not accept."""
+    accepted = _FURTHER.get(name, ())
+    given = [flag for flag in sorted(set().union(*_FURTHER.values())) if flags.FLAGS[flag].present]
+    if wrong := [flag for flag in given if flag not in accepted]:
+        raise InputError(f"benchmark {name} takes no --{wrong[0]}; leave it out.")
+    if name == "fine_tuning":
+        if not _WORKDIR.value:
+            raise InputError("benchmark fine_tuning needs --workdir, a folder for its files.")
+        return {"split": _SPLIT.value, "minutes": _MINUTES.value, "workdir": Path(_WORKDIR.value)}
+    if name == "shifts":
+        healthy = source_flags.healthy()
+        return {
+            "split": _SPLIT.value,
+            "healthy": healthy if healthy.healthy or healthy.absent else None,
+            "sheet": Path(_SHEET.value) if _SHEET.value else None,
+        }
+    return {}
 
 
 def _check_files() -> None:

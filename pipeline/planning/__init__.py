@@ -17,7 +17,18 @@ from pipeline.planning.fine_tuning import (
 from pipeline.planning.fingerprint import Fingerprint, take_fingerprint
 from pipeline.planning.networks import PLANNED
 from pipeline.planning.problems import refuse_classes, refuse_few, refuse_without_lesions
-from pipeline.planning.stages import EVALUATION, RUN, Stage, begin, plan_stages, scored_split
+from pipeline.planning.stages import (
+    EVALUATION,
+    FOLDS,
+    PLAN,
+    RUN,
+    Stage,
+    begin,
+    folders_besides,
+    plan_stages,
+    planned_model,
+    scored_split,
+)
 
 __all__ = [
     "AFTER",
@@ -25,8 +36,10 @@ __all__ = [
     "COMPARED",
     "CONFIG",
     "EVALUATION",
+    "FOLDS",
     "KEPT_APART",
     "LEARNT_FROM",
+    "PLAN",
     "PLANNED",
     "RUN",
     "Fingerprint",
@@ -34,7 +47,9 @@ __all__ = [
     "begin",
     "fine_tuning_config",
     "fine_tuning_stages",
+    "folders_besides",
     "plan_stages",
+    "planned_model",
     "refuse_classes",
     "refuse_few",
     "refuse_without_lesions",

@@ -13,6 +13,7 @@ GAIN = 1.25  # times as many crops a second: a batch of twice the size is worth 
 EPOCHS = 20  # into which the time is divided, so that the history has so many points
 SCORINGS = 5  # of whole photographs, of these
 LEAST_STEPS, MOST_STEPS = 10, 200  # of an epoch
+FOLDS, FEWEST_PER_FOLD = 5, 3  # of a cross-validation, and patients that each holds out
 MARGIN = 1.5  # more epochs than the time should allow are configured, as the clock is to end training
 LONGEST_EMA, EMA_PART = 0.995, 0.1  # averages run over 200 steps, or over a tenth of a short training
 
@@ -52,13 +53,28 @@ def steps_in(minutes: float, trial: StepTrial) -> float:
     return minutes * 60 * trial.crops_per_second / trial.batch
 
 
-def choose_steps(chosen: StepTrial, trials: Sequence[StepTrial], *, minutes: float) -> dict[str, Choice]:
+def choose_folds(smallest: StepTrial, *, minutes: float, patients: int) -> int:
+    """Returns the number of folds that the time is divided into; 1: a single training, without a cross-validation.
+
+    Args:
+      smallest: the trial with the smallest batch.
+      minutes: time of all trainings.
+      patients: number of patients or photographs to learn from.
+    """
+    enough = steps_in(minutes / FOLDS, smallest) >= ENOUGH_STEPS
+    return FOLDS if enough and patients >= FOLDS * FEWEST_PER_FOLD else 1
+
+
+def choose_steps(
+    chosen: StepTrial, trials: Sequence[StepTrial], *, minutes: float, folds: int = 1
+) -> dict[str, Choice]:
     """Chooses batch, precision, XLA, and how the time is divided.
 
     Args:
       chosen: the trial whose settings are taken.
       trials: all trials.
-      minutes: time of training.
+      minutes: time of each training.
+      folds: number of trainings.
     """
     rates = "; ".join(str(trial) for trial in trials)
     steps = steps_in(minutes, chosen)
@@ -82,7 +98,8 @@ def choose_steps(chosen: StepTrial, trials: Sequence[StepTrial], *, minutes: flo
         ),
         "train.max_minutes": Choice(
             float(minutes),
-            f"As given: about {steps:.0f} steps, {steps * chosen.batch:.0f} crops, without the time for scoring whole "
+            ("As given" if folds == 1 else f"As given for all {folds} folds, {minutes * folds:g}, for each")
+            + f": about {steps:.0f} steps, {steps * chosen.batch:.0f} crops, without the time for scoring whole "
             "photographs; the learning rate follows the clock.",
         ),
         "train.steps_per_epoch": Choice(per_epoch, f"About {steps / per_epoch:.0f} epochs in that time."),
@@ -100,7 +117,7 @@ def refuse_too_short(minutes: float, chosen: StepTrial, *, tiles: int) -> None:
     """Checks that the time suffices for one pass over the training tiles.
 
     Args:
-      minutes: time of training.
+      minutes: time of each training.
       chosen: the trial whose settings are taken.
       tiles: number of training tiles.
 

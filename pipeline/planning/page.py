@@ -12,8 +12,9 @@ from pipeline.machine import processor
 from pipeline.panels import outlined
 from pipeline.planning.fingerprint import Fingerprint
 from pipeline.planning.plan import Plan
+from pipeline.planning.probe import Probe
 from pipeline.planning.scale_rules import SMALLEST_PIXELS
-from pipeline.reporting import size_plot, write_page
+from pipeline.reporting import Plot, minutes_plot, size_plot, write_page
 from records import Case, read_labels, read_photograph
 
 SHOWN = 6  # photographs, from few lesion pixels to many
@@ -41,7 +42,15 @@ class Sample:
     picture: bytes
 
 
-def write_plan_page(path: Path, plan: Plan, fingerprint: Fingerprint, *, source: str, commands: Sequence[str]) -> Path:
+def write_plan_page(
+    path: Path,
+    plan: Plan,
+    fingerprint: Fingerprint,
+    *,
+    source: str,
+    commands: Sequence[str],
+    probe: Probe | None = None,
+) -> Path:
     """Writes the page.
 
     Args:
@@ -50,6 +59,7 @@ def write_plan_page(path: Path, plan: Plan, fingerprint: Fingerprint, *, source:
       fingerprint: the photographs.
       source: what the page calls the folder of the photographs.
       commands: command lines to run next.
+      probe: what short trainings scored; None: there were none.
 
     Returns:
       The path of the file.
@@ -76,6 +86,15 @@ def write_plan_page(path: Path, plan: Plan, fingerprint: Fingerprint, *, source:
         plot=size_plot({name: one.diameters * diameter for name, one in lesions.items()}, SMALLEST_PIXELS),
         samples=[_sample(case, fingerprint, names) for case in _choose(fingerprint)],
         commands=commands,
+        probe=probe,
+        minutes_plot=None if probe is None else _draw(probe),
+    )
+
+
+def _draw(probe: Probe) -> Plot:
+    return minutes_plot(
+        [(one.minutes, one.aupr) for one in probe.trainings],
+        [(one.minutes, one.median, (one.low, one.high)) for one in probe.forecasts],
     )
 
 

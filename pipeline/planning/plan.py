@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from configs import Config
 from configs.schema import field_names, from_dict
 from pipeline.planning.choice import Choice, Choices
-from pipeline.planning.clock_rules import choose_steps, refuse_too_short, with_enough_steps
+from pipeline.planning.clock_rules import choose_folds, choose_steps, refuse_too_short, with_enough_steps
 from pipeline.planning.fingerprint import Fingerprint
 from pipeline.planning.network_rules import choose_network, choose_start
 from pipeline.planning.problems import find_problems
@@ -44,6 +44,7 @@ class Plan:
       problems: what looks wrong in the source, one line each.
       training: number of photographs that are trained on.
       tiles: number of training tiles, about.
+      folds: number of trainings that the time is for; above 1, those of a cross-validation.
     """
 
     config: Config
@@ -53,6 +54,7 @@ class Plan:
     problems: Sequence[str]
     training: int
     tiles: int
+    folds: int = 1
 
 
 def make_plan(
@@ -62,15 +64,17 @@ def make_plan(
     network: str,
     degrees: float | None,
     measure: Callable[[Config, int], Trials],
+    folds: int | None = 1,
 ) -> Plan:
     """Decides every field by its rule.
 
     Args:
       fingerprint: the photographs, of which at least one shows a lesion.
-      minutes: time of training.
+      minutes: time of training, of all folds together.
       network: a name of `networks.PLANNED`.
       degrees: the camera's angle of view, if the user says it.
       measure: tries training steps of a config with a number of photographs, as `measuring.try_steps` does.
+      folds: number of folds of a cross-validation, 1 for none; None: by the time.
 
     Raises:
       InputError: the time does not suffice for an epoch, or what `measure` raises.
@@ -107,22 +111,28 @@ def make_plan(
     model = choose_network(classes, start, network=network, photographs=training, diameter=diameter.value)
     draft = _config(fixed | model | _scaled(fingerprint, diameter, crop))
     fast, trials = measure(draft, training)
-    chosen = with_enough_steps(fast, trials, minutes=minutes)
+    if folds is None:
+        smallest = min(trials, key=lambda one: one.batch)
+        folds = choose_folds(smallest, minutes=minutes, patients=fingerprint.patients)
+    each = minutes / folds
+    chosen = with_enough_steps(fast, trials, minutes=each)
     if start.spec is None:
         diameter = shorten_for_time(
             diameter,
             classes,
             photographs=training,
             pixels_per_second=chosen.crops_per_second * chosen.crop**2,
-            minutes=minutes,
+            minutes=each,
         )
-    made = fixed | model | _scaled(fingerprint, diameter, crop) | choose_steps(chosen, trials, minutes=minutes)
+    made = (
+        fixed | model | _scaled(fingerprint, diameter, crop) | choose_steps(chosen, trials, minutes=each, folds=folds)
+    )
     choices = {name: made[name] for name in field_names() if name in made}  # in the order of the schema
     config = _config(choices)
     every = count_tiles(fingerprint, diameter=diameter.value, tile=config.data.tile, stride=config.data.stride)
     tiles = max(round(every * training / len(fingerprint.learnt_from)), 1)
-    refuse_too_short(minutes, chosen, tiles=tiles)
-    return Plan(config, choices, chosen, trials, find_problems(fingerprint), training, tiles)
+    refuse_too_short(each, chosen, tiles=tiles)
+    return Plan(config, choices, chosen, trials, find_problems(fingerprint), training, tiles, folds)
 
 
 def _shown(fingerprint: Fingerprint) -> str:

@@ -10,7 +10,7 @@ from configs import InputError
 from records import Case, write_text
 
 STATE = "auto.json"  # what the stages of a workdir were asked for
-PLAN, RECORDS, RUN, EVALUATION = "plan.py", "records", "run", "evaluation"
+PLAN, RECORDS, RUN, EVALUATION, FOLDS = "plan.py", "records", "run", "evaluation", "folds"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,47 +45,101 @@ class Stage:
 
 
 def plan_stages(
-    workdir: Path, source: str, cases: Sequence[Case], *, planning: Sequence[str], reading: Sequence[str]
+    workdir: Path,
+    source: str,
+    cases: Sequence[Case],
+    *,
+    planning: Sequence[str],
+    reading: Sequence[str],
+    folds: int = 1,
 ) -> list[Stage]:
-    """Returns the stages in order.
+    """Returns the stages in order; `plan` is the first.
 
     Args:
       workdir: folder for everything that they write.
       source: the folder of the photographs, as it was given.
       cases: its cases, also those that --healthy adds.
       planning: flags of `plan` alone.
-      reading: flags that say how the source is read; --patients among them is for `plan` and `shard`.
+      reading: flags that say how the source is read; --patients among them is for those that decide splits or folds.
+      folds: number of folds that the plan divides its time into; above 1, their models are joined to one.
     """
+    plan = Stage(
+        "plan",
+        [f"--source={source}", f"--output={workdir / PLAN}", *planning, *reading],
+        workdir / PLAN,
+        may_leave_out=True,
+    )
+    training = (
+        _single_training(workdir, source, cases, reading=reading)
+        if folds == 1
+        else _cross_validation(workdir, source, reading=reading, folds=folds)
+    )
+    has_test = any(case.split == "test" for case in cases)
+    scoring = Stage(
+        "eval",
+        [
+            f"--model={planned_model(workdir, folds)}",
+            f"--source={source}",
+            f"--split={scored_split(cases)}",
+            f"--output={workdir / EVALUATION}",
+            *without_patients(reading),
+        ],
+        workdir / EVALUATION / "report.html",
+        may_leave_out=True,
+    )
+    return [plan, *training, *([scoring] if has_test or folds == 1 else [])]
+
+
+def planned_model(workdir: Path, folds: int) -> Path:
+    """Returns the model folder that the stages write in the end."""
+    return workdir / RUN / "model" if folds == 1 else workdir / "model"
+
+
+def _single_training(workdir: Path, source: str, cases: Sequence[Case], *, reading: Sequence[str]) -> list[Stage]:
     config, given = f"--config={workdir / PLAN}", f"--source={source}"
     records, run = workdir / RECORDS, workdir / RUN
-    further = sorted({str(one) for case in cases if not (one := case.photograph.parent).is_relative_to(source)})
-    split = scored_split(cases)
+    further = [f"--source={one}" for one in folders_besides(source, cases)]
     return [
-        Stage(
-            "plan",
-            [given, f"--output={workdir / PLAN}", *planning, *reading],
-            workdir / PLAN,
-            may_leave_out=True,
-        ),
         Stage("shard", [config, given, f"--records={records}", *reading], records / "config.json", may_leave_out=True),
         Stage(
             "train",
-            [config, given, *(f"--source={one}" for one in further), f"--records={records}", f"--workdir={run}"],
+            [config, given, *further, f"--records={records}", f"--workdir={run}"],
             run / "model" / "segmenter.json",
         ),
+    ]
+
+
+def _cross_validation(workdir: Path, source: str, *, reading: Sequence[str], folds: int) -> list[Stage]:
+    """Returns the stages that score every photograph out of fold, and make one model of those of the folds."""
+    results, joined, model = workdir / FOLDS, workdir / "ensemble", planned_model(workdir, folds)
+    return [
         Stage(
-            "eval",
+            "crossval",
             [
-                f"--model={run / 'model'}",
-                given,
-                f"--split={split}",
-                f"--output={workdir / EVALUATION}",
-                *without_patients(reading),
+                f"--config={workdir / PLAN}",
+                f"--source={source}",
+                f"--workdir={results}",
+                f"--folds={folds}",
+                *reading,
             ],
-            workdir / EVALUATION / "report.html",
-            may_leave_out=True,
+            results / f"fold_{folds - 1}" / "result" / "fold.json",
+        ),
+        Stage(
+            "ensemble",
+            [f"--models={results}/fold_*/run/model", f"--output={joined}"],
+            joined / "segmenter.json",
+        ),
+        Stage(
+            "calibrate",
+            [f"--model={joined}", f"--results={results}", f"--output={model}"],
+            model / "segmenter.json",
         ),
     ]
+
+
+def folders_besides(source: str, cases: Sequence[Case]) -> list[str]:
+    """Returns the folders of the photographs that do not lie in the source: those that --healthy names elsewhere."""
+    return sorted({str(one) for case in cases if not (one := case.photograph.parent).is_relative_to(source)})
 
 
 def without_patients(reading: Sequence[str]) -> list[str]:

@@ -2,8 +2,10 @@
 
 from pipeline.reporting.crossvalidation import write_crossvalidation_report
 from pipeline.reporting.gallery import Gallery
+from pipeline.reporting.minutes_plots import minutes_plot
 from pipeline.reporting.next_steps import NEXT_TITLE, how_to_choose, next_steps
 from pipeline.reporting.operating_points import SCORE_TITLES, WAY_TITLES
+from pipeline.reporting.plots import Plot
 from pipeline.reporting.rendering import REPORT, write_page
 from pipeline.reporting.report import write_report
 from pipeline.reporting.size_plots import size_plot
@@ -14,7 +16,9 @@ __all__ = [
     "SCORE_TITLES",
     "WAY_TITLES",
     "Gallery",
+    "Plot",
     "how_to_choose",
+    "minutes_plot",
     "next_steps",
     "size_plot",
     "write_crossvalidation_report",

@@ -1,11 +1,13 @@
-"""What benchmarks that score altered photographs share: the check of the classes, and the counts of one photograph."""
+"""What benchmarks that score altered photographs share: the check of the classes, counts, and AUPR."""
+
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 from configs import DataConfig, InputError
-from pipeline.evaluation import PhotographCounts, count_photograph
+from pipeline.evaluation import PhotographCounts, count_photograph, pool, score
 from pipeline.inference import SegmenterSpec, TiledSegmenter
-from records import field_of_view
+from records import DISC, field_of_view
 
 
 def check_classes(data: DataConfig, spec: SegmenterSpec) -> None:
@@ -39,3 +41,14 @@ def segment_and_count(
         known=known,
         factor=segmented.scale.factor,
     )
+
+
+def pooled_aupr(counts: Iterable[PhotographCounts]) -> dict[str, float]:
+    """Returns the AUPR of each class that the photographs show, over all pixels of all of them."""
+    scores = {name: score(pixels)["aupr"] for name, pixels in pool(counts)["frame"].items()}
+    return {name: value for name, value in scores.items() if value is not None}
+
+
+def mean_of_lesions(values: Mapping[str, float]) -> float:
+    """Returns the mean over all classes but the optic disc, or of the disc if there is no other class."""
+    return float(np.mean([value for name, value in values.items() if name != DISC] or list(values.values())))

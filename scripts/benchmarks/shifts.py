@@ -8,13 +8,13 @@ import numpy as np
 from tqdm import tqdm
 
 from configs import Config, DataConfig
-from pipeline.evaluation import PhotographCounts, load_case, pool, score
+from pipeline.evaluation import PhotographCounts, load_case
 from pipeline.evaluation.plan import EvaluationRequest, plan_evaluation
 from pipeline.inference import TiledSegmenter, load_segmenter
 from records import DISC, Case, KnownRules, find_cases, write_png
 from scripts.benchmarks.camera_shifts import SHIFTS, UNSHIFTED, find_field, shift_camera
 from scripts.benchmarks.measuring import Result
-from scripts.benchmarks.scoring import check_classes, segment_and_count
+from scripts.benchmarks.scoring import check_classes, mean_of_lesions, pooled_aupr, segment_and_count
 from scripts.benchmarks.shifts_sheet import draw_sheet
 
 TITLE = """\
@@ -80,9 +80,9 @@ def measure(
         print(f"sheet: {sheet}", flush=True)
     counts = _count_all(segmenter, labelled, data, watch=watch)
     of_healthy = _count_all(segmenter, eyes, data, watch=watch)
-    aupr = {name: _aupr(of_shift) for name, of_shift in counts.items()}
+    aupr = {name: pooled_aupr(of_shift) for name, of_shift in counts.items()}
     false = {name: _false_detections(of_shift) for name, of_shift in of_healthy.items()} if eyes else {}
-    mean = {name: _mean_of_lesions(values) for name, values in aupr.items()}
+    mean = {name: mean_of_lesions(values) for name, values in aupr.items()}
     falls = {name: mean[UNSHIFTED] - value for name, value in mean.items()}
     title = TITLE.format(photographs=len(labelled), source=source, split=split, rule=segmenter.rule, disc=DISC)
     return Result(
@@ -125,16 +125,6 @@ def _count_all(segmenter: TiledSegmenter, cases: Iterable[Case], data: DataConfi
                 segment_and_count(segmenter, case.name, photograph, masks=loaded.masks, known=loaded.known)
             )
     return counts
-
-
-def _aupr(counts: Iterable[PhotographCounts]) -> ByClass:
-    """Returns the pooled AUPR of each class that the photographs show."""
-    scores = {name: score(pixels)["aupr"] for name, pixels in pool(counts)["frame"].items()}
-    return {name: value for name, value in scores.items() if value is not None}
-
-
-def _mean_of_lesions(values: ByClass) -> float:
-    return float(np.mean([value for name, value in values.items() if name != DISC] or list(values.values())))
 
 
 def _false_detections(counts: list[PhotographCounts]) -> ByClass:

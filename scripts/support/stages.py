@@ -20,6 +20,7 @@ def run_stages(
     again: str,
     began: Callable[[int], None] = lambda number: None,
     log: TextIO | None = None,
+    passed: int = 0,
 ) -> int:
     """Runs the stages that are not finished, and says what it does; a stage that fails is the last.
 
@@ -29,6 +30,7 @@ def run_stages(
       again: what to do after a failure, for the user.
       began: is told the number of each stage, from 0, that begins.
       log: file for what this function and the commands print; None: stdout and stderr.
+      passed: number of stages before these, to count on from.
 
     Returns:
       The exit code: that of the stage that failed, or whether photographs were left out.
@@ -38,7 +40,7 @@ def run_stages(
     """
     left_out = False
     for number, stage in enumerate(stages):
-        title = f"stage {number + 1} of {len(stages)}, {stage.command}"
+        title = f"stage {passed + number + 1}, {stage.command}"
         if stage.is_finished:
             print(f"{title}: finished already ({stage.product}).", file=log, flush=True)
             continue

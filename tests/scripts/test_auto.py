@@ -17,7 +17,14 @@ from scripts.support.children import Children
 
 ending, sys.argv[1:] = sys.argv[1], sys.argv[2:]
 products = {"plan": "plan.py", "shard": "records/config.json", "train": "run/model/segmenter.json",
-            "eval": "evaluation/report.html"}
+            "eval": "evaluation/report.html", "crossval": "folds/fold_4/result/fold.json",
+            "ensemble": "ensemble/segmenter.json", "calibrate": "model/segmenter.json"}
+PLAN = '''from configs import Config, TrainConfig
+
+
+def get_config():
+    return Config(train=TrainConfig(max_minutes=5.0))
+'''
 workdir = Path(next(one for one in sys.argv if one.startswith("--workdir=")).partition("=")[2])
 
 def run(self, name, arguments, *, environment, log):
@@ -25,7 +32,7 @@ def run(self, name, arguments, *, environment, log):
     print("ran", name, environment.get("KERAS_BACKEND"))
     if name != stage or code == "1":
         (workdir / products[name]).parent.mkdir(parents=True, exist_ok=True)
-        (workdir / products[name]).touch()
+        (workdir / products[name]).write_text(PLAN)
     return int(code) if name == stage else 0
 
 Children.run = run
@@ -62,19 +69,29 @@ def test_stages_run_once_and_the_end_says_what_to_open(forked, source, tmp_path)
     assert second.stdout.count("finished already") == 4 and str(tmp_path / "plan.html") in second.stdout
 
 
+def test_a_plan_that_divides_the_minutes_among_folds_is_a_cross_validation_whose_models_are_joined(
+    forked, source, tmp_path
+):
+    done = forked(code=STAGES, arguments=["", f"--source={source}", f"--workdir={tmp_path}", "--minutes=25"])
+    assert done.returncode == 0 and ran(done) == ["plan", "crossval", "ensemble", "calibrate"], done.stderr
+    assert f"--workdir={tmp_path}/folds --folds=5" in done.stdout
+    assert f"model: {tmp_path}/model    see: {tmp_path}/plan.html, {tmp_path}/folds/report.html" in done.stdout
+    assert "scored: every photograph to learn from, by a network that never saw it" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("ending", "code", "last", "message"),
     [
         ("train=0", 0, "train", "stopped; run the same command again to continue."),  # by its file `stop`
-        ("shard=2", 2, "shard", "stage 2 of 4, shard: failed with exit code 2; see the error above"),
-        ("shard=1", 1, "eval", "stage 2 of 4, shard: done in"),  # photographs were left out
-        ("train=1", 1, "train", "stage 3 of 4, train: failed with exit code 1"),
+        ("shard=2", 2, "shard", "stage 2, shard: failed with exit code 2; see the error above"),
+        ("shard=1", 1, "eval", "stage 2, shard: done in"),  # photographs were left out
+        ("train=1", 1, "train", "stage 3, train: failed with exit code 1"),
     ],
 )
 def test_a_stage_that_ends_otherwise_is_the_last_unless_it_left_out_photographs(
     forked, source, tmp_path, ending, code, last, message
 ):
-    done = forked(code=STAGES, arguments=[ending, f"--source={source}", f"--workdir={tmp_path}"])
+    done = forked(code=STAGES, arguments=[ending, f"--source={source}", f"--workdir={tmp_path}", "--minutes=5"])
     assert done.returncode == code and ran(done)[-1] == last
     assert message in done.stdout + done.stderr
 
@@ -88,10 +105,10 @@ def test_stages_are_real_commands_and_the_workdir_goes_on_where_it_was(run, sour
     changed = (tmp_path / "plan.py").read_text().replace("batch_size=8", "batch_size=4, initial_model='nowhere'")
     (tmp_path / "plan.py").write_text(changed)
     done = run("auto", f"--source={source}", f"--workdir={tmp_path}", "--minutes=5")
-    assert done.returncode == 2 and "stage 1 of 4, plan: finished already" in done.stdout, done.stderr
+    assert done.returncode == 2 and "stage 1, plan: finished already" in done.stdout, done.stderr
     assert "train: 5 photographs" in done.stdout and (tmp_path / "records" / "index.json").exists()
     assert "error: train.initial_model=nowhere" in done.stderr
-    assert "stage 3 of 4, train: failed with exit code 2" in done.stderr
+    assert "stage 3, train: failed with exit code 2" in done.stderr
 
 
 def test_wrong_command_lines_are_refused_before_the_workdir_is_made(run, source, write_eyes, tmp_path):

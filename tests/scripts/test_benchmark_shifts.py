@@ -11,6 +11,7 @@ from pipeline.evaluation import PhotographCounts, count_photograph
 from pipeline.operating_point import OperatingPoint
 from records import KnownRules
 from scripts.benchmarks import shifts as benchmark
+from scripts.benchmarks.scoring import mean_of_lesions, pooled_aupr
 
 NAMES = ("as they are", "haze")
 
@@ -71,6 +72,6 @@ def test_false_detections_are_means_over_the_photographs_that_know_the_class():
 
 
 def test_the_mean_is_of_the_lesions_that_are_shown_and_the_disc_is_none():
-    assert set(benchmark._aupr([counts(1, known=True)])) == {"HE"}
-    assert benchmark._mean_of_lesions({"MA": 0.2, "HE": 0.4, "OD": 0.9}) == pytest.approx(0.3)
-    assert benchmark._mean_of_lesions({"OD": 0.9}) == 0.9
+    assert set(pooled_aupr([counts(1, known=True)])) == {"HE"}
+    assert mean_of_lesions({"MA": 0.2, "HE": 0.4, "OD": 0.9}) == pytest.approx(0.3)
+    assert mean_of_lesions({"OD": 0.9}) == 0.9

@@ -57,7 +57,7 @@ def test_train_measures_steps_the_loop_and_the_normalization(run, tmp_path):
         (("input",), "benchmark input takes --records or --source; received none."),
         (
             ("trian",),
-            "expected one benchmark of shard, input, train, inference, sizes, shifts, predict, onnx; received 'trian'.",
+            "expected one benchmark of shard, input, train, inference, sizes, shifts, fine_tuning, predict, onnx; re",
         ),
         (
             ("sizes", "--source=/somewhere", "--model=/there", "--split=test"),

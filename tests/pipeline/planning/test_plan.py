@@ -12,6 +12,7 @@ import pytest
 from configs import InputError
 from configs.loading import load_config
 from pipeline.planning import measuring
+from pipeline.planning.clock_rules import choose_folds
 from pipeline.planning.plan import make_plan
 from pipeline.planning.preset import preset_text
 from pipeline.planning.step_trial import StepTrial
@@ -156,3 +157,23 @@ def test_xla_is_tried_on_a_single_gpu_alone(plan, monkeypatch):
 def test_a_network_whose_stride_does_not_divide_the_crop_is_refused(plan):
     with pytest.raises(InputError, match="--model=fast: its stride, 32, does not divide crops of 40 pixels"):
         measuring.try_steps(dataclasses.replace(plan.config, train=dataclasses.replace(plan.config.train, crop=40)), 9)
+
+
+def test_minutes_that_suffice_for_five_trainings_are_divided_among_five_folds(eyes, tmp_path):
+    def planned(minutes: float, folds: int | None):
+        return make_plan(
+            eyes, minutes=minutes, network="auto", degrees=None, measure=lambda *_: (TRIAL, [TRIAL]), folds=folds
+        )
+
+    assert planned(1000.0, None).folds == 1  # of twelve patients, five folds would hold out two each
+    five = planned(1000.0, 5)
+    assert five.folds == 5 and five.config.train.max_minutes == 200
+    assert "As given for all 5 folds, 1000" in five.choices["train.max_minutes"].reason
+    write_plan(tmp_path / "mine.py", five, eyes, source="S", reading=[])
+    lines = [line for line in (tmp_path / "mine.py").read_text().splitlines() if line.startswith("python -m")]
+    assert [line.split()[2] for line in lines] == ["scripts.crossval", "scripts.ensemble", "scripts.calibrate"]
+
+
+@pytest.mark.parametrize(("minutes", "patients", "folds"), [(100, 15, 5), (99, 15, 1), (100, 14, 1)])
+def test_folds_need_enough_steps_and_patients(minutes, patients, folds):
+    assert choose_folds(TRIAL, minutes=minutes, patients=patients) == folds  # 3,000 steps of 4 crops, ten a second
