@@ -21,7 +21,7 @@ from pipeline.viewer.training_set import FEWEST, TrainingSet, write_training_set
 from records import TRAININGS, disk_error, write_text
 
 State = Literal["running", "stopped", "failed", "done"]
-LOG = "log.txt"
+LOG, STATE = "log.txt", "training.json"
 SCORES = ("aupr", "dice")
 CURVES = ("loss", "val_loss", "val_photo_aupr", "val_photo_dice")  # columns of history.csv that the page draws
 MOST_MINUTES = 24 * 60
@@ -96,7 +96,7 @@ class Training:
         self._changing = threading.Lock()
         self._thread: threading.Thread | None = None
         self._runner: StageRunner | None = None
-        self._training: _Training | None = None
+        self._training = self._last()
         self._is_closed = False
 
     def usable(self) -> int:
@@ -231,6 +231,29 @@ class Training:
             "uses_new": self._now().folders == (training.workdir / RUN / "model",),
         }
 
+    def _last(self) -> _Training | None:
+        """Returns the last training of an earlier start of the command, to be shown or continued; None without one."""
+        if self._corrections is None:
+            return None
+        folder = self._corrections.output / TRAININGS
+        workdir = folder / str(max(_numbers(folder), default=0))
+        try:
+            content = json.loads((workdir / STATE).read_text(encoding="utf-8"))
+            training = _Training(
+                workdir,
+                self.train_on.open_model(Path(content["model"])),
+                content["minutes"],
+                chosen=TrainingSet(**content["chosen"]),
+                before=content["seconds"],
+            )
+        except (InputError, OSError, ValueError, KeyError, TypeError):
+            return None  # none was begun, its model is not there any more, or the file is not ours
+        if training.model.spec.classes != self._now().spec.classes:
+            return None
+        training.stages = _stages(training)
+        training.state = "done" if all(stage.is_finished for stage in training.stages) else "stopped"
+        return training
+
     def _refuse_running(self) -> None:
         if self._is_closed:
             raise InputError("The command that serves this page is ending.")
@@ -246,9 +269,8 @@ class Training:
         try:
             if not training.stages:
                 training.chosen = self._prepare(training)
-                training.stages = fine_tuning_stages(
-                    training.workdir, training.model.folders[0], minutes=training.minutes
-                )
+                _note(training)
+                training.stages = _stages(training)
 
             def began(number: int) -> None:
                 training.stage, training.began = number, time.monotonic()
@@ -258,6 +280,7 @@ class Training:
             training.state = "done" if code == 0 else "failed"
         except StoppedError:
             training.before += time.monotonic() - training.began if training.stage == _train_stage(training) else 0
+            _note(training)
             training.state = "stopped"
         except (InputError, OSError) as error:
             known = disk_error(error)
@@ -279,10 +302,30 @@ class Training:
         return chosen
 
 
+def _note(training: _Training) -> None:
+    """Writes what a later start of the command needs to show the training, or to continue it."""
+    assert training.chosen is not None
+    content = {
+        "model": str(training.model.folders[0].resolve()),
+        "minutes": training.minutes,
+        "seconds": training.before,
+        "chosen": dataclasses.asdict(training.chosen),
+    }
+    write_text(training.workdir / STATE, json.dumps(content, indent=2) + "\n")
+
+
 def _free(folder: Path) -> Path:
     """Returns the folder of the next training."""
-    numbers = [int(one.name) for one in folder.glob("*/") if one.name.isdecimal()]
-    return folder / str(max(numbers, default=0) + 1)
+    return folder / str(max(_numbers(folder), default=0) + 1)
+
+
+def _numbers(folder: Path) -> list[int]:
+    return [int(one.name) for one in folder.glob("*/") if one.name.isdecimal()]
+
+
+def _stages(training: _Training) -> list[Stage]:
+    """Returns the stages; the model's path is absolute, as a later start may be in another directory."""
+    return fine_tuning_stages(training.workdir, training.model.folders[0].resolve(), minutes=training.minutes)
 
 
 def _train_stage(training: _Training) -> int:

@@ -145,6 +145,41 @@ def test_only_one_runs_at_a_time_and_one_that_was_stopped_goes_on_where_it_was(c
         trainings.start(10)
 
 
+def test_a_later_start_of_the_command_shows_the_last_training_and_continues_it(corrections, correct, training):
+    correct(corrections, 1, 6)
+    runner = Waiting()
+    trainings = training(runner)
+    assert trainings.brief() == {"state": "idle"}
+    trainings.start(10)
+    wait_for(lambda: trainings.brief()["stage"] == 2)
+    trainings.stop()
+    trainings.join()
+    later = training(runner)
+    before, after = trainings.whole(), later.whole()
+    assert after["state"] == "stopped"
+    for key in ("folder", "minutes", "stages", "commands", "chosen", "curves", "epochs"):
+        assert after[key] == before[key]
+    stages = runner.stages
+    runner.__init__()
+    runner.let_go.set()
+    later.go_on()
+    later.join()
+    assert runner.stages == stages and later.brief()["state"] == "done"
+    for stage in stages:
+        stage.product.parent.mkdir(parents=True, exist_ok=True)
+        stage.product.touch()
+    assert training(runner).brief()["state"] == "done"
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"model": "/gone", "minutes": 1, "seconds": 0, "chosen": {}}'])
+def test_a_training_that_cannot_be_read_is_not_shown(corrections, correct, training, content):
+    correct(corrections, 1, 6)
+    folder = corrections.output / "trainings" / "3"
+    folder.mkdir(parents=True)
+    (folder / "training.json").write_text(content)
+    assert training(Waiting()).brief() == {"state": "idle"}
+
+
 def test_the_end_of_the_page_stops_a_training(serve, ask_at, correct):
     runner = Waiting()
     opened, _, output = serve(runner=lambda: runner)
