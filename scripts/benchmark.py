@@ -9,6 +9,7 @@ python -m scripts.benchmark shifts --config=configs/idrid_lesions.py --model=pre
     [--split=validation] [--healthy=HEALTHY --absent=MA,HE,EX,SE] [--sheet=SHEET.png]
 python -m scripts.benchmark fine_tuning --config=configs/idrid_lesions.py --model=MODEL --source=IDRID \
     --workdir=WORKDIR [--minutes=10] [--split=test]
+python -m scripts.benchmark plans --config=PLAN.py --source=SOURCE --workdir=WORKDIR [--minutes=10]
 python -m scripts.benchmark predict --config=configs/idrid_haemorrhages.py --model=MODEL --source=IDRID --json=FILE
 python -m scripts.benchmark onnx --config=configs/idrid_lesions.py --model=MODEL [--source=IDRID]
 """
@@ -40,6 +41,7 @@ BENCHMARKS: dict[str, list[set[str]]] = {
     "sizes": [{"model", "source"}],
     "shifts": [{"model", "source"}],
     "fine_tuning": [{"model", "source"}],
+    "plans": [{"source"}],
     "predict": [{"model", "source"}],
     "onnx": [{"model", "source"}, {"model"}],
 }
@@ -53,9 +55,15 @@ _SPLIT = flags.DEFINE_enum(
     "split", "all", [*SPLITS, "all"], "shifts, fine_tuning: the photographs of --source, as the model lists them."
 )
 _SHEET = flags.DEFINE_string("sheet", None, "shifts: PNG file that shows one photograph under each shift.")
-_MINUTES = flags.DEFINE_float("minutes", 10.0, "fine_tuning: length of the fine-tuning, minutes.", lower_bound=0.01)
-_WORKDIR = flags.DEFINE_string("workdir", None, "fine_tuning: folder for its files; what is finished there is kept.")
-_FURTHER = {"shifts": ("split", "healthy", "absent", "sheet"), "fine_tuning": ("split", "minutes", "workdir")}
+_MINUTES = flags.DEFINE_float("minutes", 10.0, "fine_tuning, plans: length of a training, minutes.", lower_bound=0.01)
+_WORKDIR = flags.DEFINE_string(
+    "workdir", None, "fine_tuning, plans: folder for the files; what is finished there is not done again."
+)
+_FURTHER = {
+    "shifts": ("split", "healthy", "absent", "sheet"),
+    "fine_tuning": ("split", "minutes", "workdir"),
+    "plans": ("minutes", "workdir"),
+}
 _JSON = flags.DEFINE_string("json", None, "File for the numbers.")
 source_flags.define_healthy_flags()
 command.define_config()
@@ -109,10 +117,11 @@ def _options(name: str) -> dict[str, Any]:
     given = [flag for flag in sorted(set().union(*_FURTHER.values())) if flags.FLAGS[flag].present]
     if wrong := [flag for flag in given if flag not in accepted]:
         raise InputError(f"benchmark {name} takes no --{wrong[0]}; leave it out.")
-    if name == "fine_tuning":
+    if "workdir" in accepted:
         if not _WORKDIR.value:
-            raise InputError("benchmark fine_tuning needs --workdir, a folder for its files.")
-        return {"split": _SPLIT.value, "minutes": _MINUTES.value, "workdir": Path(_WORKDIR.value)}
+            raise InputError(f"benchmark {name} needs --workdir, a folder for its files.")
+        options = {"minutes": _MINUTES.value, "workdir": Path(_WORKDIR.value)}
+        return options | ({"split": _SPLIT.value} if "split" in accepted else {})
     if name == "shifts":
         healthy = source_flags.healthy()
         return {

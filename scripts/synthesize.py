@@ -2,9 +2,10 @@
 
     python -m scripts.synthesize --output=OUT
     python -m scripts.synthesize --output=OUT --paired --unlabelled=4 --ignored=4 --healthy=4
+    python -m scripts.synthesize --output=OUT --paired --width=640 --field_degrees=30
 
 The first has IDRiD's layout and masks of haemorrhages. The second has paired folders and masks of exudates, too, and
-not everything is known of it.
+not everything is known of it. The third is of another camera.
 """
 
 import sys
@@ -35,6 +36,10 @@ _IGNORED = flags.DEFINE_integer(
 _HEALTHY = flags.DEFINE_integer(
     "healthy", 0, "With --paired: number of further photographs without lesions and without masks.", lower_bound=0
 )
+_WIDTH = flags.DEFINE_integer("width", None, "With --paired: width of the photographs, pixels.")
+_DEGREES = flags.DEFINE_float(
+    "field_degrees", None, "With --paired: field of view, degrees; below 50, its middle is seen."
+)
 _SEED = flags.DEFINE_integer("seed", 0, "Seed; the same seed writes the same bytes.", lower_bound=0)
 
 
@@ -42,15 +47,20 @@ def main(_: list[str]) -> int:
     """Runs the command and returns its exit code."""
     output = Path(_OUTPUT.value)
     unknown = {"unlabelled": _UNLABELLED.value, "ignored": _IGNORED.value, "healthy": _HEALTHY.value}
+    camera = {
+        name: flag.value for name, flag in {"width": _WIDTH, "degrees": _DEGREES}.items() if flag.value is not None
+    }
     if any(unknown.values()) and not _PAIRED.value:
         raise InputError("--unlabelled, --ignored and --healthy: IDRiD's layout cannot say it; add --paired.")
+    if camera and not _PAIRED.value:
+        raise InputError("--width and --field_degrees: IDRiD's camera has its own; add --paired.")
     if any((output / name).exists() for name in ("A. Segmentation", "train", LABELS)):
         raise InputError(f"--output={output}: holds a set already; name another folder.")
     numbers = {"training": _TRAINING.value, "test": _TEST.value, "seed": _SEED.value, "first": _FIRST.value}
     make_folder(output, flag="--output")
     print(f"{_TRAINING.value} training and {_TEST.value} test photographs → {output}", flush=True)
     if _PAIRED.value:
-        names, look = write_paired_set(output, **numbers, **unknown), output / "train" / "images"
+        names, look = write_paired_set(output, **numbers, **unknown, **camera), output / "train" / "images"
     else:
         names, look = write_synthetic_set(output, **numbers), output / "A. Segmentation" / "1. Original Images"
     print(f"wrote {len(names)} photographs    see: {look}")

@@ -9,8 +9,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from configs import InputError
 from records.files import write_bytes, write_table
 from records.images import encode_png
+from records.synthetic.camera import DEGREES, by_camera
 from records.synthetic.photographs import SyntheticPhotograph
 from records.synthetic.source import check_numbers, draw_numbered, save_photograph
 from records.tables import LABELS
@@ -18,6 +20,7 @@ from records.tables import LABELS
 CLASSES = ("HE", "EX")
 EVERY = 3  # of so many lesions the first is left out
 MARGIN = 12  # pixels around a lesion that is left out, which are left out, too
+NARROWEST, LEAST_DEGREES = 256, 20.0
 SMEAR = 90  # radius, pixels, of a disc in which nothing can be told
 
 
@@ -31,6 +34,8 @@ def write_paired_set(
     unlabelled: int = 0,
     ignored: int = 0,
     healthy: int = 0,
+    width: int | None = None,
+    degrees: float = DEGREES,
 ) -> list[str]:
     """Writes photographs, masks of haemorrhages (HE) and exudates (EX), and `labels.csv`; other files are kept.
 
@@ -44,6 +49,8 @@ def write_paired_set(
       ignored: number of training photographs, the first ones, in which regions are left out, with the lesions there: in
         turn a third of the haemorrhages, and a disc in which both classes are unknown.
       healthy: number of further training photographs without haemorrhages and exudates, and without masks.
+      width: width of the photographs, pixels, at least NARROWEST; None: as they are drawn.
+      degrees: field of view, LEAST_DEGREES to DEGREES; below that, lesions are larger in it, and fewer.
 
     Returns:
       The photographs' names, `["SYN_01", "SYN_02", …, "SYN_H01", …]`.
@@ -53,17 +60,23 @@ def write_paired_set(
     """
     check_numbers(training=training, test=test, seed=seed, first=first)
     check_numbers(unlabelled=unlabelled, ignored=ignored, healthy=healthy, highest=training)
+    if width is not None and width < NARROWEST:
+        raise InputError(f"width must be at least {NARROWEST}; received {width}.")
+    if not LEAST_DEGREES <= degrees <= DEGREES:
+        raise InputError(f"field_degrees must be {LEAST_DEGREES:g} to {DEGREES:g}; received {degrees:g}.")
     rows = []
     for place in range(training + test):
         name, drawn = draw_numbered(seed, first + place)
         part = folder / ("train" if place < training else "test")
         known = CLASSES[1:] if training - unlabelled <= place < training else CLASSES
+        drawn = by_camera(drawn, width=width, degrees=degrees)
         regions = _left_out(drawn, place) if place < ignored else {}
         _write(part, name, drawn, known=known, regions=regions)
         rows.append((name, " ".join(known), ""))
     for place in range(healthy):
         name, drawn = draw_numbered(seed, first + place, healthy=True)
-        _write(folder / "train", name, drawn, known=(), regions={})
+        seen = by_camera(drawn, width=width, degrees=degrees)
+        _write(folder / "train", name, seen, known=(), regions={})
         rows.append((name, "", " ".join(CLASSES)))
     write_table(folder / LABELS, [("case", "labelled", "absent"), *rows])
     return [name for name, *_ in rows]

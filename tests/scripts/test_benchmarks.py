@@ -57,7 +57,7 @@ def test_train_measures_steps_the_loop_and_the_normalization(run, tmp_path):
         (("input",), "benchmark input takes --records or --source; received none."),
         (
             ("trian",),
-            "expected one benchmark of shard, input, train, inference, sizes, shifts, fine_tuning, predict, onnx; re",
+            "expected one benchmark of shard, input, train, inference, sizes, shifts, fine_tuning, plans, pr",
         ),
         (
             ("sizes", "--source=/somewhere", "--model=/there", "--split=test"),
@@ -71,6 +71,8 @@ def test_train_measures_steps_the_loop_and_the_normalization(run, tmp_path):
             ("shifts", "--source=/somewhere", "--model=/there", "--sheet=sheet.jpg"),
             "--sheet=sheet.jpg: expected a name that ends in .png.",
         ),
+        (("plans", "--source=/somewhere"), "benchmark plans needs --workdir, a folder for its files."),
+        (("plans", "--source=/somewhere", "--split=test"), "benchmark plans takes no --split; leave it out."),
         (("shifts", "--source=/somewhere"), "benchmark shifts takes --source and --model; received --source."),
         (("input", "--records=/no/such"), "--records=/no/such: no index.json there"),
     ],

@@ -1,0 +1,72 @@
+"""The benchmark of plans: the presets that it compares differ in what is named alone, and ratios are of its table."""
+
+import shutil
+
+import pytest
+
+from configs import Config, DataConfig, InputError
+from configs.loading import load_config
+from scripts.benchmarks import plans as benchmark
+
+PLAN = Config(data=DataConfig(classes=("HE",), scale=None, field_diameter=800.0, tile=512, stride=256))
+
+
+@pytest.fixture(scope="module")
+def measured(way, tmp_path_factory):
+    """What it measured where each evaluation finds the scores of the shared run, its stages and its folder."""
+    stages = []
+
+    def copy_scores(_, asked, *, again):
+        stages.extend(asked)
+        for stage in asked:
+            if stage.command == "eval":
+                stage.product.parent.mkdir(parents=True)
+                for name in ("counts.npz", "scores.json"):
+                    shutil.copy(way.workdir / name, stage.product.parent)
+        return 0
+
+    workdir = tmp_path_factory.mktemp("plans")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(benchmark, "run_stages", copy_scores)
+        result = benchmark.measure(PLAN, way.source, minutes=0.5, workdir=workdir)
+    return result, stages, workdir
+
+
+@pytest.mark.slow
+def test_every_preset_is_trained_for_the_same_time_and_scored_on_the_test_part(measured):
+    result, stages, workdir = measured
+    assert len(result.rows) == 14 and len({row[0] for row in result.rows}) == 14
+    configs = [load_config(str(path)) for path in workdir.glob("*/config.json")]
+    assert len(configs) == 14 and {one.train.max_minutes for one in configs} == {0.5}
+    assert {one.data.classes for one in configs} == {("HE",)}
+    assert [stage.command for stage in stages] == ["shard", "train", "eval"] * 14
+    assert all("--split=test" in stage.arguments for stage in stages if stage.command == "eval")
+    # Six of the grid, one of each scale and crop, of which the plan's tiles are one, and those of the copied preset.
+    assert len({stage.product for stage in stages if stage.command == "shard"}) == 7
+
+
+@pytest.mark.slow
+def test_a_grid_differs_in_scale_crop_and_batch_alone():
+    for name, preset in benchmark._grid(PLAN).items():
+        _, diameter, _, crop, _, batch = name.replace(",", "").split()
+        assert preset.data.field_diameter == float(diameter) and preset.train.crop == int(crop)
+        assert preset.train.batch_size == int(batch) and preset.data.tile == 2 * int(crop)
+        assert (preset.model, preset.augment, preset.evaluate) == (PLAN.model, PLAN.augment, PLAN.evaluate)
+
+
+@pytest.mark.slow
+def test_ratios_are_those_of_the_table(measured):
+    result, *_ = measured
+    mean = result.keys["mean_aupr"]
+    others = [value for name, value in mean.items() if name not in (benchmark.PLANNED, benchmark.COPIED)]
+    assert result.keys["over_best"] == pytest.approx(mean[benchmark.PLANNED] / max(others))
+    assert result.keys["over_copied"] == pytest.approx(mean[benchmark.PLANNED] - mean[benchmark.COPIED])
+
+
+def test_a_source_without_a_test_part_and_a_config_that_is_no_plan_are_refused(write_eyes, tmp_path):
+    write_eyes(tmp_path / "eyes", lesions={"HE": [[8]] * 4})
+    with pytest.raises(InputError, match="has no test part to score"):
+        benchmark.measure(PLAN, tmp_path / "eyes", minutes=1, workdir=tmp_path / "w")
+    with pytest.raises(InputError, match="has no data.field_diameter"):
+        benchmark.measure(Config(), tmp_path / "eyes", minutes=1, workdir=tmp_path / "w")
+    assert not (tmp_path / "w").exists()
