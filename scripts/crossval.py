@@ -37,8 +37,9 @@ from pipeline.operating_point import OperatingPoint, parse_operating_point
 from pipeline.reporting import NEXT_TITLE, REPORT, next_steps
 from records import SPLITS, by_kind
 from records.cases import find_training_cases, plan_folds, survey_cases
-from scripts.support import command, operating, source
+from scripts.support import cluster, command, operating, source
 from scripts.support.children import Children
+from scripts.support.cluster_folds import run_folds
 from scripts.support.folds import pool, run_fold
 from scripts.support.photographs import with_bar
 from scripts.support.score_tables import crossvalidation_lines
@@ -66,6 +67,7 @@ _UNLABELLED_HEALTHY = flags.DEFINE_string(
 )
 source.define_flags()
 operating.define_flags()
+cluster.define_flags()
 command.define_config(required=False)
 
 
@@ -85,14 +87,8 @@ def main(_: list[str]) -> int:
     run = _plan(workdir, config, second_stage)
     begin_crossvalidation(run, only)
     _print_plan(run, only)
-    failed: list[str] = []
-    children = Children()
     try:
-        with children.listening():
-            for fold in only:
-                code = run_fold(children, run, fold)
-                if code:
-                    failed.append(f"fold {fold}: failed with exit code {code}; see the error above.")
+        failed = _run_folds(run, only)
     except StoppedError as stopped:
         print("stopped; run the same command again to resume.", flush=True)
         return stopped.code
@@ -104,6 +100,29 @@ def main(_: list[str]) -> int:
     look = FILES if content is not None else "folds.csv (no fold is finished)"
     print(f"folds: {workdir / 'folds.csv'}    see: {workdir}/{look}")
     return command.SOME_FAILED if failed else command.DONE
+
+
+def _run_folds(run: CrossValidation, only: list[int]) -> list[str]:
+    """Runs folds one after the other, or on the nodes of a cluster, and returns a line for each that failed."""
+    failed = []
+    with cluster.connected(reads=[*run.sources, _UNLABELLED.value, _AFTER.value]) as nodes:
+        if nodes is not None:
+            for fold, end in run_folds(nodes, run, only):
+                if end:
+                    why = f"failed with exit code {end}; see Ray's logs on its node." if isinstance(end, int) else end
+                    failed.append(f"fold {fold}: {why}")
+                else:
+                    print(f"fold {fold} of {run.plan.folds}: finished.", flush=True)
+                    pool(run.workdir)
+            return failed
+        children = Children()
+        with children.listening():
+            for fold in only:
+                code = run_fold(children, run, fold)
+                if code:
+                    failed.append(f"fold {fold}: failed with exit code {code}; see the error above.")
+                pool(run.workdir)
+    return failed
 
 
 def _pool_alone(workdir: Path) -> int:

@@ -1,6 +1,7 @@
 """Commands that another command runs, one after the other, passing on the signals that ask it to stop."""
 
 import contextlib
+import ctypes
 import os
 import signal
 import subprocess
@@ -11,6 +12,8 @@ from typing import TextIO
 from pipeline.interruption import STOP_SIGNALS, StoppedError, heard_signals
 
 SECONDS_BETWEEN_LOOKS = 0.2  # interval at which signals are passed on
+DIES_WITH = "FUNDUS_TILES_DIES_WITH"  # variable of the environment: the process whose end ends a command
+PR_SET_PDEATHSIG = 1  # of Linux' prctl(2)
 
 
 class Children:
@@ -20,7 +23,13 @@ class Children:
     and a training saves its state at the first signal and gives up at the second.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, die_with_this: bool = False) -> None:
+        """Runs nothing yet.
+
+        Args:
+          die_with_this: whether a command is killed when this process ends in whatever way, also by SIGKILL.
+        """
+        self._environment = {DIES_WITH: str(os.getpid())} if die_with_this else {}
         self._asked: list[int] = []
         self._first: int | None = None
 
@@ -62,7 +71,7 @@ class Children:
             raise StoppedError(signal.Signals(self._first).name, 128 + self._first)
         child = subprocess.Popen(  # noqa: S603
             [sys.executable, "-m", f"scripts.{name}", *map(str, arguments)],
-            env={**os.environ, **environment},
+            env={**os.environ, **environment, **self._environment},
             pass_fds=tuple(keeps_open),
             stdout=log,
             stderr=log or sys.stderr,  # the terminal, while descriptor 2 is a filter's pipe
@@ -87,3 +96,13 @@ class Children:
 
     def _note(self, number: int, frame: object) -> None:
         self.ask(number)
+
+
+def die_with_parent() -> None:
+    """Lets this command be killed when the process ends that started it, if that one asked for it."""
+    parent = os.environ.pop(DIES_WITH, None)  # which commands that this one starts do not inherit
+    if parent is None:
+        return
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != int(parent):  # it ended before the call
+        os.kill(os.getpid(), signal.SIGKILL)

@@ -146,13 +146,15 @@ class RayCluster:
             ).outcomes()
 
     def model_need(self) -> Need:
-        """Returns what a process needs that holds a model: a GPU, or if no node has one, all cores of the smallest."""
+        """Returns what a process needs that segments: a GPU, or if no node has one, all cores of the smallest."""
+        return dataclasses.replace(self.training_need(), threads=MODEL_THREADS)
+
+    def training_need(self) -> Need:
+        """Returns what a process needs that trains: the same, for one piece at a time."""
         nodes = [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
         if any(node.get("GPU") for node in nodes):
-            return Need(gpus=1, threads=MODEL_THREADS)
-        return Need(
-            cores=int(min((node["CPU"] for node in nodes if node.get("CPU")), default=1)), threads=MODEL_THREADS
-        )
+            return Need(gpus=1)
+        return Need(cores=int(min((node["CPU"] for node in nodes if node.get("CPU")), default=1)))
 
     def __str__(self) -> str:
         nodes = [

@@ -21,6 +21,7 @@ from configs.suggestions import did_you_mean
 from pipeline.machine import available_cores, usable_cores
 from records import disk_error
 from scripts.support import output, stderr_filter
+from scripts.support.children import die_with_parent
 from scripts.support.warnings import warnings_of_photographs
 
 NONE = re.compile(r"--?config\.([^=]+)=(?:none|None)")
@@ -60,6 +61,7 @@ def run(main: Callable[[list[str]], int], *, arguments: str | None = None, optio
         logging.getLogger("matplotlib").setLevel(logging.ERROR)  # a font that it lacks, a home without its folder
         if not flags.FLAGS["verbosity"].present:
             absl_logging.set_verbosity(absl_logging.WARNING)  # saving a model logs its signatures
+        die_with_parent()
         _limit_threads()
         stderr_filter.install()
         try:

@@ -22,7 +22,7 @@ from scripts.support.children import Children
 
 
 def run_fold(children: Children, run: CrossValidation, fold: int) -> int:
-    """Runs the steps of a fold that are left, and pools the folds finished so far.
+    """Runs the steps of a fold that are left.
 
     Args:
       children: runs the commands.
@@ -56,7 +56,6 @@ def run_fold(children: Children, run: CrossValidation, fold: int) -> int:
             if step == "train" and not run.is_trained(fold):
                 raise StoppedError("its file `stop`", command.DONE)
         write_fold(result, fold_result(run, fold))
-    pool(run.workdir)
     return command.DONE
 
 

@@ -181,6 +181,68 @@ def test_shards_have_the_same_bytes_whatever_is_killed(run, nodes, tmp_path):
 
 
 @in_long_form
+def test_masks_are_those_of_a_local_run_though_nodes_are_killed_and_then_the_command(run, nodes, way, tmp_path):
+    photographs, here, there = tmp_path / "photographs", tmp_path / "here", tmp_path / "there"
+    photographs.mkdir()
+    original = sorted((way.source / "A. Segmentation" / "1. Original Images").rglob("*.jpg"))
+    for number in range(24):
+        (photographs / f"eye{number}.jpg").write_bytes(original[number % len(original)].read_bytes())
+    flags = (f"--model={way.workdir / 'model'}", str(photographs))
+    assert run("predict", *flags, f"--output={here}").returncode == 0
+    command = ("predict", *flags, f"--output={there}", f"--cluster={nodes.address}")
+
+    def written() -> int:
+        return len(list((there / "masks").rglob("*.png")))
+
+    with running(run, *command) as ended:
+        wait_for(lambda: written() >= 2, ended)
+        number = nodes.tell("add")
+        nodes.tell(f"kill {number - 2}")
+        wait_for(lambda: written() >= 8, ended)
+        os.kill(int(re.search(r"process (\d+)", holder(there / ".lock"))[1]), signal.SIGKILL)
+    assert ended[0].returncode == -signal.SIGKILL
+    done = run(*command)
+    assert done.returncode == 0, done.stderr
+    assert "passed over" in done.stdout or "already" in done.stdout
+    names = sorted(path.relative_to(here) for path in here.rglob("*") if path.is_file())
+    assert names == sorted(path.relative_to(there) for path in there.rglob("*") if path.is_file())  # no leftovers
+    for name in names:
+        if name.suffix in (".png", ".csv"):
+            assert (there / name).read_bytes() == (here / name).read_bytes(), name
+
+
+@in_long_form
+def test_folds_have_the_scores_of_a_local_run_though_a_node_is_killed_in_one(run, nodes, way, tmp_path):
+    here, there = tmp_path / "here", tmp_path / "there"
+    small = ("tile=64", "stride=64")
+    flags = (
+        "--config=tests/scripts/tiny_preset.py",
+        *(f"--config.data.{one}" for one in small),
+        "--config.model.unet.levels=2",
+        "--config.model.unet.width=8",
+        "--config.train.batch_size=2",
+        "--config.train.steps_per_epoch=10",
+        "--config.train.epochs=6",
+        "--config.train.previews=0",
+        "--config.train.deterministic=True",
+        f"--source={way.source}",
+        "--folds=2",
+    )
+    assert run("crossval", *flags, f"--workdir={here}").returncode == 0
+    with running(run, "crossval", *flags, f"--workdir={there}", f"--cluster={nodes.address}") as ended:
+        wait_for(lambda: any(there.glob("fold_*/run/history.csv")), ended)
+        number = nodes.tell("add")
+        nodes.tell(f"kill {number - 2}")
+    done = ended[0]
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "is done again" in done.stderr
+    for fold in range(2):
+        assert f"fold {fold} of 2: finished." in done.stdout
+        counts = Path(f"fold_{fold}") / "result" / "0" / "counts.npz"
+        assert (there / counts).read_bytes() == (here / counts).read_bytes()
+
+
+@in_long_form
 def test_files_are_whole_whatever_is_killed(forked, nodes, tmp_path, capsys):
     pieces, draw, struck = 20 * KILLS, random.Random(0), 0
     with running(lambda *arguments: forked(code=WRITE, arguments=arguments), nodes.address, tmp_path, pieces) as ended:

@@ -106,3 +106,39 @@ def test_the_lock_of_a_killed_parent_holds_as_long_as_its_child_lives(start, tmp
                 time.sleep(0.1)
         else:
             pytest.fail("the lock outlived the child")
+
+
+# A command that lives on by itself, or dies with the process that started it. The child of the test has no `scripts`
+# but the one in tmp_path, so the real module is loaded from its file.
+LIVES = f"""
+import importlib.util, time
+spec = importlib.util.spec_from_file_location("children", {str(ROOT / "scripts" / "support" / "children.py")!r})
+children = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(children)
+children.die_with_parent()
+print("ready", flush=True)
+time.sleep(20)
+"""
+
+
+@pytest.mark.parametrize("dies", [True, False])
+def test_a_command_dies_with_the_process_that_started_it_if_that_one_asks_for_it(start, tmp_path, dies):
+    (tmp_path / "scripts" / "lives.py").write_text(LIVES)
+    (tmp_path / "parent" / "parent.py").write_text(PARENT.replace("Children()", f"Children(die_with_this={dies})"))
+    parent = start("lives")
+    assert parent.stdout.readline() == "ready\n"
+    (child,) = map(int, Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split())
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    lock = tmp_path / "lock"
+    for _ in range(50 if dies else 5):  # the child inherits the lock, which is free when it has ended
+        with open(lock) as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                assert dies
+                return
+            except BlockingIOError:
+                time.sleep(0.1)
+    assert not dies, "the command outlived the process that started it"
+    os.kill(child, signal.SIGKILL)
