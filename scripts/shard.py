@@ -190,4 +190,4 @@ def _verify(folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    command.run(main, writes=("records",))

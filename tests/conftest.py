@@ -1,7 +1,7 @@
 """Distributes the tests over two processes (pytest-xdist, `-n 2`) and says which ones a marker left out.
 
-Also the server that runs commands and programs in processes of their own, and the photograph that tests of scaling
-draw, in records and in the graph.
+Also the server that runs commands and programs in processes of their own, an object store, and the photograph that
+tests of scaling draw, in records and in the graph.
 """
 
 import gc
@@ -103,6 +103,22 @@ def forked(command_environment, tmp_path_factory) -> Iterator[Callable[..., "sub
 
         yield run
         server.stdin.close()
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[dict[str, str]]:
+    """The variables of the environment by which clients reach an S3 server on loopback, see `store_server`."""
+    program = [sys.executable, "-W", "ignore", str(Path(__file__).with_name("store_server.py"))]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        try:
+            yield {
+                "AWS_ENDPOINT_URL": f"http://127.0.0.1:{process.stdout.readline().strip()}",
+                "AWS_ACCESS_KEY_ID": "key",
+                "AWS_SECRET_ACCESS_KEY": "secret",
+                "AWS_DEFAULT_REGION": "us-east-1",
+            }
+        finally:
+            process.kill()
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from absl import app, flags
 from absl import logging as absl_logging
@@ -21,6 +21,7 @@ from configs.suggestions import did_you_mean
 from pipeline.machine import available_cores, usable_cores
 from records import disk_error
 from scripts.support import output, stderr_filter
+from scripts.support.addresses import as_folders
 from scripts.support.children import die_with_parent
 from scripts.support.warnings import warnings_of_photographs
 
@@ -47,13 +48,22 @@ def config() -> Config:
     return loading.freeze(mutable)
 
 
-def run(main: Callable[[list[str]], int], *, arguments: str | None = None, optional: bool = False) -> None:
+def run(
+    main: Callable[[list[str]], int],
+    *,
+    arguments: str | None = None,
+    optional: bool = False,
+    writes: Collection[str] = (),
+    here: Collection[str] = (),
+) -> None:
     """Parses the flags, runs `main` and exits with its exit code.
 
     Args:
       main: function of the positional arguments that returns the exit code.
       arguments: description of the positional arguments; None: the command takes none.
       optional: whether they may be left out.
+      writes: names of further flags whose folders are written to, beside --output and --workdir.
+      here: names of flags that must be paths of this machine, and no addresses of stores.
     """
 
     def guarded(argv: list[str]) -> int:
@@ -69,8 +79,8 @@ def run(main: Callable[[list[str]], int], *, arguments: str | None = None, optio
                 raise InputError(f"unexpected argument {argv[1]!r}; write flags as --name=value, see --help.")
             if not argv[1:] and arguments is not None and not optional:
                 raise InputError(f"expected {arguments} after the flags.")
-            with warnings_of_photographs():
-                return main(argv[1:])
+            with warnings_of_photographs(), as_folders(argv[1:], writes=writes, here=here) as given:
+                return main(given)
         except InputError as error:
             return _say(str(error), WRONG)
         except KeyboardInterrupt:

@@ -1,0 +1,100 @@
+"""Commands that read from an S3 server and write to it: the same files as on this machine, and errors in one line."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+fsspec = pytest.importorskip("fsspec")
+ROOT = Path(__file__).parents[2]
+CONFIG = ("--config=configs/demo.py", "--config.data.photographs_per_shard=2")
+
+
+@pytest.fixture
+def store(s3_server, monkeypatch) -> "fsspec.AbstractFileSystem":
+    for name, value in s3_server.items():
+        monkeypatch.setenv(name, value)
+    filesystem = fsspec.filesystem("s3", use_listings_cache=False, skip_instance_cache=True)
+    if not filesystem.exists("commands"):
+        filesystem.mkdir("commands")
+    return filesystem
+
+
+@pytest.fixture
+def ran(s3_server, command_environment, tmp_path) -> Callable[..., "subprocess.CompletedProcess[str]"]:
+    """Runs a command that knows the server."""
+
+    def run(name: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        cache = f"--cache_dir={tmp_path / 'cache'}"
+        return subprocess.run(
+            [sys.executable, "-m", f"scripts.{name}", *arguments, cache],
+            cwd=ROOT,
+            env={**command_environment, **s3_server},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.mark.slow
+def test_shards_and_masks_in_a_store_are_those_of_this_machine(run, ran, way, store, tmp_path):
+    store.put(f"{way.source}/", "commands/source", recursive=True)
+    store.put(f"{way.workdir / 'model'}/", "commands/model", recursive=True)
+    sharded = ran("shard", *CONFIG, "--source=s3://commands/source", "--records=s3://commands/records")
+    assert sharded.returncode == 0, sharded.stderr
+    assert "s3://commands/source: " in sharded.stderr and "published: s3://commands/records" in sharded.stderr
+    here = tmp_path / "here"
+    assert run("shard", *CONFIG, f"--source={way.source}", f"--records={here}").returncode == 0
+    shards = sorted(path.name for path in here.glob("fundus*"))
+    assert shards and shards == sorted(path.rpartition("/")[2] for path in store.glob("commands/records/fundus*"))
+    for name in shards:
+        assert store.cat(f"commands/records/{name}") == (here / name).read_bytes()
+    assert store.exists("commands/records/index.json")
+    assert not [path for path in store.find("commands/records") if "/." in path]
+
+    part = "A. Segmentation/1. Original Images/b. Testing Set"
+    remote = ("--model=s3://commands/model", "--output=s3://commands/out", f"s3://commands/source/{part}")
+    predicted = ran("predict", *remote)
+    assert predicted.returncode == 0, predicted.stderr
+    local = (f"--model={way.workdir / 'model'}", f"--output={tmp_path / 'out'}", way.source / part)
+    assert run("predict", *local).returncode == 0
+    masks = {path.relative_to(tmp_path / "out").as_posix(): path for path in (tmp_path / "out").rglob("*.png")}
+    assert masks and masks.keys() == {path.partition("/out/")[2] for path in store.glob("commands/out/**.png")}
+    for name, path in masks.items():
+        assert store.cat(f"commands/out/{name}") == path.read_bytes()
+    shutil.rmtree(tmp_path / "cache")  # as on another machine
+    again = ran("predict", *remote)
+    assert again.returncode == 0 and "2 of them already finished" in again.stdout
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "message"),
+    [
+        (
+            "inspect",
+            ["--records=s3://no-such-bucket/records", "--output=O", "--config=configs/demo.py"],
+            "s3://no-such-bucket/records: is not there",
+        ),
+        (
+            "inspect",
+            ["--records=s3://commands/nothing", "--output=O", "--config=configs/demo.py"],
+            "s3://commands/nothing: nothing is there; check",
+        ),
+        (
+            "plan",
+            ["--source=S", "--output=s3://commands/plan.py"],
+            "--output=s3://commands/plan.py: expected a path of",
+        ),
+        ("predict", ["--model=M", "--output=nosuch://x/out", "p.png"], "nosuch://x/out: Protocol not known: nosuch"),
+    ],
+)
+def test_wrong_addresses_are_refused_in_one_line(ran, store, command, arguments, message):
+    done = ran(command, *arguments)
+    assert done.returncode == 2 and done.stderr.startswith(f"error: {message}"), done.stderr
+    assert len(done.stderr.splitlines()) == 1
