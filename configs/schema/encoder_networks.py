@@ -104,6 +104,10 @@ class LiteUNetConfig:
       widths: number of filters of each level of the decoder, the finest first; each level has half the resolution of
         the one before. They decide which of the encoder's stages is the coarsest, whose stride is the network's:
         finest * 2 ** len(widths), at most 32. Multiples of 32 are fastest on a CPU.
+      standardize: whether it sees, in the place of RGB, each channel less its local mean and divided by its local
+        standard deviation, which hardly depend on camera and light (see `models.layers.LocalStandardization`).
+      standardize_sigma: standard deviation of the Gaussian that defines "local" there, 16 to 200 pixels of the scaled
+        photograph.
       contrast: whether the network also sees local contrast, as three additional channels, which loaded weights ignore
         at first.
       contrast_sigma: standard deviation of the Gaussian that defines "local", 4 to 100 pixels of the scaled photograph.
@@ -114,6 +118,8 @@ class LiteUNetConfig:
     weights: str = "none"
     finest: int = 4
     widths: tuple[int, ...] = (64, 96, 128)
+    standardize: bool = False
+    standardize_sigma: float = 64.0
     contrast: bool = False
     contrast_sigma: float = 10.0
     dropout: float = 0.0
@@ -136,6 +142,16 @@ class LiteUNetConfig:
         )
         check(
             4 <= self.contrast_sigma <= 100, "model.lite_unet.contrast_sigma", self.contrast_sigma, allowed="4 to 100"
+        )
+        check(
+            16 <= self.standardize_sigma <= 200,
+            "model.lite_unet.standardize_sigma",
+            self.standardize_sigma,
+            allowed="16 to 200",
+        )
+        stride = self.finest * 2 ** len(self.widths)
+        check(
+            not self.standardize or stride >= 8, "model.lite_unet.standardize", True, allowed="False at a stride of 4"
         )
         check_rate("model.lite_unet.dropout", self.dropout)
         check(0 < self.prior < 1, "model.lite_unet.prior", self.prior, allowed="above 0 and below 1")

@@ -36,11 +36,15 @@ WITHOUT_EFFECT: dict[str, object] = {
         "weights": "none",
         "finest": 4,
         "widths": (64, 96, 128),
+        "standardize": False,
+        "standardize_sigma": 64.0,
         "contrast": False,
         "contrast_sigma": 10.0,
         "dropout": 0.0,
         "prior": 0.5,
     },
+    "model.lite_unet.standardize": False,
+    "model.lite_unet.standardize_sigma": 64.0,
     "train.healthy_fraction": None,
     "train.hard_negative_fraction": 0.0,
     "train.paste_fraction": 0.0,
@@ -59,7 +63,9 @@ def new_name(dotted: str) -> str | None:
 def as_before(section: str, values: dict[str, object]) -> dict[str, object]:
     """Returns the fields of a section as version 0.1 had them, without newer ones that have no effect."""
     return {
-        OLD_NAMES.get(f"{section}.{name}", name): value
+        OLD_NAMES.get(f"{section}.{name}", name): as_before(f"{section}.{name}", value)
+        if isinstance(value, dict)
+        else value
         for name, value in values.items()
         if WITHOUT_EFFECT.get(f"{section}.{name}", ...) != value
     }

@@ -8,7 +8,7 @@ them in the encoder.
 from keras import layers
 
 from configs import LiteUNetConfig, PreprocessConfig
-from models.layers import LocalContrast, dropout
+from models.layers import LocalContrast, LocalStandardization, dropout
 from models.network import NO_PREPROCESSING, Network, image_input
 from models.networks.efficientnet_lite import encode_lite, load_lite, scale_levels
 from models.networks.encoders import encoder_layers
@@ -39,7 +39,11 @@ def build_lite_unet(options: LiteUNetConfig, classes: int, preprocess: Preproces
     """
     strides = [options.finest * 2**level for level in range(len(options.widths) + 1)]
     photograph, image = image_input(preprocess, stride=strides[-1])
-    x = scale_levels(image)
+    if options.standardize:
+        sigma = options.standardize_sigma
+        x = LocalStandardization(sigma, dtype="float32", name="standardization")(image, photograph)
+    else:
+        x = scale_levels(image)
     if options.contrast:
         contrast = LocalContrast(options.contrast_sigma, dtype="float32", name="contrast")(image, photograph)
         x = layers.Concatenate(name="channels")([x, contrast])  # [B, h, w, 6]

@@ -154,18 +154,6 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
         average.assign(average * self.momentum + value * (1 - self.momentum))
 
 
-def _blurred(maps, sigma: float):
-    """Blurs `[B, h, w, c]` with a Gaussian that is cut off at 3 sigma; pixels outside count as 0."""
-    reach = int(np.ceil(3 * sigma))
-    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
-    kernel = np.tile((weights / weights.sum()).astype(np.float32)[:, None, None, None], (1, 1, maps.shape[-1], 1))
-    for direction in (kernel, kernel.transpose(1, 0, 2, 3)):  # vertical, then horizontal
-        maps = ops.depthwise_conv(maps, direction, padding="same", data_format="channels_last")
-    return maps
-
-
-GAIN, LIMIT = 4.0, 3.0
-EMPTY = 1e-6  # fraction of retina around a pixel below which there is no mean
 # A pixel counts as background if its brightest channel is below the first level, as retina above the second, and in
 # part between them. In the 81 photographs of IDRiD at a third of their size, 0.001 % of the background is brighter than
 # the first level, and 0.01 % of the retina darker than the second, haemorrhages and vessels included. The levels are
@@ -173,8 +161,10 @@ EMPTY = 1e-6  # fraction of retina around a pixel below which there is no mean
 DARK, RETINA = 20.0, 40.0
 
 
-def _shrunk(maps, factor: int):
-    return ops.average_pool(maps, factor, strides=factor, data_format="channels_last")
+def _retina(photograph):
+    """Returns how far each pixel counts as retina, 0..1 `[B, h, w, 1]`."""
+    brightest = ops.max(photograph, axis=-1, keepdims=True)
+    return ops.clip((brightest - DARK) / (RETINA - DARK), 0, 1)
 
 
 def _enlarged(maps, factor: int):
@@ -190,6 +180,37 @@ def _enlarged(maps, factor: int):
     kernel = weights.reshape(3, 3, channels, -1).astype(np.float32)  # channel (factor a + b) c + d: d of pixel (a, b)
     pixels = ops.conv(maps, kernel, padding="valid", data_format="channels_last")
     return ops.depth_to_space(pixels, factor, data_format="channels_last")
+
+
+GAIN, LIMIT = 4.0, 3.0
+
+
+def _blurred(maps, sigma: float):
+    """Blurs `[B, h, w, c]` with a Gaussian that is cut off at 3 sigma; pixels outside count as 0."""
+    reach = int(np.ceil(3 * sigma))
+    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+    kernel = np.tile((weights / weights.sum()).astype(np.float32)[:, None, None, None], (1, 1, maps.shape[-1], 1))
+    for direction in (kernel, kernel.transpose(1, 0, 2, 3)):  # vertical, then horizontal
+        maps = ops.depthwise_conv(maps, direction, padding="same", data_format="channels_last")
+    return maps
+
+
+EMPTY = 1e-6  # fraction of retina around a pixel below which there is no mean
+
+
+def _shrunk(maps, factor: int):
+    return ops.average_pool(maps, factor, strides=factor, data_format="channels_last")
+
+
+def _local_means(maps, retina, *, shrink: int, sigma: float):
+    """Returns the means of the retina around each pixel, `[B, h / shrink + 2, w / shrink + 2, c]`, for `_enlarged`."""
+    channels = maps.shape[-1]
+    sums = ops.concatenate([_shrunk(maps * retina, shrink), _shrunk(retina, shrink)], axis=-1)
+    # Averaging and bilinear enlargement by an even s have variances of (s² - 1) / 12 and (2 s² + 1) / 12 pixels².
+    small = (sigma**2 - shrink**2 / 4) ** 0.5 / shrink
+    # One more pixel on each side, with a mean over the pixels inside: the enlargement reads it.
+    sums = _blurred(ops.pad(sums, ((0, 0), (1, 1), (1, 1), (0, 0))), small)
+    return sums[..., :channels] / ops.maximum(sums[..., channels:], EMPTY)
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -229,13 +250,9 @@ class LocalContrast(keras.layers.Layer):
         Returns:
           float32 `[B, h, w, 3]`.
         """
-        brightest = ops.max(photograph, axis=-1, keepdims=True)
-        retina = ops.clip((brightest - DARK) / (RETINA - DARK), 0, 1)  # [B, h, w, 1]
-        sums = ops.concatenate([_shrunk(image * retina, self.shrink), _shrunk(retina, self.shrink)], axis=-1)
-        # One more pixel on each side, with a mean over the pixels inside: the enlargement reads it.
-        sums = _blurred(ops.pad(sums, ((0, 0), (1, 1), (1, 1), (0, 0))), self._small_sigma())
-        means = sums[..., :3] / ops.maximum(sums[..., 3:], EMPTY)  # [B, h / shrink + 2, w / shrink + 2, 3]
-        return ops.clip((image - _enlarged(means, self.shrink)) * (retina * (GAIN / 255)), -LIMIT, LIMIT)
+        retina = _retina(photograph)
+        means = _enlarged(_local_means(image, retina, shrink=self.shrink, sigma=self.sigma), self.shrink)
+        return ops.clip((image - means) * (retina * (GAIN / 255)), -LIMIT, LIMIT)
 
     def compute_output_shape(self, image_shape, photograph_shape):
         """Returns the shape of the image."""
@@ -244,10 +261,6 @@ class LocalContrast(keras.layers.Layer):
     def get_config(self):
         """Returns the arguments of the layer."""
         return {**super().get_config(), "sigma": self.sigma}
-
-    def _small_sigma(self) -> float:
-        # Averaging and bilinear enlargement by an even s have variances of (s² - 1) / 12 and (2 s² + 1) / 12 pixels².
-        return (self.sigma**2 - self.shrink**2 / 4) ** 0.5 / self.shrink
 
 
 class InputError(ValueError):

@@ -6,7 +6,7 @@ import pytest
 from scipy.special import logit
 
 from configs import InputError, LiteUNetConfig, PreprocessConfig
-from models.layers.local_contrast import LocalContrast
+from models.layers.local_contrast import LocalContrast, LocalStandardization
 from models.layers.normalization import FusedBatchNormalization
 from models.networks.encoders import encoder_layers
 from models.networks.lite_unet import build_lite_unet
@@ -79,6 +79,15 @@ def test_the_network_sees_scaled_levels_and_local_contrast():
     assert build_lite_unet(TINY, classes=1).get_layer("encoder_stem").input.shape[-1] == 3
 
 
+def test_a_network_that_standardises_sees_no_levels_and_hardly_the_camera():
+    options = LiteUNetConfig(finest=2, widths=(8, 8), standardize=True, standardize_sigma=16.0)
+    network = build_lite_unet(options, classes=1)
+    seen = np.asarray(network.get_layer("encoder_stem").input.shape)
+    assert seen[-1] == 3 and "encoder_scaling" not in {layer.name for layer in network.layers}
+    front = keras.Model(network.input, network.get_layer("standardization").output)
+    np.testing.assert_allclose(front(images()), LocalStandardization(16.0)(images(), images()), atol=1e-5)
+
+
 def test_all_normalisations_are_fused_ones():
     network = build_lite_unet(TINY, classes=1)
     kinds = {type(layer) for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)}
@@ -103,6 +112,8 @@ def test_all_pixels_start_near_the_prior():
         ({"widths": (8,) * 4}, "widths must be 1 to 3 numbers"),
         ({"finest": 2, "widths": (8,) * 5}, "widths must be 1 to 4 numbers of at least 1 for model.lite_unet.finest 2"),
         ({"widths": (8, 0)}, r"widths must be .*; received \(8, 0\)"),
+        ({"standardize_sigma": 8.0}, "standardize_sigma must be 16 to 200; received 8.0"),
+        ({"standardize": True, "finest": 2, "widths": (8,)}, "standardize must be False at a stride of 4"),
         ({"contrast_sigma": 3.0}, "contrast_sigma must be 4 to 100; received 3.0"),
         ({"dropout": 1.0}, "dropout must be at least 0 and below 1; received 1.0"),
         ({"prior": 0.0}, "prior must be above 0 and below 1; received 0.0"),
