@@ -12,6 +12,7 @@ python -m scripts.benchmark fine_tuning --config=configs/idrid_lesions.py --mode
 python -m scripts.benchmark plans --config=PLAN.py --source=SOURCE --workdir=WORKDIR [--minutes=10]
 python -m scripts.benchmark predict --config=configs/idrid_haemorrhages.py --model=MODEL --source=IDRID --json=FILE
 python -m scripts.benchmark onnx --config=configs/idrid_lesions.py --model=MODEL [--source=IDRID]
+python -m scripts.benchmark cluster --config=configs/idrid_lesions.py --source=IDRID [--model=MODEL]
 """
 
 import sys
@@ -44,6 +45,7 @@ BENCHMARKS: dict[str, list[set[str]]] = {
     "plans": [{"source"}],
     "predict": [{"model", "source"}],
     "onnx": [{"model", "source"}, {"model"}],
+    "cluster": [{"model", "source"}, {"source"}],
 }
 
 _FOLDERS = {

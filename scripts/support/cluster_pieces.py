@@ -10,7 +10,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from configs import InputError
 from records import LostPieceError
@@ -56,6 +56,18 @@ class _Process:
     tasks: dict[Any, int] = dataclasses.field(default_factory=dict)  # pieces in work, by their references
 
 
+class Clock(Protocol):
+    """What of the module `time` is used."""
+
+    def monotonic(self) -> float:
+        """Returns seconds since some moment."""
+        ...
+
+    def sleep(self, seconds: float, /) -> None:
+        """Waits."""
+        ...
+
+
 class Pieces:
     """One function and its pieces, on the way through a cluster."""
 
@@ -71,6 +83,7 @@ class Pieces:
         stopped: Callable[[], bool],
         say: Callable[[str], None],
         tallies: dict[str, Tally],
+        clock: Clock = time,
     ):
         """Sends nothing yet.
 
@@ -84,7 +97,9 @@ class Pieces:
           stopped: is called again and again; when it returns True, no more pieces are dealt out.
           say: receives a line about what was lost.
           tallies: gets what each node did, by its name.
+          clock: tells the time, and waits; another one than the module `time` in simulations.
         """
+        self._clock = clock
         self._ray, self._home, self._pieces, self._need, self._token = ray, home, pieces, need, token
         self._stopped, self._say, self._tallies = stopped, say, tallies
         self._make = ray.put(make)
@@ -93,7 +108,7 @@ class Pieces:
         self._ends = collections.Counter[int]()  # processes that ended with each piece
         self._processes: list[_Process] = []
         self._failed_starts = 0
-        self._looked = self._worked = time.monotonic()
+        self._looked = self._worked = clock.monotonic()
 
     def outcomes(self) -> Iterator[tuple[int, Any]]:
         """Yields the number of each piece with its result, or an InputError, as they come.
@@ -108,7 +123,7 @@ class Pieces:
                 if self._stopped():
                     self._todo.clear()
                     self._alone.clear()
-                if time.monotonic() - self._looked >= LOOK_SECONDS:
+                if self._clock.monotonic() - self._looked >= LOOK_SECONDS:
                     self._recruit()
                 self._deal()
                 for process, reference in self._arrived():
@@ -119,7 +134,7 @@ class Pieces:
 
     def _recruit(self) -> None:
         """Starts processes where there is room, but no more than there are pieces."""
-        self._looked = time.monotonic()
+        self._looked = self._clock.monotonic()
         nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
         what, each = ("GPU", self._need.gpus) if self._need.gpus else ("CPU", self._need.cores)
         room = sum(int(resources.get(what, 0) // each) for resources in nodes)
@@ -165,7 +180,7 @@ class Pieces:
         waited = {process.arriving: process for process in self._processes if process.arriving is not None}
         waited |= {reference: process for process in self._processes for reference in process.tasks}
         if not waited:
-            time.sleep(LOOK_SECONDS)
+            self._clock.sleep(LOOK_SECONDS)
             return []
         done, others = self._ray.wait(list(waited), num_returns=1, timeout=LOOK_SECONDS)
         if done and others:
