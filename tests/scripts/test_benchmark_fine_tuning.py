@@ -36,18 +36,19 @@ def measured(way, stages, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("fine_tuning")
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(benchmark, "run_stages", copy_scores)
+        patched.setattr(benchmark, "LEARNT", 4)  # of the seven that there are
         result = benchmark.measure(CONFIG, way.workdir / "model", way.source, split="all", minutes=0.5, workdir=workdir)
     return result, workdir
 
 
 @pytest.mark.slow
-def test_ten_photographs_are_learnt_from_and_no_other_one_is(measured):
+def test_so_many_photographs_are_learnt_from_and_no_other_one_is(measured):
     _, workdir = measured
     data = CONFIG.data
     learnt = find_cases(workdir / "learnt_from", data.classes)[1]
     apart = find_cases(workdir / "kept_apart", data.classes)[1]
-    assert sorted(case.split for case in learnt) == ["train"] * 8 + ["validation"] * 2
-    assert len(apart) == 12
+    assert sorted(case.split for case in learnt) == ["train"] * 2 + ["validation"] * 2
+    assert len(apart) == 3
     assert not {case.name for case in learnt} & {case.name for case in apart}
 
 
@@ -63,11 +64,10 @@ def test_photographs_have_another_size_and_other_colours_and_masks_fit_them(meas
         blue, red = photograph[inside][:, 0].mean(), photograph[inside][:, 2].mean()
         whole = field_of_view(before)
         assert blue / red > 1.3 * before[whole][:, 0].mean() / before[whole][:, 2].mean()
-        (path,) = case.masks["HE"]
-        mask, drawn = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE), original[case.name].masks["HE"]
+        mask, drawn = cv2.imread(str(case.masks["HE"]), cv2.IMREAD_GRAYSCALE), original[case.name].masks["HE"]
         assert mask.shape == photograph.shape[:2]
-        before_mask = cv2.imread(str(drawn[0]), cv2.IMREAD_GRAYSCALE) > 0
-        assert (mask > 0).mean() == pytest.approx(before_mask.mean(), rel=0.05, abs=1e-5)
+        fraction = 0.0 if drawn is None else (cv2.imread(str(drawn), cv2.IMREAD_UNCHANGED) > 0).mean()
+        assert (mask > 0).mean() == pytest.approx(fraction, rel=0.05, abs=1e-5)
 
 
 @pytest.mark.slow
@@ -100,7 +100,7 @@ def test_the_table_has_the_scores_that_eval_wrote(measured, way):
 
 @pytest.mark.slow
 def test_too_few_photographs_are_refused_before_anything_is_written(way, tmp_path):
-    with pytest.raises(InputError, match="has 6 photographs of the split test; expected more than 10"):
+    with pytest.raises(InputError, match="has 2 photographs of the split test; expected more than 10"):
         benchmark.measure(
             CONFIG, way.workdir / "model", way.source, split="test", minutes=1, workdir=tmp_path / "never"
         )
