@@ -66,7 +66,7 @@ def test_photographs_have_another_size_and_other_colours_and_masks_fit_them(meas
         assert blue / red > 1.3 * before[whole][:, 0].mean() / before[whole][:, 2].mean()
         mask, drawn = cv2.imread(str(case.masks["HE"]), cv2.IMREAD_GRAYSCALE), original[case.name].masks["HE"]
         assert mask.shape == photograph.shape[:2]
-        fraction = 0.0 if drawn is None else (cv2.imread(str(drawn), cv2.IMREAD_UNCHANGED) > 0).mean()
+        fraction = 0.0 if drawn is None else (cv2.imread(str(drawn), cv2.IMREAD_GRAYSCALE) > 0).mean()
         assert (mask > 0).mean() == pytest.approx(fraction, rel=0.05, abs=1e-5)
 
 
