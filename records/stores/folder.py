@@ -26,7 +26,7 @@ from records.files import complete_file
 from records.locks import held, is_held
 from records.stores.filesystem import AT_ONCE, check_content, connect, reason_of, version_of
 
-ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://")
+ADDRESS = re.compile(r"(?!https?:)[a-z][a-z0-9+.-]+://")  # what is behind http cannot be listed, let alone written
 STATE, LOCK = ".stored.json", ".stored.lock"  # ends of the names of the files beside a copy
 INDEXES = {".csv", ".html", ".json"}  # files that name others
 TRIES = 4  # of a transfer, beside those of the filesystem itself
@@ -171,6 +171,8 @@ class StoredFolder:
         names = {path[len(self._root) :].strip("/"): info for path, info in found.items() if info["type"] == "file"}
         if odd := next((name for name in names if ".." in name.split("/")), None):
             raise InputError(f"{self.address}/{odd}: this name leads out of the folder; rename the file there.")
+        if any(info.get("size") is None for info in names.values()):
+            raise InputError(f"{self.address}: this store does not say how large files are; give a path instead.")
         return {name: (int(info["size"]), version_of(info)) for name, info in names.items() if not _is_hidden(name)}
 
     def _fetch(self, name: str, there: tuple[int, str]) -> StoredFile:

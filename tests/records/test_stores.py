@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from configs import InputError
-from records.stores import StoredFolder, folder
+from records.stores import StoredFolder, folder, is_address
 from records.stores.filesystem import WrongContentError, check_content
 
 fsspec = pytest.importorskip("fsspec")
@@ -65,6 +65,15 @@ def test_a_copy_is_what_the_store_holds_and_only_changes_are_fetched(store, tmp_
     (stored.copy / "left.png").touch()
     assert fetched(StoredFolder("s3://eyes/set", tmp_path)) == 1
     assert contents(stored.copy) == {"images/a b.png": b"changed"}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("s3://b/a", True), ("gs://b", True), ("http://127.0.0.1:8501", False), ("https://a.b/c", False)]
+    + [("C:/eyes", False), ("a/b", False), ("://a", False), (None, False)],
+)
+def test_addresses_of_stores_are_told_from_paths_and_from_servers(text, expected):
+    assert is_address(text) is expected
 
 
 def test_a_single_file_can_be_named(store, tmp_path):
@@ -192,6 +201,13 @@ def test_names_that_lead_out_of_the_folder_are_refused(tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"eyes/\.\./outside.png: this name leads out of the folder"):
         fetched(stored)
     assert not list(tmp_path.rglob("*.png"))
+
+
+def test_a_store_that_does_not_say_how_large_files_are_is_refused(tmp_path, monkeypatch):
+    stored = StoredFolder("memory://eyes", tmp_path)
+    monkeypatch.setattr(stored._filesystem, "find", lambda *_, **__: {"/eyes/a.png": {"type": "file", "size": None}})
+    with pytest.raises(InputError, match="memory://eyes: this store does not say how large files are"):
+        fetched(stored)
 
 
 def test_content_is_held_to_the_size_and_the_digest_that_a_store_says(tmp_path):

@@ -1,15 +1,13 @@
 """Commands that read from an S3 server and write to it: the same files as on this machine, and errors in one line."""
 
+import json
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 fsspec = pytest.importorskip("fsspec")
-ROOT = Path(__file__).parents[2]
 CONFIG = ("--config=configs/demo.py", "--config.data.photographs_per_shard=2")
 
 
@@ -23,21 +21,23 @@ def store(s3_server, monkeypatch) -> "fsspec.AbstractFileSystem":
     return filesystem
 
 
+# Runs a command with further variables of the environment.
+COMMAND = """
+import json, os, runpy, sys
+
+os.environ.update(json.loads(sys.argv[1]))
+sys.argv = sys.argv[2:]
+runpy.run_module(f"scripts.{sys.argv[0]}", run_name="__main__", alter_sys=True)
+"""
+
+
 @pytest.fixture
-def ran(s3_server, command_environment, tmp_path) -> Callable[..., "subprocess.CompletedProcess[str]"]:
+def ran(s3_server, forked, tmp_path) -> "Callable[..., subprocess.CompletedProcess[str]]":
     """Runs a command that knows the server."""
 
     def run(name: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
         cache = f"--cache_dir={tmp_path / 'cache'}"
-        return subprocess.run(
-            [sys.executable, "-m", f"scripts.{name}", *arguments, cache],
-            cwd=ROOT,
-            env={**command_environment, **s3_server},
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+        return forked(code=COMMAND, arguments=[json.dumps(s3_server), name, *arguments, cache])
 
     return run
 
