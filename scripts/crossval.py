@@ -16,7 +16,7 @@ if not __package__:  # started by its path: the root is searched, not scripts/, 
     sys.path[0] = __file__.rpartition("/scripts/")[0]
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -104,25 +104,27 @@ def main(_: list[str]) -> int:
 
 def _run_folds(run: CrossValidation, only: list[int]) -> list[str]:
     """Runs folds one after the other, or on the nodes of a cluster, and returns a line for each that failed."""
-    failed = []
+    failed, todo = [], run.unfinished(only)
     with cluster.connected(reads=[*run.sources, _UNLABELLED.value, _AFTER.value]) as nodes:
-        if nodes is not None:
-            for fold, end in run_folds(nodes, run, only):
-                if end:
-                    why = f"failed with exit code {end}; see Ray's logs on its node." if isinstance(end, int) else end
-                    failed.append(f"fold {fold}: {why}")
-                else:
-                    print(f"fold {fold} of {run.plan.folds}: finished.", flush=True)
-                    pool(run.workdir)
-            return failed
-        children = Children()
-        with children.listening():
-            for fold in only:
-                code = run_fold(children, run, fold)
-                if code:
-                    failed.append(f"fold {fold}: failed with exit code {code}; see the error above.")
+        for fold, end in _run_here(run, only) if nodes is None else run_folds(nodes, run, only):
+            if end:
+                where = "the error above" if nodes is None else "Ray's logs on its node"
+                why = f"failed with exit code {end}; see {where}." if isinstance(end, int) else end
+                failed.append(f"fold {fold}: {why}")
+                continue
+            if nodes is not None:
+                print(f"fold {fold} of {run.plan.folds}: finished.", flush=True)
+            if fold in todo:
                 pool(run.workdir)
     return failed
+
+
+def _run_here(run: CrossValidation, only: list[int]) -> Iterator[tuple[int, int]]:
+    """Yields the number of each fold as it ends, with the exit code of the command that failed, 0 if none did."""
+    children = Children()
+    with children.listening():
+        for fold in only:
+            yield fold, run_fold(children, run, fold)
 
 
 def _pool_alone(workdir: Path) -> int:

@@ -24,6 +24,7 @@ import filelock
 from configs import InputError
 from records.files import complete_file
 from records.locks import held, is_held
+from records.parallel import Progress
 from records.stores.filesystem import AT_ONCE, check_content, connect, reason_of, version_of
 
 ADDRESS = re.compile(r"(?!https?:)[a-z][a-z0-9+.-]+://")  # what is behind http cannot be listed, let alone written
@@ -31,8 +32,6 @@ STATE, LOCK = ".stored.json", ".stored.lock"  # ends of the names of the files b
 INDEXES = {".csv", ".html", ".json"}  # files that name others
 TRIES = 4  # of a transfer, beside those of the filesystem itself
 WAIT_SECONDS = 0.5  # before the second try, then twice as long each time
-
-Progress = Callable[[Iterator[Any], int, str], Iterator[Any]]
 
 
 @dataclasses.dataclass(frozen=True)

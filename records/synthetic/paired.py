@@ -20,7 +20,7 @@ from records.tables import LABELS
 CLASSES = ("HE", "EX")
 EVERY = 3  # of so many lesions the first is left out
 MARGIN = 12  # pixels around a lesion that is left out, which are left out, too
-NARROWEST, LEAST_DEGREES = 256, 20.0
+LEAST_DEGREES = 20.0
 SMEAR = 90  # radius, pixels, of a disc in which nothing can be told
 
 
@@ -49,7 +49,7 @@ def write_paired_set(
       ignored: number of training photographs, the first ones, in which regions are left out, with the lesions there: in
         turn a third of the haemorrhages, and a disc in which both classes are unknown.
       healthy: number of further training photographs without haemorrhages and exudates, and without masks.
-      width: width of the photographs, pixels, at least NARROWEST; None: as they are drawn.
+      width: width of the photographs, pixels, at least 256; None: as they are drawn.
       degrees: field of view, LEAST_DEGREES to DEGREES; below that, lesions are larger in it, and fewer.
 
     Returns:
@@ -60,8 +60,8 @@ def write_paired_set(
     """
     check_numbers(training=training, test=test, seed=seed, first=first)
     check_numbers(unlabelled=unlabelled, ignored=ignored, healthy=healthy, highest=training)
-    if width is not None and width < NARROWEST:
-        raise InputError(f"width must be at least {NARROWEST}; received {width}.")
+    if width is not None:
+        check_numbers(width=width)
     if not LEAST_DEGREES <= degrees <= DEGREES:
         raise InputError(f"field_degrees must be {LEAST_DEGREES:g} to {DEGREES:g}; received {degrees:g}.")
     rows = []

@@ -16,7 +16,7 @@ from records.synthetic.photographs import SyntheticPhotograph, synthetic_photogr
 
 SIZES = ((848, 1280), (712, 1072))  # (height, width), pixels, of photographs with odd and even numbers
 NUMBER_WITHOUT_LESIONS = 2  # fixed, so that a photograph depends only on its own number
-LOWEST = {"training": 2, "first": 1}  # values of numbers whose lowest is not 0
+LOWEST = {"training": 2, "first": 1, "width": 256}  # values of numbers whose lowest is not 0
 JPEG_QUALITY = 92
 MASK_PALETTE = (0, 0, 0, 255, 0, 0)  # index 0 black, index 1 red
 

@@ -15,9 +15,8 @@ from pipeline.planning import KEPT_APART, LEARNT_FROM, Stage, fine_tuning_config
 from records import Case, make_folder, write_png, write_text
 from scripts.benchmarks.camera_shifts import find_field, shift_camera
 from scripts.benchmarks.measuring import Result
+from scripts.benchmarks.running import run_commands
 from scripts.benchmarks.scoring import check_classes, mean_of_lesions, pooled_aupr
-from scripts.support.children import Children
-from scripts.support.stages import run_stages
 
 # Another camera: cooler colours, less light at the rim, sharpening and noise, and a field of view of 1500 pixels.
 SHIFTED_BY = ("cool", "vignette", "sharpened", "noise")
@@ -75,10 +74,7 @@ def measure(config: Config, model: Path, source: Path, *, split: str, minutes: f
     stages = [_shard(workdir, trainings[0]), _score(workdir, "as_it_is", model)]
     for training in trainings:
         stages += [_train(workdir, training), _score(workdir, training.folder, _model(workdir, training))]
-    children = Children()
-    with children.listening():
-        if run_stages(children, stages, again="run the same command again."):
-            raise InputError(f"--workdir={workdir}: a command failed, see above.")
+    run_commands(workdir, stages)
     folders = {"the model as it is": "as_it_is", **{training.title: training.folder for training in trainings}}
     aupr = {
         title: pooled_aupr(read_result(workdir / "scores" / folder).photographs()) for title, folder in folders.items()

@@ -9,9 +9,8 @@ from pipeline.evaluation import read_result
 from pipeline.planning import Stage
 from records import find_cases, make_folder, write_text
 from scripts.benchmarks.measuring import Result
+from scripts.benchmarks.running import run_commands
 from scripts.benchmarks.scoring import mean_of_lesions, pooled_aupr
-from scripts.support.children import Children
-from scripts.support.stages import run_stages
 
 SCALES = (0.7, 1.0, 1.4)  # times the planned field_diameter
 CROPS = (256, 384)
@@ -55,10 +54,7 @@ def measure(config: Config, source: Path, *, minutes: float, workdir: Path) -> R
             tilings.append(preset.data)  # presets of the same tiles share their records
         records = workdir / "records" / str(tilings.index(preset.data))
         stages += _stages(workdir / _folder(name), preset, source=source, records=records)
-    children = Children()
-    with children.listening():
-        if run_stages(children, stages, again="run the same command again."):
-            raise InputError(f"--workdir={workdir}: a command failed, see above.")
+    run_commands(workdir, stages)
     aupr = {name: pooled_aupr(read_result(workdir / _folder(name) / "scores").photographs()) for name in presets}
     mean = {name: mean_of_lesions(values) for name, values in aupr.items()}
     best = max(value for name, value in mean.items() if name not in (PLANNED, COPIED))

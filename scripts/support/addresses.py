@@ -3,7 +3,7 @@
 import contextlib
 import os
 import threading
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from absl import flags
 from tqdm import tqdm
 
 from configs import InputError
+from records import no_progress
 from records.stores import StoredFolder, is_address
 from scripts.support.photographs import say
 
@@ -82,7 +83,7 @@ def _publishing(stored: StoredFolder) -> Iterator[None]:
     def publish_now_and_then() -> None:
         while not ended.wait(SYNC_SECONDS):
             with contextlib.suppress(Exception):  # the last time says what is wrong
-                stored.publish(progress=lambda moved, total, what: moved)
+                stored.publish(progress=no_progress)
 
     thread = threading.Thread(target=publish_now_and_then, name="publishing", daemon=True)
     thread.start()
@@ -95,8 +96,8 @@ def _publishing(stored: StoredFolder) -> Iterator[None]:
         say(f"published: {stored.address} ({moved.files} files in the end, {moved.size / 1e6:.1f} MB)")
 
 
-def _with_bar(transfers: Iterator[Any], total: int, what: str) -> Iterator[Any]:
-    return iter(tqdm(transfers, total=total, desc=what, unit=" files", disable=None if total else True))
+def _with_bar(transfers: Iterable[Any], total: int, what: str) -> Iterable[Any]:
+    return tqdm(transfers, total=total, desc=what, unit=" files", disable=None if total else True)
 
 
 def _cache() -> Path:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from configs import InputError
+from records import no_progress
 from records.stores import StoredFolder, folder, is_address
 from records.stores.filesystem import WrongContentError, check_content
 
@@ -43,11 +44,11 @@ def fail(s3_server) -> Callable[..., None]:
 
 def fetched(stored: StoredFolder, *, to_write: bool = False, most_bytes: int = ENOUGH) -> int:
     """Fetches, and returns the number of files that were transferred."""
-    return stored.fetch(to_write=to_write, most_bytes=most_bytes, progress=lambda moved, total, what: moved).files
+    return stored.fetch(to_write=to_write, most_bytes=most_bytes, progress=no_progress).files
 
 
 def published(stored: StoredFolder) -> int:
-    return stored.publish(progress=lambda moved, total, what: moved).files
+    return stored.publish(progress=no_progress).files
 
 
 def contents(copy: Path) -> dict[str, bytes]:

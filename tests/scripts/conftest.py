@@ -1,12 +1,15 @@
 """Runs commands as a user does, and all of them once a session, from synthetic photographs to an export."""
 
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+
+from pipeline.planning import Stage
 
 ROOT = Path(__file__).parents[2]
 TINY = ("--config=tests/scripts/tiny_preset.py", "--config.data.photographs_per_shard=3")
@@ -88,3 +91,20 @@ def way(run, tmp_path_factory) -> Way:
         assert done.returncode == 0, f"{name}: {done.stdout}{done.stderr}"
         printed[name], stderr[name] = done.stdout, done.stderr
     return Way(source, records, workdir, predictions, export, printed, stderr)
+
+
+@pytest.fixture(scope="session")
+def scores_of_way(way) -> Callable[[list[Stage]], Callable[[Path, Sequence[Stage]], None]]:
+    """Takes the place of a benchmark's `run_commands`: notes the stages; each `eval` gets the shared run's scores."""
+
+    def noting(stages: list[Stage]) -> Callable[[Path, Sequence[Stage]], None]:
+        def run(_: Path, asked: Sequence[Stage]) -> None:
+            stages.extend(asked)
+            for folder in (stage.product.parent for stage in asked if stage.command == "eval"):
+                folder.mkdir(parents=True)
+                for name in ("counts.npz", "scores.json"):
+                    shutil.copy(way.workdir / name, folder)
+
+        return run
+
+    return noting

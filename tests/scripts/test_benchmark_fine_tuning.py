@@ -1,7 +1,6 @@
 """The benchmark of fine-tuning: the photographs of another camera that it makes, and the trainings that it compares."""
 
 import json
-import shutil
 
 import cv2
 import numpy as np
@@ -21,21 +20,11 @@ def stages():
 
 
 @pytest.fixture(scope="module")
-def measured(way, stages, tmp_path_factory):
+def measured(way, scores_of_way, stages, tmp_path_factory):
     """What it measured where each evaluation finds the scores of the shared run, and its folder."""
-
-    def copy_scores(_, asked, *, again):
-        stages.extend(asked)
-        for stage in asked:
-            if stage.command == "eval":
-                stage.product.parent.mkdir(parents=True)
-                for name in ("counts.npz", "scores.json"):
-                    shutil.copy(way.workdir / name, stage.product.parent)
-        return 0
-
     workdir = tmp_path_factory.mktemp("fine_tuning")
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(benchmark, "run_stages", copy_scores)
+        patched.setattr(benchmark, "run_commands", scores_of_way(stages))
         patched.setattr(benchmark, "LEARNT", 4)  # of the seven that there are
         result = benchmark.measure(CONFIG, way.workdir / "model", way.source, split="all", minutes=0.5, workdir=workdir)
     return result, workdir

@@ -1,7 +1,5 @@
 """The benchmark of plans: the presets that it compares differ in what is named alone, and ratios are of its table."""
 
-import shutil
-
 import pytest
 
 from configs import Config, DataConfig, InputError
@@ -12,22 +10,12 @@ PLAN = Config(data=DataConfig(classes=("HE",), scale=None, field_diameter=800.0,
 
 
 @pytest.fixture(scope="module")
-def measured(way, tmp_path_factory):
+def measured(way, scores_of_way, tmp_path_factory):
     """What it measured where each evaluation finds the scores of the shared run, its stages and its folder."""
     stages = []
-
-    def copy_scores(_, asked, *, again):
-        stages.extend(asked)
-        for stage in asked:
-            if stage.command == "eval":
-                stage.product.parent.mkdir(parents=True)
-                for name in ("counts.npz", "scores.json"):
-                    shutil.copy(way.workdir / name, stage.product.parent)
-        return 0
-
     workdir = tmp_path_factory.mktemp("plans")
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(benchmark, "run_stages", copy_scores)
+        patched.setattr(benchmark, "run_commands", scores_of_way(stages))
         result = benchmark.measure(PLAN, way.source, minutes=0.5, workdir=workdir)
     return result, stages, workdir
 
