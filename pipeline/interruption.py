@@ -71,7 +71,7 @@ class StopRequest:
         if self._error is None and time.monotonic() - self._checked >= SECONDS_BETWEEN_CHECKS:
             self._checked = time.monotonic()
             if self._file.exists():
-                self._file.unlink()
+                self._file.unlink(missing_ok=True)  # another host may have seen it, too
                 self._error = StoppedError(f"the file {self._file}", 0)
         return self._error
 

@@ -1,6 +1,8 @@
 """Trains a model on records and writes a model folder. Started again, it continues where it stopped.
 
 python -m scripts.train --config=configs/idrid_haemorrhages.py --records=RECORDS --workdir=WORKDIR
+
+Several hosts train one model where TF_CONFIG or Slurm's `srun` says which they are; see docs/clusters.md.
 """
 
 import sys
@@ -8,10 +10,13 @@ import sys
 if not __package__:  # started by its path: the root is searched, not scripts/, whose inspect.py hides Python's own
     sys.path[0] = __file__.rpartition("/scripts/")[0]
 
+import contextlib
+import os
 from pathlib import Path
 
 from absl import flags
 
+from pipeline.hosts import joined_hosts, place_in
 from records import claimed_output
 from scripts.support import command
 from scripts.support.warnings import print_warnings
@@ -27,35 +32,52 @@ _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Train from scratch in a work
 _ANONYMOUS = flags.DEFINE_bool(
     "anonymous", False, "Write salted digests instead of names of photographs, no paths, and no previews."
 )
+_WAIT = flags.DEFINE_float(
+    "wait_for_hosts", 60.0, "How long to wait for the other hosts of TF_CONFIG or Slurm, seconds.", lower_bound=0
+)
 command.define_config()
 
 
 def main(_: list[str]) -> int:
     """Runs the command."""
     config = command.config()
-    workdir = Path(_WORKDIR.value)
-    from pipeline.interruption import StoppedError
-    from pipeline.training import fit, prepare
+    with joined_hosts(place_in(os.environ), wait=_WAIT.value) as hosts:
+        from pipeline.interruption import StoppedError
+        from pipeline.training import fit, prepare
 
-    records = [Path(folder) for folder in _RECORDS.value]
-    sources = [Path(folder) for folder in _SOURCE.value]
-    with claimed_output(workdir, flag="--workdir") as make_workdir:
-        options = {"overwrite": _OVERWRITE.value, "anonymous": _ANONYMOUS.value}
-        run = prepare(config, records, workdir, sources=sources, **options)
-        if run.plan.finished:
-            print(f"this training is already finished; model: {run.plan.model_folder}. Add --overwrite to train again.")
-            return command.DONE
-        make_workdir()
-        print("\n".join(run.plan.lines()), flush=True)
-        print_warnings(run.plan.warnings)
-        try:
-            model = fit(run, verbose=1 if sys.stdout.isatty() else 0)
-        except StoppedError as stopped:
-            print(f"stopped by {stopped}; everything is saved. Run the same command again to continue.", flush=True)
-            return stopped.code
-    previews = f"{workdir / 'previews'}, " if run.plan.previewed else ""
-    print(f"model: {model}    see: {workdir / 'curves.png'}, {previews}{workdir / 'history.csv'}")
-    return command.DONE
+        workdir = Path(_WORKDIR.value)
+        writes = hosts is None or hosts.first
+        # One host claims the folder, and the others are refused with it.
+        claim = claimed_output(workdir, flag="--workdir") if writes else contextlib.nullcontext(lambda: workdir)
+        with claim as make_workdir:
+            run = prepare(
+                config,
+                [Path(folder) for folder in _RECORDS.value],
+                workdir,
+                sources=[Path(folder) for folder in _SOURCE.value],
+                overwrite=_OVERWRITE.value,
+                anonymous=_ANONYMOUS.value,
+                hosts=hosts,
+            )
+            if run.plan.finished:
+                done = f"this training is already finished; model: {run.plan.model_folder}."
+                print(f"{done} Add --overwrite to train again.")
+                return command.DONE
+            make_workdir()
+            if hosts is not None:
+                print(f"this is {hosts.name(hosts.index)} of {hosts.count}; host 0 writes and reports.", flush=True)
+            if writes:
+                print("\n".join(run.plan.lines()), flush=True)
+                print_warnings(run.plan.warnings)
+            try:
+                model = fit(run, verbose=1 if writes and sys.stdout.isatty() else 0)
+            except StoppedError as stopped:
+                print(f"stopped by {stopped}; everything is saved. Run the same command again to continue.", flush=True)
+                return stopped.code
+        if writes:
+            previews = f"{workdir / 'previews'}, " if run.plan.previewed else ""
+            print(f"model: {model}    see: {workdir / 'curves.png'}, {previews}{workdir / 'history.csv'}")
+        return command.DONE
 
 
 if __name__ == "__main__":

@@ -51,6 +51,16 @@ class Counts:
             self.false_positive + more.false_positive,
         )
 
+    def as_json(self) -> list:
+        """Returns the fields in order, as JSON can have them."""
+        return [self.lesion.tolist(), self.negatives.tolist(), self.true_positive, self.false_positive]
+
+    @classmethod
+    def from_json(cls, content: list) -> "Counts":
+        """Returns the counts that `as_json` returned."""
+        lesion, negatives, *found = content
+        return cls(np.array(lesion, np.int64), np.array(negatives, np.int64), *found)
+
 
 @dataclasses.dataclass(frozen=True)
 class PhotographCounts:

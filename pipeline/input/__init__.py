@@ -3,6 +3,7 @@
 from pipeline.input.augmentation import AUGMENTATIONS, augment
 from pipeline.input.cropping import Crop
 from pipeline.input.draws import watched
+from pipeline.input.host_share import WHOLE, HostShare
 from pipeline.input.pasting import NO_DONOR
 from pipeline.input.reading import (
     Cache,
@@ -22,8 +23,10 @@ __all__ = [
     "AUGMENTATIONS",
     "MISTAKEN",
     "NO_DONOR",
+    "WHOLE",
     "Cache",
     "Crop",
+    "HostShare",
     "RecordSet",
     "StoredTile",
     "Target",

@@ -11,6 +11,7 @@ import tensorflow as tf
 from configs import AugmentConfig, TrainConfig
 from pipeline.input.augmentation import augment
 from pipeline.input.cropping import draw_crop
+from pipeline.input.host_share import WHOLE, HostShare
 from pipeline.input.pasting import NO_DONOR, make_donors
 from pipeline.input.reading import AUTOTUNE, Cache, RecordSet, TileReader, label_format
 from pipeline.input.sampling import make_sampler
@@ -29,6 +30,7 @@ def training_batches(
     start: int = 0,
     cache: Cache = "none",
     device: str | None = None,
+    share: HostShare = WHOLE,
 ) -> tf.data.Dataset:
     """Returns the endless stream of full training batches.
 
@@ -36,15 +38,16 @@ def training_batches(
       sets: records, all made with the same config.
       train: batch size, crop, sampling and seed.
       augmentation: probabilities and ranges of the augmentations.
-      start: index of the first element.
+      start: index of the first element; with `share` the first of a batch.
       cache: where tiles are kept, see `TileReader`.
       device: device to which the next batches are prefetched, such as "/GPU:0". None: batches stay in host memory, as a
         distribution strategy needs them, since it moves them itself.
+      share: the part of each batch that is wanted.
 
     Returns:
-      `(image float32 0..255 [B, S, S, 3], labels float32 [B, S, S, C])`, where S is the side of the crop, or of the
-      tile without cropping. Labels are masks 0/1, or 0..1 if any set has soft labels; if not everything is known, they
-      are followed by whether it is, 0/1: `[B, S, S, 2 C]`.
+      `(image float32 0..255 [B, S, S, 3], labels float32 [B, S, S, C])`, where B is the batch size of the share, and S
+      the side of the crop, or of the tile without cropping. Labels are masks 0/1, or 0..1 if any set has soft labels;
+      if not everything is known, they are followed by whether it is, 0/1: `[B, S, S, 2 C]`.
 
     Raises:
       InputError: a shard differs from the index, or the sampling fractions leave nothing to show.
@@ -57,10 +60,13 @@ def training_batches(
         element = build(k)
         return element["image"], element["labels"]
 
-    pairs = tf.data.Dataset.range(start, tf.int64.max).map(build_pair, num_parallel_calls=AUTOTUNE, deterministic=True)
+    numbers = share.numbers(start, tf.int64.max, train.batch_size)
+    pairs = numbers.map(build_pair, num_parallel_calls=AUTOTUNE, deterministic=True)
     # Unpacked only after batching, which copies the elements: as bytes the images (unless an augmentation needs floats)
     # are a quarter of their size in float32, and the masks of five classes a twentieth.
-    batches = pairs.batch(train.batch_size, drop_remainder=True).map(unpack, num_parallel_calls=AUTOTUNE)
+    batches = pairs.batch(share.batch_size(train.batch_size), drop_remainder=True).map(
+        unpack, num_parallel_calls=AUTOTUNE
+    )
     # Tiles are processed in parallel; splitting each tile's operations across the cores too costs a fifth more time.
     options = tf.data.Options()
     options.threading.max_intra_op_parallelism = 1
@@ -101,9 +107,14 @@ def training_elements(
 
 
 def validation_batches(
-    sets: Sequence[RecordSet], train: TrainConfig, *, split: str = "validation", cache: Cache = "none"
+    sets: Sequence[RecordSet],
+    train: TrainConfig,
+    *,
+    split: str = "validation",
+    cache: Cache = "none",
+    share: HostShare = WHOLE,
 ) -> tf.data.Dataset:
-    """Returns every tile of a split once, whole, in the order of the records.
+    """Returns every tile of a split once, whole, in the order of the records; of each batch the part of `share`.
 
     The last batch is padded with zeros of weight 0.
 
@@ -116,14 +127,18 @@ def validation_batches(
     """
     reader = TileReader(sets, split, cache)
     batches = -(-reader.count // train.batch_size)
-    padding = batches * train.batch_size - reader.count
-    stream = _tiles(reader).map(do_not_convert(lambda image, mask: (image, mask, tf.constant(1.0))))
-    if padding:
-        zeros = tf.data.Dataset.from_tensors(tuple(tf.zeros(spec.shape, spec.dtype) for spec in stream.element_spec))
-        stream = stream.concatenate(zeros.repeat(padding))
-    stream = stream.batch(train.batch_size, drop_remainder=True)
+    side, channels = sets[0].index.data.tile, reader.form.classes * (1 + reader.form.partly_known)
+    padding = tf.zeros([side, side, 3]), tf.zeros([side, side, channels]), tf.constant(0.0)
+
+    @do_not_convert
+    def read_or_pad(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        return tf.cond(number < reader.count, lambda: (*_read(reader, number), tf.constant(1.0)), lambda: padding)
+
+    stream = share.numbers(0, batches * train.batch_size, train.batch_size)
+    stream = stream.map(read_or_pad, num_parallel_calls=AUTOTUNE, deterministic=True)
+    stream = stream.batch(share.batch_size(train.batch_size), drop_remainder=True)
     # With unknown cardinality `fit` runs one more, empty step; prefetch_to_device would lose the cardinality.
-    return stream.apply(tf.data.experimental.assert_cardinality(batches)).prefetch(AUTOTUNE)
+    return stream.apply(tf.data.experimental.assert_cardinality(batches * share.devices)).prefetch(AUTOTUNE)
 
 
 def tiles_of_split(sets: Sequence[RecordSet], split: str) -> tf.data.Dataset:
@@ -132,7 +147,9 @@ def tiles_of_split(sets: Sequence[RecordSet], split: str) -> tf.data.Dataset:
     Raises:
       InputError: a set lacks the split, or a shard differs from the index.
     """
-    return _tiles(TileReader(sets, split))
+    reader = TileReader(sets, split)
+    read = do_not_convert(functools.partial(_read, reader))
+    return reader.numbers().map(read, num_parallel_calls=AUTOTUNE, deterministic=True)
 
 
 def _element_builder(
@@ -165,10 +182,6 @@ def _unpack(image: tf.Tensor, packed: tf.Tensor, form: LabelFormat) -> tuple[tf.
     return tf.cast(image, tf.float32), form.unpack(packed)
 
 
-def _tiles(reader: TileReader) -> tf.data.Dataset:
-    @do_not_convert
-    def read(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        image, labels = reader.tile(number)
-        return tf.cast(image, tf.float32), labels
-
-    return reader.numbers().map(read, num_parallel_calls=AUTOTUNE, deterministic=True)
+def _read(reader: TileReader, number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    image, labels = reader.tile(number)
+    return tf.cast(image, tf.float32), labels

@@ -49,7 +49,7 @@ def try_steps(config: Config, photographs: int) -> tuple[StepTrial, list[StepTri
     Raises:
       InputError: the network cannot be trained on such crops, or not even the smallest batch fits into memory.
     """
-    devices = choose_backend().choose_devices(config.train)
+    devices = choose_backend().choose_devices(config.train, None)
     crop = config.train.crop or config.data.tile
     candidates = _first_candidates(config, devices, photographs)
     if not candidates:

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import time
 from pathlib import Path
 
 import keras
@@ -11,6 +12,7 @@ import tensorflow as tf
 
 from models import TrainingModel
 from pipeline.evaluation import load_case
+from pipeline.hosts import AgreedStop
 from pipeline.inference import SegmenterSpec, quantiles_of, save_model, united_quantiles
 from pipeline.input import naming_damaged_shards
 from pipeline.interruption import StopRequest
@@ -39,7 +41,12 @@ from pipeline.training.callbacks import (
 from pipeline.training.checkpoints import assign
 from pipeline.training.environment import environment
 from pipeline.training.run import TrainingRun, training_stream
-from pipeline.training.validation import PhotographSegmenter, PhotographValidation
+from pipeline.training.validation import (
+    PhotographScores,
+    PhotographSegmenter,
+    PhotographValidation,
+    score_photographs,
+)
 from pipeline.training.workdir import clear, records_digest
 from records import PhotographIdentity, make_folder, sweep_temporaries, write_text
 
@@ -52,7 +59,7 @@ def fit(run: TrainingRun, *, verbose: int) -> Path:
       verbose: as in `keras.Model.fit`: 1 for a progress bar, 0 for none.
 
     Returns:
-      The model folder.
+      The model folder, which the first host writes if several train together.
 
     Raises:
       StoppedError: the user asked to stop, and everything is saved.
@@ -60,13 +67,18 @@ def fit(run: TrainingRun, *, verbose: int) -> Path:
     """
     plan = run.plan
     config = plan.config
-    _set_up_workdir(run)
+    if run.writes:
+        _set_up_workdir(run)
+    if run.hosts is not None:
+        run.hosts.gather(None)  # the workdir is there
     spec = dataclasses.replace(SegmenterSpec.from_config(config, {}), thresholds=plan.thresholds)
     if not plan.cases:
         spec = dataclasses.replace(spec, scale=1.0, field_diameter=None)  # previews show scaled tiles
     with run.backend.live_segmenter(run.network, spec, config, plan.workdir) as segmenter:
         _fit_epochs(run, segmenter, verbose=verbose)
-        thresholds = segmenter.score(plan.cases).thresholds if plan.cases else None
+        thresholds = _score(run, segmenter).thresholds if plan.cases else None
+    if not run.writes:
+        return plan.model_folder
     splits: dict[str, list[str]] = {}
     for one in run.sets:
         for name, split in one.index.splits.items():
@@ -80,6 +92,10 @@ def fit(run: TrainingRun, *, verbose: int) -> Path:
     )
     save_model(plan.model_folder, run.network, spec if plan.salt is None else spec.anonymized(plan.salt))
     return plan.model_folder
+
+
+def _score(run: TrainingRun, segmenter: PhotographSegmenter) -> PhotographScores:
+    return score_photographs(segmenter, run.plan.cases, run.plan.thresholds, hosts=run.hosts)
 
 
 def all_variables(model: TrainingModel) -> dict[str, list]:
@@ -122,7 +138,7 @@ def _set_up_workdir(run: TrainingRun) -> None:
 def _fit_epochs(run: TrainingRun, segmenter: PhotographSegmenter, *, verbose: int) -> None:
     """Trains from where the run starts to its end, then loads the best weights into the network."""
     plan = run.plan
-    best = BestWeights(plan.workdir / "checkpoints", plan.monitor)
+    best = BestWeights(plan.workdir / "checkpoints", plan.monitor, writes=run.writes)
     best.set_model(run.model)  # if only the model folder is missing, no fit does it
     if plan.start is not None:
         for group, variables in all_variables(run.model).items():
@@ -138,16 +154,9 @@ def _fit_epochs(run: TrainingRun, segmenter: PhotographSegmenter, *, verbose: in
 def _fit_remaining(run: TrainingRun, segmenter: PhotographSegmenter, best: BestWeights, *, verbose: int) -> None:
     """Trains the rest of an epoch that was interrupted, then the epochs after it."""
     plan, train = run.plan, run.plan.config.train
-    request = StopRequest(
-        plan.workdir, waits_for="the step or the validation that is running (a first step may still be compiled)"
-    )
-    history = HistoryFiles(plan.workdir)
-    tensorboard = _tensorboard(run, history)
+    request = _stop_request(run)
     averaged = AveragedWeights(run.model.averages) if run.model.averages else None
-    callbacks = _callbacks(run, segmenter, history, averaged=averaged)
-    line = EpochLine(train.epochs, plan.steps, train.checkpoint_minutes, quiet=verbose != 0)
-    callbacks += [tensorboard, line, best]
-    callbacks.append(_checkpoints(run, callbacks, request, averaged=averaged))
+    callbacks = _callbacks(run, segmenter, averaged=averaged)
 
     def fit_epochs(stream: tf.data.Dataset, first: int, last: int, *, steps: int) -> None:
         run.model.fit(
@@ -163,7 +172,11 @@ def _fit_remaining(run: TrainingRun, segmenter: PhotographSegmenter, best: BestW
 
     epoch, step = (plan.start.epoch, plan.start.step) if plan.start else (0, 0)
     stream = run.training
-    with naming_damaged_shards(run.sets), request.listening(), contextlib.closing(tensorboard):
+    with naming_damaged_shards(run.sets), request.listening(), contextlib.ExitStack() as closing:
+        if run.writes:
+            callbacks += _writing_callbacks(run, segmenter, closing, quiet=verbose != 0)
+        callbacks.append(best)
+        callbacks.append(_checkpoints(run, callbacks, request, averaged=averaged))
         if step:
             _create_metrics(run)
             fit_epochs(stream, epoch, epoch + 1, steps=plan.steps - step)
@@ -181,12 +194,19 @@ def _create_metrics(run: TrainingRun) -> None:
     run.model.reset_metrics()
 
 
+def _stop_request(run: TrainingRun) -> StopRequest | AgreedStop:
+    waits_for = "the step or the validation that is running (a first step may still be compiled)"
+    request = StopRequest(run.plan.workdir, waits_for=waits_for)
+    return request if run.hosts is None else AgreedStop(request, run.hosts)
+
+
 def _callbacks(
-    run: TrainingRun, segmenter: PhotographSegmenter, history: HistoryFiles, *, averaged: AveragedWeights | None
+    run: TrainingRun, segmenter: PhotographSegmenter, *, averaged: AveragedWeights | None
 ) -> list[keras.callbacks.Callback]:
-    """Returns the callbacks in order: those that control the training, that add to the logs, and that read the logs."""
-    plan, train = run.plan, run.plan.config.train
-    progress = Progress(train.epochs * plan.steps, train.max_minutes)
+    """Returns the callbacks of all hosts in order: those that control the training, and that add to the logs."""
+    plan, train, hosts = run.plan, run.plan.config.train, run.hosts
+    clock = time.monotonic if hosts is None else lambda: hosts.seconds
+    progress = Progress(train.epochs * plan.steps, train.max_minutes, clock=clock)
     callbacks: list[keras.callbacks.Callback] = [progress, LearningRate(train, progress)]
     if train.frozen_encoder_epochs:
         callbacks.append(FrozenEncoder(run.network, train.frozen_encoder_epochs))
@@ -196,7 +216,7 @@ def _callbacks(
     if plan.cases:
         callbacks.append(
             PhotographValidation(
-                lambda: segmenter.score(plan.cases),
+                lambda: _score(run, segmenter),
                 train.photographs_every,
                 train.epochs,
                 time_is_up=lambda: progress.time_is_up,
@@ -213,10 +233,18 @@ def _callbacks(
             callbacks.append(
                 ReduceLROnPlateau(patience=train.reduce_lr_patience, factor=train.reduce_lr_factor, **monitor)
             )
-    callbacks.append(history)
-    if plan.previewed:
-        callbacks.append(_previews(run, segmenter))
     return callbacks
+
+
+def _writing_callbacks(
+    run: TrainingRun, segmenter: PhotographSegmenter, closing: contextlib.ExitStack, *, quiet: bool
+) -> list[keras.callbacks.Callback]:
+    """Returns the callbacks that read the logs, and write and print for the user."""
+    plan, train = run.plan, run.plan.config.train
+    history = HistoryFiles(plan.workdir)
+    previews = [_previews(run, segmenter)] if plan.previewed else []
+    tensorboard = closing.enter_context(contextlib.closing(_tensorboard(run, history)))
+    return [history, *previews, tensorboard, EpochLine(train.epochs, plan.steps, train.checkpoint_minutes, quiet=quiet)]
 
 
 def _previews(run: TrainingRun, segmenter: PhotographSegmenter) -> Previews:
@@ -248,7 +276,7 @@ def _tensorboard(run: TrainingRun, history: HistoryFiles) -> TensorBoardWriter:
 def _checkpoints(
     run: TrainingRun,
     callbacks: list[keras.callbacks.Callback],
-    request: StopRequest,
+    request: StopRequest | AgreedStop,
     *,
     averaged: AveragedWeights | None,
 ) -> Checkpoints:
@@ -265,4 +293,5 @@ def _checkpoints(
         steps=plan.steps,
         request=request,
         start=plan.start,
+        writes=run.writes,
     )

@@ -1,6 +1,7 @@
 """The preparation of a training: its plan, and the network, devices and streams that it needs."""
 
 import dataclasses
+import platform
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +21,7 @@ from models import (
     precision_policy,
     without_encoder_weights,
 )
+from pipeline.hosts import Hosts
 from pipeline.inference import check_tile
 from pipeline.input import RecordSet, choose_cache, open_records, training_batches, validation_batches
 from pipeline.training.anonymity import anonymous_config, training_salt
@@ -29,7 +31,7 @@ from pipeline.training.labelling_models import labelling_warnings, seen_by_label
 from pipeline.training.plan import Plan, choose_monitor, choose_previewed, count_tiles, describe_known
 from pipeline.training.teacher import LoadedTeacher, fingerprint_of_teacher, load_teacher
 from pipeline.training.validation import kept_thresholds, validation_cases
-from pipeline.training.workdir import earlier_start
+from pipeline.training.workdir import earlier_start, records_digest
 from records import SeenPhotographs
 
 
@@ -47,6 +49,7 @@ class TrainingRun:
         built.
       training: the endless stream of training batches, from where the training starts.
       validation: the batches of a validation; None without validation tiles.
+      hosts: the hosts that train together, of which the first one writes; None if this one trains alone.
     """
 
     plan: Plan
@@ -57,6 +60,12 @@ class TrainingRun:
     model: TrainingModel
     training: tf.data.Dataset
     validation: tf.data.Dataset | None
+    hosts: Hosts | None
+
+    @property
+    def writes(self) -> bool:
+        """Whether this host writes the files of the training."""
+        return self.hosts is None or self.hosts.first
 
 
 def prepare(
@@ -67,6 +76,7 @@ def prepare(
     sources: Sequence[Path] = (),
     overwrite: bool = False,
     anonymous: bool = False,
+    hosts: Hosts | None = None,
 ) -> TrainingRun:
     """Checks everything that can be checked, then builds the network and the streams. Writes nothing.
 
@@ -77,12 +87,13 @@ def prepare(
       sources: folders with the records' validation photographs; if empty, only tiles are validated.
       overwrite: start from the beginning, whatever the workdir holds.
       anonymous: no name of a photograph and no path is written, see `Plan.salt`.
+      hosts: the hosts that train together, all of which call this; None if this one trains alone.
 
     Raises:
       InputError: the records do not fit the config or are damaged; the network, loss, devices or tile size are
         impossible; there are fewer training tiles than a batch takes; the sources lack validation photographs; the
-        initial model or the teacher does not fit; or the workdir holds a run with another config, other records,
-        another teacher or other sources.
+        initial model or the teacher does not fit; the workdir holds a run with another config, other records, another
+        teacher or other sources; or a host differs from the others.
     """
     train = config.train
     if train.deterministic:
@@ -94,7 +105,7 @@ def prepare(
     tiles = count_tiles(sets)
     _check_batch_size(train, records, tiles["train"])
     cases = validation_cases(sources, sets) if sources else []
-    devices = backend.choose_devices(train)
+    devices = backend.choose_devices(train, hosts)
     salt = training_salt(sets) if anonymous else None
     written = config if salt is None else anonymous_config(config, salt)
     monitor = choose_monitor(config, tiles=tiles["validation"] > 0, photographs=bool(cases))
@@ -136,8 +147,10 @@ def prepare(
         ),
         warnings=tuple(labelling_warnings(sets)),
     )
+    if hosts is not None:
+        _check_hosts(hosts, plan, sets)
     training = training_stream(plan, sets, devices, step=plan.first_step)
-    validation = _validation_stream(plan, sets)
+    validation = _validation_stream(plan, sets, devices)
     return TrainingRun(
         plan,
         sets,
@@ -147,6 +160,23 @@ def prepare(
         model=built.model,
         training=training,
         validation=validation,
+        hosts=hosts,
+    )
+
+
+def _check_hosts(hosts: Hosts, plan: Plan, sets: Sequence[RecordSet]) -> None:
+    """Refuses hosts that would train something else than the others."""
+    hosts.check_equal(
+        {
+            "the config": plan.config.to_json(),
+            "the records": records_digest(sets),
+            "the teacher": plan.teacher,
+            "the checkpoint in --workdir": [plan.start.epoch, plan.start.step] if plan.start else None,
+            "the version of Python": platform.python_version(),
+            "the version of Keras": keras.__version__,
+            "the version of TensorFlow": tf.__version__,
+            "KERAS_BACKEND": keras.backend.backend(),
+        }
     )
 
 
@@ -159,7 +189,17 @@ def training_stream(plan: Plan, sets: Sequence[RecordSet], devices: Devices, *, 
     """Returns the endless stream of training batches from a step on, counted over all epochs."""
     train, augment = plan.config.train, plan.config.augment
     device = devices.gpus[0] if devices.replicas == 1 and devices.gpus else None
-    return training_batches(sets, train, augment, start=step * train.batch_size, cache=plan.cache, device=device)
+    return devices.distributed(
+        lambda: training_batches(
+            sets,
+            train,
+            augment,
+            start=step * train.batch_size,
+            cache=plan.cache,
+            device=device,
+            share=devices.share,
+        )
+    )
 
 
 def compile_model(model: TrainingModel, config: Config, *, xla: bool) -> None:
@@ -222,8 +262,10 @@ def _check_network(network: Network, config: Config) -> None:
         )
 
 
-def _validation_stream(plan: Plan, sets: Sequence[RecordSet]) -> tf.data.Dataset | None:
+def _validation_stream(plan: Plan, sets: Sequence[RecordSet], devices: Devices) -> tf.data.Dataset | None:
     if not plan.validation_steps:
         return None
-    validation = validation_batches(sets, plan.config.train, cache=plan.cache)
-    return validation if plan.config.train.validation_steps is None else validation.take(plan.validation_steps)
+    batches = plan.validation_steps * devices.share.devices
+    return devices.distributed(
+        lambda: validation_batches(sets, plan.config.train, cache=plan.cache, share=devices.share).take(batches)
+    )

@@ -22,9 +22,10 @@ import tensorflow as tf
 from configs import Config, InputError
 from configs.loading import load_config
 from models import Network
+from pipeline.evaluation import Counts
 from pipeline.inference import SegmenterSpec, load_segmenter, save_model
 from pipeline.training.checkpoints import load_arrays, save_arrays
-from pipeline.training.validation import LiveSegmenter, PhotographScores
+from pipeline.training.validation import LiveSegmenter
 from records import Case, temporary_folder, write_text
 
 # Files of the folder.
@@ -64,10 +65,10 @@ class SegmenterProcess:
         self._ask(process, {"segment": True})
         return np.load(self._exchange / MAP)
 
-    def score(self, cases: Sequence[Case]) -> PhotographScores:
-        """Returns the scores of cases, at least one of which has a lesion."""
-        answer = self._ask(self._start(), {"score": [dataclasses.asdict(case) for case in cases]})
-        return PhotographScores(answer["logs"], tuple(answer["thresholds"]))
+    def count(self, cases: Sequence[Case]) -> dict[str, Counts]:
+        """Returns the pixel counts of cases by class."""
+        answer = self._ask(self._start(), {"count": [dataclasses.asdict(case) for case in cases]})
+        return {name: Counts.from_json(content) for name, content in answer.items()}
 
     def close(self) -> None:
         """Ends the process and removes its files."""
@@ -125,8 +126,9 @@ def main(folder: Path) -> None:
         request, answer = json.loads(line), {}
         if request["fresh"]:
             loaded.network.set_weights(load_arrays(folder / WEIGHTS)[0]["weights"])
-        if "score" in request:
-            answer = dataclasses.asdict(live.score([case_of(fields) for fields in request["score"]]))
+        if "count" in request:
+            counts = live.count([case_of(fields) for fields in request["count"]])
+            answer = {name: one.as_json() for name, one in counts.items()}
         else:
             np.save(folder / MAP, live.segment(np.load(folder / PHOTOGRAPH)))
         print(json.dumps(answer), file=answers, flush=True)

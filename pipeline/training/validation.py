@@ -10,8 +10,18 @@ import numpy as np
 
 from configs import Config, DataConfig, InputError
 from models import Network
-from pipeline.evaluation import MapOf, Measure, PhotographCounts, best_threshold, evaluate_photographs, pool, score
+from pipeline.evaluation import (
+    Counts,
+    MapOf,
+    Measure,
+    PhotographCounts,
+    best_threshold,
+    evaluate_photographs,
+    pool,
+    score,
+)
 from pipeline.evaluation.network_maps import by_segmenter, segmented_by
+from pipeline.hosts import Hosts
 from pipeline.inference import SegmenterSpec, TiledSegmenter
 from pipeline.input import RecordSet
 from pipeline.operating_point import OperatingPoint
@@ -43,8 +53,8 @@ class PhotographSegmenter(Protocol):
         """Returns the probability map, float32 `[H, W, C]`, of a photograph, uint8 RGB `[H, W, 3]`."""
         ...
 
-    def score(self, cases: Sequence[Case]) -> PhotographScores:
-        """Returns the scores of cases, at least one of which has a lesion, as `score_photographs` does."""
+    def count(self, cases: Sequence[Case]) -> dict[str, Counts]:
+        """Returns the pixel counts of cases by class, as `count_photographs` does."""
         ...
 
 
@@ -58,9 +68,9 @@ class LiveSegmenter:
         """Returns the probability map, float32 `[H, W, C]`, of a photograph, uint8 RGB `[H, W, 3]`."""
         return self._segmenter.segment_measured(self._segmenter.measure(photograph)).probabilities
 
-    def score(self, cases: Sequence[Case]) -> PhotographScores:
-        """Returns the scores of cases, at least one of which has a lesion."""
-        return score_photographs(
+    def count(self, cases: Sequence[Case]) -> dict[str, Counts]:
+        """Returns the pixel counts of cases by class."""
+        return count_photographs(
             by_segmenter(self._segmenter),
             cases,
             self._config.data,
@@ -187,6 +197,31 @@ def kept_thresholds(cases: Sequence[Case], thresholds: Mapping[str, float]) -> l
 
 
 def score_photographs(
+    segmenter: PhotographSegmenter, cases: Sequence[Case], thresholds: Sequence[float], *, hosts: Hosts | None = None
+) -> PhotographScores:
+    """Segments and scores photographs as `eval` does.
+
+    Args:
+      segmenter: segments them.
+      cases: photographs and masks, at least one of which has a lesion.
+      thresholds: operating threshold of each class.
+      hosts: hosts that share the photographs and all return the scores of all; None: this one segments them all.
+
+    Raises:
+      InputError: a photograph or mask cannot be read, or a probability map contains NaN.
+    """
+    if hosts is None:
+        return scores_of(segmenter.count(cases), thresholds)
+    counts = segmenter.count(cases[hosts.index :: hosts.count])
+    of_hosts = hosts.gather({name: one.as_json() for name, one in counts.items()})
+    total: dict[str, Counts] = {}
+    for name, content in ((name, content) for one in of_hosts for name, content in one.items()):
+        more = Counts.from_json(content)
+        total[name] = total[name] + more if name in total else more
+    return scores_of(total, thresholds)
+
+
+def count_photographs(
     segment: MapOf,
     cases: Iterable[Case],
     data: DataConfig,
@@ -194,12 +229,12 @@ def score_photographs(
     thresholds: tuple[float, ...],
     bins: int,
     measure: Measure | None = None,
-) -> PhotographScores:
-    """Segments and scores photographs as `eval` does.
+) -> dict[str, Counts]:
+    """Segments photographs as `eval` does, and returns the counts of all their pixels by class.
 
     Args:
       segment: computes the probability map of a loaded case.
-      cases: photographs and masks, at least one of which has a lesion.
+      cases: photographs and masks; without any, nothing is counted.
       data: the classes, and the largest photograph that is read.
       thresholds: operating threshold of each class.
       bins: number of bins of the histograms of probabilities.
@@ -216,15 +251,22 @@ def score_photographs(
         bins=bins,
         measure=measure,
     )
-    pooled = pool(_counts(outcome) for _, outcome in evaluated)["frame"]
-    by_class = {name: score(counts) for name, counts in pooled.items() if counts.lesion.any()}
+    return pool(_counts(outcome) for _, outcome in evaluated)["frame"]
+
+
+def scores_of(counts: Mapping[str, Counts], thresholds: Sequence[float]) -> PhotographScores:
+    """Returns the scores of pixel counts by class, of which one has lesion pixels, and the best thresholds.
+
+    `thresholds` are those that the training began with.
+    """
+    by_class = {name: score(one) for name, one in counts.items() if one.lesion.any()}
     logs: dict[str, float] = {}
     for key in ("aupr", "dice"):
         values = np.array([one[key] for one in by_class.values()], np.float64)
         logs[f"val_photo_{key}"] = float(values.mean())
-        if len(data.classes) > 1:
+        if len(counts) > 1:
             logs |= {f"val_photo_{key}_{name}": float(value) for name, value in zip(by_class, values, strict=True)}
-    best = [best_threshold(pooled[name].lesion, pooled[name].negatives) for name in data.classes]
+    best = [best_threshold(one.lesion, one.negatives) for one in counts.values()]
     chosen = tuple(given if one is None else one for one, given in zip(best, thresholds, strict=True))
     return PhotographScores(logs, chosen)
 

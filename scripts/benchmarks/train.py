@@ -123,7 +123,7 @@ def _two_devices(config: Config) -> tf.distribute.Strategy | None:
     if gpus:
         return tf.distribute.MirroredStrategy(["GPU:0", "GPU:1"])
     train = dataclasses.replace(config.train, strategy="cpus:2", micro_batches=1)
-    return choose_backend().choose_devices(train).strategy
+    return choose_backend().choose_devices(train, None).strategy
 
 
 def _network(config: Config, variant: Variant) -> Network:

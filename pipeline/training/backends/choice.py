@@ -12,6 +12,7 @@ import tensorflow as tf
 from configs import Config, InputError, TrainConfig
 from models import Network, Teacher, TrainingModel
 from pipeline import machine
+from pipeline.hosts import Hosts
 from pipeline.inference import SegmenterSpec
 from pipeline.training.backends import tensorflow_devices
 from pipeline.training.backends.tensorflow_devices import Devices
@@ -23,7 +24,8 @@ class Backend:
     """How a backend trains. Everything else, from the stream to the model folder, is the same on all of them.
 
     Attributes:
-      choose_devices: chooses the devices of `train.strategy`; must be called before anything else starts the backend.
+      choose_devices: chooses the devices of `train.strategy`, of this host or of all that train together; must be
+        called before anything else starts the backend.
       choose_xla: returns whether XLA compiles the training step, and a message with the reason.
       gpus: returns a line for each GPU with its model.
       make_model: wraps a network, and the teacher if there is one, into the model that is fitted; between steps its
@@ -33,7 +35,7 @@ class Backend:
       draws_graph: whether TensorBoard can show the network's graph.
     """
 
-    choose_devices: Callable[[TrainConfig], Devices]
+    choose_devices: Callable[[TrainConfig, Hosts | None], Devices]
     choose_xla: Callable[[TrainConfig, Devices, Network], tuple[bool, str]]
     gpus: Callable[[], list[str]]
     make_model: Callable[[Network, TrainConfig, Teacher | None], TrainingModel]
@@ -75,7 +77,7 @@ def _tensorflow() -> Backend:
         choose_devices=tensorflow_devices.choose_devices,
         choose_xla=tensorflow_devices.choose_xla,
         gpus=machine.gpus,
-        make_model=tensorflow_step.TrainStepModel,
+        make_model=tensorflow_step.make_model,
         live_segmenter=lambda network, spec, config, _: contextlib.nullcontext(LiveSegmenter(network, spec, config)),
         draws_graph=True,
     )

@@ -9,24 +9,33 @@ import tensorflow as tf
 
 from configs import InputError, TrainConfig
 from models import Network
-from pipeline.training.backends.tensorflow_devices import Devices, tiles_per_device
+from pipeline.hosts import Hosts
+from pipeline.input import WHOLE, HostShare
+from pipeline.training.backends.tensorflow_devices import Devices, check_strategy_of_hosts, tiles_per_device
 
 DETERMINISTIC = "--xla_gpu_deterministic_ops=true"  # a CPU is deterministic without it
 
 
-def choose_devices(train: TrainConfig) -> Devices:
+def choose_devices(train: TrainConfig, hosts: Hosts | None = None) -> Devices:
     """Chooses the devices of `train.strategy`; several of them share each batch (`keras.distribution.DataParallel`).
 
     Must be called before JAX starts, which reads the number of CPU devices and XLA's flags only then.
 
+    Args:
+      train: strategy and batch.
+      hosts: the hosts that train together; None if this one trains alone.
+
     Raises:
-      InputError: this machine cannot run the strategy, or the batch cannot be divided among its devices.
+      InputError: this machine cannot run the strategy, or the batch cannot be divided among all devices.
     """
     with contextlib.suppress(RuntimeError):  # TensorFlow has already started in this process
         tf.config.set_visible_devices([], "GPU")
     if train.deterministic:
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {DETERMINISTIC}".strip()
     strategy = train.strategy
+    if hosts is not None:
+        check_strategy_of_hosts(strategy)
+        return _on_hosts(hosts, train)
     if strategy.startswith("cpus:"):
         number = int(strategy.removeprefix("cpus:"))
         tiles_per_device(train, number)
@@ -60,11 +69,29 @@ def gpus() -> list[str]:
     return [f"{device.platform.upper()}:{device.id}: {device.device_kind}" for device in _accelerators()]
 
 
-def _data_parallel(names: list[str], train: TrainConfig, kind: str, *, why: str) -> Devices:
+def _on_hosts(hosts: Hosts, train: TrainConfig) -> Devices:
+    """Lets JAX find the devices of all hosts: their GPUs, or where there are none, their CPUs."""
+    jax.distributed.initialize(
+        hosts.addresses[0],
+        hosts.count,
+        hosts.index,
+        local_device_ids=0 if train.strategy == "single" else None,
+    )
+    found = jax.devices()
+    if len({sum(one.process_index == host for one in found) for host in range(hosts.count)}) > 1:
+        raise InputError("the hosts have different numbers of devices; choose train.strategy single.")
+    kind = f"{found[0].platform.upper()}s of {hosts.count} hosts"
+    names = [f"{device.platform}:{device.id}" for device in found]
+    share = HostShare(hosts.index, hosts.count)
+    return _data_parallel(names, train, kind, why=f"{len(jax.local_devices())} on each", share=share)
+
+
+def _data_parallel(names: list[str], train: TrainConfig, kind: str, *, why: str, share: HostShare = WHOLE) -> Devices:
     tiles = tiles_per_device(train, len(names))
-    keras.distribution.set_distribution(keras.distribution.DataParallel(devices=names))
+    # The streams of several hosts are divided already.
+    keras.distribution.set_distribution(keras.distribution.DataParallel(devices=names, auto_shard_dataset=False))
     message = f"JAX, data-parallel on {len(names)} {kind}, {tiles} tiles each per step ({why})"
-    return Devices(tf.distribute.get_strategy(), len(names), (), message)
+    return Devices(tf.distribute.get_strategy(), len(names), (), message, share)
 
 
 def _split_cpu(number: int) -> list[str]:

@@ -1,11 +1,14 @@
 """The devices on which TensorFlow trains, and whether XLA compiles its step."""
 
 import dataclasses
+from collections.abc import Callable
 
 import tensorflow as tf
 
 from configs import InputError, TrainConfig
 from models import Enlarge, Network
+from pipeline.hosts import Hosts
+from pipeline.input import WHOLE, HostShare
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,22 +18,34 @@ class Devices:
     Attributes:
       strategy: the strategy in whose scope model and optimizer are created; TensorFlow's default strategy on a single
         device, and on JAX.
-      replicas: number of devices that share each batch.
-      gpus: TensorFlow's names of the GPUs, such as "/device:GPU:0"; empty on JAX.
+      replicas: number of devices that share each batch, on all hosts.
+      gpus: TensorFlow's names of this host's GPUs, such as "/device:GPU:0"; empty on JAX.
       message: a line that tells the user which devices were chosen and why.
+      share: the part of each batch that this host's streams have; with several hosts, in batches for each device.
     """
 
     strategy: tf.distribute.Strategy
     replicas: int
     gpus: tuple[str, ...]
     message: str
+    share: HostShare = WHOLE
+
+    def distributed(self, stream: Callable[[], tf.data.Dataset]) -> tf.data.Dataset:
+        """Returns what `keras.Model.fit` takes of a stream of this host's share; on one host, fit distributes it."""
+        if not isinstance(self.strategy, tf.distribute.MultiWorkerMirroredStrategy):
+            return stream()
+        return self.strategy.distribute_datasets_from_function(lambda _: stream())
 
 
-def choose_devices(train: TrainConfig) -> Devices:
+def choose_devices(train: TrainConfig, hosts: Hosts | None = None) -> Devices:
     """Chooses the devices of `train.strategy`, and lets GPUs take memory as it is needed, not all at once.
 
+    Args:
+      train: strategy and batch.
+      hosts: the hosts that train together; None if this one trains alone.
+
     Raises:
-      InputError: this machine cannot run the strategy, or the batch cannot be divided among its devices.
+      InputError: this machine cannot run the strategy, or the batch cannot be divided among all devices.
     """
     gpus = tf.config.list_physical_devices("GPU")
     try:
@@ -41,7 +56,10 @@ def choose_devices(train: TrainConfig) -> Devices:
     strategy = train.strategy
     if strategy == "mirrored" and not gpus:
         raise InputError(f"train.strategy 'mirrored' runs on GPUs, but {_found(gpus)}; choose auto, single or cpus:N.")
-    if strategy == "mirrored" or (strategy == "auto" and len(gpus) > 1):
+    if hosts is not None:
+        check_strategy_of_hosts(strategy)
+        devices = _on_hosts(hosts, train, gpus)
+    elif strategy == "mirrored" or (strategy == "auto" and len(gpus) > 1):
         devices = _mirrored([gpu.name.removeprefix("/physical_device:") for gpu in gpus], train, _found(gpus))
     elif strategy.startswith("cpus:"):
         number = int(strategy.removeprefix("cpus:"))
@@ -109,6 +127,41 @@ def _mirrored(names: list[str], train: TrainConfig, why: str) -> Devices:
     kind = "GPUs" if gpus else "parts of the CPU"
     message = f"mirrored on {len(names)} {kind}, {tiles} tiles each per step ({why})"
     return Devices(tf.distribute.MirroredStrategy(names), len(names), gpus, message)
+
+
+def check_strategy_of_hosts(strategy: str) -> None:
+    """Refuses a strategy that several hosts cannot run."""
+    if strategy.startswith("cpus:"):
+        raise InputError(
+            f"train.strategy {strategy!r} divides the CPU of one host, but several train together; choose auto, single "
+            "or mirrored."
+        )
+
+
+def _on_hosts(hosts: Hosts, train: TrainConfig, gpus) -> Devices:
+    """Returns the devices of all hosts: their GPUs, or where there are none, their CPUs."""
+    used = gpus[:1] if train.strategy == "single" else gpus
+    counts = hosts.gather(len(used))
+    if len(set(counts)) > 1:
+        raise InputError(
+            f"the hosts have different numbers of GPUs ({', '.join(map(str, counts))}); let all see equally many by "
+            "CUDA_VISIBLE_DEVICES, or choose train.strategy single."
+        )
+    here = max(len(used), 1)
+    tiles = tiles_per_device(train, here * hosts.count)
+    tf.config.set_visible_devices(used, "GPU")
+    # In each training with several hosts TensorFlow listens on the address on which the hosts have met.
+    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec({"worker": list(hosts.addresses)}),
+        task_type="worker",
+        task_id=hosts.index,
+        rpc_layer="grpc",
+    )
+    strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver)
+    kind = f"{here} GPU{'s' * (here > 1)}" if used else "its CPU"
+    message = f"on {hosts.count} hosts, each with {kind}, {tiles} tiles for each device per step ({_found(gpus)})"
+    share = HostShare(hosts.index, hosts.count, devices=here)
+    return Devices(strategy, here * hosts.count, tuple(_logical(gpu) for gpu in used), message, share)
 
 
 def _split_cpu(number: int) -> list[str]:

@@ -7,10 +7,15 @@ tests/pipeline/training/backends/test_keras_faults.py that fails once Keras has 
 - `gradient_accumulation_steps` fails ("merge_call called while defining a new graph");
 - whether scaled gradients (mixed_float16) are finite is only checked on the first replica, before they are summed;
 - dropout draws the same mask on every replica.
+
+And under `tf.distribute.MultiWorkerMirroredStrategy`:
+
+- `fit` fails before the first step, as it takes the mean of a batch over the hosts in a way that TensorFlow refuses;
+- it fails in the first step, as it takes the mean of scalars along their first axis.
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 import tensorflow as tf
@@ -72,6 +77,47 @@ class TrainStepModel(TrainingModel):
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         self._loss_tracker.update_state(loss * replicas, sample_weight=tf.shape(image)[0])
         return tape.gradient(scaled, self.trainable_variables), predicted
+
+
+class HostsTrainStepModel(TrainStepModel):
+    """A `TrainStepModel` of several hosts. Its logs of a step are those of this host, those of an epoch of all."""
+
+    train_function: Callable | None
+    test_function: Callable | None
+
+    def make_train_function(self, force=False):
+        """Traces the training step."""
+        if self.train_function is None or force:
+            self.train_function = self._on_each_device(self.train_step)
+
+    def make_test_function(self, force=False):
+        """Traces the validation step."""
+        if self.test_function is None or force:
+            self.test_function = self._on_each_device(self.test_step)
+
+    def _on_each_device(self, step):
+        @tf.function(reduce_retracing=True)
+        def run(iterator):
+            return self._of_first_device(self.distribute_strategy.run(step, args=(next(iterator),)))
+
+        return run
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """Creates the variables of the metrics; Keras' own fails here."""
+        _, _, batches = next(iter(iterator))
+        with self.distribute_strategy.scope():
+            self._symbolic_build(data_batch=self._of_first_device(next(batches)))
+
+    def _of_first_device(self, values):
+        return tf.nest.map_structure(
+            lambda value: self.distribute_strategy.experimental_local_results(value)[0], values
+        )
+
+
+def make_model(network: Network, train: TrainConfig, teacher: Teacher | None = None) -> TrainStepModel:
+    """Returns the model that is fitted under the strategy in whose scope this is called."""
+    several = isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy)
+    return (HostsTrainStepModel if several else TrainStepModel)(network, train, teacher)
 
 
 class WeightAverages(tf.Module):

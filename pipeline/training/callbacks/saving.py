@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from configs import InputError
+from pipeline.hosts import AgreedStop
 from pipeline.interruption import StopRequest
 from pipeline.training.callbacks.averages import AveragedWeights
 from pipeline.training.checkpoints import (
@@ -60,8 +61,9 @@ class Checkpoints(keras.callbacks.Callback):
         monitor: str | None,
         epochs: int,
         steps: int,
-        request: StopRequest,
+        request: StopRequest | AgreedStop,
         start: Checkpoint | None,
+        writes: bool = True,
     ):
         """Initializes the callback.
 
@@ -77,8 +79,10 @@ class Checkpoints(keras.callbacks.Callback):
           steps: number of steps of an epoch.
           request: tells whether the user asked to stop.
           start: the checkpoint to continue from, None at the beginning.
+          writes: whether this host writes files; if not, it only does what all hosts do together.
         """
         super().__init__()
+        self.writes = writes
         self.folder, self.variables, self.averaged = folder, variables, averaged
         self.records, self.teacher, self.monitor = records, teacher, monitor
         self.epochs, self.steps, self.request = epochs, steps, request
@@ -130,7 +134,8 @@ class Checkpoints(keras.callbacks.Callback):
             )
         states = {callback.name: callback.state() for callback in self.resumable}
         self.last = Checkpoint(epoch, step, ended, self.records, self.monitor, states, arrays, self.teacher)
-        save_checkpoint(self.folder, self.last)
+        if self.writes:
+            save_checkpoint(self.folder, self.last)
 
 
 class BestWeights(keras.callbacks.Callback):
@@ -141,9 +146,16 @@ class BestWeights(keras.callbacks.Callback):
 
     name = BEST_WEIGHTS
 
-    def __init__(self, folder: Path, monitor: str | None):
+    def __init__(self, folder: Path, monitor: str | None, *, writes: bool = True):
+        """Initializes the callback.
+
+        Args:
+          folder: where the files are.
+          monitor: the quantity, None if there is none.
+          writes: whether this host writes files.
+        """
         super().__init__()
-        self.folder, self.monitor = folder, monitor
+        self.folder, self.monitor, self.writes = folder, monitor, writes
         self.best: float | None = None
         self.epoch = 0
 
@@ -158,7 +170,8 @@ class BestWeights(keras.callbacks.Callback):
         if self.monitor is not None and (value is None or not is_better(value, self.best, self.monitor)):
             return
         self.best, self.epoch = value, epoch + 1
-        save_arrays(self.path, {"weights": self.model.get_weights()}, {})
+        if self.writes:
+            save_arrays(self.path, {"weights": self.model.get_weights()}, {})
 
     def load(self) -> None:
         """Sets the model's weights to the best ones."""

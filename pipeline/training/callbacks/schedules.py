@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Callable
 
 import keras
 
@@ -19,16 +20,24 @@ class Progress(keras.callbacks.Callback):
 
     name = "Progress"
 
-    def __init__(self, total: int, max_minutes: float | None):
+    def __init__(self, total: int, max_minutes: float | None, *, clock: Callable[[], float] = time.monotonic):
+        """Begins at the first step.
+
+        Args:
+          total: number of steps of all epochs.
+          max_minutes: how long the training may take; None: as long as its steps.
+          clock: returns seconds since some moment; that of all hosts, if several train together.
+        """
         super().__init__()
         self.step, self.total, self.max_minutes = 0, total, max_minutes
         self._seconds_before = 0.0
-        self._began = time.monotonic()
+        self._clock = clock
+        self._began = clock()
 
     @property
     def minutes(self) -> float:
         """Minutes that the training has taken so far."""
-        return (self._seconds_before + time.monotonic() - self._began) / 60
+        return (self._seconds_before + self._clock() - self._began) / 60
 
     @property
     def time_is_up(self) -> bool:
@@ -52,7 +61,7 @@ class Progress(keras.callbacks.Callback):
     def restore(self, state: dict) -> None:
         """Continues from what `state` returned."""
         self.step, self._seconds_before = state["step"], state["seconds"]
-        self._began = time.monotonic()
+        self._began = self._clock()
 
 
 class LearningRate(keras.callbacks.Callback):
