@@ -2,7 +2,8 @@
 
 python -m scripts.train --config=configs/idrid_haemorrhages.py --records=RECORDS --workdir=WORKDIR
 
-Several hosts train one model where TF_CONFIG or Slurm's `srun` says which they are; see docs/clusters.md.
+Several hosts train one model where TF_CONFIG or Slurm's `srun` says which they are, or on the nodes of --cluster; see
+docs/clusters.md.
 """
 
 import sys
@@ -16,9 +17,12 @@ from pathlib import Path
 
 from absl import flags
 
+from configs import InputError
 from pipeline.hosts import joined_hosts, place_in
 from records import claimed_output
-from scripts.support import command
+from records.stores import is_address
+from scripts.support import cluster, command
+from scripts.support.cluster_hosts import train_on_nodes
 from scripts.support.warnings import print_warnings
 
 _RECORDS = flags.DEFINE_multi_string(
@@ -35,13 +39,20 @@ _ANONYMOUS = flags.DEFINE_bool(
 _WAIT = flags.DEFINE_float(
     "wait_for_hosts", 60.0, "How long to wait for the other hosts of TF_CONFIG or Slurm, seconds.", lower_bound=0
 )
+cluster.define_flags()
 command.define_config()
 
 
 def main(_: list[str]) -> int:
     """Runs the command."""
     config = command.config()
-    with joined_hosts(place_in(os.environ), wait=_WAIT.value) as hosts:
+    place = place_in(os.environ)
+    if place is not None or cluster.is_used():
+        _refuse_stores()
+    with cluster.connected(reads=[*_RECORDS.value, *_SOURCE.value]) as nodes:
+        if nodes is not None:
+            return train_on_nodes(nodes, cluster.without_cluster(sys.argv[1:]), Path(_WORKDIR.value))
+    with joined_hosts(place, wait=_WAIT.value) as hosts:
         from pipeline.interruption import StoppedError
         from pipeline.training import fit, prepare
 
@@ -78,6 +89,15 @@ def main(_: list[str]) -> int:
             previews = f"{workdir / 'previews'}, " if run.plan.previewed else ""
             print(f"model: {model}    see: {workdir / 'curves.png'}, {previews}{workdir / 'history.csv'}")
         return command.DONE
+
+
+def _refuse_stores() -> None:
+    addresses = [one for one in sys.argv[1:] if is_address(one.partition("=")[2] or one)]
+    if addresses:
+        raise InputError(
+            f"{addresses[0]}: several hosts need folders that all of them see, and no addresses of stores; copy it to "
+            "a shared folder first."
+        )
 
 
 if __name__ == "__main__":

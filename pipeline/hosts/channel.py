@@ -28,6 +28,7 @@ GREETING_SECONDS = 10.0  # that a connection has to say who it is
 GRACE_SECONDS = 5.0
 # A host without power says nothing: it is asked after 20 silent seconds, and given up after as many more.
 KEEP_ALIVE = {"TCP_KEEPIDLE": 20, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 4}
+SECONDS_TO_NOTICE = 1.0  # that another host is gone, after the backend has raised an error that may be due to it
 LENGTH = 8  # bytes of the number before a message
 MOST = 2**28  # bytes of a message; the counts of all classes take 400 kB
 AGAIN = "What was saved is kept: start all hosts again with the same command to continue from the last checkpoint."
@@ -113,21 +114,29 @@ class Hosts:
         return self
 
     def __exit__(self, kind, error, trace) -> None:
-        if error is None or isinstance(error, StoppedError):
-            with contextlib.suppress(InputError):
-                self.gather(None)  # nobody leaves before all have what they need
-        elif not isinstance(error, InputError):
-            time.sleep(min(1.0, GRACE_SECONDS))  # a backend may notice a lost host before its connection does
-        why = self._why
+        try:
+            if error is None:
+                self.gather(None)  # no host leaves before all have what they need
+            elif isinstance(error, StoppedError):
+                with contextlib.suppress(InputError):
+                    self.gather(None)
+            else:
+                self._end_by(error)
+        finally:
+            self._ended.set()
+            for connection in self._connections.values():
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+                connection.close()
+
+    def _end_by(self, error: BaseException) -> None:
+        """Says why this host ends, and that another is gone where the backend noticed it by an error of its own."""
+        if not isinstance(error, InputError):
+            time.sleep(SECONDS_TO_NOTICE)
         self._ended.set()
-        if error is not None and not isinstance(error, StoppedError):
-            self._say_gone(why or f"{self.name(self.index)} ended with an error: {error}")
-        for connection in self._connections.values():
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-            connection.close()
-        if why and not isinstance(error, (InputError, StoppedError)):
-            raise InputError(why) from error
+        self._say_gone(self._why or f"{self.name(self.index)} ended with an error: {error}")
+        if self._why and not isinstance(error, InputError):
+            raise InputError(self._why) from error
 
     def _tell(self, value: Any) -> None:
         for number, connection in self._connections.items():
@@ -245,16 +254,17 @@ def _await_others(place: Place, end: float, wait: float) -> tuple[dict[int, sock
     with _listening(place.addresses[0]) as listener:
         while len(connections) < len(addresses) - 1 and time.monotonic() < end:
             listener.settimeout(max(end - time.monotonic(), 0.01))
-            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            try:
                 connection, _ = listener.accept()
-                connection.settimeout(GREETING_SECONDS)
-                greeting = _recv(connection)
-                number = int(greeting["host"])
-                if not 0 < number < len(addresses) or number in connections:
-                    _send(connection, {"gone": f"{number} is no number of a host, or there are two of it."})
-                    continue
-                connection.settimeout(None)
-                connections[number], addresses[number] = connection, greeting["address"]
+            except TimeoutError:
+                break
+            number, address = _greeting(connection)
+            if 0 < number < len(addresses) and number not in connections:
+                connections[number], addresses[number] = connection, address
+                continue
+            with contextlib.suppress(OSError):
+                _send(connection, {"gone": f"host 0 expects no host {number}, or has one already."})
+            connection.close()
     missing = [number for number in range(1, len(addresses)) if number not in connections]
     if not missing:
         return connections, addresses
@@ -268,6 +278,18 @@ def _await_others(place: Place, end: float, wait: float) -> tuple[dict[int, sock
             _send(connection, {"gone": reason})
         connection.close()
     raise InputError(reason)
+
+
+def _greeting(connection: socket.socket) -> tuple[int, str]:
+    """Returns the number and the address of the host that connected; -1 if it is none."""
+    connection.settimeout(GREETING_SECONDS)
+    try:
+        greeting = _recv(connection)
+        number, address = int(greeting["host"]), str(greeting["address"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return -1, ""
+    connection.settimeout(None)
+    return number, address
 
 
 def _listening(address: str) -> socket.socket:

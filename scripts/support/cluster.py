@@ -50,6 +50,13 @@ def is_used() -> bool:
     return flags.FLAGS.cluster is not None
 
 
+def without_cluster(arguments: Sequence[str]) -> list[str]:
+    """Returns arguments of a command without --cluster, for the processes on its nodes."""
+    names = ("--cluster", "-cluster")
+    pairs = zip(["", *arguments], arguments, strict=False)
+    return [one for before, one in pairs if one.partition("=")[0] not in names and before not in names]
+
+
 def leave_gpus_to_the_nodes() -> None:
     """Keeps this process off the GPUs of its machine, of which TensorFlow would take all memory."""
     import tensorflow as tf

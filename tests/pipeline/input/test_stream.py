@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 from configs import AugmentConfig, DataConfig, InputError, TrainConfig
+from pipeline.input.host_share import WHOLE, HostShare
 from pipeline.input.reading import Cache, RecordSet, naming_damaged_shards
 from pipeline.input.stream import tiles_of_split, training_batches, training_elements, validation_batches
 from records import read_index
@@ -186,6 +187,37 @@ def test_validation_shows_every_tile_once_in_order_and_pads_with_weight_0(record
         assert np.array_equal(mask, stored_mask)
     assert not images[len(tiles) :].any()
     assert not masks[len(tiles) :].any()
+
+
+@pytest.mark.parametrize(("hosts", "devices"), [(2, 1), (3, 1), (2, 3)])
+def test_the_shares_of_all_hosts_and_devices_are_the_whole_batches_in_order(records_set, hosts, devices):
+    train, augmentation = TrainConfig(batch_size=12, seed=1), dataclasses.replace(CHANGED, noise=1.0)
+    shares = [HostShare(host, hosts, devices) for host in range(hosts)]
+
+    def united(streams: list[tf.data.Dataset]) -> list[list[np.ndarray]]:
+        parts = [list(stream.as_numpy_iterator()) for stream in streams]
+        batches = [
+            [batch for one in parts for batch in one[step * devices : (step + 1) * devices]]
+            for step in range(len(parts[0]) // devices)
+        ]
+        return [[np.concatenate(values) for values in zip(*batch, strict=True)] for batch in batches]
+
+    def training(share: HostShare) -> tf.data.Dataset:
+        stream = training_batches(records_set.sets, train, augmentation, start=24, share=share)
+        return stream.take(3 * share.devices)
+
+    def validation(share: HostShare) -> tf.data.Dataset:
+        return validation_batches(records_set.sets, train, share=share)
+
+    for stream in (training, validation):
+        whole = list(stream(WHOLE).as_numpy_iterator())
+        found = united([stream(share) for share in shares])
+        assert len(found) == len(whole) > 0
+        for batch, expected in zip(found, whole, strict=True):
+            for values, right in zip(batch, expected, strict=True):
+                np.testing.assert_array_equal(values, right)
+    lengths = {validation(share).cardinality().numpy() for share in shares}
+    assert lengths == {len(list(validation(WHOLE))) * devices}  # all hosts make as many steps
 
 
 def test_validation_of_another_split_shows_that_split(records_set, stored):

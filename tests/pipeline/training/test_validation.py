@@ -4,7 +4,6 @@ import dataclasses
 import json
 from pathlib import Path
 
-import cv2
 import keras
 import numpy as np
 import pytest
@@ -15,16 +14,17 @@ from models import build_loss, build_network, precision_policy
 from pipeline.evaluation import photographs
 from pipeline.evaluation.photographs import CaseMap, LoadedCase
 from pipeline.inference import TiledSegmenter, load_segmenter, save_model
-from pipeline.input import RecordSet
 from pipeline.training.segmenter_process import case_of, plain
 from pipeline.training.validation import (
     PhotographScores,
     PhotographValidation,
+    count_photographs,
     kept_thresholds,
-    score_photographs,
+    scores_of,
     validation_cases,
 )
-from records import Case, find_cases
+from records import Case
+from tests.pipeline.training.paired_source import sharded_from
 
 CLASSES = ("HE", "MA")
 BINS = 64
@@ -43,10 +43,14 @@ def by_darkness(loaded: LoadedCase) -> CaseMap:
     return CaseMap(darkness(loaded))
 
 
+def scored_by(segment, cases, data: DataConfig, *, thresholds: tuple[float, ...], bins: int) -> PhotographScores:
+    return scores_of(count_photographs(segment, cases, data, thresholds=thresholds, bins=bins), thresholds)
+
+
 @pytest.fixture
 def scored(records_set) -> PhotographScores:
     cases = [records_set.cases[name] for name in "DEFG"]
-    return score_photographs(by_darkness, cases, records_set.index.data, thresholds=(0.4, 0.6), bins=BINS)
+    return scored_by(by_darkness, cases, records_set.index.data, thresholds=(0.4, 0.6), bins=BINS)
 
 
 @pytest.fixture
@@ -79,7 +83,7 @@ def test_each_class_has_the_threshold_of_the_highest_dice_over_all_photographs(s
 
 def test_a_single_class_has_no_columns_of_its_own(records_set):
     data = dataclasses.replace(records_set.index.data, classes=("HE",))
-    scored = score_photographs(
+    scored = scored_by(
         lambda loaded: CaseMap(darkness(loaded)[..., :1]), [records_set.cases["D"]], data, thresholds=(0.5,), bins=BINS
     )
     assert set(scored.logs) == {"val_photo_aupr", "val_photo_dice"}
@@ -87,7 +91,7 @@ def test_a_single_class_has_no_columns_of_its_own(records_set):
 
 def test_a_class_without_lesion_pixels_counts_for_nothing_and_keeps_its_threshold(records_set):
     bare = dataclasses.replace(records_set.cases["D"], masks={**records_set.cases["D"].masks, "MA": None})
-    scored = score_photographs(by_darkness, [bare], records_set.index.data, thresholds=(0.4, 0.6), bins=BINS)
+    scored = scored_by(by_darkness, [bare], records_set.index.data, thresholds=(0.4, 0.6), bins=BINS)
     assert set(scored.logs) == {f"val_photo_{key}{name}" for key in ("aupr", "dice") for name in ("", "_HE")}
     assert scored.logs["val_photo_aupr"] == scored.logs["val_photo_aupr_HE"]
     assert scored.thresholds[0] != 0.4
@@ -97,7 +101,7 @@ def test_a_class_without_lesion_pixels_counts_for_nothing_and_keeps_its_threshol
 def test_a_class_that_no_validation_photograph_knows_is_named_and_keeps_its_threshold(records_set):
     bare = {name: {**records_set.cases[name].masks, "MA": None} for name in "DE"}
     cases = [dataclasses.replace(records_set.cases[name], masks=bare[name], unknown=frozenset({"MA"})) for name in "DE"]
-    scored = score_photographs(by_darkness, cases, records_set.index.data, thresholds=(0.4, 0.6), bins=BINS)
+    scored = scored_by(by_darkness, cases, records_set.index.data, thresholds=(0.4, 0.6), bins=BINS)
     assert scored.thresholds[0] != 0.4 and scored.thresholds[1] == 0.6
     assert set(scored.logs) == {f"val_photo_{key}{name}" for key in ("aupr", "dice") for name in ("", "_HE")}
     kept = {"HE": 0.4, "MA": 0.3}
@@ -122,7 +126,7 @@ def test_at_most_one_photograph_is_read_ahead(records_set, monkeypatch):
 
     monkeypatch.setattr(photographs, "load_case", noted)
     cases = [records_set.cases[name] for name in "DEFG"]
-    score_photographs(segment, cases, records_set.index.data, thresholds=(0.5, 0.5), bins=BINS)
+    scored_by(segment, cases, records_set.index.data, thresholds=(0.5, 0.5), bins=BINS)
     assert begun == ["D", "E", "F", "G"]
     assert segmented == [records_set.pictures[name].photograph.shape for name in "DEFG"]
 
@@ -131,9 +135,9 @@ def test_a_photograph_that_cannot_be_read_and_a_probability_map_with_nan_are_nam
     data = records_set.index.data
     gone = dataclasses.replace(records_set.cases["E"], photograph=tmp_path / "gone.png")
     with pytest.raises(InputError, match=r"gone\.png"):
-        score_photographs(by_darkness, [records_set.cases["D"], gone], data, thresholds=(0.5, 0.5), bins=BINS)
+        scored_by(by_darkness, [records_set.cases["D"], gone], data, thresholds=(0.5, 0.5), bins=BINS)
     with pytest.raises(InputError, match="case D: .*NaN"):
-        score_photographs(
+        scored_by(
             lambda loaded: CaseMap(darkness(loaded) * np.float32("nan")),
             [records_set.cases["D"], records_set.cases["E"]],
             data,
@@ -206,21 +210,6 @@ def sharded(fundus, shard, tmp_path_factory):
     """A source in paired folders, two of whose four photographs are for validation, and its records."""
     base = tmp_path_factory.mktemp("sharded")
     return base / "source", sharded_from(base, fundus, shard, {"A": "train", "V1": "valid", "V2": "valid"})
-
-
-def sharded_from(base: Path, fundus, shard, parts: dict[str, str], *, lesions: bool = True) -> RecordSet:
-    for seed, (name, part) in enumerate(parts.items()):
-        picture = fundus(60, 80, seed=seed, lesions=lesions)
-        for folder in ("images", *(f"masks/{one}" for one in CLASSES)):
-            (base / "source" / part / folder).mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(str(base / "source" / part / "images" / f"{name}.png"), picture.photograph[..., ::-1])
-        for index, one in enumerate(CLASSES):
-            if name != "V2" or one != "MA":  # V2 was sharded without a mask of MA
-                mask = picture.masks[..., index].astype(np.uint8) * 255
-                cv2.imwrite(str(base / "source" / part / "masks" / one / f"{name}.png"), mask)
-    data = DataConfig(classes=CLASSES, tile=64, stride=64, empty_per_nonempty=1.0)
-    _, cases = find_cases(base / "source", CLASSES, allow_missing_masks=True)
-    return RecordSet(base / "records", shard(base / "records", cases, data))
 
 
 def copied(source: Path, target: Path) -> Path:
@@ -324,7 +313,7 @@ def test_the_graph_follows_the_weights_from_epoch_to_epoch_in_one_trace(records_
     cases = [records_set.cases[name] for name in "DE"]  # of two sizes
 
     def score_of(segment) -> PhotographScores:
-        return score_photographs(
+        return scored_by(
             lambda loaded: CaseMap(segment(loaded.photograph).numpy()),
             cases,
             records_set.index.data,

@@ -275,7 +275,7 @@ def refuse(function, *arguments):
         refused.append(str(error))
 
 failing = SegmenterProcess(network, spec, config, folder=folder)
-refuse(failing.score, [Case("GONE", folder / "gone.png", dict.fromkeys(config.data.classes), "validation")])
+refuse(failing.count, [Case("GONE", folder / "gone.png", dict.fromkeys(config.data.classes), "validation")])
 failing.close()
 refuse(jax_devices.choose_devices, TrainConfig(strategy="mirrored"))
 refuse(jax_devices.choose_devices, TrainConfig(strategy="cpus:3", batch_size=8))

@@ -1,7 +1,9 @@
-"""Devices: several give what one gives, for every loss, optimizer and option; the impossible is refused."""
+"""Two devices, on one host or two, give what one gives, for every loss and optimizer; the impossible is refused."""
 
 import dataclasses
 import json
+import subprocess
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -13,21 +15,24 @@ from pipeline.training.backends.tensorflow_devices import choose_devices, choose
 
 pytestmark = pytest.mark.slow
 
-# For each config, trains the same steps on one device and on two, and prints how far the weights moved and how far
-# apart they are. A config with the default model gets a network of three layers, which is quick to trace. If the name
-# of its file says so, most of the masks are unknown, on one of two devices more than on the other. Then checks that a
-# segmenter follows mirrored weights.
+# For each config, trains the same steps on one device and on two, which are parts of the CPU, or where TF_CONFIG is
+# set, two hosts; prints how far the weights moved and how far apart they are, and keeps what one device gave. A config
+# with the default model gets a network of three layers, which is quick to trace. If the name of its file says so, most
+# of the masks are unknown, on one of two devices more than on the other. Then checks that a segmenter follows mirrored
+# weights, or with hosts, what Keras does there without our step.
 TWO_DEVICES = """
-import json, sys
+import dataclasses, json, os, sys
 from pathlib import Path
 import keras, numpy as np, tensorflow as tf
 from configs import ModelConfig
 from configs.loading import load_config
 from models import Network, build_loss, build_network, precision_policy
 from models.layers.normalization import FusedBatchNormalization
+from pipeline.hosts import joined_hosts, place_in
 from pipeline.inference import SegmenterSpec, TiledSegmenter
 from pipeline.training.backends.tensorflow_devices import choose_devices
-from pipeline.training.backends.tensorflow_step import TrainStepModel
+from pipeline.training.backends.tensorflow_step import make_model
+from pipeline.training.checkpoints import load_arrays, save_arrays
 from pipeline.training.run import compile_model
 from pipeline.training.teacher import load_teacher
 
@@ -42,7 +47,11 @@ def build(config):
     return Network(image, keras.layers.Conv2D(1, 3, padding="same", activation="sigmoid")(hidden))
 
 
-two_devices = choose_devices(load_config(sys.argv[1]).train).strategy
+joined = joined_hosts(place_in(os.environ))
+hosts = joined.__enter__()
+train = load_config(sys.argv[1]).train
+two_devices = choose_devices(train if hosts is None else dataclasses.replace(train, strategy="auto"), hosts)
+here = slice(None) if hosts is None else slice(4 * hosts.index, 4 * hosts.index + 4)
 rng = np.random.default_rng(0)
 images = rng.uniform(0, 255, (8, 16, 16, 3)).astype("float32")
 masks = (images[..., :1] > 200).astype("float32")
@@ -52,26 +61,55 @@ known[:3] = known[3, :5] = known[5, 4:] = known[6] = 0
 for path in sys.argv[1:]:
     config = load_config(path)
     labels = np.append(masks * known, known, axis=-1) if "unknown" in path else masks
-    batches = tf.data.Dataset.from_tensors((images, labels)).repeat()
-    weights = []
-    for strategy in (tf.distribute.get_strategy(), two_devices):
+
+
+    def fitted(devices):
+        strategy = tf.distribute.get_strategy() if devices is None else devices.strategy
         keras.backend.clear_session()
         keras.utils.set_random_seed(1)
         with strategy.scope(), precision_policy(config.train.precision):
             network = build(config)
             loaded = load_teacher(Path(config.train.teacher), config) if config.train.teacher else None
-            model = TrainStepModel(network, config.train, loaded.teacher if loaded else None)
+            model = make_model(network, config.train, loaded.teacher if loaded else None)
             compile_model(model, config, xla=False)
         before = model.get_weights()
-        history = model.fit(batches, steps_per_epoch=3, epochs=1, shuffle=False, verbose=0).history
+        part = slice(None) if devices is None else here
+        batches = lambda: tf.data.Dataset.from_tensors((images[part], labels[part])).repeat()
+        batches = batches() if devices is None else devices.distributed(batches)
+        loss = model.fit(batches, steps_per_epoch=3, epochs=1, shuffle=False, verbose=0).history["loss"][-1]
         if model.averages:
             model.averages.swap()
-        weights.append((history["loss"][-1], model.get_weights()))
-    (loss, one), (other_loss, two) = weights
-    moved = max(float(np.abs(a - b).max()) for a, b in zip(one, before))
-    apart = max(float(np.abs(a - b).max()) for a, b in zip(one, two))
-    print("RESULT", json.dumps([moved, apart, loss, other_loss]), flush=True)
+        return {"before": before, "after": model.get_weights(), "loss": [np.array(loss)]}
 
+    two = fitted(two_devices)
+    kept = Path(path).with_suffix(".npz")
+    if hosts is None or hosts.first:
+        if not kept.exists():
+            save_arrays(kept, fitted(None), {})
+        one, _ = load_arrays(kept)
+        moved = max(float(np.abs(a - b).max()) for a, b in zip(one["after"], one["before"]))
+        apart = max(float(np.abs(a - b).max()) for a, b in zip(one["after"], two["after"]))
+        print("RESULT", json.dumps([moved, apart, float(one["loss"][0]), float(two["loss"][0])]), flush=True)
+if hosts is not None:
+    with two_devices.strategy.scope():
+        plain = keras.Sequential([keras.Input((16, 16, 3)), keras.layers.Conv2D(1, 1, activation="sigmoid")])
+        plain.compile("sgd", "mse", jit_compile=False)
+    faults = []
+    for mended in (False, True):
+        if mended:
+            plain._maybe_symbolic_build = lambda iterator=None, data_batch=None: None
+        try:
+            part = lambda: tf.data.Dataset.from_tensors((images[here], masks[here])).repeat()
+            plain.fit(two_devices.distributed(part), steps_per_epoch=1, verbose=0)
+            faults.append("none")
+        except ValueError as error:
+            faults.append(str(error))
+    print("FAULTS", json.dumps(faults))
+joined.__exit__(None, None, None)
+if hosts is not None:
+    sys.exit()
+
+two_devices = two_devices.strategy
 config = load_config(sys.argv[1])  # with a U-Net
 with two_devices.scope():
     network = build_network(config.model, classes=1)
@@ -89,6 +127,19 @@ for epoch in range(2):
     apart.append(float(np.abs(maps[-1] - of_alone.segment(photograph)).max()))
 moved = float(np.abs(maps[1] - maps[0]).max())
 print("SEGMENTER", json.dumps([moved, max(apart), of_mirrored.segment.experimental_get_tracing_count()]))
+"""
+# Before the program, which TensorFlow has imported but not started: makes two hosts of the process.
+AS_TWO_HOSTS = """
+import json, os, socket
+listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+addresses = [f"127.0.0.1:{one.getsockname()[1]}" for one in listeners]
+for one in listeners:
+    one.close()
+other = os.fork()
+task = {"type": "worker", "index": 0 if other else 1}
+os.environ["TF_CONFIG"] = json.dumps({"cluster": {"worker": addresses}, "task": task})
+if not other:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 """
 SMALL = UNetConfig(width=4, levels=2, normalization="batch")
 SUPERVISED = ModelConfig(
@@ -130,31 +181,44 @@ VARIANTS = {
 
 
 class Results(NamedTuple):
-    """What the script prints: of each variant, and of the segmenter."""
+    """What the script prints: of each variant, and of the segmenter, or of Keras' faults with several hosts."""
 
     variants: dict[str, list[float]]
-    segmenter: list[float]
+    further: list
 
 
 @pytest.fixture(scope="module")
-def results(forked, spec, tmp_path_factory) -> Results:
+def configs(spec, tmp_path_factory) -> list[Path]:
+    """The files of the variants."""
     folder = tmp_path_factory.mktemp("variants")
     save_model(folder / "teacher", build_network(ModelConfig(unet=SMALL), 1), spec())
     paths = []
     for number, (name, config) in enumerate(VARIANTS.items()):
         paths.append(folder / f"{number}{'_unknown' if 'unknown' in name else ''}.json")
         paths[-1].write_text(config.to_json().replace("TEACHER", str(folder / "teacher")))
-    done = forked(code=TWO_DEVICES, arguments=paths)
+    return paths
+
+
+def results_of(done: subprocess.CompletedProcess) -> Results:
     assert done.returncode == 0, done.stderr[-3000:]
     lines = [line.split(" ", 1) for line in done.stdout.splitlines()]
     variants = [json.loads(numbers) for kind, numbers in lines if kind == "RESULT"]
-    (segmenter,) = (json.loads(numbers) for kind, numbers in lines if kind == "SEGMENTER")
-    return Results(dict(zip(VARIANTS, variants, strict=True)), segmenter)
+    (further,) = (json.loads(numbers) for kind, numbers in lines if kind in ("SEGMENTER", "FAULTS"))
+    return Results(dict(zip(VARIANTS, variants, strict=True)), further)
 
 
-@pytest.mark.parametrize("name", VARIANTS)
-def test_two_devices_give_the_weights_of_one(results, name):
-    moved, apart, loss, other_loss = results.variants[name]
+@pytest.fixture(scope="module")
+def of_devices(forked, configs) -> Results:
+    return results_of(forked(code=TWO_DEVICES, arguments=configs))
+
+
+@pytest.fixture(scope="module")
+def of_hosts(forked, configs) -> Results:
+    return results_of(forked(code=AS_TWO_HOSTS + TWO_DEVICES, arguments=configs))
+
+
+def assert_same_training(name: str, result: list[float]) -> None:
+    moved, apart, loss, other_loss = result
     assert moved > 1e-4
     print(f"{name}: moved by {moved:.2g}, apart by {apart:.1e}")
     half = "float16" in name
@@ -162,8 +226,24 @@ def test_two_devices_give_the_weights_of_one(results, name):
     assert other_loss == pytest.approx(loss, rel=1e-3 if half else 1e-5)
 
 
-def test_mirrored_weights_are_read_outside_of_their_scope_and_followed(results):
-    moved, apart, traces = results.segmenter
+@pytest.mark.parametrize("name", VARIANTS)
+def test_two_devices_give_the_weights_of_one(of_devices, name):
+    assert_same_training(name, of_devices.variants[name])
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_two_hosts_give_the_weights_of_one(of_hosts, name):
+    assert_same_training(name, of_hosts.variants[name])
+
+
+def test_keras_still_cannot_fit_on_several_hosts(of_hosts):
+    before_the_first_step, in_it = of_hosts.further
+    assert "PerReplica" in before_the_first_step, "HostsTrainStepModel need not build symbolically any more"
+    assert in_it != "none", "HostsTrainStepModel need not trace its own steps any more"
+
+
+def test_mirrored_weights_are_read_outside_of_their_scope_and_followed(of_devices):
+    moved, apart, traces = of_devices.further
     assert moved > 1e-3
     assert apart < 1e-6
     assert traces == 1
