@@ -11,7 +11,7 @@ EXPECTED = (
     '{"cluster": {"worker": ["10.0.0.5:23456", "10.0.0.6:23456"]}, "task": {"type": "worker", "index": 0}}, with '
     "another index on each host"
 )
-SLURM_PORTS = range(20000, 30000)  # of the first task on a node; further ones there count up
+SLURM_PORTS = range(20000, 30000)  # of the first task; further ones count up, as tasks may share a node
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +81,7 @@ def _of_slurm(environment: Mapping[str, str]) -> Place:
             capture_output=True,
             text=True,
         ).stdout.split()
-        own = f"{environment['SLURMD_NODENAME']}:{port + int(environment['SLURM_LOCALID'])}"
+        own = f"{environment['SLURMD_NODENAME']}:{port + index}"
         first = f"{nodes[0]}:{port}"
     except (KeyError, ValueError, IndexError, OSError, subprocess.CalledProcessError) as error:
         raise InputError(

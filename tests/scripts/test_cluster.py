@@ -94,15 +94,29 @@ class Nodes:
         return json.loads(self._process.stdout.readline())["nodes"]
 
 
-@pytest.fixture(scope="module")
-def nodes(command_environment) -> Iterator[Nodes]:
+@contextlib.contextmanager
+def started(environment: dict[str, str]) -> Iterator[Nodes]:
+    """Starts a cluster with two nodes."""
     program = [sys.executable, "-W", "ignore", str(Path(__file__).with_name("cluster_nodes.py")), "2"]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
-    with subprocess.Popen(program, env=command_environment, **pipes) as process:
+    with subprocess.Popen(program, env=environment, **pipes) as process:
         try:
             yield Nodes(process)
         finally:
             process.stdin.close()
+
+
+@pytest.fixture(scope="module")
+def nodes(command_environment) -> Iterator[Nodes]:
+    with started(command_environment) as nodes:
+        yield nodes
+
+
+@pytest.fixture
+def two_nodes(command_environment) -> Iterator[Nodes]:
+    """Two nodes of which no other test has killed any."""
+    with started(command_environment) as nodes:
+        yield nodes
 
 
 @contextlib.contextmanager
@@ -240,6 +254,44 @@ def test_folds_have_the_scores_of_a_local_run_though_a_node_is_killed_in_one(run
         assert f"fold {fold} of 2: finished." in done.stdout
         counts = Path(f"fold_{fold}") / "result" / "0" / "counts.npz"
         assert (there / counts).read_bytes() == (here / counts).read_bytes()
+
+
+@in_long_form
+def test_a_training_on_two_nodes_of_which_one_is_killed_goes_on_to_the_end_of_an_undisturbed_one(
+    run, two_nodes, way, tmp_path
+):
+    flags = (
+        "--config=tests/scripts/tiny_preset.py",
+        "--config.train.steps_per_epoch=10",
+        "--config.train.epochs=4",
+        "--config.train.previews=0",
+        "--config.train.deterministic=True",
+        f"--records={way.records}",
+        f"--source={way.source}",
+        f"--cluster={two_nodes.address}",
+    )
+    undisturbed = run("train", *flags, f"--workdir={tmp_path / 'undisturbed'}")
+    assert undisturbed.returncode == 0, undisturbed.stdout + undisturbed.stderr
+    assert "on 2 nodes: " in undisturbed.stdout
+    assert "on 2 hosts, each with its CPU, 4 tiles for each device per step" in undisturbed.stdout
+    assert undisturbed.stdout.count("epoch ") >= 4
+    command = ("train", *flags, f"--workdir={tmp_path / 'killed'}")
+    with running(run, *command) as ended:
+        wait_for((tmp_path / "killed" / "history.csv").exists, ended)
+        two_nodes.tell("kill 1")
+    done = ended[0]
+    assert done.returncode != 0
+    assert "is gone" in done.stdout + done.stderr or "was lost" in done.stderr
+    two_nodes.tell("add")
+    done = run(*command)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "continues after epoch" in done.stdout
+
+    def history(name: str) -> list[list[str]]:
+        rows = [line.split(",") for line in (tmp_path / name / "history.csv").read_text().splitlines()]
+        return [[value for value, key in zip(row, rows[0], strict=True) if key != "seconds"] for row in rows]
+
+    assert history("killed") == history("undisturbed")
 
 
 @in_long_form

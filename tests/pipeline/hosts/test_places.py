@@ -61,7 +61,6 @@ def slurm(index: int, **changed) -> dict[str, str]:
     return {
         "SLURM_STEP_NUM_TASKS": "3",
         "SLURM_PROCID": str(index),
-        "SLURM_LOCALID": "0",
         "SLURM_JOB_ID": "40012",
         "SLURM_STEP_NODELIST": "node[9-11]",
         "SLURMD_NODENAME": ["node9", "node10", "node11"][index],
@@ -81,13 +80,12 @@ def scontrol(tmp_path, monkeypatch) -> None:
 @pytest.mark.usefixtures("scontrol")
 def test_slurm_names_the_first_host_and_this_one():
     assert place_in(slurm(0)) == Place(0, ("node9:20012", "", ""))
-    assert place_in(slurm(2)) == Place(2, ("node9:20012", "", "node11:20012"))
+    assert place_in(slurm(2)) == Place(2, ("node9:20012", "", "node11:20014"))
 
 
 @pytest.mark.usefixtures("scontrol")
 def test_tasks_on_one_node_of_slurm_have_ports_of_their_own():
-    on_one = slurm(1, SLURM_LOCALID="1", SLURMD_NODENAME="node9")
-    assert place_in(on_one) == Place(1, ("node9:20012", "node9:20013", ""))
+    assert place_in(slurm(1, SLURMD_NODENAME="node9")) == Place(1, ("node9:20012", "node9:20013", ""))
 
 
 @pytest.mark.usefixtures("scontrol")

@@ -1,12 +1,12 @@
 """Training on JAX gives the steps, files and scores of TensorFlow; a child process segments whole photographs."""
 
 import contextlib
-import csv
 import dataclasses
 import importlib.util
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -26,10 +26,11 @@ from models import FusedBatchNormalization, Network, build_network
 from pipeline.inference import load_segmenter, save_model
 from pipeline.training.backends.tensorflow_step import TrainStepModel
 from pipeline.training.callbacks import FrozenEncoder
-from pipeline.training.checkpoints import LIST_FILE, load_arrays
+from pipeline.training.checkpoints import load_arrays
 from pipeline.training.run import compile_model
 from pipeline.training.teacher import load_teacher
 from records import find_cases, sweep_temporaries
+from tests.pipeline.training.trainings import done_epochs, history, last_file
 
 pytestmark = [
     pytest.mark.slow,
@@ -417,6 +418,34 @@ def test_a_training_leaves_what_one_on_tensorflow_does(trainings):
     assert load_segmenter(workdir / "model").spec.splits["validation"] == ["V"]
 
 
+def test_two_hosts_give_the_training_of_one(trainings):
+    undisturbed, _ = trainings
+    base = undisturbed.parent
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
+        addresses = [f"127.0.0.1:{listener.getsockname()[1]}" for listener in (one, two)]
+    words = [f"--config={base / 'config.json'}", f"--records={base / 'records'}", f"--source={base / 'source'}"]
+    hosts = []
+    for index in range(2):
+        place = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+        hosts.append(
+            subprocess.Popen(
+                [sys.executable, "-m", "scripts.train", *words, f"--workdir={base / 'hosts'}"],
+                cwd=ROOT,
+                env={**ENVIRONMENT, "TF_CONFIG": json.dumps(place)},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        )
+    printed = [host.communicate(timeout=600)[0] for host in hosts]
+    assert [host.returncode for host in hosts] == [0, 0], printed
+    assert "data-parallel on 2 CPUs of 2 hosts, 2 tiles each per step (1 on each)" in printed[0]
+    for of_two, of_one in zip(history(base / "hosts"), history(undisturbed), strict=True):
+        assert of_two.keys() == of_one.keys()
+        for name, value in of_two.items():
+            assert (value and float(value)) == pytest.approx(of_one[name] and float(of_one[name]), rel=1e-3, abs=1e-4)
+
+
 def test_a_training_that_was_stopped_ends_as_the_undisturbed_one(trainings):
     undisturbed, disturbed = trainings
     assert history(undisturbed) == history(disturbed)
@@ -428,17 +457,3 @@ def test_a_training_that_was_stopped_ends_as_the_undisturbed_one(trainings):
     spec, other_spec = (load_segmenter(workdir / "model").spec for workdir in trainings)
     assert spec == other_spec
     assert not list(disturbed.rglob(".tmp*"))
-
-
-def history(workdir: Path) -> list[dict[str, str]]:
-    with open(workdir / "history.csv", newline="") as file:
-        return [{name: value for name, value in row.items() if name != "seconds"} for row in csv.DictReader(file)]
-
-
-def done_epochs(workdir: Path) -> int:
-    return int(last_file(workdir).name.split("_")[1]) if (workdir / "checkpoints" / LIST_FILE).exists() else 0
-
-
-def last_file(workdir: Path) -> Path:
-    folder = workdir / "checkpoints"
-    return folder / json.loads((folder / LIST_FILE).read_text())[0]["checkpoint"]
