@@ -108,6 +108,9 @@ class LiteUNetConfig:
         standard deviation, which hardly depend on camera and light (see `models.layers.LocalStandardization`).
       standardize_sigma: standard deviation of the Gaussian that defines "local" there, 16 to 200 pixels of the scaled
         photograph.
+      levels: whether the network sees RGB also where `standardize` puts something else in its place, as three
+        additional channels, which loaded weights ignore at first: the inside of a lesion that is wider than
+        `standardize_sigma` looks like retina without them.
       contrast: whether the network also sees local contrast, as three additional channels, which loaded weights ignore
         at first.
       contrast_sigma: standard deviation of the Gaussian that defines "local", 4 to 100 pixels of the scaled photograph.
@@ -120,6 +123,7 @@ class LiteUNetConfig:
     widths: tuple[int, ...] = (64, 96, 128)
     standardize: bool = False
     standardize_sigma: float = 64.0
+    levels: bool = False
     contrast: bool = False
     contrast_sigma: float = 10.0
     dropout: float = 0.0

@@ -47,6 +47,8 @@ def build_lite_unet(options: LiteUNetConfig, classes: int, preprocess: Preproces
     if options.contrast:
         contrast = LocalContrast(options.contrast_sigma, dtype="float32", name="contrast")(image, photograph)
         x = layers.Concatenate(name="channels")([x, contrast])  # [B, h, w, 6]
+    if options.standardize and options.levels:
+        x = layers.Concatenate(name="levels")([x, scale_levels(image)])  # [B, h, w, 6 or 9]
     maps = encode_lite(x, coarsest=strides[-1])
     skips = [
         convolution(maps[strides[level]], width, 1, name=f"lateral{level}")

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import keras
@@ -13,6 +15,7 @@ from configs import DataConfig, FastConfig, InputError, ModelConfig
 from models import build_loss, build_network, precision_policy
 from pipeline.evaluation import photographs
 from pipeline.evaluation.photographs import CaseMap, LoadedCase
+from pipeline.hosts import Place, joined_hosts
 from pipeline.inference import TiledSegmenter, load_segmenter, save_model
 from pipeline.training.segmenter_process import case_of, plain
 from pipeline.training.validation import (
@@ -20,6 +23,7 @@ from pipeline.training.validation import (
     PhotographValidation,
     count_photographs,
     kept_thresholds,
+    score_photographs,
     scores_of,
     validation_cases,
 )
@@ -153,6 +157,34 @@ class StopAfter(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self.model.stop_training = epoch + 1 == self.epoch
+
+
+class ByDarkness:
+    """A segmenter that counts by darkness."""
+
+    def __init__(self, data: DataConfig):
+        self.data = data
+
+    def count(self, cases):
+        return count_photographs(by_darkness, cases, self.data, thresholds=(0.4, 0.6), bins=BINS)
+
+
+@pytest.mark.parametrize("number", [2, 3])
+def test_hosts_among_which_photographs_are_dealt_all_have_the_scores_of_one(records_set, scored, number):
+    segmenter, cases = ByDarkness(records_set.index.data), [records_set.cases[name] for name in "DEFG"]
+    if number == 3:
+        cases = cases[:2]  # the third host has nothing to count
+        scored = score_photographs(segmenter, cases, (0.4, 0.6))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        first = f"127.0.0.1:{listener.getsockname()[1]}"
+
+    def on(index: int) -> PhotographScores:
+        place = Place(index, (first, *(f"127.0.0.1:{one}" for one in range(1, number))))
+        with joined_hosts(place, wait=20) as hosts:
+            return score_photographs(segmenter, cases, (0.4, 0.6), hosts=hosts)
+
+    with ThreadPoolExecutor(number) as pool:
+        assert list(pool.map(on, range(number))) == [scored] * number
 
 
 class Seen(keras.callbacks.Callback):
