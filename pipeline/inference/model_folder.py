@@ -1,5 +1,6 @@
 """The model folder: a network and `segmenter.json`, everything that a `TiledSegmenter` needs."""
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -7,7 +8,7 @@ import math
 import shutil
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypedDict
 
@@ -65,14 +66,26 @@ def save_model(folder: Path, network: Network, spec: SegmenterSpec, *, half: boo
     make_folder(folder, flag="model")
     # Keras 3.15.1 saves the optimizer's state, two more numbers per weight, whatever `include_optimizer` says; a copy
     # that was never compiled has none.
-    bare = network.from_config(network.get_config())
-    bare.set_weights(network.get_weights())
+    with _on_this_host_alone():
+        bare = network.from_config(network.get_config())
+        bare.set_weights(network.get_weights())
     with complete_file(folder / NETWORK_FILE) as temporary:
         bare.save(temporary)
         if half:
             halve_kernels(temporary)
     _write_loader(folder)
     save_spec(folder, spec)
+
+
+@contextlib.contextmanager
+def _on_this_host_alone() -> Iterator[None]:
+    """Keeps JAX from distributing new variables over several hosts, of which the others would have to join in."""
+    before = keras.distribution.distribution()
+    keras.distribution.set_distribution(None)
+    try:
+        yield
+    finally:
+        keras.distribution.set_distribution(before)
 
 
 def copy_network(model: Path, folder: Path) -> None:

@@ -423,7 +423,7 @@ def test_two_hosts_give_the_training_of_one(trainings):
     base = undisturbed.parent
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
         addresses = [f"127.0.0.1:{listener.getsockname()[1]}" for listener in (one, two)]
-    words = [f"--config={base / 'config.json'}", f"--records={base / 'records'}", f"--source={base / 'source'}"]
+    words = [f"--config={base / 'config.json'}", f"--records={base / 'records'}", "--config.train.previews=0"]
     hosts = []
     for index in range(2):
         place = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
@@ -441,9 +441,8 @@ def test_two_hosts_give_the_training_of_one(trainings):
     assert [host.returncode for host in hosts] == [0, 0], printed
     assert "data-parallel on 2 CPUs of 2 hosts, 2 tiles each per step (1 on each)" in printed[0]
     for of_two, of_one in zip(history(base / "hosts"), history(undisturbed), strict=True):
-        assert of_two.keys() == of_one.keys()
         for name, value in of_two.items():
-            assert (value and float(value)) == pytest.approx(of_one[name] and float(of_one[name]), rel=1e-3, abs=1e-4)
+            assert float(value) == pytest.approx(float(of_one[name]), rel=1e-3, abs=1e-4), name
 
 
 def test_a_training_that_was_stopped_ends_as_the_undisturbed_one(trainings):
