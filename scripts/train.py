@@ -17,10 +17,8 @@ from pathlib import Path
 
 from absl import flags
 
-from configs import InputError
-from pipeline.hosts import joined_hosts, place_in
+from pipeline.hosts import ENVIRONMENT, joined_hosts, place_in
 from records import claimed_output
-from records.stores import is_address
 from scripts.support import cluster, command
 from scripts.support.cluster_hosts import train_on_nodes
 from scripts.support.warnings import print_warnings
@@ -46,13 +44,10 @@ command.define_config()
 def main(_: list[str]) -> int:
     """Runs the command."""
     config = command.config()
-    place = place_in(os.environ)
-    if place is not None or cluster.is_used():
-        _refuse_stores()
     with cluster.connected(reads=[*_RECORDS.value, *_SOURCE.value]) as nodes:
         if nodes is not None:
             return train_on_nodes(nodes, cluster.without_cluster(sys.argv[1:]), Path(_WORKDIR.value))
-    with joined_hosts(place, wait=_WAIT.value) as hosts:
+    with joined_hosts(place_in(os.environ), wait=_WAIT.value) as hosts:
         from pipeline.interruption import StoppedError
         from pipeline.training import fit, prepare
 
@@ -91,14 +86,12 @@ def main(_: list[str]) -> int:
         return command.DONE
 
 
-def _refuse_stores() -> None:
-    addresses = [one for one in sys.argv[1:] if is_address(one.partition("=")[2] or one)]
-    if addresses:
-        raise InputError(
-            f"{addresses[0]}: several hosts need folders that all of them see, and no addresses of stores; copy it to "
-            "a shared folder first."
-        )
+def _folders_that_all_hosts_see() -> tuple[str, ...]:
+    """Returns the flags that must be folders, and no addresses of stores, where several hosts train."""
+    with_cluster = any(one.lstrip("-").partition("=")[0] == "cluster" for one in sys.argv[1:])
+    several = with_cluster or any(name in os.environ for name in ENVIRONMENT)
+    return ("records", "workdir", "source") if several else ()
 
 
 if __name__ == "__main__":
-    command.run(main)
+    command.run(main, here=_folders_that_all_hosts_see())

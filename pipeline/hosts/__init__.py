@@ -1,7 +1,7 @@
 """Several hosts that train one model: which they are and what they tell each other."""
 
 from pipeline.hosts.channel import Hosts, joined_hosts
-from pipeline.hosts.places import Place, place_in
+from pipeline.hosts.places import ENVIRONMENT, Place, place_in
 from pipeline.hosts.stopping import AgreedStop
 
-__all__ = ["AgreedStop", "Hosts", "Place", "joined_hosts", "place_in"]
+__all__ = ["ENVIRONMENT", "AgreedStop", "Hosts", "Place", "joined_hosts", "place_in"]

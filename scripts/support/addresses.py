@@ -47,14 +47,20 @@ def as_folders(
     with contextlib.ExitStack() as stack:
         for name in flags.FLAGS:
             flag = flags.FLAGS[name]
-            if name in here and is_address(flag.value):
-                raise InputError(f"--{name}={flag.value}: expected a path of this machine.")
+            if name in here:
+                _refuse(name, flag.value)
             to_write = name in WRITTEN or name in writes
             if is_address(flag.value):
                 flag.value = str(stack.enter_context(_copied(flag.value, to_write=to_write)))
             elif isinstance(flag.value, list) and any(map(is_address, flag.value)):
                 flag.value = [_entered(stack, one, to_write=to_write) for one in flag.value]
         yield [_entered(stack, one, to_write=False) for one in arguments]
+
+
+def _refuse(name: str, value: Any) -> None:
+    for one in value if isinstance(value, list) else [value]:
+        if is_address(one):
+            raise InputError(f"--{name}={one}: expected a path here, and no address of a store.")
 
 
 def _entered(stack: contextlib.ExitStack, text: str, *, to_write: bool) -> str:

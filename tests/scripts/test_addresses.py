@@ -91,7 +91,12 @@ def test_shards_and_masks_in_a_store_are_those_of_this_machine(run, ran, way, st
         (
             "plan",
             ["--source=S", "--output=s3://commands/plan.py"],
-            "--output=s3://commands/plan.py: expected a path of",
+            "--output=s3://commands/plan.py: expected a path here, and no address of a store.",
+        ),
+        (
+            "train",
+            ["--cluster=local", "--config=configs/demo.py", "--records=s3://commands/records", "--workdir=W"],
+            "--records=s3://commands/records: expected a path here",
         ),
         ("predict", ["--model=M", "--output=nosuch://x/out", "p.png"], "nosuch://x/out: Protocol not known: nosuch"),
     ],
