@@ -108,9 +108,9 @@ class LiteUNetConfig:
         standard deviation, which hardly depend on camera and light (see `models.layers.LocalStandardization`).
       standardize_sigma: standard deviation of the Gaussian that defines "local" there, 16 to 200 pixels of the scaled
         photograph.
-      levels: whether the network sees RGB also where `standardize` puts something else in its place, as three
-        additional channels, which loaded weights ignore at first: the inside of a lesion that is wider than
-        `standardize_sigma` looks like retina without them.
+      levels: whether with `standardize` it also sees each channel standardised over the whole tile, as three additional
+        channels, which loaded weights ignore at first: without them the inside of a lesion that is wider than
+        `standardize_sigma` looks like retina (see `models.layers.TileStandardization`).
       contrast: whether the network also sees local contrast, as three additional channels, which loaded weights ignore
         at first.
       contrast_sigma: standard deviation of the Gaussian that defines "local", 4 to 100 pixels of the scaled photograph.
@@ -156,6 +156,12 @@ class LiteUNetConfig:
         stride = self.finest * 2 ** len(self.widths)
         check(
             not self.standardize or stride >= 8, "model.lite_unet.standardize", True, allowed="False at a stride of 4"
+        )
+        check(
+            not self.levels or self.standardize,
+            "model.lite_unet.levels",
+            self.levels,
+            allowed="False without model.lite_unet.standardize, as the network then sees RGB",
         )
         check_rate("model.lite_unet.dropout", self.dropout)
         check(0 < self.prior < 1, "model.lite_unet.prior", self.prior, allowed="above 0 and below 1")

@@ -2,7 +2,7 @@
 
 from models.layers.blocks import DepthToSpace, Enlarge, check_activation, convolve, drop_path, dropout, normalize
 from models.layers.depthwise import DepthwiseConvolution
-from models.layers.local_contrast import LocalContrast, LocalStandardization
+from models.layers.local_contrast import LocalContrast, LocalStandardization, TileStandardization
 from models.layers.normalization import FusedBatchNormalization
 from models.layers.preprocessing import preprocess
 
@@ -13,6 +13,7 @@ __all__ = [
     "FusedBatchNormalization",
     "LocalContrast",
     "LocalStandardization",
+    "TileStandardization",
     "check_activation",
     "convolve",
     "drop_path",

@@ -102,14 +102,9 @@ class LocalStandardization(keras.layers.Layer):
         Returns:
           float32 `[B, h, w, 3]`.
         """
-        retina = _retina(photograph)
-        # Levels around the middle, as the variance is a small difference of squares.
-        centered = image - 127.5
-        both = ops.concatenate([centered, ops.square(centered)], axis=-1)
+        retina, centered, both = _for_standardization(image, photograph)
         means = _enlarged(_local_means(both, retina, shrink=self.SHRINK, sigma=self.sigma), self.SHRINK)
-        variance = ops.maximum(means[..., 3:] - ops.square(means[..., :3]), 0)
-        scaled = (centered - means[..., :3]) / (ops.sqrt(variance) + FLOOR)
-        return ops.clip(scaled * (retina * SPREAD), -SPREAD_LIMIT, SPREAD_LIMIT)
+        return _standardized(centered, means, retina)
 
     def compute_output_shape(self, image_shape, photograph_shape):
         """Returns the shape of the image."""
@@ -118,6 +113,48 @@ class LocalStandardization(keras.layers.Layer):
     def get_config(self):
         """Returns the arguments of the layer."""
         return {**super().get_config(), "sigma": self.sigma}
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class TileStandardization(keras.layers.Layer):
+    """Computes what `LocalStandardization` does with mean and deviation of all retina in the tile.
+
+    So the inside of a lesion that is wider than the neighbourhood there is still dark or bright. Uneven light is left.
+
+    Example:
+      >>> photograph = np.random.default_rng(0).uniform(60, 200, (1, 64, 64, 3)).astype("float32")
+      >>> layer = TileStandardization()
+      >>> changed = layer(0.7 * photograph + 50, photograph)
+      >>> float(abs(np.asarray(layer(photograph, photograph) - changed)).max()) < 0.05
+      True
+    """
+
+    def call(self, image, photograph):
+        """Returns the standardised image, as `LocalStandardization` does."""
+        retina, centered, both = _for_standardization(image, photograph)
+        sums = ops.sum(both * retina, axis=(1, 2), keepdims=True)
+        means = sums / (ops.sum(retina, axis=(1, 2), keepdims=True) + EMPTY)
+        return _standardized(centered, means, retina)
+
+    def compute_output_shape(self, image_shape, photograph_shape):
+        """Returns the shape of the image."""
+        return image_shape
+
+
+def _for_standardization(image, photograph):
+    """Returns the retina `[B, h, w, 1]`, the image, and beside it its squares `[B, h, w, 6]`.
+
+    The levels are around the middle, as the variance is a small difference of squares.
+    """
+    centered = image - 127.5
+    return _retina(photograph), centered, ops.concatenate([centered, ops.square(centered)], axis=-1)
+
+
+def _standardized(centered, means, retina):
+    """Standardises an image by the means of it and of its squares, `[B, h or 1, w or 1, 6]`."""
+    variance = ops.maximum(means[..., 3:] - ops.square(means[..., :3]), 0)
+    scaled = (centered - means[..., :3]) / (ops.sqrt(variance) + FLOOR)
+    return ops.clip(scaled * (retina * SPREAD), -SPREAD_LIMIT, SPREAD_LIMIT)
 
 
 def _retina(photograph):

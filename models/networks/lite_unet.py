@@ -8,7 +8,7 @@ them in the encoder.
 from keras import layers
 
 from configs import LiteUNetConfig, PreprocessConfig
-from models.layers import LocalContrast, LocalStandardization, dropout
+from models.layers import LocalContrast, LocalStandardization, TileStandardization, dropout
 from models.network import NO_PREPROCESSING, Network, image_input
 from models.networks.efficientnet_lite import encode_lite, load_lite, scale_levels
 from models.networks.encoders import encoder_layers
@@ -47,8 +47,9 @@ def build_lite_unet(options: LiteUNetConfig, classes: int, preprocess: Preproces
     if options.contrast:
         contrast = LocalContrast(options.contrast_sigma, dtype="float32", name="contrast")(image, photograph)
         x = layers.Concatenate(name="channels")([x, contrast])  # [B, h, w, 6]
-    if options.standardize and options.levels:
-        x = layers.Concatenate(name="levels")([x, scale_levels(image)])  # [B, h, w, 6 or 9]
+    if options.levels:
+        levels = TileStandardization(dtype="float32", name="tile_standardization")(image, photograph)
+        x = layers.Concatenate(name="levels")([x, levels])  # [B, h, w, 6 or 9]
     maps = encode_lite(x, coarsest=strides[-1])
     skips = [
         convolution(maps[strides[level]], width, 1, name=f"lateral{level}")

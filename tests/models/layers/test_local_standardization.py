@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 import scipy.ndimage
 
-from models.layers.local_contrast import DARK, FLOOR, RETINA, SPREAD, SPREAD_LIMIT, LocalStandardization
+from models.layers.local_contrast import (
+    DARK,
+    FLOOR,
+    RETINA,
+    SPREAD,
+    SPREAD_LIMIT,
+    LocalStandardization,
+    TileStandardization,
+)
 
 SIGMA = 32.0
 
@@ -59,6 +67,33 @@ def test_what_is_affine_in_each_channel_of_the_retina_leaves_little(photograph, 
     core = scipy.ndimage.binary_erosion(inside[..., 0], iterations=3)  # of the rim, more or less counts as retina
     assert np.abs(after - before)[core].mean() < 0.15 * np.abs(before)[core].mean()
     assert np.corrcoef(before[core].ravel(), after[core].ravel())[0, 1] > 0.99
+
+
+def over_the_tile(image: np.ndarray) -> np.ndarray:
+    return np.asarray(TileStandardization()(image[None], image[None]))[0]
+
+
+def test_over_the_tile_it_is_the_standard_score_of_the_retina(photograph):
+    retina = np.clip((photograph.max(axis=-1) - DARK) / (RETINA - DARK), 0, 1).astype(np.float64)
+    found = over_the_tile(photograph)
+    for channel in range(3):
+        values = photograph[..., channel].astype(np.float64)
+        mean = np.average(values, weights=retina)
+        spread = np.sqrt(np.average((values - mean) ** 2, weights=retina))
+        right = np.clip(SPREAD * (values - mean) / (spread + FLOOR) * retina, -SPREAD_LIMIT, SPREAD_LIMIT)
+        np.testing.assert_allclose(found[..., channel], right, atol=2e-4)
+
+
+def test_over_the_tile_white_balance_and_haze_leave_little_and_a_wide_lesion_stays_dark(photograph):
+    wide = photograph.copy()
+    wide[110:210, 150:300] *= 0.5  # wider than the neighbourhood of the local standardisation
+    middle = np.s_[140:180, 200:250]
+    assert over_the_tile(wide)[middle].mean() < -0.3
+    assert standardized(wide, 16.0)[middle].mean() > -0.1
+    inside = wide.max(axis=-1, keepdims=True) > RETINA
+    changed = np.where(inside, wide * (1.1, 0.9, 0.7) + 40, wide).astype(np.float32)
+    seen = inside[..., 0] & (changed.max(axis=-1) > RETINA)
+    assert np.abs(over_the_tile(changed) - over_the_tile(wide))[seen].mean() < 0.06
 
 
 def test_uneven_light_leaves_less_than_a_sixth(photograph):

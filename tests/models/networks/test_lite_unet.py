@@ -6,7 +6,7 @@ import pytest
 from scipy.special import logit
 
 from configs import InputError, LiteUNetConfig, PreprocessConfig
-from models.layers.local_contrast import LocalContrast, LocalStandardization
+from models.layers.local_contrast import LocalContrast, LocalStandardization, TileStandardization
 from models.layers.normalization import FusedBatchNormalization
 from models.networks.encoders import encoder_layers
 from models.networks.lite_unet import build_lite_unet
@@ -88,6 +88,15 @@ def test_a_network_that_standardises_sees_no_levels_and_hardly_the_camera():
     np.testing.assert_allclose(front(images()), LocalStandardization(16.0)(images(), images()), atol=1e-5)
 
 
+def test_levels_over_the_tile_come_after_what_the_weights_know():
+    options = LiteUNetConfig(finest=2, widths=(8, 8), standardize=True, contrast=True, levels=True)
+    network = build_lite_unet(options, classes=1)
+    assert network.get_layer("encoder_stem").input.shape[-1] == 9
+    seen = keras.Model(network.input, network.get_layer("levels").output)(images())
+    np.testing.assert_allclose(seen[..., :3], LocalStandardization(64.0)(images(), images()), atol=1e-5)
+    np.testing.assert_allclose(seen[..., 6:], TileStandardization()(images(), images()), atol=1e-5)
+
+
 def test_all_normalisations_are_fused_ones():
     network = build_lite_unet(TINY, classes=1)
     kinds = {type(layer) for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)}
@@ -114,6 +123,7 @@ def test_all_pixels_start_near_the_prior():
         ({"widths": (8, 0)}, r"widths must be .*; received \(8, 0\)"),
         ({"standardize_sigma": 8.0}, "standardize_sigma must be 16 to 200; received 8.0"),
         ({"standardize": True, "finest": 2, "widths": (8,)}, "standardize must be False at a stride of 4"),
+        ({"levels": True}, "levels must be False without model.lite_unet.standardize, .*; received True"),
         ({"contrast_sigma": 3.0}, "contrast_sigma must be 4 to 100; received 3.0"),
         ({"dropout": 1.0}, "dropout must be at least 0 and below 1; received 1.0"),
         ({"prior": 0.0}, "prior must be above 0 and below 1; received 0.0"),

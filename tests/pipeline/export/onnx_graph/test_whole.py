@@ -65,7 +65,11 @@ def test_thresholds_and_lesions_are_choices_of_the_caller(segmenter, converted, 
     [
         (ModelConfig(network="fast", fast=FastConfig(widths=(16, 24), contrast_sigma=4.0)), "int8", 0.1),
         (ModelConfig(network="lite_unet", lite_unet=LiteUNetConfig(finest=2, widths=(16,))), "float32", 2e-4),
-        (ModelConfig(network="lite_unet", lite_unet=LiteUNetConfig(widths=(16,), standardize=True)), "float32", 2e-4),
+        (
+            ModelConfig(network="lite_unet", lite_unet=LiteUNetConfig(widths=(16,), standardize=True, levels=True)),
+            "float32",
+            2e-4,
+        ),
     ],
     ids=["fast", "lite_unet", "lite_unet, standardised"],
 )
