@@ -17,7 +17,7 @@ from pathlib import Path
 
 from absl import flags
 
-from pipeline.hosts import ENVIRONMENT, joined_hosts, place_in
+from pipeline.hosts import ENVIRONMENT, WAIT_SECONDS, joined_hosts, place_in
 from records import claimed_output
 from scripts.support import cluster, command
 from scripts.support.cluster_hosts import train_on_nodes
@@ -35,7 +35,10 @@ _ANONYMOUS = flags.DEFINE_bool(
     "anonymous", False, "Write salted digests instead of names of photographs, no paths, and no previews."
 )
 _WAIT = flags.DEFINE_float(
-    "wait_for_hosts", 60.0, "How long to wait for the other hosts of TF_CONFIG or Slurm, seconds.", lower_bound=0
+    "wait_for_hosts",
+    WAIT_SECONDS,
+    "How long to wait for the other hosts of TF_CONFIG or Slurm, seconds.",
+    lower_bound=0,
 )
 cluster.define_flags()
 command.define_config()

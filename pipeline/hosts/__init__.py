@@ -1,7 +1,8 @@
 """Several hosts that train one model: which they are and what they tell each other."""
 
-from pipeline.hosts.channel import Hosts, joined_hosts
+from pipeline.hosts.channel import Hosts
+from pipeline.hosts.meeting import WAIT_SECONDS, joined_hosts
 from pipeline.hosts.places import ENVIRONMENT, Place, place_in
 from pipeline.hosts.stopping import AgreedStop
 
-__all__ = ["ENVIRONMENT", "AgreedStop", "Hosts", "Place", "joined_hosts", "place_in"]
+__all__ = ["ENVIRONMENT", "WAIT_SECONDS", "AgreedStop", "Hosts", "Place", "joined_hosts", "place_in"]

@@ -10,8 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from configs import InputError
-from pipeline.hosts import AgreedStop, Hosts, Place, joined_hosts
-from pipeline.hosts import channel as channel_module
+from pipeline.hosts import AgreedStop, Hosts, Place, joined_hosts, meeting
 from pipeline.interruption import StoppedError, StopRequest
 
 
@@ -115,7 +114,7 @@ def test_a_first_host_that_does_not_come_is_named_by_the_others(places):
 
 
 def test_strangers_do_not_keep_hosts_from_meeting(places, monkeypatch):
-    monkeypatch.setattr(channel_module, "GREETING_SECONDS", 0.3)
+    monkeypatch.setattr(meeting, "GREETING_SECONDS", 0.3)
     name, _, port = places[0].addresses[0].rpartition(":")
 
     def disturb() -> list:
