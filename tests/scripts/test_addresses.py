@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.scripts.conftest import TINY
+
 fsspec = pytest.importorskip("fsspec")
-CONFIG = ("--config=configs/demo.py", "--config.data.photographs_per_shard=2")
 
 
 @pytest.fixture
@@ -43,35 +44,31 @@ def ran(s3_server, forked, tmp_path) -> "Callable[..., subprocess.CompletedProce
 
 
 @pytest.mark.slow
-def test_shards_and_masks_in_a_store_are_those_of_this_machine(run, ran, way, store, tmp_path):
+def test_shards_and_masks_in_a_store_are_those_of_this_machine(ran, way, store, tmp_path):
     store.put(f"{way.source}/", "commands/source", recursive=True)
     store.put(f"{way.workdir / 'model'}/", "commands/model", recursive=True)
-    sharded = ran("shard", *CONFIG, "--source=s3://commands/source", "--records=s3://commands/records")
+    sharded = ran("shard", *TINY, "--source=s3://commands/source", "--records=s3://commands/records")
     assert sharded.returncode == 0, sharded.stderr
     assert "s3://commands/source: " in sharded.stderr and "published: s3://commands/records" in sharded.stderr
-    here = tmp_path / "here"
-    assert run("shard", *CONFIG, f"--source={way.source}", f"--records={here}").returncode == 0
-    shards = sorted(path.name for path in here.glob("fundus*"))
+    shards = sorted(path.name for path in way.records.glob("fundus*"))
     assert shards and shards == sorted(path.rpartition("/")[2] for path in store.glob("commands/records/fundus*"))
     for name in shards:
-        assert store.cat(f"commands/records/{name}") == (here / name).read_bytes()
+        assert store.cat(f"commands/records/{name}") == (way.records / name).read_bytes()
     assert store.exists("commands/records/index.json")
     assert not [path for path in store.find("commands/records") if "/." in path]
 
     part = "A. Segmentation/1. Original Images/b. Testing Set"
     remote = ("--model=s3://commands/model", "--output=s3://commands/out", f"s3://commands/source/{part}")
-    predicted = ran("predict", *remote)
+    predicted = ran("predict", *remote, "--probabilities")
     assert predicted.returncode == 0, predicted.stderr
-    local = (f"--model={way.workdir / 'model'}", f"--output={tmp_path / 'out'}", way.source / part)
-    assert run("predict", *local).returncode == 0
-    masks = {path.relative_to(tmp_path / "out").as_posix(): path for path in (tmp_path / "out").rglob("*.png")}
+    masks = {path.relative_to(way.predictions).as_posix(): path for path in way.predictions.rglob("*.png")}
     assert masks and masks.keys() == {
         path.partition("/out/")[2] for path in store.find("commands/out") if path.endswith(".png")
     }
     for name, path in masks.items():
         assert store.cat(f"commands/out/{name}") == path.read_bytes()
     shutil.rmtree(tmp_path / "cache")  # as on another machine
-    again = ran("predict", *remote)
+    again = ran("predict", *remote, "--probabilities")
     assert again.returncode == 0 and "2 of them already finished" in again.stdout
 
 

@@ -13,7 +13,7 @@ from records.shards.verifying import verify_records
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
-KILLS = 8
+KILLS = 6
 
 
 def shards(folder: Path) -> dict[str, bytes]:
@@ -56,7 +56,7 @@ def test_shards_have_the_same_bytes_however_often_the_run_is_killed(run, tmp_pat
         for name, inode in one["finished"].items():
             assert (tmp_path / "killed" / one["set"] / name).stat().st_ino == inode
     counts = [len(one["finished"]) for one in result["seen"]]
-    assert sum(count > 0 for count in counts) >= 3, "hardly any kill came between two shards; choose other moments"
+    assert sum(count > 0 for count in counts) >= 2, "hardly any kill came between two shards; choose other moments"
     with capsys.disabled():
         print(f"\n{KILLS} kills, {len(result['sets'])} sets of {len(undisturbed)} shards; finished by then: {counts}")
 
