@@ -23,21 +23,18 @@ def get_config() -> Config:
         base,
         data=dataclasses.replace(base.data, classes=("MA", "HE", "EX", "SE", "OD")),
         # Lesions are so rare that a network whose initial probability is 0.5 spends epochs on learning it.
-        model=ModelConfig(network="lite_unet", lite_unet=LiteUNetConfig(contrast=True, standardize=True, prior=0.01)),
+        model=ModelConfig(network="lite_unet", lite_unet=LiteUNetConfig(contrast=True, prior=0.01)),
         # What other cameras, compression and cataracts do to a photograph, each to some of the crops.
         augment=dataclasses.replace(
             base.augment,
             saturation=0.3,
             illumination=0.2,
-            haze=0.1,
-            vignette=0.1,
-            noise=0.4,
-            noise_sigma=8.0,
-            gamma=0.3,
-            gamma_exponent=1.6,
-            sharpening=0.2,
-            jpeg=0.3,
-            jpeg_quality=30,
+            haze=0.15,
+            noise=0.15,
+            gamma=0.2,
+            sharpening=0.15,
+            jpeg=0.15,
+            jpeg_quality=40,
         ),
         train=dataclasses.replace(
             base.train,
