@@ -61,14 +61,20 @@ class Hosts:
         """Number of hosts."""
         return len(self.addresses)
 
-    def gather(self, value: Any) -> list[Any]:
+    def gather(self, value: Any, *, last: bool = False) -> list[Any]:
         """Returns the values of all hosts in their order, each as JSON returns it. Waits for all of them.
+
+        Args:
+          value: that of this host.
+          last: whether this is the last exchange, after which hosts may leave.
 
         Raises:
           InputError: a host is gone.
         """
         if self.first:
             values = [value, *(self._take(number) for number in sorted(self._connections))]
+            if last:
+                self._ended.set()  # some leave before the others have the answer
             answer: dict[str, Any] = {"values": values, "seconds": time.monotonic()}
             self._tell(answer)
         else:
@@ -105,10 +111,10 @@ class Hosts:
     def __exit__(self, kind, error, trace) -> None:
         try:
             if error is None:
-                self.gather(None)  # no host leaves before all have what they need
+                self.gather(None, last=True)  # no host leaves before all have what they need
             elif isinstance(error, StoppedError):
                 with contextlib.suppress(InputError):
-                    self.gather(None)
+                    self.gather(None, last=True)
             else:
                 self._end_by(error)
         finally:

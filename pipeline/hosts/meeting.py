@@ -42,10 +42,11 @@ def _met(place: Place, wait: float) -> Hosts:
     end = time.monotonic() + wait
     if place.index:
         connection = _reach_first(place, end, wait)
-        send(connection, {"host": place.index, "address": place.addresses[place.index]})
-        answer = _answer(connection, place, wait)
-        if "gone" in answer:
-            raise InputError(answer["gone"])
+        try:
+            answer = _answer(connection, place, wait)
+        except InputError:
+            connection.close()
+            raise
         return Hosts(place.index, {0: connection}, answer["addresses"])
     connections, addresses = _await_others(place, end, wait)
     for connection in connections.values():
@@ -71,15 +72,19 @@ def _reach_first(place: Place, end: float, wait: float) -> socket.socket:
 
 
 def _answer(connection: socket.socket, place: Place, wait: float) -> dict[str, Any]:
+    """Says who this host is, and returns the first host's answer once all are there."""
     connection.settimeout(wait + GREETING_SECONDS)
     try:
-        return receive(connection)
+        send(connection, {"host": place.index, "address": place.addresses[place.index]})
+        answer = receive(connection)
+        connection.settimeout(None)
     except (OSError, ValueError) as error:
         raise InputError(
             f"host 0 ({place.addresses[0]}) answered, but then no longer; is that the address of this training?"
         ) from error
-    finally:
-        connection.settimeout(None)
+    if "gone" in answer:
+        raise InputError(answer["gone"])
+    return answer
 
 
 def _await_others(place: Place, end: float, wait: float) -> tuple[dict[int, socket.socket], list[str]]:

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import json
-import time
 from pathlib import Path
 
 import keras
@@ -205,7 +204,7 @@ def _callbacks(
 ) -> list[keras.callbacks.Callback]:
     """Returns the callbacks of all hosts in order: those that control the training, and that add to the logs."""
     plan, train, hosts = run.plan, run.plan.config.train, run.hosts
-    clock = time.monotonic if hosts is None else lambda: hosts.seconds
+    clock = None if hosts is None else lambda: hosts.seconds
     progress = Progress(train.epochs * plan.steps, train.max_minutes, clock=clock)
     callbacks: list[keras.callbacks.Callback] = [progress, LearningRate(train, progress)]
     if train.frozen_encoder_epochs:

@@ -20,19 +20,19 @@ class Progress(keras.callbacks.Callback):
 
     name = "Progress"
 
-    def __init__(self, total: int, max_minutes: float | None, *, clock: Callable[[], float] = time.monotonic):
+    def __init__(self, total: int, max_minutes: float | None, *, clock: Callable[[], float] | None = None):
         """Begins at the first step.
 
         Args:
           total: number of steps of all epochs.
           max_minutes: how long the training may take; None: as long as its steps.
-          clock: returns seconds since some moment; that of all hosts, if several train together.
+          clock: returns seconds since some moment, equal on all hosts that train together; None: this machine's clock.
         """
         super().__init__()
         self.step, self.total, self.max_minutes = 0, total, max_minutes
         self._seconds_before = 0.0
-        self._clock = clock
-        self._began = clock()
+        self._clock = clock or time.monotonic
+        self._began = self._clock()
 
     @property
     def minutes(self) -> float:
