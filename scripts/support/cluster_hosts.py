@@ -6,6 +6,7 @@ import json
 import signal
 import socket
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -36,9 +37,8 @@ def train_on_nodes(cluster: RayCluster, arguments: Sequence[str], workdir: Path)
     Raises:
       InputError: there is no node for it, one cannot work for this command, or one was lost.
     """
-    hosts = [_start(cluster, node) for node in _nodes(cluster)]
+    hosts, names = _started(cluster, arguments)
     try:
-        names = _prepared(cluster, hosts, arguments)
         addresses = [done.result for done in cluster.ray.get([host.call.remote("address") for host in hosts])]
         print(f"on {len(hosts)} node{'s' * (len(hosts) > 1)}: {', '.join(names)}", flush=True)
         places = [
@@ -50,8 +50,32 @@ def train_on_nodes(cluster: RayCluster, arguments: Sequence[str], workdir: Path)
         ]
         return _follow(cluster, hosts, running, names=names, workdir=workdir)
     finally:
-        for host in hosts:
-            cluster.ray.kill(host)
+        _kill(cluster, hosts)
+
+
+def _started(cluster: RayCluster, arguments: Sequence[str]) -> tuple[list[Any], list[str]]:
+    """Starts a process on each node, and returns them with the names of the nodes.
+
+    A node that died just now is among the cluster's for some seconds, and is then left out.
+    """
+    end = time.monotonic() + START_SECONDS
+    while True:
+        hosts = [_start(cluster, node) for node in _nodes(cluster)]
+        try:
+            return hosts, _prepared(cluster, hosts, arguments)
+        except cluster.ray.exceptions.RayError as error:
+            if time.monotonic() > end:
+                raise InputError("--cluster: processes on its nodes end while they start; see Ray's logs.") from error
+            _kill(cluster, hosts)
+            time.sleep(LOOK_SECONDS)
+        except InputError:
+            _kill(cluster, hosts)
+            raise
+
+
+def _kill(cluster: RayCluster, hosts: Sequence[Any]) -> None:
+    for host in hosts:
+        cluster.ray.kill(host)
 
 
 def _nodes(cluster: RayCluster) -> list[dict[str, Any]]:
@@ -108,18 +132,18 @@ def _follow(
             if not asked and (error := request.error()) is not None:
                 asked = True
                 hosts[0].call.remote({"signal": error.code - 128 if error.code else signal.SIGTERM})
-    codes = []
-    for number, (reference, name) in enumerate(zip(running, names, strict=True)):
+    ends: list[Ended] = []
+    for reference, name in zip(running, names, strict=True):
         try:
             ended: Ended = cluster.ray.get(reference).result
         except cluster.ray.exceptions.RayError as error:
             raise InputError(
                 f"--cluster: node {name} was lost; what was saved is kept. Run the same command again to continue."
             ) from error
-        codes.append(ended.code)
-        if number and ended.code and ended.last:
+        if ends and ended.code and ended.last not in ("", *(one.last for one in ends)):
             print(f"{name}: {ended.last}", flush=True)
-    return next((code for code in codes if code), 0)
+        ends.append(ended)
+    return next((one.code for one in ends if one.code), 0)
 
 
 def _print_new(cluster: RayCluster, host: Any, printed: int) -> int:

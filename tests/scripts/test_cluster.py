@@ -19,7 +19,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.training.checkpoints import LIST_FILE
 from records import holder, sweep_temporaries
+from tests.scripts.conftest import TINY
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
@@ -261,7 +263,7 @@ def test_a_training_on_two_nodes_of_which_one_is_killed_goes_on_to_the_end_of_an
     run, two_nodes, way, tmp_path
 ):
     flags = (
-        "--config=tests/scripts/tiny_preset.py",
+        *TINY,
         "--config.train.steps_per_epoch=10",
         "--config.train.epochs=4",
         "--config.train.previews=0",
@@ -277,7 +279,7 @@ def test_a_training_on_two_nodes_of_which_one_is_killed_goes_on_to_the_end_of_an
     assert undisturbed.stdout.count("epoch ") >= 4
     command = ("train", *flags, f"--workdir={tmp_path / 'killed'}")
     with running(run, *command) as ended:
-        wait_for((tmp_path / "killed" / "history.csv").exists, ended)
+        wait_for((tmp_path / "killed" / "checkpoints" / LIST_FILE).exists, ended)
         two_nodes.tell("kill 1")
     done = ended[0]
     assert done.returncode != 0
