@@ -116,4 +116,4 @@ def _probe(plan: "Plan", fingerprint: Fingerprint, *, beside: Path, reading: Seq
 
 
 if __name__ == "__main__":
-    command.run(main, here=("output",))
+    command.run(main, here=lambda: ("output",))

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from absl import flags
 
-from pipeline.hosts import ENVIRONMENT, WAIT_SECONDS, joined_hosts, place_in
+from pipeline.hosts import WAIT_SECONDS, joined_hosts, place_in
 from records import claimed_output
 from scripts.support import cluster, command
 from scripts.support.cluster_hosts import train_on_nodes
@@ -91,10 +91,9 @@ def main(_: list[str]) -> int:
 
 def _folders_that_all_hosts_see() -> tuple[str, ...]:
     """Returns the flags that must be folders, and no addresses of stores, where several hosts train."""
-    with_cluster = any(one.lstrip("-").partition("=")[0] == "cluster" for one in sys.argv[1:])
-    several = with_cluster or any(name in os.environ for name in ENVIRONMENT)
+    several = cluster.is_used() or place_in(os.environ) is not None
     return ("records", "workdir", "source") if several else ()
 
 
 if __name__ == "__main__":
-    command.run(main, here=_folders_that_all_hosts_see())
+    command.run(main, here=_folders_that_all_hosts_see)

@@ -7,7 +7,7 @@ starts at once. Modules that need it are imported by their own names: `calibrati
 
 from pipeline.evaluation.baseline import baseline_aupr
 from pipeline.evaluation.comparison import write_comparison
-from pipeline.evaluation.counting import Counts, PhotographCounts, count_photograph, pool
+from pipeline.evaluation.counting import Counts, PhotographCounts, add_counts, count_photograph, pool
 from pipeline.evaluation.crossvalidation import POINTS, POOLED, pool_folds, result_folders
 from pipeline.evaluation.fold_results import FoldResult, read_fold, read_folds, result_folder, write_fold
 from pipeline.evaluation.fold_runs import (
@@ -52,6 +52,7 @@ __all__ = [
     "Result",
     "SecondStage",
     "Seen",
+    "add_counts",
     "add_seconds",
     "audit",
     "baseline_aupr",

@@ -152,9 +152,14 @@ def pool(photographs: Iterable[PhotographCounts]) -> dict[str, dict[str, Counts]
     total: dict[str, dict[str, Counts]] = {region: {} for region in REGIONS}
     for photograph in photographs:
         for region, by_class in photograph.counts.items():
-            for name, counts in by_class.items():
-                total[region][name] = total[region][name] + counts if name in total[region] else counts
+            add_counts(total[region], by_class)
     return total
+
+
+def add_counts(total: dict[str, Counts], more: Mapping[str, Counts]) -> None:
+    """Adds counts by class to a total, which may lack classes."""
+    for name, counts in more.items():
+        total[name] = total[name] + counts if name in total else counts
 
 
 def _count_pixels(

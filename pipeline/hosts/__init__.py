@@ -2,7 +2,7 @@
 
 from pipeline.hosts.channel import Hosts
 from pipeline.hosts.meeting import WAIT_SECONDS, joined_hosts
-from pipeline.hosts.places import ENVIRONMENT, Place, place_in
+from pipeline.hosts.places import Place, place_in
 from pipeline.hosts.stopping import AgreedStop
 
-__all__ = ["ENVIRONMENT", "WAIT_SECONDS", "AgreedStop", "Hosts", "Place", "joined_hosts", "place_in"]
+__all__ = ["WAIT_SECONDS", "AgreedStop", "Hosts", "Place", "joined_hosts", "place_in"]

@@ -14,7 +14,6 @@ from typing import Any, Self
 
 from configs import InputError
 from pipeline.hosts.messages import keep_alive, receive, send
-from pipeline.interruption import StoppedError
 
 # From when another host is lost until this process is ended, if it has not noticed by itself: it waits in the backend
 # for what that host was to send. The backends themselves notice after minutes, TensorFlow at times not at all.
@@ -112,9 +111,6 @@ class Hosts:
         try:
             if error is None:
                 self.gather(None, last=True)  # no host leaves before all have what they need
-            elif isinstance(error, StoppedError):
-                with contextlib.suppress(InputError):
-                    self.gather(None, last=True)
             else:
                 self._end_by(error)
         finally:

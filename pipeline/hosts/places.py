@@ -7,7 +7,6 @@ from collections.abc import Mapping
 
 from configs import InputError
 
-ENVIRONMENT = ("TF_CONFIG", "SLURM_STEP_NUM_TASKS")  # variables that say so
 EXPECTED = (
     '{"cluster": {"worker": ["10.0.0.5:23456", "10.0.0.6:23456"]}, "task": {"type": "worker", "index": 0}}, with '
     "another index on each host"

@@ -15,6 +15,7 @@ from pipeline.evaluation import (
     MapOf,
     Measure,
     PhotographCounts,
+    add_counts,
     best_threshold,
     evaluate_photographs,
     pool,
@@ -215,9 +216,8 @@ def score_photographs(
     counts = segmenter.count(cases[hosts.index :: hosts.count])
     of_hosts = hosts.gather({name: one.as_json() for name, one in counts.items()})
     total: dict[str, Counts] = {}
-    for name, content in ((name, content) for one in of_hosts for name, content in one.items()):
-        more = Counts.from_json(content)
-        total[name] = total[name] + more if name in total else more
+    for counted in of_hosts:
+        add_counts(total, {name: Counts.from_json(content) for name, content in counted.items()})
     return scores_of(total, thresholds)
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import json
+import os
 import signal
 import socket
 import tempfile
@@ -22,7 +23,7 @@ START_SECONDS = 60.0  # that a node has to start its process
 
 
 def train_on_nodes(cluster: RayCluster, arguments: Sequence[str], workdir: Path) -> int:
-    """Runs one training on all nodes that have a GPU, or if none has one, on all that have cores.
+    """Runs one training on all nodes with a GPU; if no node has a GPU, on all nodes with CPU cores.
 
     What the first host prints is printed here, and what the others say of errors.
 
@@ -170,7 +171,7 @@ class _HostOfTraining:
     def __init__(self, arguments: tuple[str, ...]):
         self._arguments = arguments
         self._children = Children(die_with_this=True)
-        self._log = Path(tempfile.mkstemp(prefix="fundus-tiles-train-", suffix=".log")[1])
+        self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 (it has no name, and ends with this process)
 
     def __call__(self, what: Any) -> Any:
         if what == "address":
@@ -178,19 +179,24 @@ class _HostOfTraining:
         if "signal" in what:
             return self._children.ask(what["signal"])
         if "said after" in what:
-            return self._log.read_text(encoding="utf-8", errors="replace")[what["said after"] :]
+            return self._said()[what["said after"] :]
         return self._train(what)
 
     def _train(self, environment: dict[str, str]) -> Ended:
         from pipeline.interruption import StoppedError
 
-        with self._log.open("w") as log:
-            try:
-                code = self._children.run("train", self._arguments, environment=environment, log=log)
-            except StoppedError as stopped:
-                code = stopped.code
-        lines = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        try:
+            code = self._children.run("train", self._arguments, environment=environment, log=self._log)
+        except StoppedError as stopped:
+            code = stopped.code
+        lines = self._said().strip().splitlines()
         return Ended(code, lines[-1] if lines else "")
+
+    def _said(self) -> str:
+        """Returns the whole lines that the training has printed so far."""
+        log = self._log.fileno()
+        content = os.pread(log, os.fstat(log).st_size, 0)
+        return content[: content.rfind(b"\n") + 1].decode(errors="replace")
 
 
 def _free_address() -> str:

@@ -54,7 +54,7 @@ def run(
     arguments: str | None = None,
     optional: bool = False,
     writes: Collection[str] = (),
-    here: Collection[str] = (),
+    here: Callable[[], Collection[str]] = tuple,
 ) -> None:
     """Parses the flags, runs `main` and exits with its exit code.
 
@@ -63,7 +63,7 @@ def run(
       arguments: description of the positional arguments; None: the command takes none.
       optional: whether they may be left out.
       writes: names of further flags whose folders are written to, beside --output and --workdir.
-      here: names of flags that must be paths of this machine, and no addresses of stores.
+      here: returns the names of flags that must be paths of this machine, and no addresses of stores.
     """
 
     def guarded(argv: list[str]) -> int:
@@ -79,7 +79,7 @@ def run(
                 raise InputError(f"unexpected argument {argv[1]!r}; write flags as --name=value, see --help.")
             if not argv[1:] and arguments is not None and not optional:
                 raise InputError(f"expected {arguments} after the flags.")
-            with warnings_of_photographs(), as_folders(argv[1:], writes=writes, here=here) as given:
+            with warnings_of_photographs(), as_folders(argv[1:], writes=writes, here=here()) as given:
                 return main(given)
         except InputError as error:
             return _say(str(error), WRONG)

@@ -24,8 +24,8 @@ class Backend:
     """How a backend trains. Everything else, from the stream to the model folder, is the same on all of them.
 
     Attributes:
-      choose_devices: chooses the devices of `train.strategy`, of this host or of all that train together; must be
-        called before anything else starts the backend.
+      choose_devices: chooses the devices that `train.strategy` asks for: this host's, or if hosts are given, those of
+        all hosts; must be called before anything else starts the backend.
       choose_xla: returns whether XLA compiles the training step, and a message with the reason.
       gpus: returns a line for each GPU with its model.
       make_model: wraps a network, and the teacher if there is one, into the model that is fitted; between steps its

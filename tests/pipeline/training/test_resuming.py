@@ -67,8 +67,7 @@ def trainings(run_config, records_set, tmp_path_factory) -> Iterator[Trainings]:
     (folder / "config.json").write_text(run_config.to_json())
     trainings = Trainings(folder / "config.json", records_set.folder, folder / "log.txt")
     yield trainings
-    with trainings.server:
-        trainings.server.stdin.close()
+    trainings.close()
 
 
 @pytest.fixture(scope="module")

@@ -76,8 +76,7 @@ def pair(run_config, fundus, shard, tmp_path_factory) -> Iterator[Pair]:
         host.arguments.append(f"--source={folder / 'source'}")
     yield Pair(hosts)
     for host in hosts:
-        with host.server:
-            host.server.stdin.close()
+        host.close()
 
 
 @pytest.fixture(scope="module")

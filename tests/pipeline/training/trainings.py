@@ -68,6 +68,10 @@ class Trainings:
         )
         self.child = 0
 
+    def close(self) -> None:
+        with self.server:
+            self.server.stdin.close()
+
     def start(self, workdir: Path, **environment: str) -> None:
         request = [[*self.arguments, f"--workdir={workdir}"], str(self.log), environment]
         print(json.dumps(request), file=self.server.stdin)
