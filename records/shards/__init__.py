@@ -5,9 +5,10 @@ are imported by their own names, so that a process that only decodes and cuts ne
 """
 
 from records.shards.bits import pack_classes
+from records.shards.case_entry import CaseEntry
 from records.shards.checking import CHECK, check_source, write_check
 from records.shards.cutting import cut_case, estimate_bytes
-from records.shards.index import INDEX, CaseEntry, Index, Split, check_config, locate_records, read_index, write_index
+from records.shards.index import INDEX, Index, Split, check_config, locate_records, read_index, write_index
 from records.shards.planning import RecordsPlan, plan_records
 
 __all__ = [

@@ -1,13 +1,15 @@
 """The index of a set of records: its cases, its shards and the data config.
 
-`index.json` is written last, so that a folder with an index is complete. With `features.json` and `dataset_info.json`
-beside it, TensorFlow Datasets can open the folder (`tfds.builder_from_directory`).
+`index.json` is written last, so that a folder with an index is complete. The cases of a set with more than
+`MOST_CASES_IN_INDEX` of them are in a table beside it (`records.shards.case_table`). With `features.json` and
+`dataset_info.json` beside it, TensorFlow Datasets can open the folder (`tfds.builder_from_directory`).
 """
 
 import dataclasses
 import json
 import os
 import re
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,14 +18,15 @@ from configs import Config, DataConfig, InputError
 from configs.schema import from_dict
 from records.cases import LabelledBy
 from records.files import sha256_of, write_text
-from records.grid import scaled_size
-from records.shards.boxes import OwnedBox
-from records.shards.ownership import OwnedLesion, Place
+from records.shards.case_entry import CaseEntry
+from records.shards.case_table import TABLE, open_cases, write_cases
 
 INDEX = "index.json"
 SCHEMA_VERSION = 3
-READ_VERSIONS = (2, SCHEMA_VERSION)  # sets of version 2 are known throughout
+TABLE_VERSION = 4  # as 3, but with the cases in a table
+READ_VERSIONS = (2, SCHEMA_VERSION, TABLE_VERSION)  # sets of version 2 are known throughout
 DATASET = "fundus_tiles"
+MOST_CASES_IN_INDEX = 100_000
 
 _REMEDY = "Run python -m scripts.shard --verify --records={} to list all differences, or shard again."
 
@@ -52,56 +55,6 @@ class Split:
 
 
 @dataclasses.dataclass(frozen=True)
-class CaseEntry:
-    """One case of a set of records.
-
-    Attributes:
-      split: "train", "validation" or "test".
-      patient: name of the patient, or None if unknown.
-      height: height of the photograph, pixels.
-      width: width of the photograph, pixels.
-      scale: factor by which it was scaled.
-      tiles: number of tiles in the records.
-      nonempty_tiles: number of tiles with a lesion pixel of any class.
-      lesion_pixels: for every class, number of lesion pixels at full size.
-      digest: sha256 of the files of the photograph and the masks together.
-      perceptual_hash: perceptual hash of the photograph, see `records.cases.duplicates`.
-      places: places of the tiles, in the order of the records.
-      lesions: parts of lesions that the tiles own.
-      quality: measures of the photograph, see `records.shards.cutting.Cut`; empty in sets of version 0.1.
-      photograph_digest: sha256 of the photograph's file; empty in sets of earlier versions.
-      known: names of the classes that are known in it, if only in parts.
-      unknown_pixels: for every class that is not known throughout, number of unknown pixels at full size.
-      absent: names of the classes that it is known to show none of, as a healthy eye.
-      hard_negatives: boxes around what a model mistook for lesions, in the tiles that own them.
-    """
-
-    split: str
-    patient: str | None
-    height: int
-    width: int
-    scale: float
-    tiles: int
-    nonempty_tiles: int
-    lesion_pixels: dict[str, int]
-    digest: str
-    perceptual_hash: str
-    places: list[Place]
-    lesions: list[OwnedLesion]
-    quality: dict[str, float] = dataclasses.field(default_factory=dict)
-    photograph_digest: str = ""
-    known: list[str] = dataclasses.field(default_factory=list)
-    unknown_pixels: dict[str, int] = dataclasses.field(default_factory=dict)
-    absent: list[str] = dataclasses.field(default_factory=list)
-    hard_negatives: list[OwnedBox] = dataclasses.field(default_factory=list)
-
-    @property
-    def scaled_size(self) -> tuple[int, int]:
-        """Height and width of the scaled photograph, pixels."""
-        return scaled_size(self.height, self.width, self.scale)
-
-
-@dataclasses.dataclass(frozen=True)
 class NearPair:
     """Two photographs that look (nearly) the same: their cases, and the number of bits in which their hashes differ."""
 
@@ -118,7 +71,7 @@ class Index:
       source: layout of the source, as `find_cases` returns it.
       data: the data config.
       splits: splits by name.
-      cases: cases by name.
+      cases: cases by name; those of a large set are read from a table as they are asked for.
       nearly_equal: pairs of photographs that look the same.
       labelled_by: the models whose labels these are; None if people made them.
     """
@@ -126,7 +79,7 @@ class Index:
     source: str
     data: DataConfig
     splits: dict[str, Split]
-    cases: dict[str, CaseEntry]
+    cases: Mapping[str, CaseEntry]
     nearly_equal: list[NearPair]
     labelled_by: LabelledBy | None = None
 
@@ -151,17 +104,31 @@ def shard_name(split: str, number: int, shards: int) -> str:
     return f"{DATASET}-{split}.tfrecord-{number:05d}-of-{shards:05d}"
 
 
-def write_index(folder: Path, index: Index) -> None:
-    """Writes the two files for TensorFlow Datasets, then `index.json`, each whole or not at all."""
+def write_index(folder: Path, index: Index, *, most_in_index: int = MOST_CASES_IN_INDEX) -> None:
+    """Writes files for TensorFlow Datasets, a large set's table, `index.json` last; each whole or not at all.
+
+    Args:
+      folder: folder of the set.
+      index: the index.
+      most_in_index: the most cases that `index.json` holds itself; more are written to a table.
+    """
     write_text(folder / "features.json", _json(_tfds_features(index.data)))
     write_text(folder / "dataset_info.json", _json(_tfds_info(index)))
+    if len(index.cases) > most_in_index:
+        names = [name for split in index.splits.values() for name in split.cases]
+        version, cases = TABLE_VERSION, write_cases(folder, index.cases, names)
+    else:
+        version, cases = SCHEMA_VERSION, {name: dataclasses.asdict(entry) for name, entry in index.cases.items()}
     content = {
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": version,
         "fingerprint": index.fingerprint,
         "classes": list(index.classes),
-        **dataclasses.asdict(index),
+        **dataclasses.asdict(dataclasses.replace(index, cases={})),
+        "cases": cases,
     }
     write_text(folder / INDEX, _json(content))
+    if version != TABLE_VERSION:
+        (folder / TABLE).unlink(missing_ok=True)  # of an earlier set
 
 
 def read_index(folder: Path) -> Index:
@@ -186,7 +153,13 @@ def read_index(folder: Path) -> Index:
             for name, split in content["splits"].items()
         }
         data = from_dict(content["data"], DataConfig, "data.")
-        cases = {name: _case(case, data) for name, case in content["cases"].items()}
+        # An index of version 0.1 has no scales, as there was one for all photographs; before version 3 all is known.
+        earlier = {"scale": data.scale, "known": list(data.classes)}
+        cases: Mapping[str, CaseEntry]
+        if version == TABLE_VERSION:
+            cases = open_cases(folder, content["cases"], [name for split in splits.values() for name in split.cases])
+        else:
+            cases = {name: CaseEntry.from_dict(earlier | case) for name, case in content["cases"].items()}
         near = [NearPair(**pair) for pair in content["nearly_equal"]]
         labelled_by = LabelledBy.from_dict(content["labelled_by"]) if content.get("labelled_by") else None
         return Index(content["source"], data, splits, cases, near, labelled_by)
@@ -194,15 +167,6 @@ def read_index(folder: Path) -> Index:
         raise InputError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: damaged ({type(error).__name__}: {error}); shard the photographs again.") from error
-
-
-def _case(content: dict[str, Any], data: DataConfig) -> CaseEntry:
-    places = [Place(*place) for place in content["places"]]
-    lesions = [OwnedLesion(*lesion) for lesion in content["lesions"]]
-    boxes = [OwnedBox(*box) for box in content.get("hard_negatives", [])]
-    # An index of version 0.1 has no scales, as there was one for all photographs, and before version 3 all is known.
-    earlier = {"scale": data.scale, "known": list(data.classes)}
-    return CaseEntry(**{**earlier, **content, "places": places, "lesions": lesions, "hard_negatives": boxes})
 
 
 # A set may have only some of the classes, and masks where the config has soft labels.

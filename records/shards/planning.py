@@ -17,6 +17,8 @@ from records.cases import (
 )
 from records.images import ScaleRule, describe_scales
 from records.parallel import Progress, Workers, no_progress
+from records.shards.case_table import check_tables
+from records.shards.index import MOST_CASES_IN_INDEX
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,9 +155,11 @@ def plan_records(
       progress: shows how many masks have been read.
 
     Raises:
-      InputError: no case can be read, none shows a lesion and none is said to be healthy, or, if strict, any case
-        cannot be read.
+      InputError: no case can be read, none shows a lesion and none is said to be healthy, what the index of so many
+        needs is missing, or, if strict, any case cannot be read.
     """
+    if len(cases) > MOST_CASES_IN_INDEX:
+        check_tables(len(cases))
     surveys, failures = survey_cases(cases, data, strict=strict, workers=workers, rule=rule, progress=progress)
     if not surveys:
         first = next(iter(failures.values()))
