@@ -65,12 +65,12 @@ def check_second_stage(workdir: Path, stage: SecondStage | None, *, plan: FoldPl
       folds: the folds that will be run.
 
     Raises:
-      InputError: the workdir was begun with another second stage, or without one; or the earlier cross-validation has
-        other folds, or lacks the model of one.
+      InputError: the workdir was begun with another second stage, or without one, or what it says of it is damaged; or
+        the earlier cross-validation has other folds, or lacks the model of one.
     """
     path = workdir / SECOND_STAGE
     begun = (workdir / "folds.csv").exists()
-    before = SecondStage(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
+    before = _read(path) if path.exists() else None
     if begun and before != stage:
         raise InputError(
             f"--workdir={workdir} was begun {_describe(before)}, and this command is {_describe(stage)}; give the same "
@@ -90,6 +90,13 @@ def check_second_stage(workdir: Path, stage: SecondStage | None, *, plan: FoldPl
                 f"--after={stage.after}: holds out other photographs in its folds, so that its models may have seen "
                 "those that are held out here; give the same --source, --folds, --patients and data.seed."
             )
+
+
+def _read(path: Path) -> SecondStage:
+    try:
+        return SecondStage(**json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{path}: damaged ({error}); name another --workdir.") from error
 
 
 def _records(folder: Path) -> Path:

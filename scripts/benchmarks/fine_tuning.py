@@ -3,7 +3,6 @@
 import dataclasses
 from pathlib import Path
 
-import cv2
 import numpy as np
 from tqdm import tqdm
 
@@ -12,7 +11,7 @@ from pipeline.evaluation import LoadedCase, load_case, read_result
 from pipeline.evaluation.plan import EvaluationRequest, plan_evaluation
 from pipeline.inference import SegmenterSpec, load_segmenter
 from pipeline.planning import KEPT_APART, LEARNT_FROM, Stage, fine_tuning_config
-from records import Case, make_folder, write_png, write_text
+from records import Case, make_folder, rescale_mask, rescale_photograph, write_png, write_text
 from scripts.benchmarks.camera_shifts import find_field, shift_camera
 from scripts.benchmarks.measuring import Result
 from scripts.benchmarks.running import run_commands
@@ -114,14 +113,12 @@ def _write_shifted(case: Case, data: DataConfig, folder: Path) -> None:
     if photograph.exists():
         return
     loaded = load_case(case, data)
-    shifted = _as_other_camera(loaded)
-    height, width, _ = shifted.shape
+    shifted, factor = _as_other_camera(loaded)
 
     def write(name: str, mask: np.ndarray) -> None:
         path = folder / "masks" / name / f"{case.name}.png"
         make_folder(path.parent, flag="--workdir")
-        resized = cv2.resize(255 * mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_AREA)
-        write_png(path, np.where(resized >= 128, np.uint8(255), np.uint8(0)))
+        write_png(path, 255 * rescale_mask(mask, factor).astype(np.uint8))
 
     for number, name in enumerate(data.classes):
         write(name, loaded.masks[..., number])
@@ -131,13 +128,14 @@ def _write_shifted(case: Case, data: DataConfig, folder: Path) -> None:
     write_png(photograph, shifted)
 
 
-def _as_other_camera(loaded: LoadedCase) -> np.ndarray:
+def _as_other_camera(loaded: LoadedCase) -> tuple[np.ndarray, float]:
+    """Returns the photograph of the other camera, and by how much it is smaller or larger."""
     photograph = loaded.photograph
     field = find_field(photograph)
     for name in SHIFTED_BY:
         photograph = shift_camera(photograph, name, case=loaded.case, field=field)
     factor = DIAMETER / field.diameter
-    return cv2.resize(photograph, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+    return rescale_photograph(photograph, factor), factor
 
 
 def _trainings(config: Config, spec: SegmenterSpec, model: Path, *, minutes: float) -> list[_Training]:

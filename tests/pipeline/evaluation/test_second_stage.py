@@ -73,6 +73,16 @@ def test_the_same_second_stage_goes_on_and_another_or_none_is_refused(run):
             begin_crossvalidation(dataclasses.replace(run, second_stage=other), [0])
 
 
+@pytest.mark.parametrize("content", ["", "[]", '{"after": 3}', '{"later": "first"}'])
+def test_a_damaged_note_of_the_second_stage_is_refused_with_its_name(run, content):
+    begin_crossvalidation(run, [0])
+    note = run.workdir / "second_stage.json"
+    note.write_text(content, encoding="utf-8")
+    with pytest.raises(InputError) as error:
+        begin_crossvalidation(run, [0])
+    assert str(error.value).startswith((f"{note}: damaged", f"--workdir={run.workdir} was begun"))
+
+
 def test_earlier_folds_of_other_photographs_or_without_a_model_are_refused_before_anything_is_written(run, tmp_path):
     finish(tmp_path / "first", 1, plan="other", config=run.config)
     with pytest.raises(InputError, match="does not belong to the same|holds out other photographs"):
