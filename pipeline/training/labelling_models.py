@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from pipeline.input import RecordSet
-from records import CaseEntry, PhotographIdentity, SamePhotograph, SeenPhotographs
+from records import PhotographIdentity, SamePhotograph, SeenPhotographs
 
 MOST_NAMED = 5  # photographs that a warning names
 
@@ -44,8 +44,7 @@ def labelling_warnings(sets: Sequence[RecordSet]) -> Iterator[str]:
 
 
 def _identities(one: RecordSet, split: str) -> Iterator[PhotographIdentity]:
-    entries: dict[str, CaseEntry] = one.index.cases
-    for name, entry in entries.items():
+    for name, entry in one.index.cases.items():
         if entry.split == split:
             yield PhotographIdentity(name, entry.photograph_digest, entry.perceptual_hash)
 

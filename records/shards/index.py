@@ -114,6 +114,7 @@ def write_index(folder: Path, index: Index, *, most_in_index: int = MOST_CASES_I
     """
     write_text(folder / "features.json", _json(_tfds_features(index.data)))
     write_text(folder / "dataset_info.json", _json(_tfds_info(index)))
+    cases: Mapping[str, Any]
     if len(index.cases) > most_in_index:
         names = [name for split in index.splits.values() for name in split.cases]
         version, cases = TABLE_VERSION, write_cases(folder, index.cases, names)
