@@ -61,8 +61,8 @@ class Cut:
       lesions: parts of lesions that these tiles own.
       hard_negatives: boxes around mistakes that these tiles own.
       perceptual_hash: perceptual hash of the photograph, see `records.cases.duplicates`.
-      quality: measures of the photograph, see `records.images.quality`; and, with masks of the optic disc,
-        `disc_diameter`, that of a circle as large as the disc, pixels of the scaled photograph.
+      quality: measures of the photograph, see `records.images.quality`; and, with masks of the optic disc that are
+        known throughout, `disc_diameter`, that of a circle as large as the disc, pixels of the scaled photograph.
     """
 
     tiles: list[Tile]
@@ -105,7 +105,9 @@ def cut_case(case: Case, data: DataConfig, scale: float | None = None) -> Cut:
         places.append(Place(y, x, int(np.count_nonzero(mask))))
     owned = own_lesions(masks, places, tile=data.tile, stride=data.stride)
     mistakes = own_boxes(boxes, places, masks.shape[:2], tile=data.tile, stride=data.stride)
-    quality = measure_quality(full, fit_field_circle(full), scale) | measure_disc(masks, data.classes)
+    # A disc of which only a part is known, as models label it, would look small.
+    known_masks = masks if labels.known is None else masks & labels.known.all(axis=(0, 1))
+    quality = measure_quality(full, fit_field_circle(full), scale) | measure_disc(known_masks, data.classes)
     return Cut(tiles, places, owned, mistakes, perceptual_hash=perceptual_hash(full), quality=quality)
 
 

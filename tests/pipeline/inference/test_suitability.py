@@ -157,5 +157,5 @@ def test_a_disc_of_an_unusual_size_asks_for_the_field_angle():
     usual = SPEC.quality["disc_diameter"]
     assert disc_warning(usual[QUANTILES.index(0.5)], usual) is None
     assert (
-        disc_warning(90, usual) == "disc of 90 pixels where 139 to 196 are usual: another field angle? --field_degrees"
+        disc_warning(90, usual) == "disc of 90 pixels where 139 to 199 are usual: another field angle? --field_degrees"
     )

@@ -250,3 +250,14 @@ def test_the_real_set_has_its_known_numbers_of_tiles(idrid):
     dense = [survey_case(case, DataConfig(tile=512, stride=256)) for case in cases]
     assert {survey.tiles for survey in dense} == {176}
     assert sum(survey.nonempty_tiles for survey in dense) == 3044
+
+
+def test_a_disc_of_which_a_part_is_unknown_is_not_measured(write_eyes, tmp_path):
+    data = DataConfig(classes=("HE", "OD"), tile=64, stride=64)
+    write_eyes(tmp_path, lesions={"HE": [[8], [8]], "OD": [[30], [30]]})
+    ignored = tmp_path / "masks" / "OD_ignore" / "eye1.png"
+    ignored.parent.mkdir()
+    Image.fromarray(np.pad(np.full((20, 20), 255, np.uint8), ((0, 220), (0, 220)))).save(ignored)
+    _, (whole, partly) = find_cases(tmp_path, data.classes)
+    assert cut_case(whole, data, 1.0).quality["disc_diameter"] == pytest.approx(30, rel=0.05)
+    assert "disc_diameter" not in cut_case(partly, data, 1.0).quality
