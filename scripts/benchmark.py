@@ -13,7 +13,7 @@ python -m scripts.benchmark plans --config=PLAN.py --source=SOURCE --workdir=WOR
 python -m scripts.benchmark predict --config=configs/idrid_haemorrhages.py --model=MODEL --source=IDRID --json=FILE
 python -m scripts.benchmark onnx --config=configs/idrid_lesions.py --model=MODEL [--source=IDRID]
 python -m scripts.benchmark cluster --config=configs/idrid_lesions.py --source=IDRID [--model=MODEL]
-python -m scripts.benchmark index --records=RECORDS
+python -m scripts.benchmark index --config=configs/idrid_lesions.py --records=RECORDS
 """
 
 import sys

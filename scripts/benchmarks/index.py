@@ -13,7 +13,7 @@ from pipeline.machine import peak_memory
 from records import CaseEntry, Index, read_index, write_index
 from scripts.benchmarks.measuring import Result, in_own_process
 
-PHOTOGRAPHS = (1_000, 10_000, 100_000)
+PHOTOGRAPHS = (1_000, 5_000)
 FORMS = {"index.json": 10**9, "cases.parquet": 0}  # the most cases that stay in the index
 TITLE = """\
 the index of as many photographs, whose entries are those of {records} again and again
