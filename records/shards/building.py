@@ -28,15 +28,7 @@ from records.locks import claimed, holder
 from records.parallel import Cluster, LostPieceError, Workers
 from records.shards.boxes import OwnedBox
 from records.shards.case_entry import CaseEntry
-from records.shards.index import (
-    DATASET,
-    INDEX,
-    Index,
-    NearPair,
-    Shard,
-    Split,
-    write_index,
-)
+from records.shards.index import DATASET, INDEX, Index, NearPair, Shard, Split, write_index
 from records.shards.ownership import OwnedLesion, Place
 from records.shards.sharding import Cuts, ShardPlan, ShardResult, cut_all, cut_each, cut_here, try_cut, write_shard
 

@@ -22,20 +22,21 @@ GROUPS_KEPT = 8
 class CaseTable(Mapping[str, CaseEntry]):
     """The entries of all cases by name, in the order of the table; read from it as they are asked for."""
 
-    def __init__(self, path: Path, sha256: str, names: Sequence[str]):
+    def __init__(self, path: Path, sha256: str, names: Sequence[str], *, group: int):
         """Initializes the mapping.
 
         Args:
           path: the table.
           sha256: its sha256, by which rows that were read from an earlier table are told apart.
           names: the cases' names in the order of its rows.
+          group: number of rows in a group.
         """
-        self._path, self._sha256 = path, sha256
+        self._path, self._sha256, self._group = path, sha256, group
         self._rows = {name: row for row, name in enumerate(names)}
 
     def __getitem__(self, name: str) -> CaseEntry:
         """Returns the entry of a case."""
-        group, row = divmod(self._rows[name], GROUP)
+        group, row = divmod(self._rows[name], self._group)
         return _read_group(self._path, self._sha256, group)[row]
 
     def __iter__(self) -> Iterator[str]:
@@ -62,7 +63,7 @@ def check_tables(cases: int) -> None:
         ) from error
 
 
-def write_cases(folder: Path, cases: Mapping[str, CaseEntry], names: Sequence[str]) -> dict[str, str]:
+def write_cases(folder: Path, cases: Mapping[str, CaseEntry], names: Sequence[str]) -> dict[str, Any]:
     """Writes the table, whole or not at all.
 
     Args:
@@ -81,7 +82,7 @@ def write_cases(folder: Path, cases: Mapping[str, CaseEntry], names: Sequence[st
         for first in range(0, len(names), GROUP):
             rows = [dataclasses.asdict(cases[name]) for name in names[first : first + GROUP]]
             writer.write_table(pa.Table.from_pylist(rows, schema), row_group_size=GROUP)
-    return {"table": TABLE, "sha256": sha256_of(folder / TABLE)}
+    return {"table": TABLE, "sha256": sha256_of(folder / TABLE), "group": GROUP}
 
 
 def open_cases(folder: Path, about: Mapping[str, Any], names: Sequence[str]) -> CaseTable:
@@ -100,7 +101,7 @@ def open_cases(folder: Path, about: Mapping[str, Any], names: Sequence[str]) -> 
     if not path.is_file() or sha256_of(path) != about["sha256"]:
         reason = "differs from the one that the index names" if path.is_file() else "missing, but the index names it"
         raise InputError(f"{path}: {reason}; copy the whole folder once more, or shard again.")
-    return CaseTable(path, about["sha256"], names)
+    return CaseTable(path, about["sha256"], names, group=about["group"])
 
 
 @functools.lru_cache(GROUPS_KEPT)
