@@ -20,7 +20,7 @@ def baseline_aupr(cases: Iterable[Case], data: DataConfig, *, bins: int) -> dict
     Args:
       cases: cases to score; those that cannot be read are skipped.
       data: classes, and the largest number of pixels allowed.
-      bins: number of histogram bins.
+      bins: number of equal bins over 0..1.
 
     Returns:
       AUPR of each class in the whole frame, pooled over the photographs; None without lesion pixels.

@@ -16,6 +16,7 @@ from scipy.special import expit, logit
 from configs import InputError
 from models import Network, calibrate_logits
 from pipeline.evaluation.counting import pool
+from pipeline.evaluation.probability_bins import bins_of, middles, place
 from pipeline.evaluation.results import Result
 from pipeline.evaluation.scores import best_threshold, calibration_error
 from pipeline.inference import SegmenterSpec
@@ -92,15 +93,15 @@ def calibrate(
 def fit_class(
     name: str, lesion: np.ndarray, negatives: np.ndarray, *, point: Mapping[str, float] | None = None
 ) -> ClassCalibration:
-    """Fits factor and shift to histograms by maximum likelihood, with every pixel at the centre of its bin.
+    """Fits factor and shift to histograms by maximum likelihood, with every pixel at the middle of its bin.
 
-    The lowest bin holds nearly all pixels of a photograph, and its centre is above their probabilities. It counts all
+    The lowest bin holds nearly all pixels of a photograph, and its middle is above their probabilities. It counts all
     the same: a fit to the uncertain pixels alone would raise the background to several percent.
 
     Args:
       name: the class.
-      lesion: int `[bins]`, lesion pixels by probability, as in `pipeline.evaluation.counting.Counts`.
-      negatives: int `[bins]`, all other pixels by probability.
+      lesion: int `[bins + SURE]`, lesion pixels by probability, as in `pipeline.evaluation.counting.Counts`.
+      negatives: int `[bins + SURE]`, all other pixels by probability.
       point: its `threshold`, of probabilities before calibration, and `min_area`; None: the threshold of highest Dice.
 
     Returns:
@@ -109,8 +110,8 @@ def fit_class(
     Raises:
       InputError: there is no lesion pixel or no other pixel, or lesions have lower probabilities than the rest.
     """
-    bins = len(lesion)
-    z = logit((np.arange(bins) + 0.5) / bins)
+    bins = bins_of(lesion)
+    z = logit(middles(bins))
     positive, negative = lesion.astype(np.float64), negatives.astype(np.float64)
     pixels = positive.sum() + negative.sum()
     if not positive.sum() or not negative.sum():
@@ -132,8 +133,8 @@ def fit_class(
             "train the model further, or check these masks."
         )
     threshold = point["threshold"] if point else best_threshold(lesion, negatives)
-    places = np.minimum((expit(factor * z + shift) * bins).astype(int), bins - 1)
-    calibrated = [np.bincount(places, counts, bins) for counts in (lesion, negatives)]
+    places = place(expit(factor * z + shift), bins)
+    calibrated = [np.bincount(places, counts, len(z)) for counts in (lesion, negatives)]
     return ClassCalibration(
         float(factor),
         float(shift),

@@ -42,7 +42,8 @@ def write_comparison(folder: Path, one: Result, other: Result) -> dict[str, Any]
       photograph.
 
     Raises:
-      InputError: the results have different classes, bins, splits or photographs, or differ in what is known of them.
+      InputError: the results have different classes, bins, splits or photographs, or differ in what is known of them;
+        or one is of schema version 1, whose areas under curves are lower.
     """
     _check_alike(one, other)
     _check_known_alike(one, other)
@@ -82,6 +83,12 @@ def _check_alike(one: Result, other: Result) -> None:
                 f"{folders[0]} has {what} {pair[0]} and {folders[1]} has {pair[1]}; results can only be compared if "
                 "both are equal."
             )
+    if one.schema_version != other.schema_version:
+        older = folders[one.schema_version > other.schema_version]
+        raise InputError(
+            f"{older} is of an earlier version, which put all probabilities near 1 into one bin, so that its AUPR is "
+            "lower; run python -m scripts.eval again to compare it."
+        )
     for (here, there), (folder, elsewhere) in zip(((one, other), (other, one)), (folders, folders[::-1]), strict=True):
         alone = sorted(set(here.cases) - set(there.cases))
         if alone:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from pipeline.evaluation.lesion_matching import match_lesions
+from pipeline.evaluation.probability_bins import lower_edges, place
 from pipeline.evaluation.sweeps import sweep
 from pipeline.evaluation.tile_errors import TileErrors
 from pipeline.operating_point import OperatingPoint
@@ -26,9 +27,9 @@ class Counts:
     """Pixels of one class in one region: histograms over the probability, and outcomes at the operating point.
 
     Attributes:
-      lesion: int64 `[bins]`, lesion pixels whose probability lies in each of the equal bins over 0..1; bin i is
-        [i / bins, (i + 1) / bins), and the last one includes 1.
-      negatives: int64 `[bins]`, the same histogram of all other pixels.
+      lesion: int64 `[bins + SURE]`, lesion pixels whose probability lies in each of the bins of
+        `pipeline.evaluation.probability_bins`: from its lower edge up to that of the next; the last one includes 1.
+      negatives: int64 `[bins + SURE]`, the same histogram of all other pixels.
       true_positive: number of lesion pixels in detections.
       false_positive: number of other pixels in detections.
     """
@@ -117,7 +118,7 @@ def count_photograph(
       field_of_view: bool `[H, W]`.
       classes: names of the C classes.
       operating_point: what counts as a detection; the histograms do not depend on it.
-      bins: number of histogram bins.
+      bins: number of equal bins over 0..1.
       known: bool `[H, W, C]`, whether it is known that a pixel shows a class or not; None: known throughout.
       factor: by which the photograph was scaled for the network, for areas at its scale; None: no network made the map.
       sweeps: whether to count at a grid of other operating points as well, if there is a factor.
@@ -170,9 +171,8 @@ def _count_pixels(
     places = np.flatnonzero((probability >= 1 / bins) | detected)
     values = probability.ravel()[places]
     kinds = mask.ravel()[places] + 2 * field_of_view.ravel()[places]  # bit 0: lesion, bit 1: field of view
-    # In float64 the product is exact, so that a probability at or next to an edge falls on the right side of it.
-    level = np.minimum((values * np.float64(bins)).astype(np.int64), bins - 1)
-    histogram = np.bincount(level + bins * kinds, minlength=4 * bins).reshape(4, bins)
+    length = len(lower_edges(bins))
+    histogram = np.bincount(place(values, bins) + length * kinds, minlength=4 * length).reshape(4, length)
     lesion, seen, both = (int(np.count_nonzero(pixels)) for pixels in (mask, field_of_view, mask & field_of_view))
     of_kind = np.array([mask.size - lesion - seen + both, lesion - both, seen - both, both])
     histogram[:, 0] += of_kind - histogram.sum(axis=1)

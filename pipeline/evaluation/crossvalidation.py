@@ -11,7 +11,7 @@ entry `operating_points` (`pipeline.evaluation.operating_points`, whose table is
 | `folds`, `finished` | number of folds, and the numbers of the finished ones |
 | `photographs`, `photographs_in_all` | photographs scored, and how many there will be with all folds |
 | `plan`, `config` | fingerprints of the photographs with their folds, and of the config |
-| `classes`, `bins` | class names; number of histogram bins |
+| `classes`, `bins` | class names; number of equal bins over 0..1 |
 | `by_fold` | list of the finished folds: see below |
 | `over_folds` | `over_folds[region][class][score]` over the folds where the score is defined: see below |
 

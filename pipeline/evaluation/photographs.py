@@ -114,7 +114,7 @@ def evaluate_photographs(
       cases: cases to evaluate.
       data: classes, and the largest number of pixels allowed.
       operating_point: what counts as a detection.
-      bins: number of histogram bins.
+      bins: number of equal bins over 0..1.
       measure: measures photographs for a model, such as `TiledSegmenter.measure`.
       seconds: times to add to.
       look: called with each case after it was counted, such as `pipeline.reporting.Gallery.look`.

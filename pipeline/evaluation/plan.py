@@ -68,7 +68,7 @@ class EvaluationPlan:
       layout: layout of the source, see `records.find_cases`.
       cases: cases of the split.
       data: classes and colours.
-      bins: number of histogram bins.
+      bins: number of equal bins over 0..1.
       operating_point: what counts as a detection.
       threshold_source: where the thresholds come from, see `SegmenterSpec`, or "given".
     """

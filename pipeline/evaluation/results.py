@@ -6,12 +6,13 @@
   | --- | --- |
   | `schema_version` | `SCHEMA_VERSION` |
   | `classes`, `regions` | strings `[C]`, `[R]` |
-  | `bins` | number of histogram bins |
+  | `bins` | number of equal bins over 0..1 |
   | `thresholds` | float64 `[C]`, operating thresholds |
   | `cases` | strings `[N]`, in the order of scoring |
   | `sizes` | int64 `[N, 2]`, height and width of each photograph |
   | `identities` | strings `[N, 2]`, sha256 of each photograph's file and its perceptual hash; may be absent |
-  | `NUMBER/histograms` | int64 `[R, C, 2, bins]` of photograph NUMBER (from 0): negatives, then lesion pixels |
+  | `NUMBER/histograms` | int64 `[R, C, 2, B]` of photograph NUMBER (from 0): negatives, then lesion pixels |
+  | `edges` | float64 `[B]`: the lower edges of the bins, see `pipeline.evaluation.probability_bins` |
   | `NUMBER/outcomes` | int64 `[R, C, 2]`: false positives, then true positives |
   | `NUMBER/lesions/CLASS` | lesions, `pipeline.evaluation.lesion_matching.LESION` |
   | `NUMBER/findings/CLASS` | detections, the same dtype |
@@ -21,7 +22,8 @@
   | `NUMBER/tiles` | tiles, `pipeline.evaluation.tile_errors.TILE_ERRORS`; may be absent |
 
   The histograms of a class that is unknown in a photograph are zero. Files of earlier versions know all classes.
-  Those, and results of external maps, have no factors. Sweeps are there if `eval --sweep` asked for them.
+  Those, and results of external maps, have no factors. Sweeps are there if `eval --sweep` asked for them. Files of
+  schema version 1 have equal bins alone, and no edges.
 
 - `scores.json`: what was scored, and all scores (`pipeline.evaluation.summary`).
 - `photographs.csv`: one row per photograph, class and region (`pipeline.evaluation.tables`).
@@ -43,10 +45,12 @@ import numpy as np
 
 from configs import InputError
 from pipeline.evaluation.counting import REGIONS, Counts, PhotographCounts
+from pipeline.evaluation.probability_bins import lower_edges, widen
 from pipeline.evaluation.sweeps import AREAS, THRESHOLDS
 from records import PhotographIdentity, complete_file
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+READABLE = (1, 2)
 COUNTS, SCORES = "counts.npz", "scores.json"
 
 
@@ -57,11 +61,12 @@ class Result:
     Attributes:
       folders: folders of the evaluations.
       classes: names of the classes.
-      bins: number of histogram bins.
+      bins: number of equal bins over 0..1.
       thresholds: thresholds of the classes for each folder; those of a cross-validation's folds differ.
       cases: names of the photographs, in order.
       about: content of the first folder's `scores.json`.
       identities: what the photographs are recognised by; empty if a folder of an earlier version does not say.
+      schema_version: of the counts, the least of all folders.
     """
 
     folders: tuple[Path, ...]
@@ -71,6 +76,7 @@ class Result:
     cases: tuple[str, ...]
     about: Mapping[str, Any]
     identities: tuple[PhotographIdentity, ...] = ()
+    schema_version: int = SCHEMA_VERSION
 
     def photographs(self) -> Iterator[PhotographCounts]:
         """Reads the counts one photograph at a time, in the order of `cases`; can be called repeatedly."""
@@ -94,6 +100,7 @@ class CountsWriter:
         self._write("classes", np.array(classes))
         self._write("regions", np.array(REGIONS))
         self._write("bins", np.array(bins))
+        self._write("edges", lower_edges(bins))
         self._write("thresholds", np.array(thresholds, np.float64))
 
     def add(self, photograph: PhotographCounts, identity: PhotographIdentity | None = None) -> None:
@@ -143,7 +150,7 @@ def counts_writer(
     Args:
       folder: folder for the file.
       classes: names of the classes.
-      bins: number of histogram bins.
+      bins: number of equal bins over 0..1.
       thresholds: operating threshold of each class.
 
     Yields:
@@ -195,6 +202,7 @@ def read_result(*folders: Path) -> Result:
         cases=tuple(owner),
         about=first.about,
         identities=identities if len(identities) == len(owner) else (),
+        schema_version=min(part.schema_version for part in parts),
     )
 
 
@@ -214,8 +222,9 @@ def read_counts(folder: Path, about: Mapping[str, Any]) -> Result:
     if not (folder / COUNTS).is_file():
         raise InputError(f"{folder}: no {COUNTS} there; expected a folder that python -m scripts.eval wrote.")
     with _opened(folder / COUNTS) as arrays:
-        if (version := int(arrays["schema_version"])) != SCHEMA_VERSION:
-            raise InputError(f"{folder / COUNTS}: schema version {version}, but this software reads {SCHEMA_VERSION}.")
+        if (version := int(arrays["schema_version"])) not in READABLE:
+            readable = " and ".join(map(str, READABLE))
+            raise InputError(f"{folder / COUNTS}: schema version {version}, but this software reads {readable}.")
         classes, thresholds = tuple(arrays["classes"].tolist()), tuple(arrays["thresholds"].tolist())
         cases = tuple(arrays["cases"].tolist())
         known = zip(cases, arrays["identities"].tolist(), strict=True) if "identities" in arrays else ()
@@ -227,6 +236,7 @@ def read_counts(folder: Path, about: Mapping[str, Any]) -> Result:
             cases=cases,
             about=about,
             identities=tuple(PhotographIdentity(case, *identity) for case, identity in known),
+            schema_version=version,
         )
 
 
@@ -245,6 +255,7 @@ def _photograph(
     arrays: Mapping[str, np.ndarray], number: int, case: str, *, size: Sequence[int], classes: tuple[str, ...]
 ) -> PhotographCounts:
     histograms, outcomes = arrays[f"{number}/histograms"], arrays[f"{number}/outcomes"].tolist()
+    histograms = histograms if "edges" in arrays else widen(histograms)
     counts = {
         region: {
             name: Counts(histograms[r, c, 1], histograms[r, c, 0], outcomes[r][c][1], outcomes[r][c][0])

@@ -4,11 +4,11 @@ Where the denominator is zero a score is NaN here; `pipeline.evaluation.summary`
 
 Papers call four different areas "AUPR". All four are computed from the same counts:
 
-- `aupr`: average precision, Σ (R_i − R_{i−1}) P_i over all bins; scikit-learn's `average_precision_score` of the
-  probabilities' bins. For probabilities spread over 0..1 and 1,280 bins it differs from that of the probabilities
-  themselves by about 0.002. Where they crowd into few bins it is lower: pooled over eleven photographs of IDRiD (every
-  fourth pixel) 0.492 instead of 0.497, on one of them 0.685 instead of 0.704, with a network trained for three epochs
-  whose highest probability is 0.54.
+- `aupr`: average precision, Σ (R_i − R_{i−1}) P_i over all bins (`pipeline.evaluation.probability_bins`);
+  scikit-learn's `average_precision_score` of the probabilities' bins. For probabilities spread over 0..1 and 1,280 bins
+  it differs from that of the probabilities themselves by about 0.002. Where they crowd into few bins it is lower:
+  pooled over eleven photographs of IDRiD (every fourth pixel) 0.492 instead of 0.497, on one of them 0.685 instead of
+  0.704, with a network trained for three epochs whose highest probability is 0.54.
 - `aupr_33`: the same steps at the 33 thresholds k/32 of the IDRiD challenge (Porwal et al. 2020,
   doi:10.1016/j.media.2019.101561), with precision and recall pooled over all photographs. Where its text is not
   explicit we use `>=`, a precision of 1 where nothing is positive, and steps. `aupr_33_trapezoid` uses trapezoids
@@ -30,6 +30,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from pipeline.evaluation.counting import Counts
+from pipeline.evaluation.probability_bins import bins_of, lower_edges, middles
 
 RELIABILITY_BINS = 10  # ranges of probability in the calibration tables
 OUTCOMES = ("dice", "iou", "sensitivity", "ppv", "specificity")
@@ -59,8 +60,8 @@ def score_all(
     found are then false positives, and the number of pixels and detections says more.
 
     Args:
-      lesion: int `[…, bins]`, histogram of lesion pixels, see `Counts`.
-      negatives: int `[…, bins]`, histogram of all other pixels.
+      lesion: int `[…, bins + SURE]`, histogram of lesion pixels, see `Counts`.
+      negatives: int `[…, bins + SURE]`, histogram of all other pixels.
       true_positive: int `[…]`.
       false_positive: int `[…]`.
     """
@@ -82,7 +83,7 @@ def score_all(
 
 
 def average_precision(lesion: np.ndarray, negatives: np.ndarray) -> np.ndarray:
-    """Returns the area under the steps of the precision-recall curve, `[…]`, from histograms `[…, bins]`."""
+    """Returns the area under the steps of the precision-recall curve, `[…]`, from histograms, the lowest bin first."""
     true, false = _from_the_top(lesion), _from_the_top(negatives)
     precision = true / np.maximum(true + false, 1)
     return _ratio(np.sum(lesion[..., ::-1] * precision, axis=-1), true[..., -1])
@@ -92,16 +93,15 @@ def precision_recall(lesion: np.ndarray, negatives: np.ndarray) -> tuple[np.ndar
     """Returns the precision-recall curve at the lower edges of all bins, the highest first.
 
     Args:
-      lesion: int `[bins]`, histogram of lesion pixels, at least one.
-      negatives: int `[bins]`, histogram of all other pixels.
+      lesion: int `[bins + SURE]`, histogram of lesion pixels, at least one.
+      negatives: int `[bins + SURE]`, histogram of all other pixels.
 
     Returns:
-      Threshold, precision and recall, each float64 `[bins]`.
+      Threshold, precision and recall, each float64 `[bins + SURE]`.
     """
-    bins = lesion.shape[-1]
     true, false = _from_the_top(lesion), _from_the_top(negatives)
     precision = np.where(true + false > 0, true / np.maximum(true + false, 1), 1)
-    return np.arange(bins - 1, -1, -1) / bins, precision, true / true[-1]
+    return lower_edges(bins_of(lesion))[::-1], precision, true / true[-1]
 
 
 def roc_auc(lesion: np.ndarray, negatives: np.ndarray) -> np.ndarray:
@@ -115,18 +115,19 @@ def roc_auc(lesion: np.ndarray, negatives: np.ndarray) -> np.ndarray:
 def reliability(lesion: np.ndarray, negatives: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns the reliability curve over `RELIABILITY_BINS` equal ranges of probability.
 
-    The probability of a histogram bin is its centre, which is off by at most half a bin's width.
+    The probability of a histogram bin is its middle, which is off by at most half a bin's width.
 
     Args:
-      lesion: int `[…, bins]`, histogram of lesion pixels.
-      negatives: int `[…, bins]`, histogram of all other pixels.
+      lesion: int `[…, bins + SURE]`, histogram of lesion pixels.
+      negatives: int `[…, bins + SURE]`, histogram of all other pixels.
 
     Returns:
       Pixels, mean probability and fraction of lesion pixels, each `[…, RELIABILITY_BINS]`; the latter two are NaN where
       there is no pixel.
     """
-    bins = lesion.shape[-1]
-    edges = -(-np.arange(RELIABILITY_BINS + 1) * bins // RELIABILITY_BINS)  # the first bin of each range, and the end
+    bins = bins_of(lesion)
+    ranges = np.arange(RELIABILITY_BINS + 1) / RELIABILITY_BINS
+    edges = np.searchsorted(lower_edges(bins), ranges)  # the first bin of each range, and the end
 
     def of_ranges(values: np.ndarray) -> np.ndarray:
         total = np.concatenate([np.zeros_like(values[..., :1]), np.cumsum(values, axis=-1)], axis=-1)
@@ -134,7 +135,7 @@ def reliability(lesion: np.ndarray, negatives: np.ndarray) -> tuple[np.ndarray, 
 
     both = lesion + negatives
     pixels = of_ranges(both)
-    probability = of_ranges(both * ((np.arange(bins) + 0.5) / bins))
+    probability = of_ranges(both * middles(bins))
     return pixels, _ratio(probability, pixels), _ratio(of_ranges(lesion), pixels)
 
 
@@ -147,24 +148,25 @@ def calibration_error(lesion: np.ndarray, negatives: np.ndarray) -> np.ndarray:
 def best_threshold(lesion: np.ndarray, negatives: np.ndarray) -> float | None:
     """Returns the edge between two bins that has the highest Dice as the threshold.
 
-    Of equally good edges it is the middle of their longest run. It is rounded up to a float32 number, so that
+    Of equally good edges it is the middle of their widest run. It is rounded up to a float32 number, so that
     `probability >= threshold` selects the same pixels in float32 and in float64: those of the bins above the edge.
 
     Args:
-      lesion: int `[bins]`, histogram of lesion pixels, see `Counts`.
-      negatives: int `[bins]`, histogram of all other pixels.
+      lesion: int `[bins + SURE]`, histogram of lesion pixels, see `Counts`.
+      negatives: int `[bins + SURE]`, histogram of all other pixels.
 
     Returns:
       A number strictly between 0 and 1; None without lesion pixels.
     """
-    positives, bins = lesion.sum(), len(lesion)
+    positives, edges = lesion.sum(), lower_edges(bins_of(lesion))
     if positives == 0:
         return None
     right, wrong = np.cumsum(lesion[::-1])[::-1], np.cumsum(negatives[::-1])[::-1]  # at the lower edge of each bin
     dice = (2 * right / (positives + right + wrong))[1:]  # the lowest edge, 0, is not a threshold
     best = np.flatnonzero(dice == dice.max()) + 1
-    run = max(np.split(best, np.flatnonzero(np.diff(best) > 1) + 1), key=len)
-    edge = run[len(run) // 2] / bins
+    runs = [edges[run] for run in np.split(best, np.flatnonzero(np.diff(best) > 1) + 1)]
+    run = max(runs, key=lambda run: run[-1] - run[0])
+    edge = run[np.searchsorted(run, (run[0] + run[-1]) / 2)]
     threshold = np.float32(edge)
     return float(threshold if threshold >= edge else np.nextafter(threshold, np.float32(1)))
 
@@ -174,8 +176,8 @@ def _area_at(lesion: np.ndarray, negatives: np.ndarray, steps: int, *, trapezoid
 
     At threshold 1 nothing is positive, at 0 everything.
     """
-    bins = lesion.shape[-1]
-    above = bins - -(-np.arange(steps, -1, -1) * bins // steps)  # number of bins above each threshold
+    edges = lower_edges(bins_of(lesion))
+    above = len(edges) - np.searchsorted(edges, np.arange(steps, -1, -1) / steps)  # number of bins above each threshold
     true, false = (
         np.concatenate([np.zeros_like(counts[..., :1]), _from_the_top(counts)], axis=-1)[..., above]
         for counts in (lesion, negatives)

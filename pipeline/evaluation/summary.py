@@ -14,7 +14,7 @@ NaN.
 | `left_out` | list of `{"case", "why"}` |
 | `warnings` | list of `{"case", "warnings"}`: what does not suit the model; absent in files of earlier versions |
 | `mask_warnings` | `{kind: lines}`: what is not plausible about masks, see `records.cases.mask_checks`; may be absent |
-| `classes`, `bins`, `thresholds` | class names; number of histogram bins; `{class: threshold}` |
+| `classes`, `bins`, `thresholds` | class names; number of equal bins over 0..1; `{class: threshold}` |
 | `threshold_source` | `validation` (best there), `held out`, `members` (means), `config`, `given` or `unknown` |
 | `threshold_seen`, `threshold_seen_on` | whether the thresholds were chosen on any of these photographs; on which |
 | `seen_by_name` | photographs of which only the name says that the model has seen them, as its folder has no more |
@@ -74,6 +74,7 @@ from pipeline.evaluation import bootstrap
 from pipeline.evaluation.counting import REGIONS, Counts, pool
 from pipeline.evaluation.detection_calibration import detection_calibration
 from pipeline.evaluation.lesion_matching import FALSE_POSITIVES, LESION, by_size, froc, sensitivity_at
+from pipeline.evaluation.probability_bins import bins_of, lower_edges
 from pipeline.evaluation.results import SCHEMA_VERSION, Result
 from pipeline.evaluation.results import SCORES as SCORES_FILE
 from pipeline.evaluation.scores import SCORES, reliability, score
@@ -160,9 +161,13 @@ def values_by_case(result: Result) -> ValuesByCase:
 
 
 def _is_binary(counts: Counts) -> bool:
-    """Returns whether there are probabilities, and all in the lowest and the highest bin, as those of a mask."""
+    """Returns whether there are probabilities, and all in the lowest and in one of the highest bins, as in a mask."""
     both = counts.lesion + counts.negatives
-    return bool(both.any() and not both[1:-1].any())
+    bins = bins_of(both)
+    filled = lower_edges(bins)[np.flatnonzero(both)]
+    above = filled[filled > 0]
+    # In a result of schema version 1, probabilities of 1 are in the first part of the last equal bin.
+    return len(filled) > 0 and len(above) <= 1 and all(edge >= (bins - 1) / bins for edge in above)
 
 
 def _samples(result: Result, name: str, draws: np.ndarray | None) -> dict[str, dict[str, np.ndarray]]:

@@ -39,7 +39,7 @@ class SegmenterSpec:
         they were chosen on photographs scored by networks that had not seen them (`pipeline.evaluation.calibration`);
         "config" if the config gives them; "members" if they are the means of the thresholds of an ensemble's members;
         "unknown" if the file does not say.
-      bins: number of bins of the histograms that eval counts into.
+      bins: number of equal bins over 0..1 of the histograms that eval counts into.
       seen_before: names of the photographs that the initial weights and the teacher were trained on.
       calibrated_on: names of the photographs that thresholds and calibration were chosen on, if "held out".
       quality: quantiles of measures of the training photographs, see `pipeline.inference.suitability`; empty if they

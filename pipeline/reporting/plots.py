@@ -92,7 +92,7 @@ def precision_recall_plot(
 
     Args:
       classes: names of the classes.
-      histograms: for each class the histograms of lesion and of other pixels, int64 `[bins]`.
+      histograms: for each class the histograms of lesion and of other pixels, see `Counts`.
       points: for each class (recall, precision, label) at the operating threshold, None if either is undefined.
     """
     curves = [_equal_dice(dice) for dice in ISO_DICE]

@@ -237,7 +237,7 @@ def count_photographs(
       cases: photographs and masks; without any, nothing is counted.
       data: the classes, and the largest photograph that is read.
       thresholds: operating threshold of each class.
-      bins: number of bins of the histograms of probabilities.
+      bins: number of equal bins over 0..1.
       measure: measures photographs for a model, such as `TiledSegmenter.measure`.
 
     Raises:

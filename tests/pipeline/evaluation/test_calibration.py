@@ -11,6 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from configs import InputError
 from pipeline.evaluation.calibration import calibrate, fit_class
 from pipeline.evaluation.counting import count_photograph
+from pipeline.evaluation.probability_bins import SURE, middles, place
 from pipeline.evaluation.results import SCORES, counts_writer, read_result
 from pipeline.evaluation.scores import calibration_error
 from pipeline.operating_point import OperatingPoint
@@ -28,17 +29,18 @@ def overconfident(seed: int = 0, pixels: int = 40_000) -> tuple[np.ndarray, np.n
 
 
 def histograms(probabilities: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    level = np.minimum((probabilities * BINS).astype(int), BINS - 1)
-    return tuple(np.bincount(level[mask == kind], minlength=BINS) for kind in (True, False))
+    level = place(probabilities, BINS)
+    return tuple(np.bincount(level[mask == kind], minlength=BINS + SURE) for kind in (True, False))
 
 
 def test_the_fit_is_that_of_scikit_learn_at_the_middles_of_the_bins():
     probabilities, mask = overconfident()
     lesion, negatives = histograms(probabilities, mask)
     fitted = fit_class("HE", lesion, negatives)
-    z = np.tile(logit((np.arange(BINS) + 0.5) / BINS), 2)[:, None]
+    z = np.tile(logit(middles(BINS)), 2)[:, None]
     weights = np.concatenate([lesion, negatives])
-    reference = LogisticRegression(C=np.inf, tol=1e-8).fit(z, np.repeat([1, 0], BINS), sample_weight=weights)
+    kinds = np.repeat([1, 0], len(lesion))
+    reference = LogisticRegression(C=np.inf, tol=1e-8).fit(z, kinds, sample_weight=weights)
     assert fitted.factor == pytest.approx(reference.coef_[0, 0], rel=1e-3)
     assert fitted.shift == pytest.approx(reference.intercept_[0], rel=1e-3)
     assert fitted.factor == pytest.approx(0.5, abs=0.05)  # as they were drawn

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from pipeline.evaluation.counting import REGIONS, PhotographCounts, count_photograph, pool
+from pipeline.evaluation.probability_bins import SURE, lower_edges, widen
 from pipeline.evaluation.scores import best_threshold
 from pipeline.operating_point import OperatingPoint
 
@@ -20,8 +21,8 @@ BINS = 64
 def test_the_edges_of_the_histogram_hold_probabilities_0_and_1(count):
     probability = np.array([0, 1 / 4, np.nextafter(np.float32(1 / 4), np.float32(0)), 1], np.float32)
     counts = count(probability[None, :, None], np.ones((1, 4, 1), bool), bins=4)["frame"]["HE"]
-    assert counts.lesion.tolist() == [2, 1, 0, 1]
-    assert counts.negatives.tolist() == [0, 0, 0, 0]
+    assert counts.lesion.tolist() == [2, 1, 0, 0, *[0] * (SURE - 1), 1]
+    assert not counts.negatives.any()
 
 
 @st.composite
@@ -40,9 +41,11 @@ def probabilities_with_mask(draw):
 def test_the_bins_are_exact_for_probabilities_on_their_edges_and_next_to_them(count, drawn):
     bins, probability, mask = drawn
     counts = count(probability[None, :, None], mask[None, :, None], bins=bins)["frame"]["HE"]
-    exact = [min(math.floor(Fraction(float(p)) * bins), bins - 1) for p in probability]
-    assert counts.lesion.tolist() == np.bincount(np.array(exact)[mask], minlength=bins).tolist()
-    assert counts.negatives.tolist() == np.bincount(np.array(exact)[~mask], minlength=bins).tolist()
+    exact = np.array([min(math.floor(Fraction(float(p)) * bins), bins - 1) for p in probability])
+    for histogram, kind in ((counts.lesion, mask), (counts.negatives, ~mask)):
+        first = np.searchsorted(lower_edges(bins), np.arange(bins) / bins)
+        equal = np.add.reduceat(histogram, first)
+        assert equal.tolist() == np.bincount(exact[kind], minlength=bins).tolist()
 
 
 def dice_at(threshold, probability: np.ndarray, mask: np.ndarray) -> Fraction:
@@ -59,15 +62,17 @@ def test_the_best_threshold_has_the_highest_dice_of_all_edges_on_the_map_itself(
     counts = count(probability[None, :, None], mask[None, :, None], bins=bins)["frame"]["HE"]
     threshold = best_threshold(counts.lesion, counts.negatives)
     assert 0 < threshold < 1
-    level = np.array([math.floor(Fraction(float(p)) * bins) for p in probability])  # without rounding errors
-    of_edges = []
-    for edge in range(1, bins):
-        found = level >= edge
-        of_edges.append(Fraction(2 * int((found & mask).sum()), int(found.sum() + mask.sum())))
-    assert dice_at(np.float32(threshold), probability, mask) == max(of_edges)
-    assert dice_at(np.float64(threshold), probability.astype(np.float64), mask) == max(of_edges)
+    exact = [Fraction(float(p)) for p in probability]  # without rounding errors
+    edges = [Fraction(level, bins) for level in range(1, bins)]
+    edges += [Fraction(edge) for edge in lower_edges(bins).tolist() if edge >= 63 / 64 and edge * bins % 1]
+    best = Fraction(0)
+    for edge in edges:
+        found = np.array([p >= edge for p in exact])
+        best = max(best, Fraction(2 * int((found & mask).sum()), int(found.sum() + mask.sum())))
+    assert dice_at(np.float32(threshold), probability, mask) == best
+    assert dice_at(np.float64(threshold), probability.astype(np.float64), mask) == best
     assert np.float32(threshold) == threshold
-    assert of_edges[math.floor(threshold * bins) - 1] == max(of_edges)
+    assert min(abs(float(edge) - threshold) for edge in edges) < 1e-7
 
 
 @pytest.mark.parametrize(
@@ -78,11 +83,11 @@ def test_the_best_threshold_has_the_highest_dice_of_all_edges_on_the_map_itself(
         ([1, 0, 0, 0, 0, 0, 0, 8], [9, 0, 0, 0, 9, 0, 0, 0], 6 / 8),  # edges 5 to 7, though one lesion pixel is lost
         ([0, 4, 0, 0, 2, 0, 0, 0], [0, 0, 0, 3, 0, 0, 0, 0], 1 / 8),  # one edge alone: 2 * 6 / (6 + 9)
         ([0, 2, 0, 0, 0, 0, 2, 0], [9, 0, 4, 0, 0, 0, 0, 0], 5 / 8),  # edge 1: 8 / 12; edges 3 to 6: 4 / 6
-        ([5, 0, 0, 0, 0, 0, 0, 0], [5, 0, 0, 0, 0, 0, 0, 0], 4 / 8),  # every edge finds nothing
+        ([5, 0, 0, 0, 0, 0, 0, 0], [5, 0, 0, 0, 0, 0, 0, 0], 5 / 8),  # every edge finds nothing, those near 1 too
     ],
 )
-def test_the_best_threshold_is_the_middle_of_the_longest_run_of_equals(lesion, other, expected):
-    assert best_threshold(np.array(lesion), np.array(other)) == expected
+def test_the_best_threshold_is_the_middle_of_the_widest_run_of_equals(lesion, other, expected):
+    assert best_threshold(widen(np.array(lesion)), widen(np.array(other))) == expected
 
 
 def test_the_best_threshold_excludes_a_probability_below_the_edge_that_rounds_to_it_in_float32(count):
@@ -97,7 +102,7 @@ def test_the_best_threshold_excludes_a_probability_below_the_edge_that_rounds_to
 
 
 def test_without_lesion_pixels_no_threshold_is_best():
-    assert best_threshold(np.zeros(8, int), np.full(8, 3)) is None
+    assert best_threshold(widen(np.zeros(8, int)), widen(np.full(8, 3))) is None
 
 
 @given(st.integers(0, 10**6), st.sampled_from([1e-5, 0.003, 0.5, 0.999]), st.sampled_from([16, 160, 1280]))
@@ -110,8 +115,8 @@ def test_counts_of_all_kinds_of_pixels_are_those_that_numpy_counts(count, seed, 
     for region, where in zip(REGIONS, (np.ones_like(retina), retina), strict=True):
         found = counts[region]["HE"]
         for histogram, kind in ((found.lesion, mask), (found.negatives, ~mask)):
-            expected = np.histogram(probability[where & kind].astype(np.float64), bins, (0, 1))[0]
-            assert np.array_equal(histogram, expected)
+            edges = np.append(lower_edges(bins), 1)
+            assert np.array_equal(histogram, np.histogram(probability[where & kind].astype(np.float64), edges)[0])
         assert found.true_positive == np.count_nonzero(where & mask & (probability >= np.float32(threshold)))
         assert found.false_positive == np.count_nonzero(where & ~mask & (probability >= np.float32(threshold)))
 

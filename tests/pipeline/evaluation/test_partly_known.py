@@ -16,6 +16,7 @@ from pipeline.evaluation.calibration import calibrate
 from pipeline.evaluation.comparison import write_comparison
 from pipeline.evaluation.counting import REGIONS, PhotographCounts, count_photograph, pool
 from pipeline.evaluation.lesion_matching import froc, match_lesions, sensitivity_at
+from pipeline.evaluation.probability_bins import place
 from pipeline.evaluation.results import counts_writer, read_counts, read_result
 from pipeline.evaluation.scores import best_threshold, score
 from pipeline.evaluation.summary import write_summary
@@ -70,13 +71,13 @@ def test_scores_of_pixels_are_those_that_scikit_learn_has_of_the_known_pixels(se
         for region, where in (("frame", np.ones_like(retina)), ("field_of_view", retina)):
             chosen = known[..., index] & where
             mask, probability = masks[chosen][:, index], probabilities[chosen][:, index]
-            values, level = score(found.counts[region][name]), np.floor(probability.astype(np.float64) * BINS)
+            values, level = score(found.counts[region][name]), place(probability, BINS)
             positive = probability >= np.float32(THRESHOLDS[index])
             assert values["pixels"] == chosen.sum()
             assert values["lesion_pixels"] == mask.sum()
             assert values["false_positive_pixels"] == np.count_nonzero(positive & ~mask)
             if mask.any():
-                assert values["aupr"] == pytest.approx(metrics.average_precision_score(mask, level.clip(max=BINS - 1)))
+                assert values["aupr"] == pytest.approx(metrics.average_precision_score(mask, level))
                 assert values["dice"] == pytest.approx(metrics.f1_score(mask, positive))
 
 

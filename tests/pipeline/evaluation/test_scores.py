@@ -9,6 +9,7 @@ from sklearn import metrics
 from sklearn.calibration import calibration_curve
 
 from pipeline.evaluation.counting import REGIONS, Counts
+from pipeline.evaluation.probability_bins import SURE, bins_of, lower_edges, middles, widen
 from pipeline.evaluation.scores import (
     AREAS,
     PIXELS,
@@ -119,7 +120,7 @@ def histograms(draw):
     bins = draw(st.sampled_from([2, 7, 10, 32, 64, 160, 320]))
     lesion, negatives = (draw(hnp.arrays(np.int64, bins, elements=st.integers(0, 3))) for _ in range(2))
     assume(lesion.any() and negatives.any())
-    return lesion, negatives
+    return widen(lesion), widen(negatives)
 
 
 def pixels_of(lesion: np.ndarray, negatives: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -143,7 +144,9 @@ def test_the_curve_is_scikit_learns(drawn):
     levels, mask = pixels_of(*drawn)
     precision, recall, thresholds = metrics.precision_recall_curve(mask, levels)
     threshold, found_precision, found_recall = precision_recall(*drawn)
-    at = {round(value * len(drawn[0])): place for place, value in enumerate(threshold)}
+    at = {level: place for place, level in enumerate(reversed(range(len(drawn[0]))))}
+    bins = bins_of(drawn[0])
+    assert {level / bins for level in range(bins)} <= set(threshold.tolist())
     places = [at[level] for level in thresholds]
     np.testing.assert_allclose(found_precision[places], precision[:-1])
     np.testing.assert_allclose(found_recall[places], recall[:-1])
@@ -154,7 +157,7 @@ def points(lesion: np.ndarray, negatives: np.ndarray, steps: int) -> tuple[np.nd
     levels, mask = pixels_of(lesion, negatives)
     recall, precision = [0.0], [1.0]
     for k in range(steps - 1, -1, -1):
-        found = levels * steps >= k * len(lesion)
+        found = lower_edges(bins_of(lesion))[levels] >= k / steps
         recall.append(np.count_nonzero(found & mask) / np.count_nonzero(mask))
         precision.append(np.count_nonzero(found & mask) / np.count_nonzero(found) if found.any() else 1.0)
     return np.array(recall), np.array(precision)
@@ -171,7 +174,7 @@ def test_the_areas_at_33_and_at_11_thresholds_are_those_of_their_points(drawn):
 
 
 def test_trapezoids_between_eleven_thresholds_can_lie_far_above_average_precision():
-    lesion, negatives = np.zeros(160, int), np.zeros(160, int)
+    lesion, negatives = np.zeros((2, 160 + SURE), int)
     lesion[[150, 5]], negatives[[157, 40, 5]] = 50, (50, 5000, 100_000)
     found = score(Counts(lesion, negatives, 0, 0))
     assert found["aupr_11_trapezoid"] > found["aupr"] + 0.1
@@ -180,7 +183,7 @@ def test_trapezoids_between_eleven_thresholds_can_lie_far_above_average_precisio
 
 def test_many_thresholds_in_steps_come_to_the_exact_area():
     rng = np.random.default_rng(0)
-    lesion, negatives = rng.integers(0, 50, 32), rng.integers(0, 500, 32)
+    lesion, negatives = widen(rng.integers(0, 50, 32)), widen(rng.integers(0, 500, 32))
     found = score(Counts(lesion, negatives, 0, 0))
     assert found["aupr_33"] == pytest.approx(found["aupr"])  # 33 thresholds part all 32 bins
 
@@ -188,9 +191,10 @@ def test_many_thresholds_in_steps_come_to_the_exact_area():
 @given(histograms())
 @settings(max_examples=60, deadline=None, derandomize=True)
 def test_the_reliability_curve_is_scikit_learns_of_the_bins_middles(drawn):
-    assume(len(drawn[0]) % 10 == 0)
+    bins = bins_of(drawn[0])
+    assume(bins % 10 == 0)
     levels, mask = pixels_of(*drawn)
-    probability = (levels + 0.5) / len(drawn[0])
+    probability = middles(bins)[levels]
     fraction, mean = calibration_curve(mask, probability, n_bins=10)
     pixels, found_mean, found_fraction = reliability(*drawn)
     assert pixels.sum() == len(levels)
@@ -202,7 +206,7 @@ def test_the_reliability_curve_is_scikit_learns_of_the_bins_middles(drawn):
 
 def test_scores_of_many_histograms_at_once_are_those_of_each():
     rng = np.random.default_rng(0)
-    lesion, negatives = rng.integers(0, 9, (2, 5, 160))
+    lesion, negatives = rng.integers(0, 9, (2, 5, 160 + SURE))
     lesion[2] = 0
     right, wrong = lesion[:, 80:].sum(axis=1), negatives[:, 80:].sum(axis=1)
     together = score_all(lesion, negatives, right, false_positive=wrong)

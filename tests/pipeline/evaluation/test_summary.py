@@ -3,6 +3,8 @@
 import csv
 import itertools
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from pipeline.evaluation import bootstrap
 from pipeline.evaluation.comparison import write_comparison
 from pipeline.evaluation.counting import REGIONS, PhotographCounts, count_photograph, pool
 from pipeline.evaluation.lesion_matching import FALSE_POSITIVES, LESION, froc, sensitivity_at
+from pipeline.evaluation.probability_bins import lower_edges
 from pipeline.evaluation.results import counts_writer, read_counts, read_result
 from pipeline.evaluation.scores import PIXELS, SCORES, score
 from pipeline.evaluation.summary import write_summary
@@ -371,3 +374,27 @@ def test_results_of_different_photographs_or_splits_are_not_compared(folder, tmp
     write_counts(tmp_path / "other", PHOTOGRAPHS, split="train")
     with pytest.raises(InputError, match="has split test and .* has train"):
         write_comparison(tmp_path, read_result(folder), read_result(tmp_path / "other"))
+
+
+def as_an_earlier_version(source: Path, folder: Path) -> None:
+    """Copies a result with `counts.npz` of schema version 1: equal bins alone, and no edges."""
+    folder.mkdir()
+    shutil.copy(source / "scores.json", folder)
+    with np.load(source / "counts.npz") as arrays:
+        content = {name: array for name, array in arrays.items() if name != "edges"}
+    first = np.searchsorted(lower_edges(BINS), np.arange(BINS) / BINS)
+    for name in [name for name in content if name.endswith("histograms")]:
+        content[name] = np.add.reduceat(content[name], first, axis=-1)
+    np.savez_compressed(folder / "counts.npz", **{**content, "schema_version": np.array(1)})
+
+
+def test_a_result_of_an_earlier_version_has_its_scores_and_is_compared_with_none_of_this_one(folder, tmp_path):
+    as_an_earlier_version(folder, tmp_path / "earlier")
+    result = read_result(tmp_path / "earlier")
+    assert (result.schema_version, read_result(folder).schema_version) == (1, 2)
+    for read, photograph in zip(result.photographs(), PHOTOGRAPHS, strict=True):
+        of_earlier, now = read.counts["frame"]["HE"], photograph.counts["frame"]["HE"]
+        assert score(of_earlier)["aupr_33"] == score(now)["aupr_33"]  # their thresholds are equal edges
+        assert (of_earlier.pixels, of_earlier.true_positive) == (now.pixels, now.true_positive)
+    with pytest.raises(InputError, match=r"earlier is of an earlier version, .* run python -m scripts\.eval again"):
+        write_comparison(tmp_path, read_result(folder), result)

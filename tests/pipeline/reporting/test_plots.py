@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.evaluation import FALSE_POSITIVES, LESION, TILE_ERRORS, froc
+from pipeline.evaluation.probability_bins import widen
 from pipeline.evaluation.scores import average_precision
 from pipeline.reporting.plots import (
     MOST_POINTS,
@@ -31,6 +32,7 @@ def test_the_area_under_the_drawn_precision_recall_curve_is_the_average_precisio
     rng = np.random.default_rng(0)
     lesion, negatives = rng.integers(0, 90, 48), rng.integers(0, 90, 48)[::-1] * np.arange(48, 0, -1)
     negatives[-9:] = lesion[-9:] = 0  # no pixel is that probable
+    lesion, negatives = widen(lesion), widen(negatives)
     (curve,) = named(precision_recall_plot(["HE"], [(lesion, negatives)], [(0.5, 0.25, "here")]))
     x, y = points_of(curve).T
     assert x[0] == 0
@@ -48,7 +50,7 @@ def test_dice_is_constant_along_each_guide():
 
 
 def test_a_class_without_lesions_has_no_curve():
-    none, some = np.zeros(8, np.int64), np.ones(8, np.int64)
+    none, some = widen(np.zeros(8, np.int64)), widen(np.ones(8, np.int64))
     assert named(precision_recall_plot(["HE"], [(none, some)], [None])) == []
     assert (
         named(
