@@ -55,7 +55,7 @@ class LocalContrast(keras.layers.Layer):
         """
         retina = _retina(photograph)
         means = _enlarged(_local_means(image, retina, shrink=self.shrink, sigma=self.sigma), self.shrink)
-        return ops.clip((image - means) * (retina * (GAIN / 255)), -LIMIT, LIMIT)
+        return ops.clip((image - means) * _for_channels(retina * (GAIN / 255)), -LIMIT, LIMIT)
 
     def compute_output_shape(self, image_shape, photograph_shape):
         """Returns the shape of the image."""
@@ -132,8 +132,9 @@ class TileStandardization(keras.layers.Layer):
     def call(self, image, photograph):
         """Returns the standardised image, as `LocalStandardization` does."""
         retina, centered, both = _for_standardization(image, photograph)
-        sums = ops.sum(both * retina, axis=(1, 2), keepdims=True)
-        means = sums / (ops.sum(retina, axis=(1, 2), keepdims=True) + EMPTY)
+        weights = _for_channels(retina)
+        sums = ops.sum(both * weights, axis=(1, 2), keepdims=True)
+        means = sums / (ops.sum(weights, axis=(1, 2), keepdims=True) + EMPTY)
         return _standardized(centered, means, retina)
 
     def compute_output_shape(self, image_shape, photograph_shape):
@@ -142,7 +143,7 @@ class TileStandardization(keras.layers.Layer):
 
 
 def _for_standardization(image, photograph):
-    """Returns the retina `[B, h, w, 1]`, the image, and beside it its squares `[B, h, w, 6]`.
+    """Returns the retina `[B, h, w]`, the image, and beside it its squares `[B, h, w, 6]`.
 
     The levels are around the middle, as the variance is a small difference of squares.
     """
@@ -154,24 +155,31 @@ def _standardized(centered, means, retina):
     """Standardises an image by the means of it and of its squares, `[B, h or 1, w or 1, 6]`."""
     variance = ops.maximum(means[..., 3:] - ops.square(means[..., :3]), 0)
     scaled = (centered - means[..., :3]) / (ops.sqrt(variance) + FLOOR)
-    return ops.clip(scaled * (retina * SPREAD), -SPREAD_LIMIT, SPREAD_LIMIT)
+    return ops.clip(scaled * _for_channels(retina * SPREAD), -SPREAD_LIMIT, SPREAD_LIMIT)
 
 
 def _retina(photograph):
-    """Returns how far each pixel counts as retina, 0..1 `[B, h, w, 1]`."""
-    brightest = ops.max(photograph, axis=-1, keepdims=True)
+    """Returns how far each pixel counts as retina, 0..1 `[B, h, w]`.
+
+    It has no last axis of length 1, with which onnxruntime takes ten times as long.
+    """
+    brightest = ops.max(photograph, axis=-1)
     return ops.clip((brightest - DARK) / (RETINA - DARK), 0, 1)
 
 
 def _local_means(maps, retina, *, shrink: int, sigma: float):
     """Returns the means of the retina around each pixel, `[B, h / shrink + 2, w / shrink + 2, c]`, for `_enlarged`."""
-    channels = maps.shape[-1]
-    sums = ops.concatenate([_shrunk(maps * retina, shrink), _shrunk(retina, shrink)], axis=-1)
+    channels, weights = maps.shape[-1], _for_channels(retina)
+    sums = ops.concatenate([_shrunk(maps * weights, shrink), _shrunk(weights, shrink)], axis=-1)
     # Averaging and bilinear enlargement by an even s have variances of (s² - 1) / 12 and (2 s² + 1) / 12 pixels².
     small = (sigma**2 - shrink**2 / 4) ** 0.5 / shrink
     # One more pixel on each side, with a mean over the pixels inside: the enlargement reads it.
     sums = _blurred(ops.pad(sums, ((0, 0), (1, 1), (1, 1), (0, 0))), small)
     return sums[..., :channels] / ops.maximum(sums[..., channels:], EMPTY)
+
+
+def _for_channels(retina):
+    return ops.expand_dims(retina, -1)
 
 
 def _shrunk(maps, factor: int):

@@ -66,7 +66,7 @@ def stitch(image: Var, predict: Predict, tiling: Tiling, *, kept: Var | None = N
     def add_row(row: Var, whole: Var) -> list[Var]:
         top = op.gather(rows, row)
         strip = cut(padded, top, top + high, axis=0)
-        weights = with_axes(op.gather(row_weights, row), 1, 2)  # [t, 1, 1]
+        weights = op.gather(row_weights, row)
 
         def add_tile(column: Var, band: Var) -> list[Var]:
             left = op.gather(columns, column)
@@ -76,7 +76,7 @@ def stitch(image: Var, predict: Predict, tiling: Tiling, *, kept: Var | None = N
                 return [op.squeeze(predict(with_axes(tile, 0)), op.const([0]))]
 
             probabilities = _if_kept(kept, (row, column), tile_map, otherwise=(high, wide, tiling.classes))
-            weighted = probabilities * (weights * with_axes(op.gather(column_weights, column), 0, 2))
+            weighted = _weighted(probabilities, weights, op.gather(column_weights, column), classes=tiling.classes)
             return [_add_at(band, weighted, left, axis=1)]
 
         (band,) = repeat(length_of(columns, 0), add_tile, zeros((high, padded_width, tiling.classes)))
@@ -139,6 +139,16 @@ def _if_kept(
         return tile_map()[0]
     is_kept = op.gather(op.gather(kept, place[0]), place[1])
     return op.if_(is_kept, then_branch=tile_map, else_branch=lambda: [zeros(otherwise)])[0]
+
+
+def _weighted(probabilities: Var, rows: Var, columns: Var, *, classes: int) -> Var:
+    """Returns probabilities `[t, t', C]` times the weights of their rows and columns, float32 `[t]` and `[t']`.
+
+    Each weight is repeated for all classes first: onnxruntime multiplies slowly where a short last axis is spread.
+    """
+    spread = op.reshape(op.expand(with_axes(columns, 1), op.const([1, classes])), op.const([1, -1]))  # [1, t' C]
+    flat = op.reshape(probabilities, op.const([0, -1]))
+    return op.reshape(flat * (with_axes(rows, 1) * spread), op.shape(probabilities))
 
 
 def _add_at(canvas: Var, piece: Var, start: Var, *, axis: int) -> Var:

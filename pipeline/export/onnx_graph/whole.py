@@ -14,6 +14,7 @@ from pipeline.export.onnx_graph.background import tiles_in_field_of_view
 from pipeline.export.onnx_graph.hoisting import hoist_invariants
 from pipeline.export.onnx_graph.lesions import COLUMNS, find_lesions
 from pipeline.export.onnx_graph.operators import arithmetic, length_of, to_int
+from pipeline.export.onnx_graph.results import drop_copies
 from pipeline.export.onnx_graph.scaling import resize_map, resize_photograph, scale_of, scaled_length
 from pipeline.export.onnx_graph.stitching import average_over, stitch, tile_starts
 from pipeline.inference import TiledSegmenter
@@ -59,6 +60,7 @@ def whole_graph(
             },
         )
     hoist_invariants(model.graph)
+    drop_copies(model.graph)
     defaults = {"thresholds": np.array(operating_point.thresholds, np.float32), "find_lesions": np.array(True)}
     model.graph.initializer.extend(onnx.numpy_helper.from_array(value, name) for name, value in defaults.items())
     return model
