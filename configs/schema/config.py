@@ -209,10 +209,10 @@ class EvaluateConfig:
       threshold: probability at and above which a pixel counts as lesion, between 0 and 1. It becomes the model's
         operating threshold of every class, unless training had --source: then the validation photographs determine one
         for each class.
-      bins: number of equal bins of the probability histograms behind the precision-recall curve, at least 2; the last
-        one is divided further (`pipeline/evaluation/probability_bins.py`). From 1,024 on, results agree with the exact
-        computation to a few thousandths (`pipeline/evaluation/scores.py`). Multiples of 160 have k/10 and k/32 among
-        their edges.
+      bins: number of equal bins of the probability histograms behind the precision-recall curve, at least 2; the outer
+        ones are divided further (`pipeline/evaluation/probability_bins.py`). From 1,024 on, results agree with the
+        exact computation to a few thousandths (`pipeline/evaluation/scores.py`). Multiples of 160 have k/10 and k/32
+        among their edges.
     """
 
     threshold: float = 0.5

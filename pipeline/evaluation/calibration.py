@@ -95,13 +95,13 @@ def fit_class(
 ) -> ClassCalibration:
     """Fits factor and shift to histograms by maximum likelihood, with every pixel at the middle of its bin.
 
-    The lowest bin holds nearly all pixels of a photograph, and its middle is above their probabilities. It counts all
-    the same: a fit to the uncertain pixels alone would raise the background to several percent.
+    The lowest bin holds most pixels of a photograph, and its middle is above their probabilities. It counts all the
+    same: a fit to the uncertain pixels alone would raise the background to several percent.
 
     Args:
       name: the class.
-      lesion: int `[bins + SURE]`, lesion pixels by probability, as in `pipeline.evaluation.counting.Counts`.
-      negatives: int `[bins + SURE]`, all other pixels by probability.
+      lesion: int `[bins + FURTHER]`, lesion pixels by probability, as in `pipeline.evaluation.counting.Counts`.
+      negatives: int `[bins + FURTHER]`, all other pixels by probability.
       point: its `threshold`, of probabilities before calibration, and `min_area`; None: the threshold of highest Dice.
 
     Returns:
@@ -133,7 +133,7 @@ def fit_class(
             "train the model further, or check these masks."
         )
     threshold = point["threshold"] if point else best_threshold(lesion, negatives)
-    places = place(expit(factor * z + shift), bins)
+    places = place(expit(factor * z + shift).astype(np.float32), bins)
     calibrated = [np.bincount(places, counts, len(z)) for counts in (lesion, negatives)]
     return ClassCalibration(
         float(factor),

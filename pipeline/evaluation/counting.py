@@ -14,12 +14,13 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from pipeline.evaluation.lesion_matching import match_lesions
-from pipeline.evaluation.probability_bins import lower_edges, place
+from pipeline.evaluation.probability_bins import LEAST, lower_edges, place
 from pipeline.evaluation.sweeps import sweep
 from pipeline.evaluation.tile_errors import TileErrors
 from pipeline.operating_point import OperatingPoint
 
 REGIONS = ("frame", "field_of_view")
+AT_ONCE = 2**16  # pixels that are counted at once, so that what is computed of them stays in the cache
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,9 +28,9 @@ class Counts:
     """Pixels of one class in one region: histograms over the probability, and outcomes at the operating point.
 
     Attributes:
-      lesion: int64 `[bins + SURE]`, lesion pixels whose probability lies in each of the bins of
+      lesion: int64 `[bins + FURTHER]`, lesion pixels whose probability lies in each of the bins of
         `pipeline.evaluation.probability_bins`: from its lower edge up to that of the next; the last one includes 1.
-      negatives: int64 `[bins + SURE]`, the same histogram of all other pixels.
+      negatives: int64 `[bins + FURTHER]`, the same histogram of all other pixels.
       true_positive: number of lesion pixels in detections.
       false_positive: number of other pixels in detections.
     """
@@ -167,16 +168,25 @@ def _count_pixels(
     probability: np.ndarray, mask: np.ndarray, field_of_view: np.ndarray, *, detected: np.ndarray, bins: int
 ) -> tuple[Counts, Counts]:
     """Returns the counts of pixels, in arrays of any shape, in the frame and in the field of view."""
-    # Most pixels lie in the lowest bin, so only the others are examined one by one.
-    places = np.flatnonzero((probability >= 1 / bins) | detected)
-    values = probability.ravel()[places]
-    kinds = mask.ravel()[places] + 2 * field_of_view.ravel()[places]  # bit 0: lesion, bit 1: field of view
     length = len(lower_edges(bins))
-    histogram = np.bincount(place(values, bins) + length * kinds, minlength=4 * length).reshape(4, length)
+    histogram = np.zeros(8 * length, np.int64)
+    pixels = [one.ravel() for one in (probability, mask, field_of_view, detected)]
+    for start in range(0, mask.size, AT_ONCE):
+        values, *bits = (one[start : start + AT_ONCE] for one in pixels)
+        # Many pixels lie in the lowest bin, so only the others are examined one by one.
+        places = np.flatnonzero((values >= min(LEAST, 1 / bins)) | bits[-1])
+        kinds = sum(bit[places] * 2**number for number, bit in enumerate(bits))  # lesion, field of view, detected
+        histogram += np.bincount(place(values[places], bins) + length * kinds, minlength=8 * length)
+    others, of_detections = histogram.reshape(2, 4, length)
+    histogram, detections = others + of_detections, of_detections.sum(axis=1).tolist()
     lesion, seen, both = (int(np.count_nonzero(pixels)) for pixels in (mask, field_of_view, mask & field_of_view))
     of_kind = np.array([mask.size - lesion - seen + both, lesion - both, seen - both, both])
     histogram[:, 0] += of_kind - histogram.sum(axis=1)
-    found = np.bincount(kinds[detected.ravel()[places]], minlength=4).tolist()
-    inside = Counts(histogram[3], histogram[2], found[3], found[2])
-    frame = Counts(histogram[1] + histogram[3], histogram[0] + histogram[2], found[1] + found[3], found[0] + found[2])
+    inside = Counts(histogram[3], histogram[2], detections[3], detections[2])
+    frame = Counts(
+        histogram[1] + histogram[3],
+        histogram[0] + histogram[2],
+        detections[1] + detections[3],
+        detections[0] + detections[2],
+    )
     return frame, inside

@@ -60,8 +60,8 @@ def score_all(
     found are then false positives, and the number of pixels and detections says more.
 
     Args:
-      lesion: int `[…, bins + SURE]`, histogram of lesion pixels, see `Counts`.
-      negatives: int `[…, bins + SURE]`, histogram of all other pixels.
+      lesion: int `[…, bins + FURTHER]`, histogram of lesion pixels, see `Counts`.
+      negatives: int `[…, bins + FURTHER]`, histogram of all other pixels.
       true_positive: int `[…]`.
       false_positive: int `[…]`.
     """
@@ -93,11 +93,11 @@ def precision_recall(lesion: np.ndarray, negatives: np.ndarray) -> tuple[np.ndar
     """Returns the precision-recall curve at the lower edges of all bins, the highest first.
 
     Args:
-      lesion: int `[bins + SURE]`, histogram of lesion pixels, at least one.
-      negatives: int `[bins + SURE]`, histogram of all other pixels.
+      lesion: int `[bins + FURTHER]`, histogram of lesion pixels, at least one.
+      negatives: int `[bins + FURTHER]`, histogram of all other pixels.
 
     Returns:
-      Threshold, precision and recall, each float64 `[bins + SURE]`.
+      Threshold, precision and recall, each float64 `[bins + FURTHER]`.
     """
     true, false = _from_the_top(lesion), _from_the_top(negatives)
     precision = np.where(true + false > 0, true / np.maximum(true + false, 1), 1)
@@ -118,8 +118,8 @@ def reliability(lesion: np.ndarray, negatives: np.ndarray) -> tuple[np.ndarray, 
     The probability of a histogram bin is its middle, which is off by at most half a bin's width.
 
     Args:
-      lesion: int `[…, bins + SURE]`, histogram of lesion pixels.
-      negatives: int `[…, bins + SURE]`, histogram of all other pixels.
+      lesion: int `[…, bins + FURTHER]`, histogram of lesion pixels.
+      negatives: int `[…, bins + FURTHER]`, histogram of all other pixels.
 
     Returns:
       Pixels, mean probability and fraction of lesion pixels, each `[…, RELIABILITY_BINS]`; the latter two are NaN where
@@ -152,8 +152,8 @@ def best_threshold(lesion: np.ndarray, negatives: np.ndarray) -> float | None:
     `probability >= threshold` selects the same pixels in float32 and in float64: those of the bins above the edge.
 
     Args:
-      lesion: int `[bins + SURE]`, histogram of lesion pixels, see `Counts`.
-      negatives: int `[bins + SURE]`, histogram of all other pixels.
+      lesion: int `[bins + FURTHER]`, histogram of lesion pixels, see `Counts`.
+      negatives: int `[bins + FURTHER]`, histogram of all other pixels.
 
     Returns:
       A number strictly between 0 and 1; None without lesion pixels.

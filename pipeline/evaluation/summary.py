@@ -161,7 +161,7 @@ def values_by_case(result: Result) -> ValuesByCase:
 
 
 def _is_binary(counts: Counts) -> bool:
-    """Returns whether there are probabilities, and all in the lowest and in one of the highest bins, as in a mask."""
+    """Returns whether there are probabilities, and all in the lowest and in one above all equal edges, as in a mask."""
     both = counts.lesion + counts.negatives
     bins = bins_of(both)
     filled = lower_edges(bins)[np.flatnonzero(both)]

@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from configs import InputError
 from pipeline.evaluation.calibration import calibrate, fit_class
 from pipeline.evaluation.counting import count_photograph
-from pipeline.evaluation.probability_bins import SURE, middles, place
+from pipeline.evaluation.probability_bins import FURTHER, middles, place
 from pipeline.evaluation.results import SCORES, counts_writer, read_result
 from pipeline.evaluation.scores import calibration_error
 from pipeline.operating_point import OperatingPoint
@@ -29,8 +29,8 @@ def overconfident(seed: int = 0, pixels: int = 40_000) -> tuple[np.ndarray, np.n
 
 
 def histograms(probabilities: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    level = place(probabilities, BINS)
-    return tuple(np.bincount(level[mask == kind], minlength=BINS + SURE) for kind in (True, False))
+    level = place(probabilities.astype(np.float32), BINS)
+    return tuple(np.bincount(level[mask == kind], minlength=BINS + FURTHER) for kind in (True, False))
 
 
 def test_the_fit_is_that_of_scikit_learn_at_the_middles_of_the_bins():

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from pipeline.evaluation.counting import REGIONS, PhotographCounts, count_photograph, pool
-from pipeline.evaluation.probability_bins import SURE, lower_edges, widen
+from pipeline.evaluation.probability_bins import lower_edges, place, widen
 from pipeline.evaluation.scores import best_threshold
 from pipeline.operating_point import OperatingPoint
 
@@ -21,7 +21,9 @@ BINS = 64
 def test_the_edges_of_the_histogram_hold_probabilities_0_and_1(count):
     probability = np.array([0, 1 / 4, np.nextafter(np.float32(1 / 4), np.float32(0)), 1], np.float32)
     counts = count(probability[None, :, None], np.ones((1, 4, 1), bool), bins=4)["frame"]["HE"]
-    assert counts.lesion.tolist() == [2, 1, 0, 0, *[0] * (SURE - 1), 1]
+    of_quarters = np.add.reduceat(counts.lesion, np.searchsorted(lower_edges(4), [0, 0.25, 0.5, 0.75]))
+    assert of_quarters.tolist() == [2, 1, 0, 1]
+    assert (counts.lesion[0], counts.lesion[-1]) == (1, 1)
     assert not counts.negatives.any()
 
 
@@ -64,7 +66,7 @@ def test_the_best_threshold_has_the_highest_dice_of_all_edges_on_the_map_itself(
     assert 0 < threshold < 1
     exact = [Fraction(float(p)) for p in probability]  # without rounding errors
     edges = [Fraction(level, bins) for level in range(1, bins)]
-    edges += [Fraction(edge) for edge in lower_edges(bins).tolist() if edge >= 63 / 64 and edge * bins % 1]
+    edges += [Fraction(edge) for edge in set(lower_edges(bins).tolist()) - {level / bins for level in range(bins)}]
     best = Fraction(0)
     for edge in edges:
         found = np.array([p >= edge for p in exact])
@@ -87,7 +89,9 @@ def test_the_best_threshold_has_the_highest_dice_of_all_edges_on_the_map_itself(
     ],
 )
 def test_the_best_threshold_is_the_middle_of_the_widest_run_of_equals(lesion, other, expected):
-    assert best_threshold(widen(np.array(lesion)), widen(np.array(other))) == expected
+    levels = (np.arange(8) / 8).astype(np.float32)
+    histograms = [np.bincount(place(levels, 8), counts, len(lower_edges(8))) for counts in (lesion, other)]
+    assert best_threshold(*histograms) == expected
 
 
 def test_the_best_threshold_excludes_a_probability_below_the_edge_that_rounds_to_it_in_float32(count):

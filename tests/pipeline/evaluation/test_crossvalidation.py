@@ -1,5 +1,6 @@
 """Finished folds and their pooled scores: the same wherever the folds were run, or an error."""
 
+import csv
 import dataclasses
 import json
 import shutil
@@ -126,10 +127,31 @@ def test_folds_run_on_several_machines_give_the_same_files(tmp_path):
         assert (tmp_path / "together" / name).read_bytes() == (tmp_path / "at_once" / name).read_bytes()
 
 
+def rows_of(table: Path) -> list[dict[str, str]]:
+    with open(table) as file:
+        return [{name: value for name, value in row.items() if name != "ece"} for row in csv.DictReader(file)]
+
+
+def check_close(after, before) -> None:
+    """Holds equal content, but what is computed from middles of bins, which were wider."""
+    if isinstance(before, dict):
+        assert list(after) == list(before)
+        for key, value in before.items():
+            if key in ("ece", "mean_probability"):
+                assert after[key] == pytest.approx(value, abs=0.005)
+            else:
+                check_close(after[key], value)
+    elif isinstance(before, list):
+        for one, other in zip(after, before, strict=True):
+            check_close(one, other)
+    else:
+        assert after == before
+
+
 def test_folds_of_the_earlier_version_are_pooled_to_the_same_scores(tmp_path):
     shutil.copytree(EARLIER, tmp_path, dirs_exist_ok=True)
     before = json.loads((tmp_path / POOLED).read_text())
-    tables = {name: (tmp_path / name).read_bytes() for name in ("photographs.csv", "lesions.csv")}
+    tables = {name: rows_of(tmp_path / name) for name in ("photographs.csv", "lesions.csv")}
     after = pool_folds(tmp_path)
     assert after.pop("known_photographs") == dict.fromkeys(after["classes"], after["photographs"])  # as ever
     assert after.pop("sparsification") is None  # its counts have no tiles
@@ -138,9 +160,9 @@ def test_folds_of_the_earlier_version_are_pooled_to_the_same_scores(tmp_path):
     assert points["lacking"] == ["fold_0", "fold_1"]
     assert list(after) == list(before)
     for key in after.keys() - {"intervals", "over_classes", "per_photograph", "lesions"}:  # those with random draws
-        assert after[key] == before[key]
+        check_close(after[key], before[key])
     assert after["intervals"]["frame"]["HE"]["dice"] == pytest.approx(before["intervals"]["frame"]["HE"]["dice"])
-    assert {name: (tmp_path / name).read_bytes() for name in tables} == tables
+    assert {name: rows_of(tmp_path / name) for name in tables} == tables
 
 
 OTHER_SEED = dataclasses.replace(CONFIG, data=dataclasses.replace(CONFIG.data, seed=1))

@@ -9,7 +9,7 @@ from sklearn import metrics
 from sklearn.calibration import calibration_curve
 
 from pipeline.evaluation.counting import REGIONS, Counts
-from pipeline.evaluation.probability_bins import SURE, bins_of, lower_edges, middles, widen
+from pipeline.evaluation.probability_bins import FURTHER, bins_of, lower_edges, middles, widen
 from pipeline.evaluation.scores import (
     AREAS,
     PIXELS,
@@ -174,7 +174,7 @@ def test_the_areas_at_33_and_at_11_thresholds_are_those_of_their_points(drawn):
 
 
 def test_trapezoids_between_eleven_thresholds_can_lie_far_above_average_precision():
-    lesion, negatives = np.zeros((2, 160 + SURE), int)
+    lesion, negatives = np.zeros((2, 160 + FURTHER), int)
     lesion[[150, 5]], negatives[[157, 40, 5]] = 50, (50, 5000, 100_000)
     found = score(Counts(lesion, negatives, 0, 0))
     assert found["aupr_11_trapezoid"] > found["aupr"] + 0.1
@@ -206,7 +206,7 @@ def test_the_reliability_curve_is_scikit_learns_of_the_bins_middles(drawn):
 
 def test_scores_of_many_histograms_at_once_are_those_of_each():
     rng = np.random.default_rng(0)
-    lesion, negatives = rng.integers(0, 9, (2, 5, 160 + SURE))
+    lesion, negatives = rng.integers(0, 9, (2, 5, 160 + FURTHER))
     lesion[2] = 0
     right, wrong = lesion[:, 80:].sum(axis=1), negatives[:, 80:].sum(axis=1)
     together = score_all(lesion, negatives, right, false_positive=wrong)
