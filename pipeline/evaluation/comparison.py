@@ -86,8 +86,8 @@ def _check_alike(one: Result, other: Result) -> None:
     if one.schema_version != other.schema_version:
         older = folders[one.schema_version > other.schema_version]
         raise InputError(
-            f"{older} is of an earlier version, whose bins did not order probabilities near 0 or 1, so that its AUPR is "
-            "lower; run python -m scripts.eval again to compare it."
+            f"{older} is of an earlier version, whose bins do not order probabilities near 0 or 1, so that its AUPR "
+            "is lower; run python -m scripts.eval again to compare it."
         )
     for (here, there), (folder, elsewhere) in zip(((one, other), (other, one)), (folders, folders[::-1]), strict=True):
         alone = sorted(set(here.cases) - set(there.cases))
