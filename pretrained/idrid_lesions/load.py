@@ -162,8 +162,11 @@ DARK, RETINA = 20.0, 40.0
 
 
 def _retina(photograph):
-    """Returns how far each pixel counts as retina, 0..1 `[B, h, w, 1]`."""
-    brightest = ops.max(photograph, axis=-1, keepdims=True)
+    """Returns how far each pixel counts as retina, 0..1 `[B, h, w]`.
+
+    It has no last axis of length 1, with which onnxruntime takes ten times as long.
+    """
+    brightest = ops.max(photograph, axis=-1)
     return ops.clip((brightest - DARK) / (RETINA - DARK), 0, 1)
 
 
@@ -195,6 +198,10 @@ def _blurred(maps, sigma: float):
     return maps
 
 
+def _for_channels(retina):
+    return ops.expand_dims(retina, -1)
+
+
 EMPTY = 1e-6  # fraction of retina around a pixel below which there is no mean
 
 
@@ -204,8 +211,8 @@ def _shrunk(maps, factor: int):
 
 def _local_means(maps, retina, *, shrink: int, sigma: float):
     """Returns the means of the retina around each pixel, `[B, h / shrink + 2, w / shrink + 2, c]`, for `_enlarged`."""
-    channels = maps.shape[-1]
-    sums = ops.concatenate([_shrunk(maps * retina, shrink), _shrunk(retina, shrink)], axis=-1)
+    channels, weights = maps.shape[-1], _for_channels(retina)
+    sums = ops.concatenate([_shrunk(maps * weights, shrink), _shrunk(weights, shrink)], axis=-1)
     # Averaging and bilinear enlargement by an even s have variances of (s² - 1) / 12 and (2 s² + 1) / 12 pixels².
     small = (sigma**2 - shrink**2 / 4) ** 0.5 / shrink
     # One more pixel on each side, with a mean over the pixels inside: the enlargement reads it.
@@ -252,7 +259,7 @@ class LocalContrast(keras.layers.Layer):
         """
         retina = _retina(photograph)
         means = _enlarged(_local_means(image, retina, shrink=self.shrink, sigma=self.sigma), self.shrink)
-        return ops.clip((image - means) * (retina * (GAIN / 255)), -LIMIT, LIMIT)
+        return ops.clip((image - means) * _for_channels(retina * (GAIN / 255)), -LIMIT, LIMIT)
 
     def compute_output_shape(self, image_shape, photograph_shape):
         """Returns the shape of the image."""
