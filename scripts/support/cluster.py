@@ -231,8 +231,8 @@ def _connect(address: str) -> Any:
             ray.init(address=address, **quiet)
     except Exception as error:
         raise InputError(
-            f"--cluster={address}: {_reason(error)} Start a cluster, or join it with this machine, by `ray start`, see "
-            "docs/clusters.md."
+            f"--cluster={address}: {_reason(error)} Start a cluster, or join it with this machine, by `ray start`; if "
+            "the cluster has a token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN here as well; see docs/clusters.md."
         ) from error
     ray.cloudpickle.register_pickle_by_value(cluster_node)
     # It prints paragraphs about lost processes to stdout, whatever is asked of its logs; `Pieces` says what is lost.
