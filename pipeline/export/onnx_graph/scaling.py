@@ -1,5 +1,6 @@
 """Scales photographs and maps in ONNX: the same numbers as `pipeline.inference.scaling`, to float32's rounding."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +20,6 @@ from pipeline.export.onnx_graph.operators import (
     to_int,
     vector,
     with_axes,
-    zeros,
 )
 from records import LARGEST_SCALE, LEAST_SCALE_ROWS, SCALE_ROWS, ScaleRule
 
@@ -76,18 +76,16 @@ def shrink(photograph: Var, height: Var, width: Var) -> Var:
         first = op.reduce_min(pixels, keepdims=0)
         rows = cut(photograph, first, largest(pixels) + 1, axis=0)  # [n, W, 3]
 
-        def add_column(number: Var, total: Var) -> list[Var]:
+        def of_columns(number: Var) -> Var:
             columns = op.gather(rows, op.gather(horizontal.pixels, number), axis=1)  # [n, w, 3]
-            return [total + op.reshape(to_float(columns), op.const([0, -1])) * op.gather(channel_weights, number)]
+            return op.reshape(to_float(columns), op.const([0, -1])) * op.gather(channel_weights, number)
 
-        def add_row(number: Var, total: Var) -> list[Var]:
+        def of_rows(number: Var) -> Var:
             chosen = op.gather(averaged, op.gather(pixels, number) - first)  # [STRIP, w * 3]
-            weights = op.gather(op.gather(vertical.weights, number), places)
-            return [total + chosen * with_axes(weights, 1)]
+            return chosen * with_axes(op.gather(op.gather(vertical.weights, number), places), 1)
 
-        (averaged,) = repeat(horizontal.most, add_column, zeros((length_of(rows, 0), width * 3)))
-        (sums,) = repeat(vertical.most, add_row, zeros((STRIP, width * 3)))
-        return [op.cast(sums * factor + 0.5, to=np.uint8)]
+        averaged = _sum_of(of_columns, horizontal.most)  # [n, w * 3]
+        return [op.cast(_sum_of(of_rows, vertical.most) * factor + 0.5, to=np.uint8)]
 
     (strips,) = repeat(ceil_divide(height, STRIP), shrink_strip)  # [strips, STRIP, w * 3]
     return cut(op.reshape(strips, vector(-1, width, 3)), 0, height, axis=0)
@@ -129,6 +127,12 @@ class _Areas(NamedTuple):
         covered = op.min([end, pixels + 1]) - op.max([begin, pixels])
         whole = op.min([to_int(pixels) + places // part * whole_part, length - 1])
         return cls(step, most, whole, op.max([covered, op.const(np.float32(0))]))
+
+
+def _sum_of(term: Callable[[Var], Var], count: Var) -> Var:
+    """Returns term(0) + term(1) + … + term(count - 1), added in this order."""
+    (total,) = repeat(count - 1, lambda number, total: [total + term(number + 1)], term(op.const(0)))
+    return total
 
 
 def _rounded(averages: Var) -> Var:
