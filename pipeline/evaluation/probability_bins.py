@@ -3,8 +3,8 @@
 A network as it is trained is sure: equal bins cannot order the many pixels with a probability near 1 or 0. With 1,280
 of them, the areas under the precision-recall curve of one network, on 18 photographs of IDRiD, were MA 0.500, HE 0.478,
 EX 0.828 and SE 0.601; those of the probabilities themselves are 0.520, 0.492, 0.834 and 0.685. So there are further
-edges below 1/64 and above 63/64. They begin at 2^-14: what is less probable changes these areas by less than 0.001, but
-is most of a photograph and would take most of the time of counting.
+edges from 2^-14 to 1/64 and from 63/64 to 1. Below 2^-14 there are none: the order of pixels there changes these areas
+by less than 0.001, but they are most of a photograph and would take most of the time of counting.
 """
 
 import functools
@@ -12,10 +12,10 @@ import functools
 import numpy as np
 
 # Near 0, each doubling of the probability is divided into equal parts, by bits of the float32 number itself.
-LEAST, NEAR_0, PARTS_BITS = 2.0**-14, 2.0**-6, 4
+LEAST, DOUBLINGS, PARTS_BITS = 2.0**-14, 8, 4
 # Near 1, edges are equally spaced in log(1 - p), down to the last number below 1.
 NEAR_1, LAST, EDGES_NEAR_1 = 2.0**-6, 2.0**-24, 256
-EDGES_NEAR_0 = 8 * 2**PARTS_BITS  # of eight doublings
+EDGES_NEAR_0 = DOUBLINGS * 2**PARTS_BITS
 FURTHER = EDGES_NEAR_0 + EDGES_NEAR_1  # number of edges besides the equal ones
 
 _SHIFT = 23 - PARTS_BITS  # of a float32 number's bits, to leave its exponent and the first bits of its fraction
@@ -31,8 +31,8 @@ def lower_edges(bins: int) -> np.ndarray:
 
     Returns:
       float64 `[bins + FURTHER]`, rising, among them all i / bins; read-only. The further ones are float32 numbers, so
-      that `>=` means the same in float32 and in float64. Some edges are equal, and near 1 float32 has no number between
-      others; only the last of equals has pixels.
+      that `>=` means the same in float32 and in float64. Some edges occur twice or more, where a further one is equal
+      to i / bins, or where float32 has too few numbers near 1; all pixels are then counted at the last of these.
 
     Example:
       >>> lower_edges(4)[0], lower_edges(4)[-1] == 1 - 2**-24, len(lower_edges(4)) - FURTHER
