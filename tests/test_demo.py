@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import keras
 import numpy as np
+import onnx
 import pytest
 
 from configs import FastConfig, ModelConfig
@@ -20,7 +21,7 @@ from pipeline.inference import SegmenterSpec, TiledSegmenter
 from records import lesions
 
 DEMO = Path(__file__).parents[1] / "docs" / "demo"
-RUNTIME = os.environ.get("FUNDUS_TILES_ONNXRUNTIME_WEB")  # a folder that docs/demo/build.sh wrote
+RUNTIME = os.environ.get("FUNDUS_TILES_ONNXRUNTIME_WEB")  # a folder for docs/demo/runtime.sh
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
@@ -30,6 +31,18 @@ def test_without_an_export_it_says_how_it_is_used(tmp_path):
     )
     assert done.returncode == 2
     assert done.stderr.startswith("usage: bash docs/demo/build.sh EXPORT OUT")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_export_of_an_earlier_version_is_refused(tmp_path):
+    (tmp_path / "segmenter.onnx").touch()
+    done = subprocess.run(
+        ["bash", DEMO / "build.sh", tmp_path, tmp_path / "out"], capture_output=True, text=True, check=False
+    )
+    assert (
+        done.returncode == 2
+        and done.stderr == f"{tmp_path}: an export of an earlier version; export again with --overwrite\n"
+    )
     assert not (tmp_path / "out").exists()
 
 
@@ -62,29 +75,74 @@ def served(tmp_path):
         server.shutdown()
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(RUNTIME is None, reason="FUNDUS_TILES_ONNXRUNTIME_WEB is not set")
-@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here: apt install chromium")
-def test_a_photograph_gets_its_regions_and_leaves_the_machine_for_nowhere(served, tmp_path):
+def found_in_chromium(address, photograph: Path, *flags: str) -> tuple[str, list[str]]:
+    """Returns what the page says of a photograph, and the names and counts of its legend; it must not ask elsewhere."""
     from playwright import sync_api as playwright
 
-    _, address, segmenter = served
-    photograph = np.random.default_rng(0).integers(0, 256, (150, 200, 3), np.uint8)
-    cv2.imwrite(str(tmp_path / "eye.png"), photograph[..., ::-1])
-    found = segmenter.spec.operating_point.detect(segmenter.segment(photograph).numpy())
-    expected = [len(list(lesions(found[..., index]))) for index in range(2)]
-    assert sum(expected) > 0
     with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *flags])
         window, asked, problems = browser.new_page(), [], []
         window.on("request", lambda request: asked.append(request.url))
         window.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
         window.on("pageerror", lambda error: problems.append(str(error)))
         window.goto(address)
-        window.set_input_files("#file", tmp_path / "eye.png")
-        playwright.expect(window.locator("#status")).to_contain_text(f"{sum(expected)} regions", timeout=60_000)
-        names = window.locator("#legend").inner_text().split()
+        window.set_input_files("#file", photograph)
+        playwright.expect(window.locator("#status")).to_contain_text("regions", timeout=120_000)
+        said, legend = window.locator("#status").inner_text(), window.locator("#legend").inner_text().split()
         browser.close()
-    assert names == ["HE:", str(expected[0]), "MA:", str(expected[1])]
     assert problems == []
     assert {url.split("/")[2] for url in asked if not url.startswith("data:")} == {address.split("/")[2]}
+    return said, legend
+
+
+@pytest.fixture
+def photograph(served, tmp_path):
+    """A photograph's file, and the number of regions of each class in it."""
+    _, _, segmenter = served
+    pixels = np.random.default_rng(0).integers(0, 256, (150, 200, 3), np.uint8)
+    cv2.imwrite(str(tmp_path / "eye.png"), pixels[..., ::-1])
+    found = segmenter.spec.operating_point.detect(segmenter.segment(pixels).numpy())
+    counts = [len(list(lesions(found[..., index]))) for index in range(2)]
+    assert sum(counts) > 0
+    return tmp_path / "eye.png", counts
+
+
+@pytest.fixture
+def software_gpu(served):
+    """Lets the page take an adapter that the CPU computes, as there is no GPU here."""
+    worker = served[0] / "worker.js"
+    text = worker.read_text()
+    assert "adapter.info?.isFallbackAdapter" in text
+    worker.write_text(text.replace("adapter.info?.isFallbackAdapter", "false"))
+    return "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(RUNTIME is None, reason="FUNDUS_TILES_ONNXRUNTIME_WEB is not set")
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here: apt install chromium")
+class TestInChromium:
+    def test_a_photograph_gets_its_regions_and_leaves_the_machine_for_nowhere(self, served, photograph):
+        file, counts = photograph
+        said, legend = found_in_chromium(served[1], file)
+        assert said.startswith(f"200x150 pixels: {sum(counts)} regions") and said.endswith("on the CPU (WebAssembly)")
+        assert legend == ["HE:", str(counts[0]), "MA:", str(counts[1])]
+
+    def test_with_webgpu_the_regions_are_the_same(self, served, photograph, software_gpu):
+        file, counts = photograph
+        said, legend = found_in_chromium(served[1], file, *software_gpu)
+        assert said.startswith(f"200x150 pixels: {sum(counts)} regions") and said.endswith("on the GPU (WebGPU)")
+        assert legend == ["HE:", str(counts[0]), "MA:", str(counts[1])]
+
+    def test_a_gpu_that_computes_something_else_is_not_used(self, served, photograph, software_gpu):
+        file, counts = photograph
+        spoil(served[0] / "network.onnx")  # which the CPU does not need
+        said, legend = found_in_chromium(served[1], file, *software_gpu)
+        assert "on the CPU (WebAssembly), as the GPU cannot be used: its probabilities differ by 0." in said
+        assert legend == ["HE:", str(counts[0]), "MA:", str(counts[1])]
+
+
+def spoil(network: Path) -> None:
+    model = onnx.load(network)
+    weights = next(weight for weight in model.graph.initializer if len(weight.dims) == 4)
+    weights.CopyFrom(onnx.numpy_helper.from_array(-onnx.numpy_helper.to_array(weights), weights.name))
+    onnx.save(model, network)

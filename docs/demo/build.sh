@@ -2,18 +2,16 @@
 # Puts the page, an ONNX export and onnxruntime-web together into a folder that any web server can serve.
 # bash docs/demo/build.sh EXPORT OUT        needs npm, which downloads onnxruntime-web; the page itself loads nothing
 set -euo pipefail
-version=1.30.0
 if [ $# -ne 2 ] || [ ! -f "$1/segmenter.onnx" ]; then
   echo "usage: bash docs/demo/build.sh EXPORT OUT, where EXPORT is a folder of python -m scripts.export --format=onnx" >&2
   exit 2
 fi
-export=$(realpath "$1") page=$(dirname "$(realpath "$0")")
+if [ ! -f "$1/tiles.onnx" ]; then
+  echo "$1: an export of an earlier version; export again with --overwrite" >&2
+  exit 2
+fi
+page=$(dirname "$0")
 mkdir -p "$2"
-cd "$2"
-npm pack --silent "onnxruntime-web@$version" > /dev/null
-for file in ort.wasm.min.mjs ort-wasm-simd-threaded.mjs ort-wasm-simd-threaded.wasm; do
-  tar -xzf "onnxruntime-web-$version.tgz" --strip-components=2 "package/dist/$file"
-done
-rm "onnxruntime-web-$version.tgz"
-cp "$page"/index.html "$page"/page.css "$page"/page.js "$page"/worker.js "$export/segmenter.onnx" "$export/metadata.json" .
+bash "$page/runtime.sh" "$2"
+cp "$page"/{index.html,page.css,page.js,worker.js} "$1"/{segmenter,tiles,network,map}.onnx "$1/metadata.json" "$2"
 echo "built: $2    see: python -m http.server --directory $2"

@@ -23,7 +23,7 @@ worker.addEventListener("message", async ({ data }) => {
   const counts = classes.map((_, index) => data.lesions.filter((lesion) => lesion[0] === index).length);
   byId("legend").replaceChildren(...classes.map((name, index) => legendItem(name, index, counts[index])));
   draw();
-  say(`${photograph.width}x${photograph.height} pixels: ${data.lesions.length} regions in ${data.seconds.toFixed(1)} s`);
+  say(`${photograph.width}x${photograph.height} pixels: ${data.lesions.length} regions in ${data.seconds.toFixed(1)} s on ${data.device}`);
 });
 
 async function segment(file) {

@@ -80,20 +80,26 @@ def export_onnx(
     """
     _refuse(output, overwrite=overwrite)
     check_onnx()
-    from pipeline.export.onnx_graph import network_to_onnx, whole_graph
+    from pipeline.export.onnx_graph import for_gpu, map_graph, network_to_onnx, tiles_graph, whole_graph
 
     if isinstance(segmenter.network, keras.Model):
         network = in_precision(segmenter.network, "float32")
         segmenter = TiledSegmenter(network, dataclasses.replace(segmenter.spec, xla="off"), segmenter.rule)
     bare = network_to_onnx(segmenter, precision=precision)
     model = whole_graph(segmenter, bare, operating_point)
+    parts = {
+        ONNX_NETWORK_FILE: for_gpu(bare),
+        "tiles.onnx": tiles_graph(segmenter),
+        "map.onnx": map_graph(segmenter, operating_point),
+    }
     metadata = _metadata(segmenter, operating_point, precision)
     for name, value in metadata.items():
         model.metadata_props.add(key=name, value=json.dumps(value))
     parent = make_folder(output.parent, flag="--output")
     with temporary_folder(parent, output.name) as temporary:
         (temporary / ONNX_FILE).write_bytes(model.SerializeToString())
-        (temporary / ONNX_NETWORK_FILE).write_bytes(bare.SerializeToString())
+        for name, part in parts.items():
+            (temporary / name).write_bytes(part.SerializeToString())
         (temporary / "metadata.json").write_text(json.dumps(metadata, indent=2) + "\n")
         for source, name in SCRIPTS.items():
             shutil.copy(Path(__file__).with_name(source), temporary / name)
@@ -133,6 +139,7 @@ def _metadata(segmenter: TiledSegmenter, operating_point: OperatingPoint, precis
         "lesion_columns": COLUMNS,
         "scale": str(segmenter.rule),
         "tile": spec.tile,
+        "flips": spec.flips,
         "precision": precision,
         "made_by": "fundus-tiles; not a medical device",
     }

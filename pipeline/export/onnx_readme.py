@@ -35,7 +35,8 @@ centre; mean and largest probability. Class by class, from top to bottom.
 
 `python client.py PHOTOGRAPH OVERLAY.png` prints the lesions and draws them; its 30 lines need pillow, too. The file's
 metadata, and `metadata.json`, have classes, thresholds and names of columns. `network.onnx` is the network alone, of
-tiles of the scaled photograph.
+tiles of the scaled photograph, to run it elsewhere: `tiles.onnx` makes `tiles` of `photograph`, and says which are
+`kept`; `map.onnx` takes their `maps`, zeros where not `kept`, with `scale` and `size`, and gives the outputs above.
 
 The graph resizes the photograph to {scale}, cuts it into tiles of {tile} pixels, and blends and enlarges their maps.
 Weights: {precision}, {megabytes:.1f} MB. The largest difference of a probability from TensorFlow's was {difference:.1e}

@@ -55,32 +55,60 @@ def stitch(image: Var, predict: Predict, tiling: Tiling, *, kept: Var | None = N
     Returns:
       Probabilities, float32 `[h, w, C]`.
     """
-    height, width = length_of(image, 0), length_of(image, 1)
+    size = length_of(image, 0), length_of(image, 1)
+    padded, tops, lefts = _padded(image, tiling), tile_starts(size[0], tiling), tile_starts(size[1], tiling)
+    high, wide = (_side(length, tiling) for length in size)
+
+    def map_of(row: Var, column: Var) -> Var:
+        top, left = op.gather(tops, row), op.gather(lefts, column)
+        tile = cut(cut(padded, top, top + high, axis=0), left, left + wide, axis=1)
+        return op.squeeze(predict(with_axes(to_float(tile), 0)), op.const([0]))
+
+    return blend(size, map_of, tiling, kept=kept)
+
+
+def cut_tiles(image: Var, tiling: Tiling) -> Var:
+    """Cuts an image, uint8 `[h, w, 3]`, into all of its tiles, row by row: uint8 `[n, t, t', 3]`."""
+    size = length_of(image, 0), length_of(image, 1)
+    sides = [_side(length, tiling) for length in size]
+    places = [
+        with_axes(tile_starts(length, tiling), 1) + numbers(side) for length, side in zip(size, sides, strict=True)
+    ]
+    tiles = op.gather(op.gather(_padded(image, tiling), places[0], axis=0), places[1], axis=2)  # [R, t, C, t', 3]
+    return op.reshape(op.transpose(tiles, perm=[0, 2, 1, 3, 4]), vector(-1, *sides, 3))
+
+
+def blend(size: tuple[Var, Var], map_of: Callable[[Var, Var], Var], tiling: Tiling, *, kept: Var | None = None) -> Var:
+    """Blends the probability maps of tiles, where those of all tiles together have a weight of 1 at each pixel.
+
+    Args:
+      size: height and width of the image that is cut.
+      map_of: row and column of a tile → its map, float32 `[t, t', C]`.
+      tiling: the geometry.
+      kept: see `stitch`.
+
+    Returns:
+      Probabilities, float32 `[h, w, C]`.
+    """
+    height, width = size
     high, wide = _side(height, tiling), _side(width, tiling)
     padded_height, padded_width = op.max([height, high]), op.max([width, wide])
-    padded = op.pad(image, vector(0, 0, 0, padded_height - height, padded_width - width, 0))
     rows, columns = tile_starts(height, tiling), tile_starts(width, tiling)
     row_weights = _weight_fractions(rows, padded_height, high, tiling=tiling)
     column_weights = _weight_fractions(columns, padded_width, wide, tiling=tiling)
 
     def add_row(row: Var, whole: Var) -> list[Var]:
-        top = op.gather(rows, row)
-        strip = cut(padded, top, top + high, axis=0)
         weights = op.gather(row_weights, row)
 
         def add_tile(column: Var, band: Var) -> list[Var]:
-            left = op.gather(columns, column)
-
-            def tile_map() -> list[Var]:
-                tile = to_float(cut(strip, left, left + wide, axis=1))
-                return [op.squeeze(predict(with_axes(tile, 0)), op.const([0]))]
-
-            probabilities = _if_kept(kept, (row, column), tile_map, otherwise=(high, wide, tiling.classes))
+            probabilities = _if_kept(
+                kept, (row, column), lambda: [map_of(row, column)], otherwise=(high, wide, tiling.classes)
+            )
             weighted = _weighted(probabilities, weights, op.gather(column_weights, column), classes=tiling.classes)
-            return [_add_at(band, weighted, left, axis=1)]
+            return [_add_at(band, weighted, op.gather(columns, column), axis=1)]
 
         (band,) = repeat(length_of(columns, 0), add_tile, zeros((high, padded_width, tiling.classes)))
-        return [_add_at(whole, band, top, axis=0)]
+        return [_add_at(whole, band, op.gather(rows, row), axis=0)]
 
     (whole,) = repeat(length_of(rows, 0), add_row, zeros((padded_height, padded_width, tiling.classes)))
     return op.slice(whole, op.const([0, 0]), vector(height, width), op.const([0, 1]))
@@ -119,6 +147,13 @@ def _side(length: Var, tiling: Tiling) -> Var:
     if tiling.trim_to is None:
         return scalar(tiling.tile)
     return op.min([ceil_divide(length, tiling.trim_to) * tiling.trim_to, op.const(tiling.tile)])
+
+
+def _padded(image: Var, tiling: Tiling) -> Var:
+    """Returns an image with zeros at the bottom and right if it is smaller than a tile."""
+    missing = [_side(length, tiling) - length for length in (length_of(image, 0), length_of(image, 1))]
+    below, beside = (op.max([length, op.const(0)]) for length in missing)
+    return op.pad(image, vector(0, 0, 0, below, beside, 0))
 
 
 def _weight_fractions(starts: Var, length: Var, side: Var, *, tiling: Tiling) -> Var:
