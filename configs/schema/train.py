@@ -61,8 +61,8 @@ class TrainConfig:
         be given.
       ema_momentum: momentum of an exponential moving average of all weights, which is then validated, drawn and saved
         in their place; between 0 and 1. 0.995 averages over about 200 steps. None: no averaging.
-      initial_model: model folder that provides the initial weights; its config must have the same section `model`. If
-        its classes differ, the head is initialised anew. Empty: random weights.
+      initial_model: model folder that provides the initial weights; its config must have the same section `model`. Of
+        the head, it provides the classes that both have. Empty: random weights.
       frozen_encoder_epochs: number of epochs at the start in which the encoder's weights are frozen, 0 to `epochs`.
       monitor: column of history.csv, such as "val_loss" or "val_photo_aupr", that selects the best epoch, stops
         training early and reduces the learning rate; losses are minimised, everything else is maximised. "auto":

@@ -16,26 +16,35 @@ from models.network import Network
 LOGITS = "logits"
 
 
-def transfer_weights(source: Network, target: Network, *, head: bool) -> None:
+def transfer_weights(source: Network, target: Network, *, classes: Sequence[int | None]) -> None:
     """Copies the weights of one network into another of the same architecture, layer by layer in order.
 
     Args:
       source: the network with the weights.
       target: the network that receives them.
-      head: whether to copy the layers that depend on the classes, too; otherwise they keep their weights.
+      classes: for each class of the target, its number in the source; None: the heads of this class keep their weights.
 
     Raises:
       InputError: the architectures differ; the message names the first layer that does not fit.
     """
-    targets, sources = _weighted(target, head=head), _weighted(source, head=head)
+    known = source.output.shape[-1]
+    targets, sources = ([layer for layer in network.layers if layer.weights] for network in (target, source))
     for ours, theirs in zip(targets, sources, strict=False):
         shapes, expected = _shapes(theirs), _shapes(ours)
+        if _is_head(ours):  # the last axis depends on the classes
+            expected, shapes = _per_class(expected, len(classes)), _per_class(shapes, known)
         if shapes != expected:
-            raise InputError(f"the weights of layer {ours.name} must have the shapes {expected}; received {shapes}.")
+            raise InputError(
+                f"the weights of layer {ours.name} must have the shapes {_shapes(ours)}; received {_shapes(theirs)}."
+            )
     if len(targets) != len(sources):
         raise InputError(f"{len(targets)} layers must have weights; received {len(sources)}.")
     for ours, theirs in zip(targets, sources, strict=True):
-        ours.set_weights(theirs.get_weights())
+        given = theirs.get_weights()
+        if _is_head(ours):
+            pairs = zip(ours.get_weights(), given, strict=True)
+            given = [_with_classes_of(own, other, classes=classes, known=known) for own, other in pairs]
+        ours.set_weights(given)
 
 
 def calibrate_logits(network: Network, factors: Sequence[float], shifts: Sequence[float]) -> None:
@@ -61,8 +70,21 @@ def of_classes(network: Network, channels: Sequence[int]) -> Network:
     return Network(network.input, ops.take(network.output, list(channels), axis=-1), name=network.name)
 
 
-def _weighted(network: Network, *, head: bool) -> list[keras.layers.Layer]:
-    return [layer for layer in network.layers if layer.weights and (head or LOGITS not in layer.name)]
+def _is_head(layer: keras.layers.Layer) -> bool:
+    return LOGITS in layer.name
+
+
+def _per_class(shapes: list[tuple[int, ...]], classes: int) -> list[tuple[int, ...]]:
+    return [(*shape[:-1], shape[-1] // classes) for shape in shapes]
+
+
+def _with_classes_of(own: np.ndarray, other: np.ndarray, *, classes: Sequence[int | None], known: int) -> np.ndarray:
+    """Returns a head's weights with the channels of another head's classes, `known` of them; see `transfer_weights`."""
+    mixed = own.copy()
+    for number, origin in enumerate(classes):
+        if origin is not None:
+            mixed[..., number :: len(classes)] = other[..., origin::known]
+    return mixed
 
 
 def _shapes(layer: keras.layers.Layer) -> list[tuple[int, ...]]:

@@ -16,7 +16,7 @@ class InitialWeights(NamedTuple):
     Attributes:
       message: a line that tells the user where they come from.
       seen: the photographs that they were trained on.
-      thresholds: operating thresholds of that model; None if its classes differ.
+      thresholds: operating thresholds of that model for the training's classes; None if it has not all of them.
       quality: quantiles of measures of the photographs that it was trained on, see `SegmenterSpec`.
     """
 
@@ -27,7 +27,7 @@ class InitialWeights(NamedTuple):
 
 
 def load_initial_weights(folder: Path, network: Network, config: Config) -> InitialWeights:
-    """Loads the weights of `train.initial_model` into a new network; if the classes differ, all but the head's.
+    """Loads the weights of `train.initial_model` into a new network; a class that it has not keeps a new head.
 
     Args:
       folder: the model folder.
@@ -45,9 +45,9 @@ def load_initial_weights(folder: Path, network: Network, config: Config) -> Init
             "python -m scripts.ensemble --average=weights."
         )
     data = config.data
-    same_classes = spec.classes == data.classes
+    numbers = [spec.classes.index(name) if name in spec.classes else None for name in data.classes]
     try:
-        transfer_weights(initial, network, head=same_classes)
+        transfer_weights(initial, network, classes=numbers)
     except InputError as error:
         raise InputError(
             f"train.initial_model={folder}: its network {initial.name!r}, trained for {', '.join(spec.classes)}, "
@@ -55,8 +55,12 @@ def load_initial_weights(folder: Path, network: Network, config: Config) -> Init
             "config that it was trained with."
         ) from error
     message = f"starts from the weights of {folder}"
-    if not same_classes:
-        message += f", with a new head for {', '.join(data.classes)} (that model has {', '.join(spec.classes)})"
+    if new := [name for name in data.classes if name not in spec.classes]:
+        message += f", with a new head for {', '.join(new)} (that model has {', '.join(spec.classes)})"
+    elif left := [name for name in spec.classes if name not in data.classes]:
+        message += f", without those of its head for {', '.join(left)}"
     if (before := spec.rule()) != (now := ScaleRule.of(data)):
         message += f"; that model was trained at {before}, this training uses {now}"
-    return InitialWeights(message, spec.seen, spec.thresholds if same_classes else None, spec.quality)
+    of_class = dict(zip(spec.classes, spec.thresholds, strict=True))
+    thresholds = None if new else tuple(of_class[name] for name in data.classes)
+    return InitialWeights(message, spec.seen, thresholds, spec.quality)

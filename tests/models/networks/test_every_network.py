@@ -318,11 +318,19 @@ def test_some_classes_are_taken_from_a_network_in_any_order(name):
 
 
 @every_network
-def test_a_network_for_other_classes_gets_all_weights_except_those_of_the_heads(name):
+def test_a_network_of_other_classes_gives_what_it_was_given_of_those_that_both_have(name):
+    source, tiles = shared(name), two_tiles(NARROW[name].side)[0]
+    with restored(shared_of_one_class(name)) as target:
+        transfer_weights(source, target, classes=(1,))
+        np.testing.assert_allclose(target(tiles, training=False), expected(name)[..., 1:], atol=1e-6)
+
+
+@every_network
+def test_a_network_of_a_new_class_gets_all_weights_except_those_of_the_heads(name):
     source = shared(name)
     with restored(shared_of_one_class(name)) as target:
         head = {layer.name: layer.get_weights() for layer in target.layers if "logits" in layer.name and layer.weights}
-        transfer_weights(source, target, head=False)
+        transfer_weights(source, target, classes=(None,))
         for one, other in zip(source.layers, target.layers, strict=True):
             weights = head.get(other.name, one.get_weights())
             assert all(np.array_equal(*pair) for pair in zip(weights, other.get_weights(), strict=True)), other.name

@@ -38,7 +38,7 @@ def test_a_training_starts_from_the_weights_of_its_initial_model(config_of, reco
     assert (run.plan.thresholds, run.plan.quality_before) == (spec.thresholds, spec.quality)
 
 
-def test_for_other_classes_all_but_the_head_is_taken_and_the_message_says_so(config_of, trained):
+def test_for_a_new_class_all_but_the_head_is_taken_and_the_message_says_so(config_of, trained):
     config = config_of(classes=("EX",), scale=0.5)
     network = build_network(config.model, 1)
     head = network.get_layer("logits").get_weights()
@@ -52,6 +52,28 @@ def test_for_other_classes_all_but_the_head_is_taken_and_the_message_says_so(con
         "trained at scale 1, this training uses scale 0.5"
     )
     assert (seen.names, thresholds) == (("A", "B", "C"), None)
+
+
+def test_of_the_head_those_classes_are_taken_that_both_have(config_of, trained):
+    saved, spec = load_model(trained.model)  # of HE and MA
+    kernel, bias = saved.get_layer("logits").get_weights()
+    config = config_of(classes=("MA",))
+    network = build_network(config.model, 1)
+    message, _, thresholds, _ = load_initial_weights(trained.model, network, config)
+    assert message == f"starts from the weights of {trained.model}, without those of its head for HE"
+    assert thresholds == spec.thresholds[1:]
+    for weights, whole in zip(network.get_layer("logits").get_weights(), (kernel, bias), strict=True):
+        np.testing.assert_array_equal(weights, whole[..., 1::2])
+
+    config = config_of(classes=("EX", "MA", "HE"))
+    network = build_network(config.model, 3)
+    new = network.get_layer("logits").get_weights()
+    message, _, thresholds, _ = load_initial_weights(trained.model, network, config)
+    assert message.endswith("with a new head for EX (that model has HE, MA)") and thresholds is None
+    for weights, before, whole in zip(network.get_layer("logits").get_weights(), new, (kernel, bias), strict=True):
+        np.testing.assert_array_equal(weights[..., 0::3], before[..., 0::3])
+        np.testing.assert_array_equal(weights[..., 1::3], whole[..., 1::2])
+        np.testing.assert_array_equal(weights[..., 2::3], whole[..., 0::2])
 
 
 def test_a_network_of_another_build_is_refused_with_what_to_do(config_of, trained):
