@@ -13,7 +13,7 @@ import pytest
 
 from configs import DataConfig
 from pipeline.inference import load_segmenter
-from records import find_cases, read_index, read_labels, read_photograph
+from records import find_cases, read_labels, read_photograph
 
 MODEL = Path(__file__).parents[2] / "pretrained" / "idrid_lesions"
 CARD = (MODEL / "MODEL_CARD.md").read_text()
@@ -79,7 +79,7 @@ def test_dice_of_real_photographs_is_what_the_card_says():
 
 
 @pytest.mark.slow
-def test_a_training_that_starts_from_it_finds_lesions_after_three_steps(run, way, tmp_path):
+def test_a_training_for_one_of_its_classes_still_finds_the_lesions_after_three_steps(run, way, tmp_path):
     """With other photographs and fewer classes."""
     preset = (
         "--config=configs/idrid_lesions.py",
@@ -107,7 +107,4 @@ def test_a_training_that_starts_from_it_finds_lesions_after_three_steps(run, way
     assert "without those of its head for MA, EX, SE, OD" in done.stdout
     with open(tmp_path / "run" / "history.csv", newline="") as file:
         (epoch,) = csv.DictReader(file)
-    index = read_index(tmp_path / "records")
-    (case,) = (index.cases[name] for name in index.splits["validation"].cases)
-    by_chance = case.lesion_pixels["HE"] / (case.height * case.width)  # the AUPR of a map that knows nothing
-    assert float(epoch["val_photo_aupr"]) > by_chance + 0.05
+    assert float(epoch["val_photo_aupr"]) > 0.8  # by chance it would be 0.015, with a new head not much more
