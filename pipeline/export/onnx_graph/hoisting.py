@@ -21,7 +21,7 @@ def hoist_invariants(graph: onnx.GraphProto) -> None:
             (body,) = subgraphs(node)
             nodes += _take_invariants(body, {value.name for value in body.input})
         nodes.append(node)
-    _set_nodes(graph, nodes)
+    set_nodes(graph, nodes)
 
 
 def _take_invariants(graph: onnx.GraphProto, changing: set[str]) -> list[onnx.NodeProto]:
@@ -52,7 +52,7 @@ def _take_invariants(graph: onnx.GraphProto, changing: set[str]) -> list[onnx.No
     for node in reversed(constants):
         if needed & set(node.output):
             needed |= _used(node)
-    _set_nodes(graph, [node for node in constants if not needed & set(node.output)] + kept)
+    set_nodes(graph, [node for node in constants if not needed & set(node.output)] + kept)
     return [node for node in constants if needed & set(node.output)] + taken
 
 
@@ -71,7 +71,8 @@ def _used(node: onnx.NodeProto) -> set[str]:
     return names
 
 
-def _set_nodes(graph: onnx.GraphProto, nodes: list[onnx.NodeProto]) -> None:
+def set_nodes(graph: onnx.GraphProto, nodes: list[onnx.NodeProto]) -> None:
+    """Replaces the nodes of a graph, which may be among the new ones."""
     nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]  # the list below owns the others
     del graph.node[:]
     graph.node.extend(nodes)

@@ -13,6 +13,7 @@ from spox import Var
 
 from pipeline.export.onnx_graph.background import tiles_in_field_of_view
 from pipeline.export.onnx_graph.building import PHOTOGRAPH, build, results, with_choices
+from pipeline.export.onnx_graph.hoisting import set_nodes
 from pipeline.export.onnx_graph.operators import length_of, vector
 from pipeline.export.onnx_graph.scaling import resize_map, resize_photograph, scale_of, scaled_length
 from pipeline.export.onnx_graph.stitching import blend, cut_tiles, tile_starts
@@ -75,27 +76,30 @@ def for_gpu(network: onnx.ModelProto) -> onnx.ModelProto:
     """
     changed = onnx.ModelProto()
     changed.CopyFrom(network)
-    weights = {weight.name: weight for weight in changed.graph.initializer}
-    nodes = []
+    weights = {weight.name: weight for weight in network.graph.initializer}
+    nodes, replaced = [], set()
     for node in changed.graph.node:
-        channels = weights[node.input[1]].dims[1] if node.op_type == "Conv" and node.input[1] in weights else 0
+        weight = weights.get(node.input[1]) if node.op_type == "Conv" else None
         grouped = any(attribute.name == "group" and attribute.i > 1 for attribute in node.attribute)
-        if channels > 4 and channels % 4 and not grouped:
-            nodes += _with_channels_of_zeros(changed.graph, node, -channels % 4)
+        if weight is not None and weight.dims[1] > 4 and weight.dims[1] % 4 and not grouped:
+            replaced.add(weight.name)
+            nodes.append(_with_channels_of_zeros(changed.graph, node, numpy_helper.to_array(weight)))
         nodes.append(node)
-    kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
-    del changed.graph.node[:]
-    changed.graph.node.extend(kept)
+    set_nodes(changed.graph, nodes)
+    used = {name for node in changed.graph.node for name in node.input}
+    for weight in weights.values():
+        if weight.name in replaced - used:
+            changed.graph.initializer.remove(weight)
     return changed
 
 
-def _with_channels_of_zeros(graph: onnx.GraphProto, convolution: onnx.NodeProto, count: int) -> list[onnx.NodeProto]:
-    """Gives a convolution further channels, of which its weights are zero; returns the nodes that make them."""
-    image, kernel = convolution.input[:2]
-    old = next(weight for weight in graph.initializer if weight.name == kernel)
-    wider = np.pad(numpy_helper.to_array(old), ((0, 0), (0, count), (0, 0), (0, 0)))
-    convolution.input[0], convolution.input[1] = f"{image}_of_four", f"{kernel}_of_four"
-    pads = np.array([0, 0, 0, 0, 0, count, 0, 0])
-    graph.initializer.append(numpy_helper.from_array(wider, convolution.input[1]))
-    graph.initializer.append(numpy_helper.from_array(pads, f"{convolution.input[0]}_pads"))
-    return [onnx.helper.make_node("Pad", [image, f"{convolution.input[0]}_pads"], [convolution.input[0]])]
+def _with_channels_of_zeros(graph: onnx.GraphProto, convolution: onnx.NodeProto, kernel: np.ndarray) -> onnx.NodeProto:
+    """Gives a convolution further channels, of which its weights are zero; returns the node that makes them."""
+    count = -kernel.shape[1] % 4
+    image, wider, pads = (f"{convolution.output[0]}_{name}" for name in ("image_of_four", "kernel_of_four", "pads"))
+    of_four = np.pad(kernel, ((0, 0), (0, count), (0, 0), (0, 0)))
+    graph.initializer.append(numpy_helper.from_array(of_four, wider))
+    graph.initializer.append(numpy_helper.from_array(np.array([0, 0, 0, 0, 0, count, 0, 0]), pads))
+    node = onnx.helper.make_node("Pad", [convolution.input[0], pads], [image])
+    convolution.input[0], convolution.input[1] = image, wider
+    return node

@@ -48,6 +48,9 @@ def test_the_network_for_a_gpu_has_no_convolution_of_six_channels_and_gives_the_
     bare = network_to_onnx(TiledSegmenter(network, segmenter.spec))
     changed = for_gpu(bare)
     assert 6 in channels_of(bare) and not {6, 9} & channels_of(changed)
+    assert {weight.name for weight in changed.graph.initializer} <= {
+        name for node in changed.graph.node for name in node.input
+    }
     side = segmenter.spec.tile
     tiles = np.random.default_rng(0).uniform(0, 255, (1, side, side, 3)).astype(np.float32)
     (expected,), (computed,) = (session_of(model).run(None, {"tiles": tiles}) for model in (bare, changed))
