@@ -39,10 +39,8 @@ def test_an_export_of_an_earlier_version_is_refused(tmp_path):
     done = subprocess.run(
         ["bash", DEMO / "build.sh", tmp_path, tmp_path / "out"], capture_output=True, text=True, check=False
     )
-    assert (
-        done.returncode == 2
-        and done.stderr == f"{tmp_path}: an export of an earlier version; export again with --overwrite\n"
-    )
+    assert done.returncode == 2
+    assert done.stderr == f"{tmp_path}: an export of an earlier version; export again with --overwrite\n"
     assert not (tmp_path / "out").exists()
 
 

@@ -31,12 +31,9 @@ def transfer_weights(source: Network, target: Network, *, classes: Sequence[int 
     targets, sources = ([layer for layer in network.layers if layer.weights] for network in (target, source))
     for ours, theirs in zip(targets, sources, strict=False):
         shapes, expected = _shapes(theirs), _shapes(ours)
-        if _is_head(ours):  # the last axis depends on the classes
-            expected, shapes = _per_class(expected, len(classes)), _per_class(shapes, known)
-        if shapes != expected:
-            raise InputError(
-                f"the weights of layer {ours.name} must have the shapes {_shapes(ours)}; received {_shapes(theirs)}."
-            )
+        head = _is_head(ours)  # whose last axis depends on the classes
+        if (_per_class(shapes, known) != _per_class(expected, len(classes))) if head else (shapes != expected):
+            raise InputError(f"the weights of layer {ours.name} must have the shapes {expected}; received {shapes}.")
     if len(targets) != len(sources):
         raise InputError(f"{len(targets)} layers must have weights; received {len(sources)}.")
     for ours, theirs in zip(targets, sources, strict=True):
@@ -74,8 +71,8 @@ def _is_head(layer: keras.layers.Layer) -> bool:
     return LOGITS in layer.name
 
 
-def _per_class(shapes: list[tuple[int, ...]], classes: int) -> list[tuple[int, ...]]:
-    return [(*shape[:-1], shape[-1] // classes) for shape in shapes]
+def _per_class(shapes: list[tuple[int, ...]], classes: int) -> list[tuple[float, ...]]:
+    return [(*shape[:-1], shape[-1] / classes) for shape in shapes]
 
 
 def _with_classes_of(own: np.ndarray, other: np.ndarray, *, classes: Sequence[int | None], known: int) -> np.ndarray:

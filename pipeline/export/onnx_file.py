@@ -65,7 +65,7 @@ def check_onnx() -> None:
 def export_onnx(
     segmenter: TiledSegmenter, output: Path, *, operating_point: OperatingPoint, overwrite: bool, precision: str
 ) -> OnnxExport:
-    """Writes the folder completely or not at all: the file, the network alone, and what a stranger needs to use them.
+    """Writes the folder completely or not at all: the file, its parts, and what a stranger needs to use them.
 
     Args:
       segmenter: the segmenter of a model folder; its network may have any precision.

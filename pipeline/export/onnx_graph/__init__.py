@@ -1,9 +1,9 @@
 """The whole graph as ONNX, operator by operator, around the network that tf2onnx converts."""
 
 from pipeline.export.onnx_graph.lesions import COLUMNS
-from pipeline.export.onnx_graph.network import PRECISIONS, network_to_onnx
+from pipeline.export.onnx_graph.network import PRECISIONS, for_gpu, network_to_onnx
 from pipeline.export.onnx_graph.operators import OPSET
-from pipeline.export.onnx_graph.parts import for_gpu, map_graph, tiles_graph
+from pipeline.export.onnx_graph.parts import map_graph, tiles_graph
 from pipeline.export.onnx_graph.whole import whole_graph
 
 __all__ = [

@@ -44,20 +44,20 @@ def build(
     return model
 
 
-def with_choices(operating_point: OperatingPoint) -> tuple[dict[str, spox.Tensor], dict[str, np.ndarray]]:
+def choices_of(operating_point: OperatingPoint) -> tuple[dict[str, spox.Tensor], dict[str, np.ndarray]]:
     """Returns the types and the defaults of `thresholds`, float32 `[C]`, and `find_lesions`, a bool scalar."""
     thresholds = np.array(operating_point.thresholds, np.float32)
     types = {"thresholds": spox.Tensor(np.float32, thresholds.shape), "find_lesions": spox.Tensor(np.bool_, ())}
     return types, {"thresholds": thresholds, "find_lesions": np.array(True)}
 
 
-def results(
+def found_in(
     probabilities: Var, choices: Mapping[str, Var], operating_point: OperatingPoint, *, scale: Var
 ) -> dict[str, Var]:
-    """Returns what is found in a map, float32 `[H, W, C]`, beside it: see `whole_graph`.
+    """Returns the outputs `probabilities`, which is the map itself, `masks` and `lesions`, as in `whole_graph`.
 
     Args:
-      probabilities: the map, at the photograph's size.
+      probabilities: the probability map, float32 `[H, W, C]`, at the photograph's size.
       choices: `thresholds` and `find_lesions`.
       operating_point: its least areas count.
       scale: the photograph's factor, float64 scalar.

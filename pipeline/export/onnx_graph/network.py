@@ -1,4 +1,4 @@
-"""The bare network in ONNX, by tf2onnx, also with smaller weights."""
+"""The bare network in ONNX, by tf2onnx, also with smaller weights, and as WebGPU computes it right."""
 
 import tempfile
 from pathlib import Path
@@ -8,7 +8,7 @@ import onnx
 import tensorflow as tf
 
 from configs import InputError
-from pipeline.export.onnx_graph.hoisting import subgraphs
+from pipeline.export.onnx_graph.hoisting import set_nodes, subgraphs
 from pipeline.export.onnx_graph.operators import OPSET
 from pipeline.inference import TiledSegmenter
 
@@ -49,6 +49,31 @@ def network_to_onnx(segmenter: TiledSegmenter, *, precision: str = "float32") ->
     return _quantized(model) if precision == "int8" else model
 
 
+def for_gpu(network: onnx.ModelProto) -> onnx.ModelProto:
+    """Returns a network that computes the same, and right in WebGPU.
+
+    onnxruntime-web 1.30 computes convolutions of 6 or 9 channels wrongly there, without an error: they get channels of
+    zeros, to a multiple of four.
+    """
+    changed = onnx.ModelProto()
+    changed.CopyFrom(network)
+    weights = {weight.name: weight for weight in network.graph.initializer}
+    nodes, replaced = [], set()
+    for node in changed.graph.node:
+        weight = weights.get(node.input[1]) if node.op_type == "Conv" else None
+        grouped = any(attribute.name == "group" and attribute.i > 1 for attribute in node.attribute)
+        if weight is not None and weight.dims[1] > 4 and weight.dims[1] % 4 and not grouped:
+            replaced.add(weight.name)
+            nodes.append(_with_channels_of_zeros(changed.graph, node, onnx.numpy_helper.to_array(weight)))
+        nodes.append(node)
+    set_nodes(changed.graph, nodes)
+    used = {name for node in changed.graph.node for name in node.input}
+    for weight in weights.values():
+        if weight.name in replaced - used:
+            changed.graph.initializer.remove(weight)
+    return changed
+
+
 def _refuse_foreign(model: onnx.ModelProto) -> None:
     """Raises InputError if operations of TensorFlow were left, which tf2onnx only logs."""
     foreign = _foreign(model.graph)
@@ -74,9 +99,7 @@ def _store_as_half(graph: onnx.GraphProto) -> None:
             name = weight.name
             weight.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), f"{name}_half"))
             casts.append(onnx.helper.make_node("Cast", [f"{name}_half"], [name], to=onnx.TensorProto.FLOAT))
-    nodes = [*casts, *(onnx.NodeProto.FromString(node.SerializeToString()) for node in graph.node)]
-    del graph.node[:]
-    graph.node.extend(nodes)
+    set_nodes(graph, [*casts, *graph.node])
 
 
 def _quantized(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -92,3 +115,15 @@ def _quantized(model: onnx.ModelProto) -> onnx.ModelProto:
         options = {"op_types_to_quantize": ["Conv"], "nodes_to_exclude": narrow, "weight_type": QuantType.QUInt8}
         quantize_dynamic(model, file, **options)
         return onnx.load(file)
+
+
+def _with_channels_of_zeros(graph: onnx.GraphProto, convolution: onnx.NodeProto, kernel: np.ndarray) -> onnx.NodeProto:
+    """Gives a convolution further channels, of which its weights are zero; returns the node that makes them."""
+    count = -kernel.shape[1] % 4
+    image, wider, pads = (f"{convolution.output[0]}_{name}" for name in ("image_of_four", "kernel_of_four", "pads"))
+    of_four = np.pad(kernel, ((0, 0), (0, count), (0, 0), (0, 0)))
+    graph.initializer.append(onnx.numpy_helper.from_array(of_four, wider))
+    graph.initializer.append(onnx.numpy_helper.from_array(np.array([0, 0, 0, 0, 0, count, 0, 0]), pads))
+    node = onnx.helper.make_node("Pad", [convolution.input[0], pads], [image])
+    convolution.input[0], convolution.input[1] = image, wider
+    return node

@@ -8,15 +8,13 @@ import numpy as np
 import onnx
 import spox
 import spox.opset.ai.onnx.v18 as op
-from onnx import numpy_helper
 from spox import Var
 
-from pipeline.export.onnx_graph.background import tiles_in_field_of_view
-from pipeline.export.onnx_graph.building import PHOTOGRAPH, build, results, with_choices
-from pipeline.export.onnx_graph.hoisting import set_nodes
+from pipeline.export.onnx_graph.building import PHOTOGRAPH, build, choices_of, found_in
 from pipeline.export.onnx_graph.operators import length_of, vector
-from pipeline.export.onnx_graph.scaling import resize_map, resize_photograph, scale_of, scaled_length
+from pipeline.export.onnx_graph.scaling import at_full_size, scale_of, scaled_length
 from pipeline.export.onnx_graph.stitching import blend, cut_tiles, tile_starts
+from pipeline.export.onnx_graph.whole import image_and_kept_tiles
 from pipeline.inference import TiledSegmenter
 from pipeline.operating_point import OperatingPoint
 
@@ -28,18 +26,14 @@ def tiles_graph(segmenter: TiledSegmenter) -> onnx.ModelProto:
     must see, bool `[n]`, as the maps of the others are zero; `scale`, the photograph's factor, a float64 scalar; and
     `size`, its height and width, int64 `[2]`.
     """
-    tiling = segmenter.tiling()
 
     def outputs(photograph: Var) -> dict[str, Var]:
-        scale, size = scale_of(photograph, segmenter.rule), (length_of(photograph, 0), length_of(photograph, 1))
-        scaled = scaled_length(size[0], scale), scaled_length(size[1], scale)
-        tiles = cut_tiles(resize_photograph(photograph, *scaled), tiling)
-        if segmenter.spec.skip_background:
-            starts = tile_starts(scaled[0], tiling), tile_starts(scaled[1], tiling)
-            kept = tiles_in_field_of_view(photograph, scaled, starts, tile=tiling.tile)
-        else:
+        scale = scale_of(photograph, segmenter.rule)
+        image, kept = image_and_kept_tiles(photograph, scale, segmenter)
+        tiles, size = cut_tiles(image, segmenter.tiling()), vector(*(length_of(photograph, axis) for axis in (0, 1)))
+        if kept is None:
             kept = op.expand(op.const(True), vector(length_of(tiles, 0)))
-        return {"tiles": tiles, "kept": op.reshape(kept, op.const([-1])), "scale": scale, "size": vector(*size)}
+        return {"tiles": tiles, "kept": op.reshape(kept, op.const([-1])), "scale": scale, "size": size}
 
     return build({"photograph": PHOTOGRAPH}, outputs)
 
@@ -57,49 +51,12 @@ def map_graph(segmenter: TiledSegmenter, operating_point: OperatingPoint) -> onn
         scaled = scaled_length(full[0], scale), scaled_length(full[1], scale)
         columns = length_of(tile_starts(scaled[1], tiling), 0)
         small = blend(scaled, lambda row, column: op.gather(maps, row * columns + column), tiling)
-        return results(resize_map(small, *full), choices, operating_point, scale=scale)
+        return found_in(at_full_size(small, full, segmenter.rule), choices, operating_point, scale=scale)
 
-    types, defaults = with_choices(operating_point)
+    types, defaults = choices_of(operating_point)
     inputs = {
         "maps": spox.Tensor(np.float32, ("n", "tile_height", "tile_width", tiling.classes)),
         "scale": spox.Tensor(np.float64, ()),
         "size": spox.Tensor(np.int64, (2,)),
     }
     return build({**inputs, **types}, outputs, defaults)
-
-
-def for_gpu(network: onnx.ModelProto) -> onnx.ModelProto:
-    """Returns a network that computes the same, and right in WebGPU.
-
-    onnxruntime-web 1.30 computes convolutions of 6 or 9 channels wrongly there, without an error: they get channels of
-    zeros, to a multiple of four.
-    """
-    changed = onnx.ModelProto()
-    changed.CopyFrom(network)
-    weights = {weight.name: weight for weight in network.graph.initializer}
-    nodes, replaced = [], set()
-    for node in changed.graph.node:
-        weight = weights.get(node.input[1]) if node.op_type == "Conv" else None
-        grouped = any(attribute.name == "group" and attribute.i > 1 for attribute in node.attribute)
-        if weight is not None and weight.dims[1] > 4 and weight.dims[1] % 4 and not grouped:
-            replaced.add(weight.name)
-            nodes.append(_with_channels_of_zeros(changed.graph, node, numpy_helper.to_array(weight)))
-        nodes.append(node)
-    set_nodes(changed.graph, nodes)
-    used = {name for node in changed.graph.node for name in node.input}
-    for weight in weights.values():
-        if weight.name in replaced - used:
-            changed.graph.initializer.remove(weight)
-    return changed
-
-
-def _with_channels_of_zeros(graph: onnx.GraphProto, convolution: onnx.NodeProto, kernel: np.ndarray) -> onnx.NodeProto:
-    """Gives a convolution further channels, of which its weights are zero; returns the node that makes them."""
-    count = -kernel.shape[1] % 4
-    image, wider, pads = (f"{convolution.output[0]}_{name}" for name in ("image_of_four", "kernel_of_four", "pads"))
-    of_four = np.pad(kernel, ((0, 0), (0, count), (0, 0), (0, 0)))
-    graph.initializer.append(numpy_helper.from_array(of_four, wider))
-    graph.initializer.append(numpy_helper.from_array(np.array([0, 0, 0, 0, 0, count, 0, 0]), pads))
-    node = onnx.helper.make_node("Pad", [convolution.input[0], pads], [image])
-    convolution.input[0], convolution.input[1] = image, wider
-    return node

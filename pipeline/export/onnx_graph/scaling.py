@@ -98,6 +98,11 @@ def resize_map(values: Var, height: Var, width: Var) -> Var:
     return op.squeeze(op.resize(with_axes(values, 0), sizes=sizes, mode="linear"), op.const([0]))
 
 
+def at_full_size(scaled: Var, size: tuple[Var, Var], rule: ScaleRule) -> Var:
+    """Enlarges the map of a scaled photograph, float32 `[h, w, C]`, to the photograph's height and width."""
+    return scaled if rule.scale == 1 else resize_map(scaled, *size)
+
+
 class _Areas(NamedTuple):
     """The pixels that each place of a shrunk axis covers, with the same numbers as in TensorFlow's kernel.
 

@@ -5,9 +5,9 @@ import spox
 from spox import Var
 
 from pipeline.export.onnx_graph.background import tiles_in_field_of_view
-from pipeline.export.onnx_graph.building import PHOTOGRAPH, build, results, with_choices
+from pipeline.export.onnx_graph.building import PHOTOGRAPH, build, choices_of, found_in
 from pipeline.export.onnx_graph.operators import length_of
-from pipeline.export.onnx_graph.scaling import resize_map, resize_photograph, scale_of, scaled_length
+from pipeline.export.onnx_graph.scaling import at_full_size, resize_photograph, scale_of, scaled_length
 from pipeline.export.onnx_graph.stitching import average_over, stitch, tile_starts
 from pipeline.inference import TiledSegmenter
 from pipeline.operating_point import OperatingPoint
@@ -32,9 +32,9 @@ def whole_graph(
     def outputs(photograph: Var, **choices: Var) -> dict[str, Var]:
         scale = scale_of(photograph, segmenter.rule)
         probabilities = probability_map(photograph, scale, segmenter, network=network)
-        return results(probabilities, choices, operating_point, scale=scale)
+        return found_in(probabilities, choices, operating_point, scale=scale)
 
-    types, defaults = with_choices(operating_point)
+    types, defaults = choices_of(operating_point)
     return build({"photograph": PHOTOGRAPH, **types}, outputs, defaults)
 
 
@@ -50,19 +50,28 @@ def probability_map(photograph: Var, scale: Var, segmenter: TiledSegmenter, *, n
     Returns:
       Probabilities, float32 `[H, W, C]`.
     """
-    spec, tiling = segmenter.spec, segmenter.tiling()
-    full = length_of(photograph, 0), length_of(photograph, 1)
-    size = scaled_length(full[0], scale), scaled_length(full[1], scale)
-    resizes = segmenter.rule.scale != 1
-    kept = None
-    if spec.skip_background:
-        starts = tile_starts(size[0], tiling), tile_starts(size[1], tiling)
-        kept = tiles_in_field_of_view(photograph, size, starts, tile=tiling.tile)
 
     def predict(tiles: Var) -> Var:
         (maps,) = spox.inline(network)(tiles).values()
         return maps
 
-    image = resize_photograph(photograph, *size) if resizes else photograph
-    scaled = stitch(image, average_over(spec.flips, predict), tiling, kept=kept)
-    return resize_map(scaled, *full) if resizes else scaled
+    image, kept = image_and_kept_tiles(photograph, scale, segmenter)
+    scaled = stitch(image, average_over(segmenter.spec.flips, predict), segmenter.tiling(), kept=kept)
+    return at_full_size(scaled, (length_of(photograph, 0), length_of(photograph, 1)), segmenter.rule)
+
+
+def image_and_kept_tiles(photograph: Var, scale: Var, segmenter: TiledSegmenter) -> tuple[Var, Var | None]:
+    """Returns the image that is cut into tiles, uint8 `[h, w, 3]`, and which of them the network must see.
+
+    The second is bool `[rows, columns]`, or None for all. Arguments as those of `probability_map`.
+    """
+    size = (
+        scaled_length(length_of(photograph, 0), scale),
+        scaled_length(length_of(photograph, 1), scale),
+    )
+    image = photograph if segmenter.rule.scale == 1 else resize_photograph(photograph, *size)
+    if not segmenter.spec.skip_background:
+        return image, None
+    tiling = segmenter.tiling()
+    starts = tile_starts(size[0], tiling), tile_starts(size[1], tiling)
+    return image, tiles_in_field_of_view(photograph, size, starts, tile=tiling.tile)

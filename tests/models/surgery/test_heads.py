@@ -24,3 +24,8 @@ def test_another_architecture_is_refused_with_its_first_layer_and_not_changed(ot
     with pytest.raises(InputError, match=message):
         transfer_weights(fast(8, 16), other, classes=(0,))
     assert all((one == two).all() for one, two in zip(before, other.get_weights(), strict=True))
+
+
+def test_a_head_for_other_classes_is_refused():
+    with pytest.raises(InputError, match=r"weights of layer logits must have the shapes"):
+        transfer_weights(fast(8, 16, classes=2), fast(8, 16, classes=1), classes=(0, 1))

@@ -4,19 +4,13 @@ import warnings
 from collections.abc import Callable
 
 import numpy as np
-import onnxruntime
 import pytest
 import spox
 from spox._internal_op import unsafe_reshape
 
 from pipeline.export.onnx_graph.hoisting import hoist_invariants
 from pipeline.export.onnx_graph.operators import arithmetic
-
-
-def load(model) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level, options.intra_op_num_threads = 3, 1
-    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+from tests.pipeline.export.onnx_graph.sessions import session_of
 
 
 @pytest.fixture(scope="session")
@@ -41,7 +35,7 @@ def compiled() -> Callable[..., Callable]:
             }
             model = spox.build(inputs, outputs)
         hoist_invariants(model.graph)
-        session = load(model)
+        session = session_of(model)
         return lambda *arrays: session.run(None, dict(zip(names, arrays, strict=True)))
 
     return compile_function

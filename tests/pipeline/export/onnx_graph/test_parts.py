@@ -4,19 +4,13 @@ import dataclasses
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 
 from configs import LiteUNetConfig, ModelConfig
 from models import build_network
 from pipeline.export.onnx_graph import for_gpu, map_graph, network_to_onnx, tiles_graph, whole_graph
 from pipeline.inference import TiledSegmenter
-
-
-def session_of(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+from tests.pipeline.export.onnx_graph.sessions import session_of
 
 
 @pytest.mark.parametrize(

@@ -12,14 +12,12 @@ from models import build_network
 from pipeline.export.onnx_graph import network_to_onnx, whole_graph
 from pipeline.inference import TiledSegmenter
 from pipeline.operating_point import OperatingPoint
+from tests.pipeline.export.onnx_graph.sessions import session_of
 
 
-def session_of(segmenter, point=None, *, precision="float32", network=None) -> onnxruntime.InferenceSession:
+def session_with(segmenter, point=None, *, precision="float32", network=None) -> onnxruntime.InferenceSession:
     network = network or network_to_onnx(segmenter, precision=precision)
-    model = whole_graph(segmenter, network, point or segmenter.spec.operating_point)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return session_of(whole_graph(segmenter, network, point or segmenter.spec.operating_point))
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +37,7 @@ def converted(segmenter):
 )
 def test_maps_are_those_of_the_segmenter(segmenter, converted, fundus, settings):
     changed = TiledSegmenter(segmenter.network, dataclasses.replace(segmenter.spec, **settings))
-    session = session_of(changed, network=converted)
+    session = session_with(changed, network=converted)
     for size in ((96, 121), (20, 50)):
         photograph = fundus(*size, seed=3).photograph
         probabilities, masks, _ = session.run(None, {"photograph": photograph})
@@ -50,7 +48,7 @@ def test_maps_are_those_of_the_segmenter(segmenter, converted, fundus, settings)
 
 def test_thresholds_and_lesions_are_choices_of_the_caller(segmenter, converted, fundus):
     point = OperatingPoint((0.5, 0.5), min_areas=(6.0, 0.0))
-    session, photograph = session_of(segmenter, point, network=converted), fundus(96, 121, seed=3).photograph
+    session, photograph = session_with(segmenter, point, network=converted), fundus(96, 121, seed=3).photograph
     low = np.array([0.3, 0.4], np.float32)
     probabilities, masks, table = session.run(None, {"photograph": photograph, "thresholds": low})
     in_photograph = dataclasses.replace(point, thresholds=tuple(low.tolist())).of_photograph(0.8)
@@ -77,7 +75,7 @@ def test_the_networks_of_the_pretrained_models_are_converted(spec, fundus, optio
     keras.utils.set_random_seed(0)
     network = build_network(options, classes=1)
     segmenter, photograph = TiledSegmenter(network, spec(tile=64)), fundus(64, 90, seed=1).photograph
-    computed = session_of(segmenter, precision=precision).run(["probabilities"], {"photograph": photograph})[0]
+    computed = session_with(segmenter, precision=precision).run(["probabilities"], {"photograph": photograph})[0]
     difference = np.abs(computed - segmenter.segment(photograph).numpy()).max()
     assert difference <= allowed
     assert precision == "float32" or difference > 0
