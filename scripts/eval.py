@@ -190,6 +190,13 @@ def _print_plan(plan, output: Path) -> None:
         f"{output}",
         flush=True,
     )
+    if plan.unlabelled:
+        names = ", ".join(plan.unlabelled)
+        print(
+            f"{names}: no photograph has a mask of {'it' if len(plan.unlabelled) == 1 else 'them'}, so taken as not "
+            f"labelled; if somebody looked, add --labelled={','.join(plan.data.classes)} --allow_missing_masks.",
+            flush=True,
+        )
 
 
 def _print_levels(plan) -> None:

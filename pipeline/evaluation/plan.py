@@ -12,7 +12,7 @@ from pipeline.evaluation.photographs import CaseMap, LoadedCase, MapOf
 from pipeline.evaluation.seen import Seen, compare_with_model
 from pipeline.inference import SegmenterSpec, TiledSegmenter
 from pipeline.operating_point import OperatingPoint, parse_operating_point
-from records import ALL_KNOWN, SPLITS, Case, Index, KnownRules, PhotographIdentity, find_cases
+from records import ALL_KNOWN, SPLITS, Case, Index, KnownRules, PhotographIdentity, find_cases, labels_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,6 +71,7 @@ class EvaluationPlan:
       bins: number of equal bins over 0..1.
       operating_point: what counts as a detection.
       threshold_source: where the thresholds come from, see `SegmenterSpec`, or "given".
+      unlabelled: classes of the model that count as not labelled, as no photograph of the source has a mask of them.
     """
 
     request: EvaluationRequest
@@ -83,6 +84,7 @@ class EvaluationPlan:
     bins: int
     operating_point: OperatingPoint
     threshold_source: str
+    unlabelled: tuple[str, ...] = ()
 
     @property
     def spec(self) -> SegmenterSpec | None:
@@ -155,6 +157,10 @@ def plan_evaluation(
         recursive=request.recursive,
         known=request.known,
     )
+    unlabelled = _unlabelled(found, request) if spec is not None and layout != "idrid" else ()
+    found = [
+        case.with_known(unknown=case.unknown.union(unlabelled) - case.absent, absent=case.absent) for case in found
+    ]
     return EvaluationPlan(
         request=request,
         segmenter=segmenter,
@@ -166,6 +172,7 @@ def plan_evaluation(
         bins=spec.bins if spec is not None else Config().evaluate.bins,
         operating_point=operating_point,
         threshold_source=threshold_source,
+        unlabelled=unlabelled,
     )
 
 
@@ -202,6 +209,21 @@ def choose_cases(
             f"Name {'another split' if splits is None else 'the source it was trained from'}, or --split=all."
         )
     return chosen
+
+
+def _unlabelled(cases: Sequence[Case], request: EvaluationRequest) -> tuple[str, ...]:
+    """Returns the classes that nobody looked for, as far as can be told: no photograph has a mask of them.
+
+    A model may find more classes than were labelled. If nothing says which ones were, a class without any mask is more
+    likely not labelled than shown by no photograph, and to count it as absent would make all its detections wrong.
+    """
+    told = request.known.labelled is not None or labels_of([Path(request.source)] if request.source else [])
+    if told or request.allow_missing_masks:
+        return ()
+    missing = [set(case.missing_masks) for case in cases if not case.absent]
+    nowhere = set.intersection(*missing) if missing else set()
+    classes = cases[0].masks
+    return tuple(name for name in classes if name in nowhere) if len(nowhere) < len(classes) else ()
 
 
 def _splits(spec: SegmenterSpec | None, found: Sequence[Case]) -> Mapping[str, Sequence[str]] | None:

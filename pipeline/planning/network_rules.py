@@ -75,12 +75,12 @@ def choose_start(fingerprint: Fingerprint, classes: Sequence[str], *, network: s
             f"Random weights: for {PRETRAINED} these photographs would have to be enlarged {factor:.1f} times.",
         )
     folder = str(PRETRAINED) if Path.cwd() == ROOT else os.fspath(ROOT / PRETRAINED)
-    same = tuple(classes) == spec.classes
+    new = [name for name in classes if name not in spec.classes]
     return Start(
         folder,
         spec,
         f"{PRETRAINED} knows {', '.join(common)} and none of these photographs"
-        + ("." if same else "; its head is made anew, as the classes differ."),
+        + (f"; what it gives for {', '.join(new)} begins at random." if new else "."),
     )
 
 

@@ -8,6 +8,7 @@ from records.cases.folds import FoldPlan, find_training_cases, plan_folds
 from records.cases.hard_negatives import HARD_NEGATIVES, HardNegative, read_hard_negatives, write_hard_negatives
 from records.cases.healthy import add_healthy
 from records.cases.identity import PhotographIdentity, SamePhotograph, find_same, identify_case
+from records.cases.known import labels_of
 from records.cases.labelled_by import (
     PSEUDOLABEL_ENTRIES,
     PSEUDOLABELS,
@@ -71,6 +72,7 @@ __all__ = [
     "identify_case",
     "image_files",
     "is_source",
+    "labels_of",
     "mask_values",
     "match_rows",
     "near_pairs",

@@ -10,7 +10,7 @@ import pytest
 from configs import DataConfig, InputError
 from pipeline.evaluation.plan import EvaluationPlan, EvaluationRequest, choose_cases, plan_evaluation
 from pipeline.operating_point import OperatingPoint
-from records import Case
+from records import Case, KnownRules
 
 CLASSES = ("HE", "MA")
 CASES = [Case(name, Path(f"{name}.png"), {}, split) for name, split in (("A", "train"), ("B", "train"), ("T", "test"))]
@@ -104,6 +104,55 @@ def test_a_missing_mask_of_a_class_that_is_unknown_or_absent_is_none_that_is_nee
     assert dataclasses.replace(made, cases=tuple(needed.values())).without_needed_mask() == {
         "one": "A.png: no mask of class MA (--allow_missing_masks takes it as free of lesions)."
     }
+
+
+def source_of(folder: Path, masks: str) -> str:
+    for file in ("images/a.png", "images/b.png", *masks.split()):
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        (folder / file).touch()
+    return str(folder)
+
+
+def of_two_classes(spec):
+    return types.SimpleNamespace(spec=spec(classes=CLASSES, thresholds=(0.5, 0.5)))
+
+
+def test_a_class_of_the_model_of_which_no_photograph_has_a_mask_was_not_looked_for(tmp_path, spec):
+    source = source_of(tmp_path, "masks/HE/a.png masks/HE/b.png")
+    planned = plan_evaluation(EvaluationRequest(source, "all"), of_two_classes(spec))
+    assert planned.unlabelled == ("MA",) and not planned.without_needed_mask()
+    assert [case.unknown for case in planned.cases] == [frozenset({"MA"})] * 2
+
+
+@pytest.mark.parametrize(
+    ("masks", "asked", "needed"),
+    [
+        ("masks/HE/a.png masks/HE/b.png masks/MA/a.png", {}, "b"),  # one of them has a mask of MA
+        ("masks/HE/a.png masks/HE/b.png", {"known": KnownRules(labelled="HE,MA")}, "ab"),
+        ("masks/HE/a.png masks/HE/b.png", {"allow_missing_masks": True}, ""),
+        ("masks/EX/a.png", {}, "ab"),  # of no class of the model
+    ],
+)
+def test_a_class_that_was_looked_for_in_any_photograph_is_known_in_all(tmp_path, spec, masks, asked, needed):
+    planned = plan_evaluation(EvaluationRequest(source_of(tmp_path, masks), "all", **asked), of_two_classes(spec))
+    assert planned.unlabelled == () and "".join(sorted(planned.without_needed_mask())) == needed
+    assert not any(case.unknown for case in planned.cases)
+
+
+def test_a_table_of_labels_decides_what_was_looked_for_whatever_masks_there_are(tmp_path, spec):
+    source = source_of(tmp_path, "masks/HE/a.png masks/HE/b.png")
+    (tmp_path / "labels.csv").write_text("case,labelled\na,HE MA\nb,HE\n")
+    planned = plan_evaluation(EvaluationRequest(source, "all"), of_two_classes(spec))
+    assert planned.unlabelled == () and list(planned.without_needed_mask()) == ["a"]
+
+
+def test_what_healthy_eyes_show_none_of_stays_absent_though_no_photograph_has_a_mask(tmp_path, spec):
+    source = source_of(tmp_path, "masks/HE/a.png")
+    (tmp_path / "healthy.csv").write_text("case,absent\nb,HE MA\n")
+    known = KnownRules(healthy=str(tmp_path / "healthy.csv"))
+    eye, healthy = plan_evaluation(EvaluationRequest(source, "all", known=known), of_two_classes(spec)).cases
+    assert eye.unknown == {"MA"} and not eye.absent
+    assert healthy.absent == {"HE", "MA"} and not healthy.unknown
 
 
 def test_the_cases_of_an_anonymous_models_splits_are_found_by_their_names(tmp_path, spec):
