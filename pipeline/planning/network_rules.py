@@ -13,7 +13,7 @@ from pipeline.planning.choice import Choice
 from pipeline.planning.fingerprint import ClassFacts, Fingerprint
 from pipeline.planning.networks import AUTO
 from pipeline.planning.scale_rules import widest_field
-from records import LARGEST_SCALE, PhotographIdentity, SeenPhotographs
+from records import PhotographIdentity, SeenPhotographs
 
 ROOT = Path(__file__).parents[2]
 PRETRAINED = Path("pretrained/idrid_lesions")  # made by configs/idrid_lesions.py
@@ -22,6 +22,7 @@ PIXELS_PER_PARAMETER = 5.0  # below this, the narrow network is planned
 WIDE_PARAMETERS = 2.6e6  # of the wide network, in round numbers
 RARE = 0.003  # fraction of the pixels below which a class needs a prior
 PRIOR = 0.01
+MOST_ENLARGED = 3.0  # times by which photographs would have to be enlarged to be as the pretrained model knows them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +69,7 @@ def choose_start(fingerprint: Fingerprint, classes: Sequence[str], *, network: s
             f"as {seen[0].one}, so that scores of those held out would flatter.",
         )
     factor = (spec.field_diameter or 0) * degrees / spec.field_degrees / widest_field(fingerprint)
-    if factor > LARGEST_SCALE:
+    if factor > MOST_ENLARGED:
         return Start(
             None,
             None,

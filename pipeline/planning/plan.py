@@ -16,7 +16,7 @@ from pipeline.planning.scale_rules import (
     choose_diameter,
     choose_tiles,
     count_tiles,
-    round_diameter,
+    keep_diameter,
     shorten_for_time,
 )
 from pipeline.planning.step_trial import StepTrial
@@ -99,12 +99,7 @@ def make_plan(
         **choose_recipe(),
     }
     if start.spec is not None and start.spec.field_diameter is not None:
-        per_degree = start.spec.field_diameter / start.spec.field_degrees
-        diameter = Choice(
-            round_diameter(per_degree * angle.value),
-            "As many pixels per degree as the initial weights were trained at; at another scale lesions have sizes "
-            "that they do not know (docs/decisions.md: Dice of MA 0.19 for 0.50 at half of it).",
-        )
+        diameter = keep_diameter(fingerprint, start.spec.field_diameter * angle.value / start.spec.field_degrees)
     else:
         diameter = choose_diameter(fingerprint, classes)
     crop = choose_crop(classes, diameter.value)

@@ -9,11 +9,11 @@ import numpy as np
 from configs import DataConfig
 from pipeline.planning.choice import Choice
 from pipeline.planning.fingerprint import ClassFacts, Fingerprint
-from records import tile_origins
+from records import LARGEST_SCALE, tile_origins
 
 SMALLEST_PIXELS = 3.0  # diameter that small lesions are to keep
 FEWEST_PIXELS = 2.0  # diameter that they keep whatever it costs
-SMALL = 0.1  # quantile of a class' diameters that stands for its small lesions
+SMALL = 0.1  # quantile of a class' diameters that stands for its small lesions, and of fields for narrow ones
 LARGE = 0.95  # quantile of the lesions' longer sides that stands for the large ones
 FEWEST_LESIONS = 10  # of a class whose quantiles are taken; of fewer, the smallest lesion counts
 LEAST_DIAMETER = 640.0  # pixels of a scaled field of view: with less, outlines lose too much (docs/decisions.md)
@@ -65,6 +65,27 @@ def choose_diameter(fingerprint: Fingerprint, classes: Sequence[ClassFacts]) -> 
     )
 
 
+def keep_diameter(fingerprint: Fingerprint, known: float) -> Choice:
+    """Chooses `data.field_diameter` of a training that starts from a model: the scale at which that knows lesions.
+
+    Args:
+      fingerprint: the photographs.
+      known: diameter of their field of view at the model's scale, pixels.
+    """
+    most = LARGEST_SCALE * float(np.quantile(_fields(fingerprint), SMALL))
+    if known > most:
+        return Choice(
+            round_diameter(most),
+            f"{LARGEST_SCALE:g} times the photographs' own size, the most by which they are enlarged. The initial weights "
+            f"know lesions at {known:.0f}; here they are {known / most:.2f} times smaller.",
+        )
+    return Choice(
+        round_diameter(known),
+        "As many pixels per degree as the initial weights were trained at; at another scale lesions have sizes that "
+        "they do not know (docs/decisions.md: Dice of MA 0.19 for 0.50 at half of it).",
+    )
+
+
 def shorten_for_time(
     diameter: Choice, classes: Sequence[ClassFacts], *, photographs: int, pixels_per_second: float, minutes: float
 ) -> Choice:
@@ -94,7 +115,11 @@ def shorten_for_time(
 
 def widest_field(fingerprint: Fingerprint) -> float:
     """Returns the diameter of the field of view of most photographs at their own size, pixels."""
-    return float(np.median([one.ruler for one in fingerprint.facts.values()]))
+    return float(np.median(_fields(fingerprint)))
+
+
+def _fields(fingerprint: Fingerprint) -> list[float]:
+    return [one.ruler for one in fingerprint.facts.values()]
 
 
 def small_diameter(facts: ClassFacts) -> float:

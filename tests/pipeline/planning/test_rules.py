@@ -27,6 +27,7 @@ from pipeline.planning.scale_rules import (
     choose_diameter,
     choose_tiles,
     count_tiles,
+    keep_diameter,
     shorten_for_time,
 )
 from pipeline.planning.step_trial import StepTrial
@@ -140,7 +141,7 @@ def test_the_pretrained_model_is_taken_where_classes_overlap_and_photographs_do_
     assert "at random" not in choose_start(large, ("HE",), network="auto", degrees=50.0).reason
     assert choose_start(large, ("XX",), network="auto", degrees=50.0).folder is None
     assert choose_start(large, ("HE",), network="unet", degrees=50.0).folder is None
-    assert "enlarged 2.4 times" in choose_start(with_ruler(eyes, 480), ("HE",), network="auto", degrees=50.0).reason
+    assert "enlarged 3.2 times" in choose_start(with_ruler(eyes, 350), ("HE",), network="auto", degrees=50.0).reason
     seen = start.spec.photographs["train"][0]
     facts = dataclasses.replace(large.facts["eye0"], perceptual_hash=seen.perceptual_hash)
     known = dataclasses.replace(large, facts=dict(large.facts) | {"eye0": facts})
@@ -148,6 +149,15 @@ def test_the_pretrained_model_is_taken_where_classes_overlap_and_photographs_do_
         "trained on 1 of these photographs, such as eye0"
         in choose_start(known, ("HE",), network="auto", degrees=50.0).reason
     )
+
+
+def test_photographs_keep_the_scale_of_a_model_as_far_as_they_can_be_enlarged(eyes):
+    assert keep_diameter(with_ruler(eyes, 600), 1136).value == 1136
+    small = keep_diameter(with_ruler(eyes, 400), 1136)
+    assert small.value == 800 and "1.42 times smaller" in small.reason
+    # One photograph of a large field among small ones does not make the others too small.
+    one_large = dict(with_ruler(eyes, 400).facts) | {"eye0": with_ruler(eyes, 1000).facts["eye0"]}
+    assert keep_diameter(dataclasses.replace(eyes, facts=one_large), 1136).value == 800
 
 
 def test_few_pixels_get_a_narrow_network_and_rare_lesions_a_prior():
