@@ -19,10 +19,10 @@ from models import build_network
 from pipeline.export import export_onnx
 from pipeline.inference import SegmenterSpec, TiledSegmenter
 from records import lesions
+from tests.chromium import CHROMIUM, needs_chromium
 
 DEMO = Path(__file__).parents[1] / "docs" / "demo"
 RUNTIME = os.environ.get("FUNDUS_TILES_ONNXRUNTIME_WEB")  # a folder for docs/demo/runtime.sh
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 def test_without_an_export_it_says_how_it_is_used(tmp_path):
@@ -117,7 +117,7 @@ def software_gpu(served):
 
 @pytest.mark.slow
 @pytest.mark.skipif(RUNTIME is None, reason="FUNDUS_TILES_ONNXRUNTIME_WEB is not set")
-@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here: apt install chromium")
+@needs_chromium
 class TestInChromium:
     def test_a_photograph_gets_its_regions_and_leaves_the_machine_for_nowhere(self, served, photograph):
         file, counts = photograph

@@ -76,8 +76,8 @@ def keep_diameter(fingerprint: Fingerprint, known: float) -> Choice:
     if known > most:
         return Choice(
             round_diameter(most),
-            f"{LARGEST_SCALE:g} times the photographs' own size, the most by which they are enlarged. The initial weights "
-            f"know lesions at {known:.0f}; here they are {known / most:.2f} times smaller.",
+            f"{LARGEST_SCALE:g} times the photographs' own size, the most by which they are enlarged. The initial "
+            f"weights know lesions at {known:.0f}; here they are {known / most:.2f} times smaller.",
         )
     return Choice(
         round_diameter(known),

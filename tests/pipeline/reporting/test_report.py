@@ -5,7 +5,6 @@ import html.parser
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -25,9 +24,9 @@ from pipeline.reporting.rendering import REPORT
 from pipeline.reporting.report import write_report
 from records import SamePhotograph, field_of_view, perceptual_hash
 from records.shards.sharding import read_shard
+from tests.chromium import CHROMIUM, needs_chromium
 
 CLASSES, THRESHOLDS = ("HE", "MA"), (0.5, 0.25)
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 class Page(html.parser.HTMLParser):
@@ -359,9 +358,6 @@ def test_without_a_gallery_or_an_audit_it_says_so(scored, tmp_path):
 
 def browse(path: Path, tmp_path: Path) -> tuple[str, list[str]]:
     """Opens a page in headless Chromium, and returns its DOM and the messages on the console."""
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if browser is None:
-        pytest.skip(f"none of {', '.join(BROWSERS)} is on the PATH")
     options = [
         "--headless",
         "--disable-gpu",
@@ -371,18 +367,20 @@ def browse(path: Path, tmp_path: Path) -> tuple[str, list[str]]:
     ]
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []  # Chromium refuses root otherwise
     done = subprocess.run(
-        [browser, *options, *sandbox, "--dump-dom", path.as_uri()],
+        [CHROMIUM, *options, *sandbox, "--dump-dom", path.as_uri()],
         capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
     return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
 
 
+@needs_chromium
 def test_chromium_opens_it_without_a_message_on_the_console(written, tmp_path):
     dom, console = browse(written.path, tmp_path)
     assert console == []
     assert "<title>Evaluation: test photographs, HE, MA</title>" in dom
 
 
+@needs_chromium
 def test_chromium_sorts_enlarges_and_follows_a_missed_lesion(written, tmp_path):
     clicks = """<script>
       const rows = document.querySelector(".sortable").tBodies[0].rows;

@@ -3,7 +3,6 @@
 import functools
 import gzip
 import re
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,12 +17,9 @@ from pipeline.inference import load_segmenter, spec_of
 from pipeline.planning import Stage
 from pipeline.viewer import Corrections
 from records import find_regions, read_photograph
+from tests.chromium import CHROMIUM, needs_chromium
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here: apt install chromium"),
-]
+pytestmark = [pytest.mark.slow, needs_chromium]
 NUMBER = re.compile(r"^\d+$")
 PATIENCE = 500_000  # milliseconds for a training, and for what happens while its model is loaded
 SAVED = re.compile("^saved .* by ")
