@@ -8,14 +8,13 @@ from tqdm import tqdm
 
 from configs import Config, DataConfig, InputError
 from pipeline.evaluation import LoadedCase, load_case, read_result
-from pipeline.evaluation.plan import EvaluationRequest, plan_evaluation
 from pipeline.inference import SegmenterSpec, load_segmenter
 from pipeline.planning import KEPT_APART, LEARNT_FROM, Stage, fine_tuning_config
 from records import Case, make_folder, rescale_mask, rescale_photograph, write_png, write_text
 from scripts.benchmarks.camera_shifts import find_field, shift_camera
 from scripts.benchmarks.measuring import Result
 from scripts.benchmarks.running import run_commands
-from scripts.benchmarks.scoring import check_classes, mean_of_lesions, pooled_aupr
+from scripts.benchmarks.scoring import check_classes, mean_of_lesions, plan_scoring, pooled_aupr
 
 # Another camera: cooler colours, less light at the rim, sharpening and noise, and a field of view of 1500 pixels.
 SHIFTED_BY = ("cool", "vignette", "sharpened", "noise")
@@ -59,7 +58,7 @@ def measure(config: Config, model: Path, source: Path, *, split: str, minutes: f
     segmenter = load_segmenter(model)
     spec = segmenter.spec
     check_classes(config.data, spec)
-    plan = plan_evaluation(EvaluationRequest(source=str(source), split=split, model=str(model)), segmenter)
+    plan = plan_scoring(segmenter, model, source, split=split)
     if len(plan.cases) <= LEARNT:
         raise InputError(
             f"--source={source}: has {len(plan.cases)} photographs of the split {split}; expected more than {LEARNT}, "

@@ -1,11 +1,13 @@
-"""What benchmarks that score altered photographs share: the check of the classes, counts, and AUPR."""
+"""What benchmarks that score altered photographs share: their cases, the check of the classes, counts, and AUPR."""
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import numpy as np
 
 from configs import DataConfig, InputError
 from pipeline.evaluation import PhotographCounts, count_photograph, pool, score
+from pipeline.evaluation.plan import EvaluationPlan, EvaluationRequest, plan_evaluation
 from pipeline.inference import SegmenterSpec, TiledSegmenter
 from records import DISC, field_of_view
 
@@ -14,6 +16,28 @@ def check_classes(data: DataConfig, spec: SegmenterSpec) -> None:
     """Raises an InputError if a config has other classes than a model."""
     if data.classes != spec.classes:
         raise InputError(f"--config: has the classes {', '.join(data.classes)}, the model {', '.join(spec.classes)}.")
+
+
+def plan_scoring(segmenter: TiledSegmenter, model: Path, source: Path, *, split: str) -> EvaluationPlan:
+    """Finds the photographs that are altered and scored, as `eval` does.
+
+    Args:
+      segmenter: segmenter of the model.
+      model: its folder.
+      source: folder of photographs and masks.
+      split: the cases, as the model lists them, or "all".
+
+    Raises:
+      InputError: the source cannot be read, has no case of the split, or a photograph lacks a mask.
+    """
+    plan = plan_evaluation(EvaluationRequest(source=str(source), split=split, model=str(model)), segmenter)
+    if lacking := [case for case in plan.cases if case.name in plan.without_needed_mask()]:
+        raise InputError(
+            f"--source={source}: {len(lacking)} of {len(plan.cases)} photographs lack a mask, the first is "
+            f"{lacking[0].name} ({', '.join(lacking[0].missing_masks)}); add masks, all black where there is no "
+            "lesion, or a labels.csv that says what was looked for."
+        )
+    return plan
 
 
 def segment_and_count(

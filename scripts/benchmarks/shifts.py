@@ -9,12 +9,11 @@ from tqdm import tqdm
 
 from configs import Config, DataConfig
 from pipeline.evaluation import PhotographCounts, load_case
-from pipeline.evaluation.plan import EvaluationRequest, plan_evaluation
 from pipeline.inference import TiledSegmenter, load_segmenter
 from records import DISC, Case, KnownRules, find_cases, write_png
 from scripts.benchmarks.camera_shifts import SHIFTS, UNSHIFTED, find_field, shift_camera
 from scripts.benchmarks.measuring import Result
-from scripts.benchmarks.scoring import check_classes, mean_of_lesions, pooled_aupr, segment_and_count
+from scripts.benchmarks.scoring import check_classes, mean_of_lesions, plan_scoring, pooled_aupr, segment_and_count
 from scripts.benchmarks.shifts_sheet import draw_sheet
 
 TITLE = """\
@@ -72,7 +71,7 @@ def measure(
     segmenter = load_segmenter(model)
     spec = segmenter.spec
     check_classes(config.data, spec)
-    plan = plan_evaluation(EvaluationRequest(source=str(source), split=split, model=str(model)), segmenter)
+    plan = plan_scoring(segmenter, model, source, split=split)
     labelled, data = plan.cases, plan.data
     eyes = find_cases(None, data.classes, known=healthy)[1] if healthy is not None else []
     if sheet is not None:

@@ -1,0 +1,39 @@
+"""Which photographs benchmarks score that alter them."""
+
+import types
+
+import pytest
+
+from configs import InputError
+from pipeline.inference import SegmenterSpec
+from scripts.benchmarks.scoring import plan_scoring
+
+SPEC = SegmenterSpec(
+    classes=("HE", "MA"),
+    scale=0.5,
+    tile=64,
+    overlap=0.25,
+    window="hann",
+    tile_batch=1,
+    thresholds=(0.5, 0.5),
+    splits={},
+    records_fingerprint="0" * 16,
+    config_fingerprint="1" * 16,
+)
+
+
+def planned(folder, *masks: str):
+    for file in ("images/a.png", "images/b.png", *masks):
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        (folder / file).touch()
+    return plan_scoring(types.SimpleNamespace(spec=SPEC), folder / "model", folder, split="all")
+
+
+def test_a_source_with_fewer_classes_than_the_model_is_scored_in_those_that_it_has(tmp_path):
+    plan = planned(tmp_path, "masks/HE/a.png", "masks/HE/b.png")
+    assert [case.unknown for case in plan.cases] == [{"MA"}, {"MA"}]
+
+
+def test_a_photograph_that_lacks_a_mask_is_refused_and_never_taken_for_one_without_lesions(tmp_path):
+    with pytest.raises(InputError, match=r"1 of 2 photographs lack a mask, the first is b \(HE\); add masks"):
+        planned(tmp_path, "masks/HE/a.png", "masks/MA/a.png", "masks/MA/b.png")
