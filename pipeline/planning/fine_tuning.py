@@ -18,20 +18,24 @@ STEPS = 50  # of an epoch: on two cores some twenty seconds, so that the curve g
 EPOCHS = 1000  # which nobody waits for: minutes end a fine-tuning
 
 
-def fine_tuning_config(config: Config, spec: "SegmenterSpec", *, validating: int) -> Config:
+def fine_tuning_config(
+    config: Config, spec: "SegmenterSpec", *, validating: int, classes: tuple[str, ...] | None = None
+) -> Config:
     """Returns the config of a fine-tuning.
 
     Args:
       config: the config that the model was trained with.
       spec: the spec of the model; photographs are scaled as it wants them.
       validating: number of photographs that choose the epoch and the thresholds, at least 1.
+      classes: those of the model that are learnt, where somebody looked for them; None: all.
     """
     train, again = config.train, bool(config.train.initial_model)
+    learnt = classes or spec.classes
     return dataclasses.replace(
         config,
         data=dataclasses.replace(
             config.data,
-            classes=spec.classes,
+            classes=learnt,
             colors=(),
             scale=spec.scale,
             field_diameter=spec.field_diameter,
@@ -50,7 +54,8 @@ def fine_tuning_config(config: Config, spec: "SegmenterSpec", *, validating: int
             validation_steps=None,
             # Whole photographs take a few seconds each, so many of them are not scored after every epoch.
             photographs_every=max(validating // 2, 1),
-            class_sampling=train.class_sampling if config.data.classes == spec.classes else (),
+            class_sampling=train.class_sampling if config.data.classes == learnt else (),
+            paste_classes=tuple(name for name in train.paste_classes if name in learnt),
             decay_fraction=1.0,
             frozen_encoder_epochs=0,
             early_stopping_patience=0,

@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from configs import Config, DataConfig, InputError
 from pipeline.evaluation import LoadedCase, load_case, read_result
-from pipeline.inference import SegmenterSpec, load_segmenter
+from pipeline.inference import load_segmenter
 from pipeline.planning import KEPT_APART, LEARNT_FROM, Stage, fine_tuning_config
 from records import Case, make_folder, rescale_mask, rescale_photograph, write_png, write_text
 from scripts.benchmarks.camera_shifts import find_field, shift_camera
@@ -46,7 +46,7 @@ def measure(config: Config, model: Path, source: Path, *, split: str, minutes: f
     Args:
       config: the config that the model was trained with; the training from nothing is that of this config.
       model: model folder.
-      source: folder of photographs and masks.
+      source: folder of photographs and masks; the trainings learn those classes of the model that it has.
       split: the cases to use, as the model lists them, or "all".
       minutes: length of the fine-tuning.
       workdir: folder for all files.
@@ -64,9 +64,12 @@ def measure(config: Config, model: Path, source: Path, *, split: str, minutes: f
             f"--source={source}: has {len(plan.cases)} photographs of the split {split}; expected more than {LEARNT}, "
             "which are learnt from."
         )
+    known = tuple(name for name in spec.classes if any(name not in case.unknown for case in plan.cases))
+    data = dataclasses.replace(plan.data, classes=known)
     for number, case in enumerate(tqdm(plan.cases, desc="photographs", disable=None)):
-        _write_shifted(case, plan.data, workdir / _part(number, len(plan.cases)))
-    trainings = _trainings(config, spec, model, minutes=minutes)
+        _write_shifted(case, data, workdir / _part(number, len(plan.cases)))
+    tuned = fine_tuning_config(config, spec, classes=known, validating=VALIDATING)
+    trainings = _trainings(config, tuned, model, minutes=minutes)
     for training in trainings:
         write_text(workdir / f"{training.folder}.json", training.config.to_json())
     stages = [_shard(workdir, trainings[0]), _score(workdir, "as_it_is", model)]
@@ -137,9 +140,7 @@ def _as_other_camera(loaded: LoadedCase) -> tuple[np.ndarray, float]:
     return rescale_photograph(photograph, factor), factor
 
 
-def _trainings(config: Config, spec: SegmenterSpec, model: Path, *, minutes: float) -> list[_Training]:
-    tuned = fine_tuning_config(config, spec, validating=VALIDATING)
-
+def _trainings(config: Config, tuned: Config, model: Path, *, minutes: float) -> list[_Training]:
     def begun(initial_model: str, learning_rate: float) -> Config:
         train = dataclasses.replace(tuned.train, initial_model=initial_model, learning_rate=learning_rate)
         return dataclasses.replace(tuned, train=train)

@@ -41,3 +41,10 @@ def test_stages_score_the_old_model_train_and_score_the_new_one_on_what_is_kept_
     assert before[1:3] == after[1:3] == [f"--source={tmp_path}/kept_apart", "--split=all"]
     assert compare == [f"--output={tmp_path}/compared", f"{tmp_path}/before", f"{tmp_path}/after"]
     assert stages[-1].line.startswith(f"python -m scripts.compare --output={tmp_path}/compared ")
+
+
+def test_of_a_model_that_finds_more_only_the_classes_are_learnt_that_are_named(base):
+    config = fine_tuning_config(base, spec_of(MODEL), validating=1, classes=("HE", "OD"))
+    assert config.data.classes == ("HE", "OD")
+    assert base.train.class_sampling and config.train.class_sampling == ()
+    assert "EX" in base.train.paste_classes and config.train.paste_classes == ("HE",)
