@@ -17,9 +17,10 @@ import pytest
 from configs import FastConfig, ModelConfig
 from models import build_network
 from pipeline.export import export_onnx
-from pipeline.inference import SegmenterSpec, TiledSegmenter
+from pipeline.inference import TiledSegmenter
 from records import lesions
 from tests.chromium import CHROMIUM, needs_chromium
+from tests.specs import make_spec
 
 DEMO = Path(__file__).parents[1] / "docs" / "demo"
 RUNTIME = os.environ.get("FUNDUS_TILES_ONNXRUNTIME_WEB")  # a folder for docs/demo/runtime.sh
@@ -49,18 +50,8 @@ def served(tmp_path):
     """The page with a tiny model: its folder, its address and its segmenter."""
     keras.utils.set_random_seed(3)
     network = build_network(ModelConfig(fast=FastConfig(widths=(8, 16), contrast=False)), classes=2)
-    spec = SegmenterSpec(
-        classes=("HE", "MA"),
-        scale=0.5,
-        tile=64,
-        overlap=0.25,
-        window="hann",
-        tile_batch=1,
-        thresholds=(0.02, 0.02),
-        splits={},
-        records_fingerprint="",
-        config_fingerprint="",
-    )
+    tiling = {"scale": 0.5, "tile": 64, "overlap": 0.25, "window": "hann", "tile_batch": 1}
+    spec = make_spec(classes=("HE", "MA"), thresholds=(0.02, 0.02), **tiling)
     segmenter = TiledSegmenter(network, spec)
     folder = tmp_path / "page"
     export_onnx(segmenter, folder, operating_point=spec.operating_point, overwrite=False, precision="float32")

@@ -158,9 +158,10 @@ def plan_evaluation(
         known=request.known,
     )
     unlabelled = _unlabelled(found, request) if spec is not None and layout != "idrid" else ()
-    found = [
-        case.with_known(unknown=case.unknown.union(unlabelled) - case.absent, absent=case.absent) for case in found
-    ]
+    if unlabelled:
+        found = [
+            case.with_known(unknown=case.unknown.union(unlabelled) - case.absent, absent=case.absent) for case in found
+        ]
     return EvaluationPlan(
         request=request,
         segmenter=segmenter,

@@ -13,7 +13,7 @@ from pipeline.planning.choice import Choice
 from pipeline.planning.fingerprint import ClassFacts, Fingerprint
 from pipeline.planning.networks import AUTO
 from pipeline.planning.scale_rules import widest_field
-from records import PhotographIdentity, SeenPhotographs
+from records import Camera, PhotographIdentity, SeenPhotographs
 
 ROOT = Path(__file__).parents[2]
 PRETRAINED = Path("pretrained/idrid_lesions")  # made by configs/idrid_lesions.py
@@ -68,7 +68,7 @@ def choose_start(fingerprint: Fingerprint, classes: Sequence[str], *, network: s
             f"Random weights: {PRETRAINED} was trained on {len({one.one for one in seen})} of these photographs, such "
             f"as {seen[0].one}, so that scores of those held out would flatter.",
         )
-    factor = (spec.field_diameter or 0) * degrees / spec.field_degrees / widest_field(fingerprint)
+    factor = (spec.rule(Camera(degrees=degrees)).diameter or 0) / widest_field(fingerprint)
     if factor > MOST_ENLARGED:
         return Start(
             None,

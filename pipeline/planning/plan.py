@@ -28,6 +28,7 @@ from pipeline.planning.training_rules import (
     choose_shown,
     count_healthy,
 )
+from records import Camera
 
 Trials = tuple[StepTrial, list[StepTrial]]
 
@@ -98,10 +99,8 @@ def make_plan(
         **choose_shown(fingerprint, names),
         **choose_recipe(),
     }
-    if start.spec is not None and start.spec.field_diameter is not None:
-        diameter = keep_diameter(fingerprint, start.spec.field_diameter * angle.value / start.spec.field_degrees)
-    else:
-        diameter = choose_diameter(fingerprint, classes)
+    known = None if start.spec is None else start.spec.rule(Camera(degrees=angle.value)).diameter
+    diameter = choose_diameter(fingerprint, classes) if known is None else keep_diameter(fingerprint, known)
     crop = choose_crop(classes, diameter.value)
     model = choose_network(classes, start, network=network, photographs=training, diameter=diameter.value)
     draft = _config(fixed | model | _scaled(fingerprint, diameter, crop))

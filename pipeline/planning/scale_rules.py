@@ -13,7 +13,8 @@ from records import LARGEST_SCALE, tile_origins
 
 SMALLEST_PIXELS = 3.0  # diameter that small lesions are to keep
 FEWEST_PIXELS = 2.0  # diameter that they keep whatever it costs
-SMALL = 0.1  # quantile of a class' diameters that stands for its small lesions, and of fields for narrow ones
+SMALL = 0.1  # quantile of a class' diameters that stands for its small lesions
+NARROW = 0.1  # quantile of the fields of view that stands for the narrow ones
 LARGE = 0.95  # quantile of the lesions' longer sides that stands for the large ones
 FEWEST_LESIONS = 10  # of a class whose quantiles are taken; of fewer, the smallest lesion counts
 LEAST_DIAMETER = 640.0  # pixels of a scaled field of view: with less, outlines lose too much (docs/decisions.md)
@@ -72,7 +73,7 @@ def keep_diameter(fingerprint: Fingerprint, known: float) -> Choice:
       fingerprint: the photographs.
       known: diameter of their field of view at the model's scale, pixels.
     """
-    most = LARGEST_SCALE * float(np.quantile(_fields(fingerprint), SMALL))
+    most = LARGEST_SCALE * float(np.quantile(_fields(fingerprint), NARROW))
     if known > most:
         return Choice(
             round_diameter(most),

@@ -31,10 +31,11 @@ def plan_scoring(segmenter: TiledSegmenter, model: Path, source: Path, *, split:
       InputError: the source cannot be read, has no case of the split, or a photograph lacks a mask.
     """
     plan = plan_evaluation(EvaluationRequest(source=str(source), split=split, model=str(model)), segmenter)
-    if lacking := [case for case in plan.cases if case.name in plan.without_needed_mask()]:
+    if lacking := plan.without_needed_mask():
+        first = next(case for case in plan.cases if case.name in lacking)
         raise InputError(
             f"--source={source}: {len(lacking)} of {len(plan.cases)} photographs lack a mask, the first is "
-            f"{lacking[0].name} ({', '.join(lacking[0].missing_masks)}); add masks, all black where there is no "
+            f"{first.name} ({', '.join(first.missing_masks)}); add masks, all black where there is no "
             "lesion, or a labels.csv that says what was looked for."
         )
     return plan

@@ -30,6 +30,7 @@ from pipeline.training import TrainingRun, fit, prepare
 from records import Case, Index, survey_case
 from records.shards.building import build_records
 from records.shards.sharding import plan_shards
+from tests.specs import make_spec
 
 CLASSES = ("HE", "MA")
 # Name: split, height, width, whether it has lesions. Two are lower than a tile of 64 pixels.
@@ -173,24 +174,8 @@ def trained(train, config, records_set, tmp_path_factory) -> Trained:
 
 @pytest.fixture(scope="session")
 def spec() -> Callable[..., SegmenterSpec]:
-    """Makes a segmenter's spec; by default one class and tiles of 16 pixels without overlap."""
-
-    def make(**fields: object) -> SegmenterSpec:
-        plain = {
-            "classes": ("HE",),
-            "scale": 1.0,
-            "tile": 16,
-            "overlap": 0.0,
-            "window": "uniform",
-            "tile_batch": 2,
-            "thresholds": (0.5,) * len(fields.get("classes", "1")),
-            "splits": {},
-            "records_fingerprint": "0" * 16,
-            "config_fingerprint": "1" * 16,
-        }
-        return SegmenterSpec(**{**plain, **fields})
-
-    return make
+    """Makes a segmenter's spec, see `make_spec`."""
+    return make_spec
 
 
 @pytest.fixture(scope="session")

@@ -5,28 +5,15 @@ import types
 import pytest
 
 from configs import InputError
-from pipeline.inference import SegmenterSpec
 from scripts.benchmarks.scoring import plan_scoring
-
-SPEC = SegmenterSpec(
-    classes=("HE", "MA"),
-    scale=0.5,
-    tile=64,
-    overlap=0.25,
-    window="hann",
-    tile_batch=1,
-    thresholds=(0.5, 0.5),
-    splits={},
-    records_fingerprint="0" * 16,
-    config_fingerprint="1" * 16,
-)
+from tests.sources import touch
+from tests.specs import make_spec
 
 
 def planned(folder, *masks: str):
-    for file in ("images/a.png", "images/b.png", *masks):
-        (folder / file).parent.mkdir(parents=True, exist_ok=True)
-        (folder / file).touch()
-    return plan_scoring(types.SimpleNamespace(spec=SPEC), folder / "model", folder, split="all")
+    touch(folder, "images/a.png", "images/b.png", *masks)
+    segmenter = types.SimpleNamespace(spec=make_spec(classes=("HE", "MA")))
+    return plan_scoring(segmenter, folder / "model", folder, split="all")
 
 
 def test_a_source_with_fewer_classes_than_the_model_is_scored_in_those_that_it_has(tmp_path):

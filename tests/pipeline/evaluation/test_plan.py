@@ -11,6 +11,7 @@ from configs import DataConfig, InputError
 from pipeline.evaluation.plan import EvaluationPlan, EvaluationRequest, choose_cases, plan_evaluation
 from pipeline.operating_point import OperatingPoint
 from records import Case, KnownRules
+from tests.sources import touch
 
 CLASSES = ("HE", "MA")
 CASES = [Case(name, Path(f"{name}.png"), {}, split) for name, split in (("A", "train"), ("B", "train"), ("T", "test"))]
@@ -51,9 +52,7 @@ def test_records_of_other_classes_are_refused(records_set):
 
 
 def test_several_masks_and_trees_are_read_as_the_request_says(tmp_path):
-    for file in ("images/001/a.png", "masks/HE/001/a.png", "masks/HE/001/a_2.png", "maps/001_a_HE.png"):
-        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / file).touch()
+    touch(tmp_path, "images/001/a.png", "masks/HE/001/a.png", "masks/HE/001/a_2.png", "maps/001_a_HE.png")
     request = EvaluationRequest(
         str(tmp_path), "all", predictions=str(tmp_path / "maps"), classes=["HE"], recursive=True
     )
@@ -107,10 +106,7 @@ def test_a_missing_mask_of_a_class_that_is_unknown_or_absent_is_none_that_is_nee
 
 
 def source_of(folder: Path, masks: str) -> str:
-    for file in ("images/a.png", "images/b.png", *masks.split()):
-        (folder / file).parent.mkdir(parents=True, exist_ok=True)
-        (folder / file).touch()
-    return str(folder)
+    return str(touch(folder, "images/a.png", "images/b.png", *masks.split()))
 
 
 def of_two_classes(spec):
@@ -157,9 +153,7 @@ def test_what_healthy_eyes_show_none_of_stays_absent_though_no_photograph_has_a_
 
 def test_the_cases_of_an_anonymous_models_splits_are_found_by_their_names(tmp_path, spec):
     for name in "ABC":
-        for file in (f"images/{name}.png", f"masks/HE/{name}.png"):
-            (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / file).touch()
+        touch(tmp_path, f"images/{name}.png", f"masks/HE/{name}.png")
     hidden = spec(splits={"train": ["A", "B"], "validation": ["C", "elsewhere"]}).anonymized("0" * 16)
     segmenter = types.SimpleNamespace(spec=hidden)
     for split, names in (("train", "AB"), ("validation", "C")):

@@ -12,13 +12,7 @@ from configs import InputError
 from records import find_cases
 from records.annotations.annotated import case_names, ignored_class
 from records.annotations.files import PhotographFinder
-
-
-def touch(folder: Path, *names: str) -> Path:
-    for name in names:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).touch()
-    return folder
+from tests.sources import touch
 
 
 @pytest.fixture

@@ -1,18 +1,10 @@
 """The classes of a source are told by its folders and files."""
 
-from pathlib import Path
-
 import pytest
 
 from configs import InputError
 from records import classes_of_source
-
-
-def touch(folder: Path, *files: str) -> Path:
-    for file in files:
-        (folder / file).parent.mkdir(parents=True, exist_ok=True)
-        (folder / file).touch()
-    return folder
+from tests.sources import touch
 
 
 def test_folders_of_masks_are_classes_but_regions_that_are_left_out_are_not(tmp_path):

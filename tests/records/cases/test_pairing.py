@@ -9,15 +9,9 @@ from PIL import Image
 from configs import DataConfig, InputError
 from records.cases import case_digests, find_cases, mask_values, read_labels
 from records.cases.pairing import owner_of
+from tests.sources import touch
 
 ORIGINALS, GROUNDTRUTHS = "1. Original Images/a. Training Set", "2. All Segmentation Groundtruths/a. Training Set"
-
-
-def touch(folder: Path, *files: str) -> Path:
-    for file in files:
-        (folder / file).parent.mkdir(parents=True, exist_ok=True)
-        (folder / file).touch()
-    return folder
 
 
 def refusal(source: Path, classes: tuple[str, ...] = ("HE",), **options: bool) -> str:

@@ -6,19 +6,12 @@ import pytest
 
 from configs import InputError
 from records.cases import find_cases, image_files
+from tests.sources import touch
 
 ORIGINALS = "1. Original Images"
 GROUNDTRUTHS = "2. All Segmentation Groundtruths"
 TRAINING, TESTING = "a. Training Set", "b. Testing Set"
 HAEMORRHAGES, MICROANEURYSMS = "2. Haemorrhages", "1. Microaneurysms"
-
-
-def touch(folder: Path, *files: str) -> Path:
-    """Makes empty files, for nothing is decoded here, and the folders above them."""
-    for file in files:
-        (folder / file).parent.mkdir(parents=True, exist_ok=True)
-        (folder / file).touch()
-    return folder
 
 
 def refusal(source: Path, classes: tuple[str, ...] = ("HE",)) -> str:
