@@ -1,23 +1,35 @@
 """The benchmark of plans: the presets that it compares differ in what is named alone, and ratios are of its table."""
 
+import dataclasses
+import zlib
+
 import pytest
 
-from configs import Config, DataConfig, InputError
+from configs import Config, DataConfig, InputError, TrainConfig
 from configs.loading import load_config
 from scripts.benchmarks import plans as benchmark
 
 PLAN = Config(data=DataConfig(classes=("HE",), scale=None, field_diameter=800.0, tile=512, stride=256))
+FROM_MODEL = dataclasses.replace(PLAN, train=TrainConfig(initial_model="a/model"))
 
 
 @pytest.fixture(scope="module")
-def measured(way, scores_of_way, tmp_path_factory):
+def measured_where(way, scores_of_way, tmp_path_factory):
     """What it measured where each evaluation finds the scores of the shared run, its stages and its folder."""
-    stages = []
-    workdir = tmp_path_factory.mktemp("plans")
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(benchmark, "run_commands", scores_of_way(stages))
-        result = benchmark.measure(PLAN, way.source, minutes=0.5, workdir=workdir)
-    return result, stages, workdir
+
+    def measure(plan):
+        stages = []
+        workdir = tmp_path_factory.mktemp("plans")
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(benchmark, "run_commands", scores_of_way(stages))
+            return benchmark.measure(plan, way.source, minutes=0.5, workdir=workdir), stages, workdir
+
+    return measure
+
+
+@pytest.fixture(scope="module")
+def measured(measured_where):
+    return measured_where(PLAN)
 
 
 @pytest.mark.slow
@@ -43,12 +55,31 @@ def test_a_grid_differs_in_scale_crop_and_batch_alone():
 
 
 @pytest.mark.slow
-def test_ratios_are_those_of_the_table(measured):
-    result, *_ = measured
+def test_ratios_are_those_of_the_table(measured_where, monkeypatch):
+    monkeypatch.setattr(benchmark, "_aupr", lambda folder, _: {"HE": zlib.crc32(folder.name.encode()) / 2**32})
+    result, *_ = measured_where(PLAN)
     mean = result.keys["mean_aupr"]
     others = [value for name, value in mean.items() if name not in (benchmark.PLANNED, benchmark.COPIED)]
+    assert len(others) == 12 and len(set(others)) == 12
     assert result.keys["over_best"] == pytest.approx(mean[benchmark.PLANNED] / max(others))
     assert result.keys["over_copied"] == pytest.approx(mean[benchmark.PLANNED] - mean[benchmark.COPIED])
+
+
+@pytest.mark.slow
+def test_a_plan_that_starts_from_a_model_is_compared_with_that_model_and_with_a_copied_preset_that_starts_from_it(
+    measured_where, monkeypatch
+):
+    monkeypatch.setattr(benchmark, "_aupr", lambda folder, _: {"HE": zlib.crc32(folder.name.encode()) / 2**32})
+    result, stages, workdir = measured_where(FROM_MODEL)
+    mean = result.keys["mean_aupr"]
+    assert len(mean) == len(result.rows) == 16
+    copied = [mean[benchmark.COPIED], mean[benchmark.COPIED_FROM_MODEL]]
+    assert result.keys["over_copied"] == pytest.approx(mean[benchmark.PLANNED] - max(copied))
+    assert result.keys["over_as_it_is"] == pytest.approx(mean[benchmark.PLANNED] - mean[benchmark.AS_IT_IS])
+    started = {path.parent.name: load_config(str(path)).train.initial_model for path in workdir.glob("*/config.json")}
+    assert [name for name, model in started.items() if not model] == ["a_copied_preset"]
+    as_it_is = [one.arguments for one in stages if one.command == "eval" and "--model=a/model" in one.arguments]
+    assert len(as_it_is) == 1 and "--split=test" in as_it_is[0]
 
 
 def test_a_source_without_a_test_part_and_a_config_that_is_no_plan_are_refused(write_eyes, tmp_path):
