@@ -19,9 +19,20 @@ from absl import flags
 
 from configs.loading import load_config
 from pipeline.interruption import StoppedError
-from pipeline.planning import EVALUATION, FOLDS, PLAN, RUN, Stage, begin, plan_stages, planned_model, scored_split
+from pipeline.planning import (
+    EVALUATION,
+    FOLDS,
+    PLAN,
+    RUN,
+    Stage,
+    begin,
+    keep_folds,
+    plan_stages,
+    planned_model,
+    scored_split,
+)
 from pipeline.reporting import REPORT
-from records import Case, claimed_output
+from records import Case, claimed_output, healthy_folders
 from scripts.support import command, planning, source
 from scripts.support.children import Children
 from scripts.support.stages import run_stages
@@ -49,7 +60,7 @@ def main(_: list[str]) -> int:
                 code = run_stages(children, first, again=AGAIN)
                 if not first[0].is_finished:
                     return code
-                folds = _planned_folds(workdir)
+                folds = keep_folds(workdir, lambda: _planned_folds(workdir))
                 stages = _stages(workdir, cases, folds=folds)
                 code = run_stages(children, stages[1:], again=AGAIN, passed=1) or code
         except StoppedError as stopped:
@@ -62,11 +73,16 @@ def main(_: list[str]) -> int:
 
 def _stages(workdir: Path, cases: Sequence[Case], *, folds: int) -> list[Stage]:
     flags_of_plan, reading = planning.planning_flags(), planning.reading_flags()
-    return plan_stages(workdir, _SOURCE.value, cases, planning=flags_of_plan, reading=reading, folds=folds)
+    healthy = healthy_folders(source.given()["known"], cases)
+    return plan_stages(
+        workdir, _SOURCE.value, cases, planning=flags_of_plan, reading=reading, healthy=healthy, folds=folds
+    )
 
 
 def _planned_folds(workdir: Path) -> int:
     """Returns the number of folds that the plan divides the minutes into."""
+    if flags.FLAGS.folds is not None:
+        return flags.FLAGS.folds
     each = load_config(str(workdir / PLAN)).train.max_minutes
     return max(round(flags.FLAGS.minutes / each), 1) if each else 1
 

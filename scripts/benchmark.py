@@ -30,6 +30,7 @@ from typing import Any
 from absl import flags
 
 from configs import InputError
+from pipeline.interruption import StoppedError
 from records import SPLITS, write_text
 from scripts.support import command
 from scripts.support import source as source_flags
@@ -86,7 +87,11 @@ def main(arguments: list[str]) -> int:
     computer = machine()
     of = "".join(f" of {folder}" for folder in folders.values())
     print(f"benchmark {name}{of} on {computer['cores']} cores, {computer['memory_gb']} GB", flush=True)
-    result = benchmark.measure(config, **folders, **options)
+    try:
+        result = benchmark.measure(config, **folders, **options)
+    except StoppedError as stopped:
+        print("stopped; run the same command again to continue.", flush=True)
+        return stopped.code
     print(result.title)
     for row in [result.columns, *result.rows]:
         print(f"{row[0]:34}" + "".join(f"{cell:>18}" for cell in row[1:]))

@@ -25,8 +25,8 @@ from absl import flags
 from configs import DataConfig, InputError
 from pipeline.interruption import StoppedError
 from pipeline.machine import usable_cores
-from pipeline.planning import Fingerprint, folders_besides, refuse_without_lesions, take_fingerprint
-from records import Case, make_folder
+from pipeline.planning import Fingerprint, refuse_without_lesions, take_fingerprint
+from records import Case, healthy_folders, make_folder
 from scripts.support import cluster, command, planning, source
 from scripts.support.children import Children
 from scripts.support.photographs import with_bar
@@ -61,12 +61,13 @@ def main(_: list[str]) -> int:
     print_warnings(plan.problems, more="on the page")
     print("\n".join(planning.lines(plan)), flush=True)
     reading = planning.reading_flags()
+    healthy = healthy_folders(source.given()["known"], fingerprint.cases)
     try:
-        probe = _probe(plan, fingerprint, beside=output.parent, reading=reading)
+        probe = _probe(plan, beside=output.parent, reading=reading, healthy=healthy)
     except StoppedError as stopped:
         print("stopped; no preset is written.", flush=True)
         return stopped.code
-    page = write_plan(output, plan, fingerprint, source=_SOURCE.value, reading=reading, probe=probe)
+    page = write_plan(output, plan, fingerprint, source=_SOURCE.value, reading=reading, healthy=healthy, probe=probe)
     print(f"preset: {output}    see: {page}")
     return command.SOME_FAILED if fingerprint.failures else command.DONE
 
@@ -88,7 +89,7 @@ def _take_fingerprint(layout: str, cases: list[Case], data: DataConfig, *, kept:
     return fingerprint
 
 
-def _probe(plan: "Plan", fingerprint: Fingerprint, *, beside: Path, reading: Sequence[str]) -> "Probe | None":
+def _probe(plan: "Plan", *, beside: Path, reading: Sequence[str], healthy: Sequence[Path]) -> "Probe | None":
     """Trains for --probe minutes, in a folder of the disk of the output that is removed; None without the flag."""
     if flags.FLAGS.probe is None:
         return None
@@ -102,7 +103,7 @@ def _probe(plan: "Plan", fingerprint: Fingerprint, *, beside: Path, reading: Seq
             plan,
             lengths,
             source=_SOURCE.value,
-            healthy=folders_besides(_SOURCE.value, fingerprint.cases),
+            healthy=healthy,
             reading=reading,
         )
         children = Children()

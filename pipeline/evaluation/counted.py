@@ -67,7 +67,7 @@ def count_cases(
         plan.data,
         operating_point=plan.operating_point,
         bins=plan.bins,
-        measure=plan.segmenter.measure if plan.segmenter is not None and not plan.maps else None,
+        measure=plan.segmenter.measure if plan.segmenter is not None else None,
         seconds=seconds,
         look=identify_and_look,
         sweeps=plan.request.sweep,

@@ -22,7 +22,7 @@ from pipeline.evaluation.fold_results import (
 )
 from pipeline.evaluation.results import COUNTS
 from pipeline.evaluation.second_stage import SecondStage, check_second_stage
-from records import ALL_KNOWN, Case, KnownRules, make_folder, sha256_of, write_table, write_text
+from records import ALL_KNOWN, Case, KnownRules, healthy_folders, make_folder, sha256_of, write_table, write_text
 from records.cases import FoldPlan
 
 CONFIG = "config.json"
@@ -76,13 +76,7 @@ class CrossValidation:
     @property
     def further_folders(self) -> list[Path]:
         """The folders of the photographs that --healthy adds to those of the sources."""
-        if self.known.healthy is None:
-            return []
-        if Path(self.known.healthy).is_dir():
-            return [Path(self.known.healthy)]
-        photographs = [case.photograph for cases in self.plan.sources for case in cases]
-        outside = {file.parent for file in photographs if not any(file.is_relative_to(one) for one in self.sources)}
-        return sorted(outside)
+        return healthy_folders(self.known, [case for cases in self.plan.sources for case in cases])
 
     def unfinished(self, folds: Sequence[int]) -> list[int]:
         """Returns those of the folds that have no result yet."""
@@ -156,7 +150,7 @@ def fold_steps(run: CrossValidation, fold: int) -> list[tuple[str, list[str]]]:
         shard = [f"--config={config}", f"--source={source}", f"--records={folder / 'records' / str(number)}"]
         if any(case.patient is not None for case in cases):
             shard.append(f"--patients={patients}")
-        shards.append(("shard", [*shard, f"--splits={splits}", "--strict", *reading]))
+        shards.append(("shard", [*shard, f"--splits={splits}", *reading]))
         score = [f"--model={run.model(fold)}", f"--source={source}", "--split=test", "--sweep"]
         point = [f"--{name}={value}" for name, value in run.operating.items()]
         scores.append(("eval", [*score, f"--output={folder / 'result' / str(number)}", *point, *reading]))

@@ -61,7 +61,7 @@ class CaseMap(NamedTuple):
 
     Attributes:
       probabilities: float32 0..1 `[H, W, C]`.
-      factor: by which the photograph was scaled for the network; None if no network made the map.
+      factor: by which the photograph is scaled for the network; None without one.
     """
 
     probabilities: np.ndarray

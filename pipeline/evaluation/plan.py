@@ -115,7 +115,9 @@ class EvaluationPlan:
 
         def read(loaded: LoadedCase) -> CaseMap:
             size, classes = loaded.masks.shape[:2], self.data.classes
-            return CaseMap(external_maps.read_map(self.maps, loaded.case, size, classes=classes, levels=self.levels))
+            probabilities = external_maps.read_map(self.maps, loaded.case, size, classes=classes, levels=self.levels)
+            # The model's least areas, if there is one, are those of its scale.
+            return CaseMap(probabilities, loaded.measured and loaded.measured.scale.factor)
 
         return read
 
@@ -197,7 +199,7 @@ def choose_cases(
     if split == "all":
         return cases
     listed = splits.get(split) if splits is not None else None
-    if splits is None or (listed is None and split == "test"):
+    if splits is None or (not listed and split == "test"):
         chosen = [case for case in cases if case.split == split]
     else:
         chosen = [case for case in cases if case.name in set(listed or ())]

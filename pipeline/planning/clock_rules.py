@@ -113,13 +113,14 @@ def choose_steps(
     }
 
 
-def refuse_too_short(minutes: float, chosen: StepTrial, *, tiles: int) -> None:
+def refuse_too_short(minutes: float, chosen: StepTrial, *, tiles: int, folds: int = 1) -> None:
     """Checks that the time suffices for one pass over the training tiles.
 
     Args:
       minutes: time of each training.
       chosen: the trial whose settings are taken.
       tiles: number of training tiles.
+      folds: number of trainings.
 
     Raises:
       InputError: it does not.
@@ -127,7 +128,8 @@ def refuse_too_short(minutes: float, chosen: StepTrial, *, tiles: int) -> None:
     needed = tiles / chosen.crops_per_second / 60
     if minutes < needed:
         raise InputError(
-            f"--minutes={minutes:g}: one epoch, a crop from each of {tiles} tiles, takes {needed:.1f} minutes at the "
-            f"{chosen.crops_per_second:.1f} crops a second that were measured here; give at least "
-            f"--minutes={math.ceil(needed)}, and better twenty times as many."
+            f"--minutes={minutes * folds:g}: one epoch, a crop from each of {tiles} tiles, takes {needed:.1f} minutes "
+            f"{f'in each of {folds} folds ' if folds > 1 else ''}at the {chosen.crops_per_second:.1f} crops a second "
+            f"that were measured here; give at least --minutes={math.ceil(needed * folds)}, and better twenty times as "
+            "many."
         )

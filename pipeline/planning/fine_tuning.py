@@ -56,6 +56,7 @@ def fine_tuning_config(
             photographs_every=max(validating // 2, 1),
             class_sampling=train.class_sampling if config.data.classes == learnt else (),
             paste_classes=tuple(name for name in train.paste_classes if name in learnt),
+            schedule="cosine",
             decay_fraction=1.0,
             frozen_encoder_epochs=0,
             early_stopping_patience=0,

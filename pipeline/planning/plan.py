@@ -82,9 +82,8 @@ def make_plan(
     """
     names = fingerprint.shown_classes
     classes = [fingerprint.of_class(name) for name in names]
-    held_out = choose_held_out(fingerprint)
-    usable = sum(case.split == "train" for case in fingerprint.cases)
-    training = max(round(usable * (1 - held_out.value)), 1)
+    held_out = choose_held_out(fingerprint, folds=folds or 1)
+    training = _count_training(fingerprint, held_out.value, folds=folds or 1)
     angle = choose_degrees(fingerprint, degrees)
     start = choose_start(fingerprint, names, network=network, degrees=angle.value)
     fixed: dict[str, Choice] = {
@@ -108,6 +107,8 @@ def make_plan(
     if folds is None:
         smallest = min(trials, key=lambda one: one.batch)
         folds = choose_folds(smallest, minutes=minutes, patients=fingerprint.patients)
+        fixed["data.validation_fraction"] = held_out = choose_held_out(fingerprint, folds=folds)
+        training = _count_training(fingerprint, held_out.value, folds=folds)
     each = minutes / folds
     chosen = with_enough_steps(fast, trials, minutes=each)
     if start.spec is None:
@@ -125,8 +126,17 @@ def make_plan(
     config = _config(choices)
     every = count_tiles(fingerprint, diameter=diameter.value, tile=config.data.tile, stride=config.data.stride)
     tiles = max(round(every * training / len(fingerprint.learnt_from)), 1)
-    refuse_too_short(each, chosen, tiles=tiles)
+    refuse_too_short(each, chosen, tiles=tiles, folds=folds)
     return Plan(config, choices, chosen, trials, find_problems(fingerprint), training, tiles, folds)
+
+
+def _count_training(fingerprint: Fingerprint, held_out: float, *, folds: int) -> int:
+    """Returns how many photographs a training learns from."""
+    if folds > 1:
+        usable = len(fingerprint.learnt_from) * (folds - 1) / folds
+    else:
+        usable = sum(case.split == "train" for case in fingerprint.cases)
+    return max(round(usable * (1 - held_out)), 1)
 
 
 def _shown(fingerprint: Fingerprint) -> str:

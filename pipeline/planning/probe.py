@@ -53,7 +53,7 @@ def probe_lengths(plan: Plan, minutes: float) -> list[float]:
 
 
 def probe_stages(
-    folder: Path, plan: Plan, lengths: Sequence[float], *, source: str, healthy: Sequence[str], reading: Sequence[str]
+    folder: Path, plan: Plan, lengths: Sequence[float], *, source: str, healthy: Sequence[Path], reading: Sequence[str]
 ) -> list[Stage]:
     """Writes the configs of the short trainings, and returns the commands that shard once and train each.
 

@@ -1,15 +1,18 @@
 """The stages from a folder to a scored model: each is an ordinary command, and a file says that it is finished."""
 
 import dataclasses
+import glob
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from configs import InputError
 from records import Case, write_text
 
 STATE = "auto.json"  # what the stages of a workdir were asked for
+PLANNED_FOLDS = "planned_folds"  # stands there from the end of `plan` on: a person may change the minutes of its preset
 PLAN, RECORDS, RUN, EVALUATION, FOLDS = "plan.py", "records", "run", "evaluation", "folds"
 
 
@@ -22,12 +25,14 @@ class Stage:
       arguments: its flags, and what follows them.
       product: the file that it writes last.
       may_leave_out: whether the exit code 1 says that photographs were left out, and not that it failed.
+      further: other files that must be there when it is finished.
     """
 
     command: str
     arguments: Sequence[str | Path]
     product: Path
     may_leave_out: bool = False
+    further: Sequence[Path] = ()
 
     @property
     def line(self) -> str:
@@ -37,7 +42,7 @@ class Stage:
     @property
     def is_finished(self) -> bool:
         """Whether it has been run to its end."""
-        return self.product.exists()
+        return all(file.exists() for file in (self.product, *self.further))
 
     def is_done(self, code: int) -> bool:
         """Returns whether a run that ended with this exit code did its work: a traceback has the exit code 1, too."""
@@ -51,6 +56,7 @@ def plan_stages(
     *,
     planning: Sequence[str],
     reading: Sequence[str],
+    healthy: Sequence[Path] = (),
     folds: int = 1,
 ) -> list[Stage]:
     """Returns the stages in order; `plan` is the first.
@@ -61,8 +67,16 @@ def plan_stages(
       cases: its cases, also those that --healthy adds.
       planning: flags of `plan` alone.
       reading: flags that say how the source is read; --patients among them is for those that decide splits or folds.
+      healthy: folders of the photographs that --healthy adds, see `records.healthy_folders`.
       folds: number of folds that the plan divides its time into; above 1, their models are joined to one.
+
+    Raises:
+      InputError: the path of the workdir has a comma, which divides a list of models.
     """
+    if folds > 1 and "," in str(workdir):
+        raise InputError(
+            f"--workdir={workdir}: has a comma, which divides a list of models; name another, or give --folds=1."
+        )
     plan = Stage(
         "plan",
         [f"--source={source}", f"--output={workdir / PLAN}", *planning, *reading],
@@ -70,7 +84,7 @@ def plan_stages(
         may_leave_out=True,
     )
     training = (
-        _single_training(workdir, source, cases, reading=reading)
+        _single_training(workdir, source, reading=reading, healthy=healthy)
         if folds == 1
         else _cross_validation(workdir, source, reading=reading, folds=folds)
     )
@@ -95,10 +109,10 @@ def planned_model(workdir: Path, folds: int) -> Path:
     return workdir / RUN / "model" if folds == 1 else workdir / "model"
 
 
-def _single_training(workdir: Path, source: str, cases: Sequence[Case], *, reading: Sequence[str]) -> list[Stage]:
+def _single_training(workdir: Path, source: str, *, reading: Sequence[str], healthy: Sequence[Path]) -> list[Stage]:
     config, given = f"--config={workdir / PLAN}", f"--source={source}"
     records, run = workdir / RECORDS, workdir / RUN
-    further = [f"--source={one}" for one in folders_besides(source, cases)]
+    further = [f"--source={one}" for one in healthy]
     return [
         Stage("shard", [config, given, f"--records={records}", *reading], records / "config.json", may_leave_out=True),
         Stage(
@@ -123,10 +137,11 @@ def _cross_validation(workdir: Path, source: str, *, reading: Sequence[str], fol
                 *reading,
             ],
             results / f"fold_{folds - 1}" / "result" / "fold.json",
+            further=[results / f"fold_{fold}" / "result" / "fold.json" for fold in range(folds - 1)],  # one may fail
         ),
         Stage(
             "ensemble",
-            [f"--models={results}/fold_*/run/model", f"--output={joined}"],
+            [f"--models={glob.escape(str(results))}/fold_*/run/model", f"--output={joined}"],
             joined / "segmenter.json",
         ),
         Stage(
@@ -135,11 +150,6 @@ def _cross_validation(workdir: Path, source: str, *, reading: Sequence[str], fol
             model / "segmenter.json",
         ),
     ]
-
-
-def folders_besides(source: str, cases: Sequence[Case]) -> list[str]:
-    """Returns the folders of the photographs that do not lie in the source: those that --healthy names elsewhere."""
-    return sorted({str(one) for case in cases if not (one := case.photograph.parent).is_relative_to(source)})
 
 
 def without_patients(reading: Sequence[str]) -> list[str]:
@@ -152,26 +162,25 @@ def scored_split(cases: Sequence[Case]) -> str:
     return "test" if any(case.split == "test" for case in cases) else "validation"
 
 
-def begin(workdir: Path, asked: Mapping[str, object]) -> None:
+def begin(workdir: Path, asked: Mapping[str, object], *, state: str = STATE) -> None:
     """Notes what a workdir is for, or checks that it was begun for the same.
 
     Args:
       workdir: an existing folder.
       asked: the flags of the command line by name; values are as JSON has them.
+      state: name of the file that keeps them.
 
     Raises:
       InputError: the workdir was begun with other flags, or holds something else.
     """
-    path = workdir / STATE
+    path = workdir / state
     if not path.exists():
         if (workdir / PLAN).exists():
             raise InputError(f"--workdir={workdir}: {PLAN} there is not of this command; name another folder.")
         write_text(path, json.dumps(asked, indent=2) + "\n")
         return
-    try:
-        before = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path}: not valid JSON ({error}); remove it if the folder is yours.") from error
+    before = _read_state(path)
+    before.pop(PLANNED_FOLDS, None)
     names = [*before, *(name for name in asked if name not in before)]
     differing = [
         f"--{name} was {before.get(name)} and is {asked.get(name)}"
@@ -183,3 +192,27 @@ def begin(workdir: Path, asked: Mapping[str, object]) -> None:
             f"--workdir={workdir} was begun with other flags: {'; '.join(differing)}. Give the same, or name another "
             "folder."
         )
+
+
+def keep_folds(workdir: Path, planned: Callable[[], int]) -> int:
+    """Returns the number of folds that a workdir was begun with.
+
+    Args:
+      workdir: folder that `begin` has seen, with a finished plan.
+      planned: returns the number of folds of its plan; what it returns first is kept.
+
+    Raises:
+      InputError: what `planned` raises.
+    """
+    state = _read_state(workdir / STATE)
+    if PLANNED_FOLDS not in state:
+        state[PLANNED_FOLDS] = planned()
+        write_text(workdir / STATE, json.dumps(state, indent=2) + "\n")
+    return state[PLANNED_FOLDS]
+
+
+def _read_state(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: not valid JSON ({error}); remove it if the folder is yours.") from error

@@ -4,10 +4,13 @@ from collections.abc import Sequence
 
 from pipeline.planning.choice import Choice
 from pipeline.planning.fingerprint import ClassFacts, Fingerprint
+from pipeline.planning.photograph_facts import PhotographFacts
+from records import Case
 
 FREQUENT = 0.25  # of the lesion pixels of the most frequent class: one with less is shown twice as often
 SELDOM = 0.25  # fraction of the photographs: a class that fewer show is lost with a Dice over all classes
 HEALTHY = 0.2  # fraction of the crops from healthy photographs
+FEWEST_HEALTHY = 3  # patients: a fold holds out a fifth of them and validation may draw one more, but some must be left
 VALIDATION, FEWEST_HELD_OUT, MOST_HELD_OUT = 0.15, 2, 30
 FEW_PATIENTS = 40  # below this, a cross-validation says more than what is held out
 
@@ -56,7 +59,7 @@ def choose_class_sampling(classes: Sequence[ClassFacts]) -> Choice:
 
 def choose_shown(fingerprint: Fingerprint, classes: Sequence[str]) -> dict[str, Choice]:
     """Chooses which crops training is shown, and which tiles are stored for them."""
-    healthy = count_healthy(fingerprint, classes)
+    healthy = _healthy(fingerprint, classes)
     choices = {
         "data.empty_per_nonempty": Choice(
             1.0, "Two in five crops are cut anywhere, so tiles without lesions are needed as well."
@@ -65,36 +68,41 @@ def choose_shown(fingerprint: Fingerprint, classes: Sequence[str]) -> dict[str, 
         "train.lesion_pixel_fraction": Choice(0.3, f"{RECIPE} Three in five crops show a lesion …"),
         "train.lesion_fraction": Choice(0.3, "… half of them around a lesion pixel, half around a lesion of any size."),
     }
-    if healthy:
-        fraction = HEALTHY if healthy < len(fingerprint.learnt_from) else 0.0
+    if len({case.patient or case.name for case in healthy if case.split == "train"}) >= FEWEST_HEALTHY:
         choices["train.healthy_fraction"] = Choice(
-            fraction,
-            f"{healthy} photographs are healthy. A fifth of the crops halved false detections on other healthy eyes "
-            "(docs/experiments.md).",
+            HEALTHY,
+            f"{len(healthy)} photographs are healthy. A fifth of the crops halved false detections on other healthy "
+            "eyes (docs/experiments.md).",
         )
     return choices
 
 
-def choose_held_out(fingerprint: Fingerprint) -> Choice:
-    """Chooses `data.validation_fraction` by the number of patients."""
+def choose_held_out(fingerprint: Fingerprint, *, folds: int) -> Choice:
+    """Chooses `data.validation_fraction` by the number of patients.
+
+    Several folds are dealt of the source's own validation photographs, too, so that each holds out some of its own.
+    """
     own = sum(case.split == "validation" for case in fingerprint.cases)
-    if own:
+    if own and folds == 1:
         return Choice(0.0, f"The source has {own} photographs for validation.")
     patients = fingerprint.patients
     held_out = min(max(round(VALIDATION * patients), FEWEST_HELD_OUT), MOST_HELD_OUT)
     reason = f"{held_out} of {patients} patients or photographs choose the best epoch and the thresholds."
-    if patients < FEW_PATIENTS:
+    if patients < FEW_PATIENTS and folds == 1:
         reason += " They are few: for a score to rely on, run python -m scripts.crossval with this preset."
     return Choice(round(held_out / patients, 4), reason)
 
 
 def count_healthy(fingerprint: Fingerprint, classes: Sequence[str]) -> int:
     """Returns the number of photographs that show no lesion, and of some class are said to show none."""
-    facts = [fingerprint.facts[case.name] for case in fingerprint.learnt_from]
-    return sum(
-        bool(set(one.absent) & set(classes)) and not any(lesions.areas for lesions in one.lesions.values())
-        for one in facts
-    )
+    return len(_healthy(fingerprint, classes))
+
+
+def _healthy(fingerprint: Fingerprint, classes: Sequence[str]) -> list[Case]:
+    def is_healthy(facts: PhotographFacts) -> bool:
+        return bool(set(facts.absent) & set(classes)) and not any(one.areas for one in facts.lesions.values())
+
+    return [case for case in fingerprint.learnt_from if is_healthy(fingerprint.facts[case.name])]
 
 
 def choose_recipe() -> dict[str, Choice]:

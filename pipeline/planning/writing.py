@@ -50,6 +50,7 @@ def write_plan(
     *,
     source: str,
     reading: Sequence[str],
+    healthy: Sequence[Path] = (),
     probe: Probe | None = None,
 ) -> Path:
     """Writes a plan's page, and then its preset.
@@ -60,12 +61,13 @@ def write_plan(
       fingerprint: the photographs.
       source: the folder of the photographs, as it was given.
       reading: flags that say how it is read, to be given to `shard` and `eval` as well.
+      healthy: folders of the photographs that --healthy adds, to be given to `train`.
       probe: what short trainings scored, for the page; None: there were none.
 
     Returns:
       The path of the page.
     """
-    commands = next_commands(output, plan.folds, source=source, reading=reading)
+    commands = next_commands(output, plan.folds, source=source, reading=reading, healthy=healthy)
     page = write_plan_page(
         output.with_suffix(".html"), plan, fingerprint, source=source, commands=commands, probe=probe
     )
@@ -80,12 +82,14 @@ def write_plan(
     return page
 
 
-def next_commands(output: Path, folds: int, *, source: str, reading: Sequence[str]) -> list[str]:
+def next_commands(
+    output: Path, folds: int, *, source: str, reading: Sequence[str], healthy: Sequence[Path]
+) -> list[str]:
     """Returns the command lines that train by a preset and score the model, or the models of the folds."""
     config, given = f"--config={output}", f"--source={source}"
     single = [
         ["shard", config, given, "--records=RECORDS", *reading],
-        ["train", config, given, "--records=RECORDS", "--workdir=RUN"],
+        ["train", config, given, *(f"--source={one}" for one in healthy), "--records=RECORDS", "--workdir=RUN"],
         ["eval", "--model=RUN/model", given, "--split=validation", "--output=RUN", *without_patients(reading)],
     ]
     several = [

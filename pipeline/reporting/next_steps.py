@@ -1,5 +1,6 @@
 """What can be done next with a cross-validation, as its command and its report say it."""
 
+import glob
 from collections.abc import Mapping
 from pathlib import Path
 from shlex import quote
@@ -14,8 +15,9 @@ def next_steps(workdir: Path) -> list[str]:
     if len(list(workdir.glob(str(models / "segmenter.json")))) < 2:
         return []
     ensemble, calibrated = workdir / "ensemble", workdir / "calibrated"
+    pattern = f"{glob.escape(str(workdir))}/{models}"
     return [
-        f"python -m scripts.ensemble {quote(f'--models={workdir / models}')} {quote(f'--output={ensemble}')}",
+        f"python -m scripts.ensemble {quote(f'--models={pattern}')} {quote(f'--output={ensemble}')}",
         f"python -m scripts.calibrate {quote(f'--model={ensemble}')} {quote(f'--results={workdir}')} "
         f"{quote(f'--output={calibrated}')}",
     ]

@@ -6,7 +6,7 @@ from records.cases.classes import classes_of_source
 from records.cases.duplicates import hash_case, near_pairs, perceptual_hash, refuse_equal_files, same_pixels
 from records.cases.folds import FoldPlan, find_training_cases, plan_folds
 from records.cases.hard_negatives import HARD_NEGATIVES, HardNegative, read_hard_negatives, write_hard_negatives
-from records.cases.healthy import add_healthy
+from records.cases.healthy import add_healthy, healthy_folders
 from records.cases.identity import PhotographIdentity, SamePhotograph, find_same, identify_case
 from records.cases.known import labels_of
 from records.cases.labelled_by import (
@@ -69,6 +69,7 @@ __all__ = [
     "find_same",
     "find_training_cases",
     "hash_case",
+    "healthy_folders",
     "identify_case",
     "image_files",
     "is_source",

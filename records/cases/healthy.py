@@ -1,6 +1,6 @@
 """Which photographs that a model labels are known to be free of which classes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from configs import InputError
@@ -43,3 +43,19 @@ def add_healthy(
             raise InputError(f"{case.photograph}: {found[case.name]} has the same name; rename one of them.")
     absent = {case.name: case.absent.intersection(classes) for case in told.cases}
     return found, {name: names for name, names in absent.items() if names}
+
+
+def healthy_folders(known: KnownRules, cases: Sequence[Case]) -> list[Path]:
+    """Returns the folders of the photographs that --healthy adds to a source, as `train --source` takes them.
+
+    Args:
+      known: what the flags say.
+      cases: the cases of the source and those that are added. A table names these among photographs of the source,
+        which lie where photographs with masks do.
+    """
+    if known.healthy is None:
+        return []
+    if Path(known.healthy).is_dir():
+        return [Path(known.healthy)]
+    with_masks = {case.photograph.parent for case in cases if any(case.masks.values())}
+    return sorted({case.photograph.parent for case in cases} - with_masks)

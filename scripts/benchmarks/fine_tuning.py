@@ -13,7 +13,7 @@ from pipeline.planning import KEPT_APART, LEARNT_FROM, Stage, fine_tuning_config
 from records import Case, make_folder, rescale_mask, rescale_photograph, write_png, write_text
 from scripts.benchmarks.camera_shifts import find_field, shift_camera
 from scripts.benchmarks.measuring import Result
-from scripts.benchmarks.running import run_commands
+from scripts.benchmarks.running import begin_benchmark, run_commands
 from scripts.benchmarks.scoring import check_classes, mean_of_lesions, plan_scoring, pooled_aupr
 
 # Another camera: cooler colours, less light at the rim, sharpening and noise, and a field of view of 1500 pixels.
@@ -52,8 +52,8 @@ def measure(config: Config, model: Path, source: Path, *, split: str, minutes: f
       workdir: folder for all files.
 
     Raises:
-      InputError: the model or the photographs cannot be read, the classes differ, there are too few, or a command
-        failed.
+      InputError: the model or the photographs cannot be read, the classes differ, there are too few, the workdir is
+        for something else, or a command failed.
     """
     segmenter = load_segmenter(model)
     spec = segmenter.spec
@@ -64,6 +64,8 @@ def measure(config: Config, model: Path, source: Path, *, split: str, minutes: f
             f"--source={source}: has {len(plan.cases)} photographs of the split {split}; expected more than {LEARNT}, "
             "which are learnt from."
         )
+    asked = {"source": str(source), "model": str(model), "split": split, "minutes": minutes}
+    begin_benchmark(workdir, config, asked)
     known = tuple(name for name in spec.classes if any(name not in case.unknown for case in plan.cases))
     data = dataclasses.replace(plan.data, classes=known)
     for number, case in enumerate(tqdm(plan.cases, desc="photographs", disable=None)):

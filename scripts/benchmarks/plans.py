@@ -10,7 +10,7 @@ from pipeline.evaluation import read_result
 from pipeline.planning import Stage
 from records import find_cases, make_folder, write_text
 from scripts.benchmarks.measuring import Result
-from scripts.benchmarks.running import run_commands
+from scripts.benchmarks.running import begin_benchmark, run_commands
 from scripts.benchmarks.scoring import mean_of_lesions, pooled_aupr
 
 SCALES = (0.7, 1.0, 1.4)  # times the planned field_diameter
@@ -41,7 +41,8 @@ def measure(config: Config, source: Path, *, minutes: float, workdir: Path) -> R
       workdir: folder for all files.
 
     Raises:
-      InputError: the source has no test part, the plan no field_diameter, or a command failed.
+      InputError: the source has no test part, the plan no field_diameter, the workdir is for something else, or a
+        command failed.
     """
     if config.data.field_diameter is None:
         raise InputError("--config: has no data.field_diameter; give a preset that python -m scripts.plan wrote.")
@@ -51,7 +52,7 @@ def measure(config: Config, source: Path, *, minutes: float, workdir: Path) -> R
     grid = _grid(config)
     planned = {PLANNED: config, **grid, **_copied(config)}
     presets = {name: _timed(preset, minutes) for name, preset in planned.items()}
-    make_folder(workdir, flag="--workdir")
+    begin_benchmark(workdir, config, {"source": str(source), "minutes": minutes})
     stages: list[Stage] = []
     tilings: list[DataConfig] = []
     for name, preset in presets.items():

@@ -11,9 +11,9 @@ from tqdm import tqdm
 from configs import Config
 from pipeline.evaluation import load_case, pool, score
 from pipeline.inference import load_segmenter
-from records import find_cases, fit_field_circle
+from records import fit_field_circle
 from scripts.benchmarks.measuring import Result
-from scripts.benchmarks.scoring import check_classes, segment_and_count
+from scripts.benchmarks.scoring import check_classes, plan_scoring, segment_and_count
 
 TITLE = """\
 AUPR of each class, pooled over the pixels of {photographs} photographs of {source}, segmented at {rule}
@@ -48,24 +48,25 @@ FORMS: dict[str, Form] = {
 
 
 def measure(config: Config, model: Path, source: Path) -> Result:
-    """Segments all photographs in all forms and scores each form."""
+    """Segments all photographs in all forms and scores each form.
+
+    Raises:
+      InputError: the model or the photographs cannot be read, the classes differ, or a photograph lacks a mask.
+    """
     began = time.perf_counter()
     segmenter = load_segmenter(model)
     spec = segmenter.spec
-    data = config.data
-    check_classes(data, spec)
-    cases = find_cases(source, data.classes, colored=bool(data.colors), allow_missing_masks=True)[1]
+    check_classes(config.data, spec)
+    plan = plan_scoring(segmenter, model, source, split="all")
     counts: dict[str, list] = {name: [] for name in FORMS}
-    for case in tqdm(cases, desc="photographs", disable=None):
-        loaded = load_case(case, data)
+    for case in tqdm(plan.cases, desc="photographs", disable=None):
+        loaded = load_case(case, plan.data)
         box = _box(loaded.photograph)
         for name, form in FORMS.items():
             photograph = form(loaded.photograph, box)
-            masks = np.stack(
-                [form(loaded.masks[..., index].astype(np.float32), box) >= 0.5 for index in range(len(spec.classes))],
-                axis=-1,
-            )
-            counts[name].append(segment_and_count(segmenter, case.name, photograph, masks=masks))
+            masks = _of_form(form, loaded.masks, box)
+            known = None if loaded.known is None else _of_form(form, loaded.known, box)
+            counts[name].append(segment_and_count(segmenter, case.name, photograph, masks=masks, known=known))
     scales = {name: [one.factor or 1.0 for one in of_form] for name, of_form in counts.items()}
     pooled = {name: pool(of_form)["frame"] for name, of_form in counts.items()}
     values = {
@@ -75,7 +76,7 @@ def measure(config: Config, model: Path, source: Path) -> Result:
     whole = values["as they are"]
     loss = {name: {one: whole[one] - value for one, value in by_class.items()} for name, by_class in values.items()}
     return Result(
-        title=TITLE.format(photographs=len(cases), source=source, rule=segmenter.rule),
+        title=TITLE.format(photographs=len(plan.cases), source=source, rule=segmenter.rule),
         columns=["", "scales", *spec.classes, *(f"{name} loses" for name in spec.classes)],
         rows=[
             [
@@ -88,6 +89,12 @@ def measure(config: Config, model: Path, source: Path) -> Result:
         ],
         keys={"aupr": values, "minutes": round((time.perf_counter() - began) / 60, 1)},
     )
+
+
+def _of_form(form: Form, masks: np.ndarray, box: tuple[slice, slice]) -> np.ndarray:
+    """Returns masks, bool `[H, W, C]`, in the form of their photograph: a pixel is in where at least half of it is."""
+    of_class = [form(masks[..., index].astype(np.float32), box) >= 0.5 for index in range(masks.shape[-1])]
+    return np.stack(of_class, axis=-1)
 
 
 def _box(photograph: np.ndarray) -> tuple[slice, slice]:

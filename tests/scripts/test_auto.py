@@ -31,8 +31,10 @@ def run(self, name, arguments, *, environment, log):
     stage, _, code = ending.partition("=")
     print("ran", name, environment.get("KERAS_BACKEND"))
     if name != stage or code == "1":
-        (workdir / products[name]).parent.mkdir(parents=True, exist_ok=True)
-        (workdir / products[name]).write_text(PLAN)
+        folds = range(5) if name == "crossval" else [4]
+        for product in (products[name].replace("fold_4", f"fold_{fold}") for fold in folds):
+            (workdir / product).parent.mkdir(parents=True, exist_ok=True)
+            (workdir / product).write_text(PLAN)
     return int(code) if name == stage else 0
 
 Children.run = run
@@ -77,6 +79,27 @@ def test_a_plan_that_divides_the_minutes_among_folds_is_a_cross_validation_whose
     assert f"--workdir={tmp_path}/folds --folds=5" in done.stdout
     assert f"model: {tmp_path}/model    see: {tmp_path}/plan.html, {tmp_path}/folds/report.html" in done.stdout
     assert "scored: every photograph to learn from, by a network that never saw it" in done.stdout
+
+
+def test_a_fold_that_failed_is_run_again_before_the_models_are_joined(forked, source, tmp_path):
+    arguments = [f"--source={source}", f"--workdir={tmp_path}", "--minutes=25"]
+    (tmp_path / "folds" / "fold_4" / "result").mkdir(parents=True)
+    (tmp_path / "folds" / "fold_4" / "result" / "fold.json").touch()  # the last one is finished, another is not
+    failed = forked(code=STAGES, arguments=["crossval=1", *arguments])
+    assert failed.returncode == 1 and "stage 2, crossval: failed with exit code 1" in failed.stderr
+    (tmp_path / "folds" / "fold_1" / "result").rename(tmp_path / "lost")
+    again = forked(code=STAGES, arguments=["", *arguments])
+    assert again.returncode == 0 and ran(again) == ["crossval", "ensemble", "calibrate"], again.stderr
+
+
+def test_minutes_that_are_changed_in_the_plan_do_not_change_the_number_of_folds(forked, source, tmp_path):
+    arguments = [f"--source={source}", f"--workdir={tmp_path}", "--minutes=25"]
+    assert ran(forked(code=STAGES, arguments=["crossval=2", *arguments])) == ["plan", "crossval"]
+    plan = (tmp_path / "plan.py").read_text()
+    (tmp_path / "plan.py").write_text(plan.replace("max_minutes=5.0", "max_minutes=25.0"))
+    again = forked(code=STAGES, arguments=["", *arguments])
+    assert again.returncode == 0 and ran(again) == ["crossval", "ensemble", "calibrate"], again.stderr
+    assert f"--workdir={tmp_path}/folds --folds=5" in again.stdout
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,18 @@ def test_a_plan_that_starts_from_a_model_is_compared_with_that_model_and_with_a_
     assert len(as_it_is) == 1 and "--split=test" in as_it_is[0]
 
 
+@pytest.mark.slow
+def test_a_workdir_of_other_minutes_another_source_or_another_plan_is_refused(way, measured):
+    *_, workdir = measured
+    for changed, message in (
+        ({"minutes": 1.0}, "--minutes was 0.5 and is 1.0"),
+        ({"config": FROM_MODEL}, r"another config: train\.initial_model was"),
+    ):
+        asked = {"config": PLAN, "source": way.source, "minutes": 0.5, "workdir": workdir} | changed
+        with pytest.raises(InputError, match=message):
+            benchmark.measure(asked.pop("config"), asked.pop("source"), **asked)
+
+
 def test_a_source_without_a_test_part_and_a_config_that_is_no_plan_are_refused(write_eyes, tmp_path):
     write_eyes(tmp_path / "eyes", lesions={"HE": [[8]] * 4})
     with pytest.raises(InputError, match="has no test part to score"):

@@ -82,3 +82,24 @@ def test_a_wrong_command_gets_one_line_of_error(run, arguments, expected):
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: {expected}")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_stopped_benchmark_ends_with_the_code_of_its_signal_and_says_how_it_goes_on(forked, tmp_path):
+    code = """
+import sys
+from pipeline.interruption import StoppedError
+from scripts import benchmark
+from scripts.benchmarks import plans
+from scripts.support import command
+
+def stop(*arguments, **options):
+    raise StoppedError("SIGINT", 130)
+
+plans.measure = stop
+sys.modules["__main__"].__doc__ = benchmark.__doc__
+command.run(benchmark.main, arguments="the name of a benchmark")
+"""
+    arguments = ["plans", "--config=tests/scripts/tiny_preset.py", f"--source={tmp_path}", f"--workdir={tmp_path}/w"]
+    done = forked(code=code, arguments=arguments)
+    assert done.returncode == 130 and "run the same command again to continue" in done.stdout, done.stderr
+    assert "Traceback" not in done.stderr

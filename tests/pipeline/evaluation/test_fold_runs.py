@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+from pathlib import Path
 
 import pytest
 
@@ -52,6 +53,7 @@ def test_a_fold_shards_each_source_trains_once_and_scores_what_is_held_out_of_ea
     for number, source in enumerate(run.sources):
         shard, score = steps[number][1], steps[3 + number][1]
         assert f"--source={source}" in shard and f"--source={source}" in score
+        assert "--strict" not in shard  # a photograph without a circle is scaled as in any other training
         assert "--split=test" in score and "--sweep" in score and f"--model={run.model(1)}" in score
         (splits,) = (argument.removeprefix("--splits=") for argument in shard if argument.startswith("--splits="))
         assert {row["case"] for row in rows(splits) if row["split"] == "test"} == {
@@ -91,9 +93,10 @@ def test_validation_photographs_with_lesions_choose_the_thresholds(run):
     validated = dataclasses.replace(run, sources=("one",), plan=plan)
     assert validated.chooses_thresholds(0) and not run.chooses_thresholds(0)
     assert "--source=one" in dict(fold_steps(validated, 0))["train"]
-    (folder,) = {str(case.photograph.parent) for case in cases}
-    healthy = dataclasses.replace(validated, known=KnownRules(healthy="healthy.csv"))  # names files elsewhere
-    assert {"--source=one", f"--source={folder}"} <= set(dict(fold_steps(healthy, 0))["train"])
+    eye = dataclasses.replace(cases[0], photograph=Path("elsewhere/eye.png"), masks={"HE": None, "MA": None})
+    further = dataclasses.replace(plan, sources=((*cases, eye),))
+    healthy = dataclasses.replace(validated, plan=further, known=KnownRules(healthy="healthy.csv"))
+    assert {"--source=one", "--source=elsewhere"} <= set(dict(fold_steps(healthy, 0))["train"])
 
 
 def test_the_workdir_lists_the_folds_and_refuses_another_config(run):

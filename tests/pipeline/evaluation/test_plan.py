@@ -5,12 +5,14 @@ import re
 import types
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from configs import DataConfig, InputError
+from pipeline.evaluation.photographs import LoadedCase
 from pipeline.evaluation.plan import EvaluationPlan, EvaluationRequest, choose_cases, plan_evaluation
 from pipeline.operating_point import OperatingPoint
-from records import Case, KnownRules
+from records import Case, KnownRules, write_png
 from tests.sources import touch
 
 CLASSES = ("HE", "MA")
@@ -26,6 +28,7 @@ CASES = [Case(name, Path(f"{name}.png"), {}, split) for name, split in (("A", "t
         ("validation", {"train": ["A"], "validation": ["B"]}, "B"),
         ("test", {"train": ["A"], "validation": ["B"]}, "T"),  # not listed by the model: the source's own
         ("test", {"train": ["B"], "test": ["A"]}, "A"),
+        ("test", {"train": ["A", "B"], "validation": [], "test": []}, "T"),  # of folds that are one model
     ],
 )
 def test_a_split_has_the_cases_that_the_model_lists_or_else_those_of_the_source(split, listed, expected):
@@ -103,6 +106,16 @@ def test_a_missing_mask_of_a_class_that_is_unknown_or_absent_is_none_that_is_nee
     assert dataclasses.replace(made, cases=tuple(needed.values())).without_needed_mask() == {
         "one": "A.png: no mask of class MA (--allow_missing_masks takes it as free of lesions)."
     }
+
+
+def test_external_maps_beside_a_model_are_counted_at_the_scale_of_its_least_areas(tmp_path, spec):
+    write_png(tmp_path / "A.png", np.full((4, 6), 255, np.uint8))
+    made = dataclasses.replace(plan(spec(), "all"), maps={"A": tmp_path / "A.png"}, levels="full")
+    loaded = LoadedCase("A", np.zeros((4, 6, 3), np.uint8), np.zeros((4, 6, 1), bool), np.ones((4, 6), bool))
+    assert made.map_of({})(loaded).factor is None
+    measured = types.SimpleNamespace(scale=types.SimpleNamespace(factor=0.25))
+    found = made.map_of({})(dataclasses.replace(loaded, measured=measured))
+    assert found.factor == 0.25 and np.all(found.probabilities == 1)
 
 
 def source_of(folder: Path, masks: str) -> str:

@@ -26,6 +26,8 @@ def test_it_learns_slowly_with_a_loss_for_few_photographs_and_keeps_network_and_
     assert config.train.learning_rate == pytest.approx(base.train.learning_rate / 10)
     assert config.train.class_sampling == base.train.class_sampling
     assert (config.data.validation_fraction, config.train.photographs_every) == (0, 2)
+    constant = dataclasses.replace(base, train=dataclasses.replace(base.train, schedule="constant"))
+    assert fine_tuning_config(constant, spec, validating=5).train == config.train  # it decays to zero in any case
     again = dataclasses.replace(config, train=dataclasses.replace(config.train, initial_model="a"))
     assert fine_tuning_config(again, spec, validating=1).train.learning_rate == config.train.learning_rate
 

@@ -168,6 +168,7 @@ def test_minutes_that_suffice_for_five_trainings_are_divided_among_five_folds(ey
     assert planned(1000.0, None).folds == 1  # of twelve patients, five folds would hold out two each
     five = planned(1000.0, 5)
     assert five.folds == 5 and five.config.train.max_minutes == 200
+    assert five.training == round(12 * 4 / 5 * (1 - 2 / 12))
     assert "As given for all 5 folds, 1000" in five.choices["train.max_minutes"].reason
     write_plan(tmp_path / "mine.py", five, eyes, source="S", reading=[])
     lines = [line for line in (tmp_path / "mine.py").read_text().splitlines() if line.startswith("python -m")]

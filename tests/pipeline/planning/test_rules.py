@@ -31,7 +31,13 @@ from pipeline.planning.scale_rules import (
     shorten_for_time,
 )
 from pipeline.planning.step_trial import StepTrial
-from pipeline.planning.training_rules import choose_class_sampling, choose_held_out, choose_loss, choose_shown
+from pipeline.planning.training_rules import (
+    choose_class_sampling,
+    choose_held_out,
+    choose_loss,
+    choose_shown,
+    count_healthy,
+)
 
 
 def lesions(name="HE", diameters=(0.01,) * 20, *, extents=None, fraction=0.01, showing=10, known=10, absent=0):
@@ -119,19 +125,32 @@ def test_the_loss_averages_over_what_a_batch_shows_if_a_class_or_a_photograph_ma
     assert choose_loss([lesions(showing=10)], photographs=10, healthy=1).value == "bce_present_dice"
 
 
-def test_healthy_photographs_get_a_fifth_of_the_crops(eyes):
+def test_healthy_photographs_get_a_fifth_of_the_crops_if_some_are_left_whichever_are_held_out(eyes):
     assert "train.healthy_fraction" not in choose_shown(eyes, ("HE",))
-    facts = dataclasses.replace(eyes.facts["eye1"], lesions={}, absent=["HE"])
-    healthy = dataclasses.replace(eyes, facts=dict(eyes.facts) | {"eye1": facts})
+    names = [case.name for case in eyes.cases[:3]]
+    free = {name: dataclasses.replace(eyes.facts[name], lesions={}, absent=["HE"]) for name in names}
+    healthy = dataclasses.replace(eyes, facts=dict(eyes.facts) | free)
     assert choose_shown(healthy, ("HE",))["train.healthy_fraction"].value == 0.2
+    same = [dataclasses.replace(case, patient="P") if case.name in names[:2] else case for case in eyes.cases]
+    held = [dataclasses.replace(case, split="validation") if case.name in names[:1] else case for case in eyes.cases]
+    for cases in (same, held):
+        few = dataclasses.replace(healthy, cases=cases)
+        assert "train.healthy_fraction" not in choose_shown(few, ("HE",))
+        assert count_healthy(few, ("HE",)) == 3
 
 
 def test_as_many_are_held_out_as_choose_an_epoch_and_patients_count_once(eyes):
-    assert choose_held_out(eyes).value == pytest.approx(2 / 12, abs=1e-4)
+    assert choose_held_out(eyes, folds=1).value == pytest.approx(2 / 12, abs=1e-4)
     pairs = [dataclasses.replace(case, patient=str(number // 2)) for number, case in enumerate(eyes.cases)]
-    assert choose_held_out(dataclasses.replace(eyes, cases=pairs)).value == pytest.approx(2 / 6, abs=1e-4)
+    assert choose_held_out(dataclasses.replace(eyes, cases=pairs), folds=1).value == pytest.approx(2 / 6, abs=1e-4)
     own = [dataclasses.replace(eyes.cases[0], split="validation"), *eyes.cases[1:]]
-    assert choose_held_out(dataclasses.replace(eyes, cases=own)).value == 0
+    assert choose_held_out(dataclasses.replace(eyes, cases=own), folds=1).value == 0
+
+
+def test_folds_hold_out_some_of_their_own_where_the_source_has_validation_photographs(eyes):
+    own = dataclasses.replace(eyes, cases=[dataclasses.replace(eyes.cases[0], split="validation"), *eyes.cases[1:]])
+    held_out = choose_held_out(own, folds=5)
+    assert held_out.value == pytest.approx(2 / 12, abs=1e-4) and "crossval" not in held_out.reason
 
 
 def test_the_pretrained_model_is_taken_where_classes_overlap_and_photographs_do_not(eyes):
@@ -208,3 +227,5 @@ def test_less_time_than_an_epoch_is_refused_with_the_time_that_it_takes():
     refuse_too_short(2.0, trial(10), tiles=1200)
     with pytest.raises(InputError, match="--minutes=1.9: one epoch, .* takes 2.0 minutes .* at least --minutes=2,"):
         refuse_too_short(1.9, trial(10), tiles=1200)
+    with pytest.raises(InputError, match="--minutes=9.5: .* 2.0 minutes in each of 5 folds at .* --minutes=10, and"):
+        refuse_too_short(1.9, trial(10), tiles=1200, folds=5)

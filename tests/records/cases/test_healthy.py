@@ -6,7 +6,9 @@ import pytest
 
 from configs import InputError
 from records.cases.case import KnownRules
-from records.cases.healthy import add_healthy
+from records.cases.healthy import add_healthy, healthy_folders
+from records.cases.sources import find_cases
+from tests.sources import touch
 
 CLASSES = ("HE", "OD")
 PHOTOGRAPHS = {"A": Path("photographs/A.jpg"), "B": Path("photographs/B.jpg")}
@@ -45,3 +47,23 @@ def test_what_cannot_be_meant_is_refused(read, tmp_path):
     (tmp_path / "more" / "A.jpg").touch()
     with pytest.raises(InputError, match=r"A\.jpg: photographs/A\.jpg has the same name"):
         add_healthy(PHOTOGRAPHS, CLASSES, KnownRules(healthy=str(tmp_path / "more"), absent=("HE",)))
+
+
+@pytest.mark.parametrize(
+    ("listed", "healthy", "expected"),
+    [
+        ("", None, []),
+        ("", "source/healthy", ["source/healthy"]),  # also inside of the source, and with folders below it
+        ("b", "healthy.csv", []),  # a photograph of the source
+        ("b elsewhere/c.png source/healthy/d.png", "healthy.csv", ["elsewhere", "source/healthy"]),
+    ],
+)
+def test_folders_of_the_photographs_that_are_added_are_those_outside_of_the_sources_own(
+    tmp_path, listed, healthy, expected
+):
+    touch(tmp_path, "source/images/a.png", "source/images/b.png", "source/masks/HE/a.png")
+    touch(tmp_path, "elsewhere/c.png", "source/healthy/d.png", "source/healthy/001/e.png")
+    (tmp_path / "healthy.csv").write_text("case,absent\n" + "".join(f"{name},HE\n" for name in listed.split()))
+    known = KnownRules(healthy=healthy and str(tmp_path / healthy), absent=("HE",) if healthy else ())
+    cases = find_cases(tmp_path / "source", ("HE",), allow_missing_masks=True, recursive=True, known=known)[1]
+    assert healthy_folders(known, cases) == [tmp_path / folder for folder in expected]
