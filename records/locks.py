@@ -64,9 +64,16 @@ def claimed_folder(folder: Path, *, flag: str) -> Iterator[None]:
       flag: flag that names it, such as "--output", for messages.
 
     Raises:
-      InputError: another command is working there.
+      InputError: another command is working there, or the folder cannot be written to.
     """
-    with claimed(folder / LOCK) as lock:
+    with contextlib.ExitStack() as stack:
+        try:
+            lock = stack.enter_context(claimed(folder / LOCK))
+        except OSError as error:
+            raise InputError(
+                f"{flag}={folder}: cannot be written to ({error.strerror}); name another folder, or have its owner "
+                "change the permissions."
+            ) from error
         if lock is None:
             who = holder(folder / LOCK)
             raise InputError(

@@ -26,6 +26,7 @@ from pipeline.labelling.review import write_review
 from pipeline.labelling.state import LabelSettings, refuse_others, write_state
 from pipeline.prediction import photograph_bytes
 from records import (
+    CORRECTIONS,
     HARD_NEGATIVES,
     IMAGE_SUFFIXES,
     LABELS,
@@ -120,7 +121,9 @@ class PseudolabelFolder:
             make_folder(self.output / name, flag="--output")
         self.sweep()
         for case in todo.keys() & entries.keys():
-            self._stale[case] = tuple(entries[case].files)
+            # A correction of the earlier labels says nothing of the new ones.
+            corrected = (f"{CORRECTIONS}/{case}.json", f"{CORRECTIONS}/{case}_model.npz")
+            self._stale[case] = (*entries[case].files, *corrected)
             write_entry(self._entry(case), Entry(entries[case].files))  # until it is written, it is not finished
         if overwrite:
             (self.output / LABELS).unlink(missing_ok=True)

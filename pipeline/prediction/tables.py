@@ -69,7 +69,16 @@ def write_tables(
 
 @contextlib.contextmanager
 def _complete_text(path: Path) -> Iterator[TextIO]:
-    with complete_file(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+    with (
+        complete_file(path) as temporary,
+        open(
+            temporary,
+            "w",
+            encoding="utf-8",
+            errors="backslashreplace",
+            newline="",  # names of files need not be UTF-8
+        ) as file,
+    ):
         yield file
 
 

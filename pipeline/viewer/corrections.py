@@ -199,9 +199,9 @@ class Corrections:
             check_name(case.name, (f"{one}_ignore" for one in self.classes), path=case.path)
             for folder in ("images", CORRECTIONS, *(f"masks/{one}" for one in self.classes)):
                 (self.output / folder).mkdir(parents=True, exist_ok=True)
-            self._keep_map(case.name, levels)
             with replaced_together(self.output) as files:
                 sha256 = self._place(case, files)
+                self._keep_map(case.name, levels, files)
                 self._write_masks(case.name, drawn, files)
                 self._write_table(case.name, drawn, files)
                 now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
@@ -231,11 +231,11 @@ class Corrections:
             raise InputError(f"{there}: is another photograph of the same name; rename one of them.")
         return sha256
 
-    def _keep_map(self, name: str, levels: np.ndarray) -> None:
+    def _keep_map(self, name: str, levels: np.ndarray, files: Replacement) -> None:
         """Writes the model's map, once."""
         path = self.output / CORRECTIONS / f"{name}_model.npz"
         if not path.exists():
-            with complete_file(path) as temporary:
+            with complete_file(files.new(path)) as temporary:
                 np.savez_compressed(temporary, levels=np.moveaxis(levels, 0, -1), classes=np.array(self.classes))
 
     def _write_masks(self, name: str, drawn: Drawn, files: Replacement) -> None:

@@ -1,5 +1,6 @@
 """What people take away: a ZIP file of one photograph's results or of all, in the form that `predict` writes."""
 
+import dataclasses
 import io
 import json
 import tempfile
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.inference import SegmenterSpec, TiledSegmenter
+from pipeline.inference import MeasuredPhotograph, SegmenterSpec
 from pipeline.operating_point import OperatingPoint
 from pipeline.prediction import (
     Detections,
@@ -25,7 +26,14 @@ from pipeline.prediction import (
 from pipeline.viewer.corrections import Drawn, masks_of
 from pipeline.viewer.library import Facts, Viewed
 from pipeline.viewer.maps import MapStore, probability_map
-from records import field_of_view, photograph_degrees, read_photograph, write_text
+from records import (
+    field_of_view,
+    fit_field_circle,
+    measure_quality,
+    photograph_degrees,
+    read_photograph,
+    write_text,
+)
 
 # What can be asked for, and the files of each, as patterns.
 PARTS = {
@@ -57,7 +65,6 @@ class TakeAway:
           max_pixels: photographs with more pixels are refused.
         """
         self._spec, self._maps, self._drawn, self._max_pixels = spec, maps, drawn, max_pixels
-        self._measure = TiledSegmenter(lambda images: images, spec).measure  # which no network takes part in
 
     def zipped(
         self, cases: Sequence[Viewed], parts: Iterable[str], point: Callable[[Facts], OperatingPoint]
@@ -80,6 +87,13 @@ class TakeAway:
             yield from _moved(file, folder, patterns, stream=stream)
         yield stream.taken()
 
+    def _measured(self, case: Viewed, photograph: np.ndarray, factor: float) -> MeasuredPhotograph:
+        """Measures a photograph at the scale of its map, which flags or the optic disc may have decided."""
+        circle = fit_field_circle(photograph)
+        scale = self._spec.rule().by_circle(circle, photograph.shape[:2], photograph_degrees(case.path))
+        scale = dataclasses.replace(scale, factor=factor)
+        return MeasuredPhotograph(photograph, scale, measure_quality(photograph, circle, factor))
+
     def _write(
         self, folder: Path, case: Viewed, point: Callable[[Facts], OperatingPoint]
     ) -> tuple[dict[str, Any], list[dict]]:
@@ -88,7 +102,7 @@ class TakeAway:
         for name in ("masks", "overlays", "geojson"):
             (folder / name).mkdir(exist_ok=True)
         classes, photograph = self._spec.classes, read_photograph(case.path, max_pixels=self._max_pixels)
-        measured = self._measure(photograph, photograph_degrees(case.path))
+        measured = self._measured(case, photograph, case.facts.factor)
         operating_point = point(case.facts)
         detections, is_drawn = self._detections(case, operating_point)
         visible = field_of_view(photograph)

@@ -21,6 +21,7 @@ from records import (
     find_cases,
     make_folder,
     read_splits,
+    read_table,
     survey_case,
     write_table,
 )
@@ -72,8 +73,10 @@ def write_training_set(corrections: Corrections, workdir: Path, data: DataConfig
 
 def _with_splits(cases: list[Case], folder: Path, data: DataConfig) -> list[Case]:
     """Returns cases with the splits that they had before; new ones get theirs, so that fractions stay as they are."""
-    path, before = folder / SPLITS_TABLE, {}
+    path, before, others = folder / SPLITS_TABLE, {}, []
     if path.exists():
+        names = {case.name for case in cases}  # one that is left out today keeps its row for later
+        others = [row for row in read_table(path, ("case", "split"), flag=None) if row[0] not in names]
         before = {case.name: case for case in read_splits(path, cases, warn=lambda line: None)}
     new = [dataclasses.replace(case, split="train") for case in cases if case.name not in before]
     area = {case.name: survey_case(case, data).lesion_fraction for case in new}
@@ -90,7 +93,7 @@ def _with_splits(cases: list[Case], folder: Path, data: DataConfig) -> list[Case
             f"expected at least {FEWEST} corrected photographs, three of which show a lesion; there are "
             f"{counts['train']} to learn from, {counts['validation']} to choose the epoch, {counts['test']} to score."
         )
-    rows = [("case", "split"), *sorted((case.name, case.split) for case in known)]
+    rows = [("case", "split"), *sorted([*others, *((case.name, case.split) for case in known)])]
     write_table(path, rows)
     return known
 

@@ -64,6 +64,16 @@ def test_a_folder_that_is_claimed_is_refused_with_its_flag_and_who_works_there(t
     assert holder(tmp_path / locks.LOCK) == ""
 
 
+def test_a_folder_that_cannot_be_written_to_is_refused_in_one_line(tmp_path):
+    (tmp_path / locks.LOCK).mkdir()  # fails for root as well, whom permissions do not stop
+    refused = pytest.raises(InputError, match=r"--output=.*: cannot be written to \(Is a directory\); name another")
+    with refused, claimed_folder(tmp_path, flag="--output"):
+        pass
+    (tmp_path / "other").mkdir()
+    with pytest.raises(OSError, match="No space"), claimed_folder(tmp_path / "other", flag="--output"):
+        raise OSError(28, "No space left on device")  # of the command, which knows what it wrote
+
+
 def test_an_output_folder_that_exists_is_claimed_at_once_and_another_when_it_is_made(tmp_path):
     with claimed_output(tmp_path / "new" / "out", flag="--output") as make:
         assert not (tmp_path / "new").exists()

@@ -131,6 +131,16 @@ def table(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def test_a_correction_of_labels_that_are_made_anew_is_removed_with_them(label):
+    out, _ = label()
+    for name in ("a.json", "a_model.npz", "b.json"):
+        (out / "corrections").mkdir(exist_ok=True)
+        (out / "corrections" / name).write_text("{}")
+    assert label()[1] == [] and len(list((out / "corrections").iterdir())) == 3
+    label(overwrite=True, cases=("a",))
+    assert [file.name for file in (out / "corrections").iterdir()] == ["b.json"]
+
+
 def test_the_output_is_a_source_whose_masks_are_the_confident_parts_of_the_maps(label, photographs):
     out, _ = label()
     layout, cases = find_cases(out, CLASSES, warn=lambda line: None)

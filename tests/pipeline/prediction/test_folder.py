@@ -589,3 +589,12 @@ def test_spreads_over_other_things_are_not_mixed(folder, photographs):
     ):
         predict(folder(uncertainty="members"), photographs)
     assert predict(folder(uncertainty="members"), photographs, overwrite=True) == ["a", "b", "c"]
+
+
+def test_a_photograph_in_a_folder_whose_name_is_not_utf_8_is_in_the_tables(folder, photographs, tmp_path):
+    place = tmp_path / os.fsdecode(b"M\xfcller")
+    place.mkdir()
+    file = photographs["a"].rename(place / "a.png")
+    out = folder()
+    assert predict(out, {"a": file}) == ["a"]
+    assert "M\\udcfcller" in (out.output / "predictions.csv").read_text()

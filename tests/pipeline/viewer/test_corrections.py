@@ -151,6 +151,7 @@ def test_another_photograph_of_the_same_name_is_refused(corrections, photograph,
     cv2.imwrite(str(corrections.output / "images" / "eye.png"), np.zeros((8, 8, 3), np.uint8))
     with pytest.raises(InputError, match=r"eye\.png: is another photograph of the same name"):
         save(corrections, photograph, drawn)
+    assert not list((corrections.output / "corrections").iterdir())  # nor its map, which would stay beside the other
 
 
 @pytest.mark.parametrize("file", ["notes.txt", "masks/eye_HE.png"])

@@ -18,8 +18,10 @@ from pipeline.prediction import detect
 from pipeline.viewer.library import Library, Viewed
 from pipeline.viewer.maps import expected_wrong, probability_map
 from pipeline.viewer.pictures import Pictures
+from pipeline.viewer.takeaway import TakeAway
 from pipeline.viewer.windows import SECONDS, Windows
-from records import find_regions, read_photograph
+from records import find_regions, measure_quality, read_photograph
+from tests.specs import make_spec
 
 
 def test_the_page_and_all_it_loads_is_served_from_here(page):
@@ -135,6 +137,17 @@ def test_only_what_is_asked_for_is_taken_away(page, operating_query):
         assert sorted(file.namelist()) == ["masks/left_HE.png", "masks/left_MA.png"]
     assert page.ask("GET", f"/api/take_away?{operating_query(parts='passwords')}").status == 400
     assert page.ask("GET", f"/api/take_away?{operating_query((0.5, 1.5), parts='masks')}").status == 400
+
+
+def test_measures_that_are_taken_away_are_at_the_scale_of_the_map_whatever_decided_it(fundus, tmp_path):
+    photograph = fundus(96, 128, seed=0).photograph
+    cv2.imwrite(str(tmp_path / "eye.png"), photograph[..., ::-1])
+    spec = make_spec(scale=None, field_diameter=60.0)
+    take_away = TakeAway(spec, maps=None, drawn=lambda case: None, max_pixels=10**6)
+    found = [take_away._measured(Viewed(0, "eye", tmp_path / "eye.png"), photograph, factor) for factor in (0.37, 0.9)]
+    assert [one.scale.factor for one in found] == [0.37, 0.9]
+    circle = found[0].scale.circle
+    assert [one.quality for one in found] == [measure_quality(photograph, circle, factor) for factor in (0.37, 0.9)]
 
 
 def test_corrections_take_the_place_of_detections_in_what_is_taken_away(serve, ask_at, operating_query):

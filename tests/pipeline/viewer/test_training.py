@@ -83,6 +83,19 @@ def test_what_is_kept_apart_is_never_learnt_from_and_stays_so(corrections, corre
     assert {case.name: case.split for case in learnt} | {case.name: "test" for case in apart} == splits(corrections)
 
 
+def test_a_photograph_that_one_training_leaves_out_keeps_what_it_is_for(corrections, correct):
+    correct(corrections, 1, 12)
+    write_training_set(corrections, corrections.output / "trainings" / "1", DATA)
+    before = splits(corrections)
+    name = next(case for case, split in before.items() if split == "train")
+    blank = Drawn(np.zeros(SIZE, np.uint8), np.zeros(SIZE, np.uint8), ())
+    case = Viewed(0, name, corrections.output / "images" / f"{name}.png")
+    corrections.save(case, blank, revision=1, by="", levels=np.zeros((2, 4, 6), np.uint8), started_from={})
+    write_training_set(corrections, corrections.output / "trainings" / "2", DATA)
+    assert splits(corrections) == before
+    assert not list((corrections.output / "trainings" / "2").rglob(f"{name}.png"))
+
+
 def test_what_is_learnt_from_is_what_was_saved_and_what_is_saved_later_changes_nothing(corrections, correct):
     correct(corrections, 1, 5, complete=("HE",))
     folder = corrections.output / "trainings" / "1"
