@@ -20,7 +20,7 @@ from pipeline.inference import refuse_unsuitable
 from pipeline.labelling.ensemble import Ensemble, MeasuredByAll, SegmentedByAll
 from pipeline.labelling.entries import Entry, read_entry, write_entry
 from pipeline.labelling.labels import PhotographLabels, label_photograph, summarize_class
-from pipeline.labelling.labels_table import write_labels_table
+from pipeline.labelling.labels_table import forget_rows, write_labels_table
 from pipeline.labelling.pictures import draw_labels
 from pipeline.labelling.review import write_review
 from pipeline.labelling.state import LabelSettings, refuse_others, write_state
@@ -29,7 +29,6 @@ from records import (
     CORRECTIONS,
     HARD_NEGATIVES,
     IMAGE_SUFFIXES,
-    LABELS,
     PSEUDOLABEL_ENTRIES,
     PSEUDOLABELS,
     check_name,
@@ -126,7 +125,7 @@ class PseudolabelFolder:
             self._stale[case] = (*entries[case].files, *corrected)
             write_entry(self._entry(case), Entry(entries[case].files))  # until it is written, it is not finished
         if overwrite:
-            (self.output / LABELS).unlink(missing_ok=True)
+            forget_rows(self.output, todo)
         return todo
 
     def read(self, case: str, path: Path) -> MeasuredByAll:

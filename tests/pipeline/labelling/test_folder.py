@@ -131,6 +131,18 @@ def table(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def test_rows_of_photographs_that_are_not_labelled_again_stay_as_a_person_changed_them(label):
+    out, _ = label()
+    changed = (out / "labels.csv").read_text().replace("b,HE MA,", "b,HE,").replace("a,HE MA,", "a,MA,")
+    (out / "labels.csv").write_text(changed)
+    label(overwrite=True, cases=("a",))
+    assert {row["case"]: row["labelled"] for row in table(out / "labels.csv")} == {
+        "a": "HE MA", "b": "HE", "c": "HE MA",
+    }  # fmt: skip
+    label(overwrite=True)
+    assert {row["labelled"] for row in table(out / "labels.csv")} == {"HE MA"}
+
+
 def test_a_correction_of_labels_that_are_made_anew_is_removed_with_them(label):
     out, _ = label()
     for name in ("a.json", "a_model.npz", "b.json"):
