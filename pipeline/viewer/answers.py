@@ -151,6 +151,7 @@ class Answers:
         """
         case, facts = self._case(number), self._facts(number)
         corrections = self._writable()
+        corrections.refuse_another(case)
         drawn = corrections.read(case.name, facts.size)
         sidecar = corrections.sidecar(case.name)
         if drawn is None:
@@ -256,6 +257,8 @@ class Answers:
         """Returns what a person has saved of a photograph; None if nobody has."""
         assert case.facts is not None
         if self._corrections is None or not self._corrections.sidecar(case.name).revision:
+            return None
+        if self._corrections.another(case):
             return None
         return self._corrections.read(case.name, case.facts.size)
 

@@ -147,6 +147,19 @@ class Corrections:
             pass
         raise InputError(f"{path}: damaged, or written by another version of view; move it away.")
 
+    def another(self, case: Viewed) -> Path | None:
+        """Returns the photograph of the folder that has a photograph's name and is not it; None if there is none."""
+        images = self.output / "images"
+        there = image_files(images).get(case.name) if images.is_dir() else None
+        if there is None or there.samefile(case.path) or sha256_of(there) == sha256_of(case.path):
+            return None
+        return there
+
+    def refuse_another(self, case: Viewed) -> None:
+        """Raises an InputError if what the folder has under a photograph's name is of another photograph."""
+        if there := self.another(case):
+            raise InputError(f"{there}: is another photograph of the same name; rename one of them.")
+
     def is_there(self, name: str) -> bool:
         """Returns whether a photograph has masks here, corrected or made by something else."""
         return any(self._mask(one, name).exists() for one in self.classes)
@@ -221,15 +234,12 @@ class Corrections:
 
     def _place(self, case: Viewed, files: Replacement) -> str:
         """Copies a photograph to the others, unless it is there, and returns its digest."""
-        sha256 = sha256_of(case.path)
-        there = image_files(self.output / "images").get(case.name)
-        if there is None:
+        self.refuse_another(case)
+        if case.name not in image_files(self.output / "images"):
             suffix = case.path.suffix if case.path.suffix.lower() in IMAGE_SUFFIXES else ""
             with complete_file(files.new(self.output / "images" / f"{case.name}{suffix}")) as temporary:
                 shutil.copyfile(case.path, temporary)
-        elif sha256_of(there) != sha256:
-            raise InputError(f"{there}: is another photograph of the same name; rename one of them.")
-        return sha256
+        return sha256_of(case.path)
 
     def _keep_map(self, name: str, levels: np.ndarray, files: Replacement) -> None:
         """Writes the model's map, once."""

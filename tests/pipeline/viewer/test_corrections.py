@@ -1,7 +1,9 @@
 """Corrections are saved as a source that shard reads, to the pixel, and nobody's are lost to a second window."""
 
 import gzip
+import io
 import json
+import zipfile
 from pathlib import Path
 
 import cv2
@@ -167,6 +169,27 @@ def test_a_damaged_sidecar_is_named(corrections, photograph, drawn):
     (corrections.output / "corrections" / "eye.json").write_text("{}")
     with pytest.raises(InputError, match=r"eye\.json: damaged"):
         corrections.sidecar("eye")
+
+
+def test_corrections_of_another_photograph_of_the_same_name_are_never_shown_nor_taken_away(
+    serve, ask_at, operating_query, drawn, tmp_path
+):
+    opened, _, output = serve()
+    theirs = tmp_path / "left.png"
+    cv2.imwrite(str(theirs), np.random.default_rng(9).integers(0, 256, (*SIZE, 3), np.uint8))
+    corrections = Corrections(output, CLASSES, max_pixels=10**6, model="f" * 16)
+    save(corrections, Viewed(0, "left", theirs), drawn)
+    with opened as page:
+        served = ask_at(page.url)
+        case = served.wait_for("left")["left"]
+        assert not case["corrected"]
+        refused = served.ask("GET", f"/api/photographs/{case['number']}/labels?{operating_query()}")
+        assert refused.status == 409 and b"left.png: is another photograph of the same name" in refused.body
+        taken = served.ask("GET", f"/api/take_away?{operating_query(parts='masks,table', case=case['number'])}")
+    with zipfile.ZipFile(io.BytesIO(taken.body)) as file:
+        mask = cv2.imdecode(np.frombuffer(file.read("masks/left_HE.png"), np.uint8), cv2.IMREAD_UNCHANGED)
+        assert mask.shape == tuple(case["facts"]["size"])
+        assert "corrected by a person" not in file.read("predictions.csv").decode()
 
 
 def test_the_page_saves_what_it_was_given_and_tells_a_second_window(serve, ask_at, operating_query):
