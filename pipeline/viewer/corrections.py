@@ -23,6 +23,7 @@ from records import (
     CORRECTIONS,
     IMAGE_SUFFIXES,
     LABELS,
+    PSEUDOLABELS,
     Replacement,
     check_name,
     complete_file,
@@ -325,3 +326,15 @@ def _refuse_other_layouts(output: Path) -> None:
         raise InputError(
             f"--output={output}: expected an empty folder, or one with images/NAME.jpg and masks/CLASS/NAME.png."
         )
+    if _is_soft(output / PSEUDOLABELS):
+        raise InputError(
+            f"--output={output}: its masks hold probabilities (pseudolabel --soft), which cannot be corrected; label "
+            "the photographs into another folder without --soft."
+        )
+
+
+def _is_soft(state: Path) -> bool:
+    try:
+        return bool(json.loads(state.read_text(encoding="utf-8"))["settings"]["soft"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return False  # pseudolabel has not written it, or refuses it itself

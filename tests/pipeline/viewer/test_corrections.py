@@ -1,5 +1,6 @@
 """Corrections are saved as a source that shard reads, to the pixel, and nobody's are lost to a second window."""
 
+import contextlib
 import gzip
 import io
 import json
@@ -162,6 +163,15 @@ def test_folders_of_something_else_are_refused(tmp_path, file):
     (tmp_path / file).touch()
     with pytest.raises(InputError, match="expected an empty folder, or one with"):
         Corrections(tmp_path, CLASSES, max_pixels=100, model="")
+
+
+def test_soft_labels_are_refused_as_a_save_would_make_them_hard(tmp_path):
+    (tmp_path / "images").mkdir()
+    for soft in (False, True):
+        (tmp_path / "pseudolabels.json").write_text(json.dumps({"settings": {"soft": soft}}))
+        refused = pytest.raises(InputError, match=r"masks hold probabilities \(pseudolabel --soft\)")
+        with refused if soft else contextlib.nullcontext():
+            Corrections(tmp_path, CLASSES, max_pixels=10**6, model="")
 
 
 def test_a_damaged_sidecar_is_named(corrections, photograph, drawn):
