@@ -126,6 +126,7 @@ def _single_training(workdir: Path, source: str, *, reading: Sequence[str], heal
 def _cross_validation(workdir: Path, source: str, *, reading: Sequence[str], folds: int) -> list[Stage]:
     """Returns the stages that score every photograph out of fold, and make one model of those of the folds."""
     results, joined, model = workdir / FOLDS, workdir / "ensemble", planned_model(workdir, folds)
+    *others, last = (results / f"fold_{fold}" / "result" / "fold.json" for fold in range(folds))
     return [
         Stage(
             "crossval",
@@ -136,8 +137,8 @@ def _cross_validation(workdir: Path, source: str, *, reading: Sequence[str], fol
                 f"--folds={folds}",
                 *reading,
             ],
-            results / f"fold_{folds - 1}" / "result" / "fold.json",
-            further=[results / f"fold_{fold}" / "result" / "fold.json" for fold in range(folds - 1)],  # one may fail
+            last,
+            further=others,  # one of which may have failed
         ),
         Stage(
             "ensemble",

@@ -69,15 +69,10 @@ def write_tables(
 
 @contextlib.contextmanager
 def _complete_text(path: Path) -> Iterator[TextIO]:
+    # Names of files need not be UTF-8.
     with (
         complete_file(path) as temporary,
-        open(
-            temporary,
-            "w",
-            encoding="utf-8",
-            errors="backslashreplace",
-            newline="",  # names of files need not be UTF-8
-        ) as file,
+        open(temporary, "w", encoding="utf-8", errors="backslashreplace", newline="") as file,
     ):
         yield file
 

@@ -256,9 +256,7 @@ class Answers:
     def _saved(self, case: Viewed) -> Drawn | None:
         """Returns what a person has saved of a photograph; None if nobody has."""
         assert case.facts is not None
-        if self._corrections is None or not self._corrections.sidecar(case.name).revision:
-            return None
-        if self._corrections.another(case):
+        if self._corrections is None or not self._corrections.is_corrected(case):
             return None
         return self._corrections.read(case.name, case.facts.size)
 

@@ -156,6 +156,14 @@ class Corrections:
             return None
         return there
 
+    def is_corrected(self, case: Viewed) -> bool:
+        """Returns whether corrections of this photograph are saved, and not of another of its name.
+
+        Raises:
+          InputError: the sidecar is damaged.
+        """
+        return bool(self.sidecar(case.name).revision) and self.another(case) is None
+
     def refuse_another(self, case: Viewed) -> None:
         """Raises an InputError if what the folder has under a photograph's name is of another photograph."""
         if there := self.another(case):

@@ -169,7 +169,7 @@ class _Quiet(WSGIRequestHandler):
 def _mark_corrected(library: Library, corrections: Corrections | None) -> None:
     if corrections is not None:
         for case in library.all():
-            if corrections.sidecar(case.name).revision and not corrections.another(case):
+            if corrections.is_corrected(case):
                 library.update(case.number, corrected=True)
 
 
